@@ -1,0 +1,42 @@
+public import Foundation
+
+/// One command for a remote host: an argument vector, never a string that a shell could read in another way.
+public struct Command: Sendable {
+    /// The program and its arguments; quoted for the remote shell in one place, `ShellQuoting`.
+    public var arguments: [String]
+    /// Bytes for standard input, closed after them. `nil` closes it at once. The way for secrets: standard input is not
+    /// visible in the remote process list.
+    public var input: Data?
+    /// Time from the moment the command is sent until its exit status is here; `nil` takes the pool's default.
+    public var timeout: Duration?
+    /// Bytes kept of each of the two streams; what comes beyond is read, dropped and counted.
+    public var outputLimit: Int
+    /// What people see in its place, where the arguments are long (a script) or not for a log.
+    public var label: String?
+
+    public init(
+        _ arguments: [String], input: Data? = nil, timeout: Duration? = nil, outputLimit: Int = 16 << 20,
+        label: String? = nil
+    ) {
+        self.arguments = arguments
+        self.input = input
+        self.timeout = timeout
+        self.outputLimit = outputLimit
+        self.label = label
+    }
+
+    /// A POSIX shell script, run as `sh -c SCRIPT sh ARGUMENTS…`; the arguments are `$1`, `$2`, … in it.
+    public static func script(
+        _ text: String, _ arguments: [String] = [], input: Data? = nil, timeout: Duration? = nil,
+        outputLimit: Int = 16 << 20, label: String
+    ) -> Command {
+        Command(
+            ["sh", "-c", text, "sh"] + arguments, input: input, timeout: timeout, outputLimit: outputLimit,
+            label: label)
+    }
+
+    /// What a person is shown: the label, or the arguments as a shell would take them.
+    public var display: String {
+        label ?? ShellQuoting.join(arguments)
+    }
+}

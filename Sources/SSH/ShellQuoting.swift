@@ -1,0 +1,23 @@
+/// Quoting of argument vectors for a POSIX shell: the only place where it is done.
+public enum ShellQuoting {
+    /// One argument, as a shell word. Plain words stay as they are, for the reader's sake.
+    public static func quote(_ argument: String) -> String {
+        let isPlain = !argument.isEmpty && argument.utf8.allSatisfy(isPlainByte)
+        if isPlain { return argument }
+        return "'" + argument.replacing("'", with: "'\\''") + "'"
+    }
+
+    public static func join(_ arguments: [String]) -> String {
+        arguments.map(quote).joined(separator: " ")
+    }
+
+    private static func isPlainByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default:
+            "-_./:=@%+,".utf8.contains(byte)
+        }
+    }
+}
