@@ -1,0 +1,150 @@
+/// What the operator says about a cluster: how to reach its hosts and what may be done to its data.
+///
+/// Who the primary is, which claims hang on which node and what runs where is never written here: the cluster says it.
+public struct Inventory: Sendable, Hashable {
+    public var cluster: Cluster
+    /// In the file's order.
+    public var hosts: [Host]
+    public var ocboot: Ocboot?
+    /// What may be rebuilt when its volume is gone with a node.
+    public var workloads: [Workload]
+
+    public struct Cluster: Sendable, Hashable {
+        public var name: String
+        public var distribution: Distribution
+        /// The virtual IPv4 address that keepalived moves between the masters.
+        public var vip: String
+        public var apiPort: Int
+        /// Storage classes whose volumes live on one node's disk.
+        public var localStorageClasses: [String]
+    }
+
+    public enum Distribution: String, Sendable, Hashable, CaseIterable, Codable {
+        case kubeadm, k3s
+    }
+
+    public enum Role: String, Sendable, Hashable, CaseIterable, Codable {
+        case master, spare
+    }
+
+    public struct Host: Sendable, Hashable {
+        public var name: String
+        public var address: String
+        public var role: Role
+        public var ssh: SSHSettings
+    }
+
+    /// How to get into a host; what is `nil` here comes from the user's ssh_config, then from OpenSSH's defaults.
+    public struct SSHSettings: Sendable, Hashable {
+        public var user: String?
+        public var port: Int?
+        public var identity: String?
+        public var knownHosts: String?
+        /// An inventory host's name, or `user@host:port`.
+        public var jump: String?
+        public var become: Become
+
+        public enum Become: String, Sendable, Hashable, CaseIterable {
+            case none, sudo
+        }
+    }
+
+    public struct Ocboot: Sendable, Hashable {
+        public var directory: String
+        /// Run in `directory`; `{config}` stands for the configuration file's path.
+        public var command: [String]
+        public var onecloudVersion: String
+        public var imageRepository: String
+        /// `{address}` stands for the host's address.
+        public var hostNetworks: String
+        public var database: Database
+        /// Further keys as ocboot knows them, merged over what is made here.
+        public var primaryMasterNode: [YAMLEntry]
+        public var masterNodes: [YAMLEntry]
+    }
+
+    public struct Database: Sendable, Hashable {
+        public var host: String
+        public var port: Int
+        public var user: String
+        public var password: SecretSource
+    }
+
+    /// Where a secret is kept; the inventory never holds one itself.
+    public enum SecretSource: Sendable, Hashable {
+        case environment(String)
+        case file(String)
+        case command([String])
+    }
+
+    /// A rule for the claims of one workload, or for one claim.
+    public struct Workload: Sendable, Hashable {
+        public enum Target: Sendable, Hashable {
+            case statefulSet(String)
+            case deployment(String)
+            case claim(String)
+        }
+
+        /// What losing one volume of the workload means.
+        public enum DataClass: String, Sendable, Hashable, CaseIterable, Codable {
+            /// Losing more than the redundancy covers loses the cloud's images. Never rebuilt on a guess.
+            case critical
+            /// Held several times, and of less worth.
+            case replicated
+            /// May go: it is gathered again.
+            case disposable
+        }
+
+        public enum Heal: String, Sendable, Hashable, CaseIterable, Codable {
+            case minio
+        }
+
+        public enum Recreator: String, Sendable, Hashable, CaseIterable, Codable {
+            case `operator`
+        }
+
+        public enum Rule: Sendable, Hashable {
+            case rebuild(DataClass, heal: Heal?, recreatedBy: Recreator?)
+            /// The claim is left as it is.
+            case ignore
+        }
+
+        public var namespace: String
+        public var target: Target
+        public var rule: Rule
+    }
+
+    public var masters: [Host] { hosts.filter { $0.role == .master } }
+
+    public func host(named name: String) -> Host? {
+        hosts.first { $0.name == name }
+    }
+
+    /// The host meant by an inventory name or an address.
+    public func host(_ reference: String) -> Host? {
+        hosts.first { $0.name == reference || $0.address == reference }
+    }
+}
+
+/// A key of a free-form section, in the file's order.
+public struct YAMLEntry: Sendable, Hashable {
+    public var key: String
+    public var value: YAMLValue
+
+    public init(_ key: String, _ value: YAMLValue) {
+        self.key = key
+        self.value = value
+    }
+}
+
+/// A free-form value, kept as it was written.
+public indirect enum YAMLValue: Sendable, Hashable {
+    /// A scalar and whether it was quoted: `"3306"` must not become a number on its way to ocboot.
+    case scalar(String, quoted: Bool)
+    case sequence([YAMLValue])
+    case mapping([YAMLEntry])
+
+    public static func string(_ text: String) -> YAMLValue { .scalar(text, quoted: true) }
+    public static func plain(_ text: String) -> YAMLValue { .scalar(text, quoted: false) }
+    public static func bool(_ value: Bool) -> YAMLValue { .scalar(value ? "true" : "false", quoted: false) }
+}

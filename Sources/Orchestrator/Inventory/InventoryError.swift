@@ -1,0 +1,30 @@
+/// Everything that is wrong with an inventory, each with its place: an operator mends them in one go.
+public struct InventoryError: Error, Sendable, Hashable, CustomStringConvertible {
+    public struct Problem: Sendable, Hashable, Comparable, CustomStringConvertible {
+        /// Counted from 1; 0 where the whole file is meant.
+        public var line: Int
+        public var message: String
+
+        public init(line: Int, _ message: String) {
+            self.line = line
+            self.message = message
+        }
+
+        public var description: String { message }
+
+        public static func < (left: Problem, right: Problem) -> Bool { left.line < right.line }
+    }
+
+    public var file: String
+    public var problems: [Problem]
+
+    public init(file: String, problems: [Problem]) {
+        self.file = file
+        self.problems = problems.sorted()
+    }
+
+    public var description: String {
+        problems.map { $0.line > 0 ? "\(file):\($0.line): \($0.message)" : "\(file): \($0.message)" }
+            .joined(separator: "\n")
+    }
+}

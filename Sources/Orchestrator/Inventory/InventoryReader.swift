@@ -1,0 +1,427 @@
+import Foundation
+import Yams
+
+extension Inventory {
+    /// A megabyte is a thousand times any real inventory; more is a mistake or an attack.
+    static let sizeLimit = 1 << 20
+
+    /// Reads an inventory file.
+    /// - Throws: ``InventoryError`` with every mistake and its line.
+    public static func read(_ file: String) throws -> Inventory {
+        let path = (file as NSString).expandingTildeInPath
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(fileURLWithPath: path))
+        } catch {
+            let cause = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
+            throw InventoryError(
+                file: file,
+                problems: [.init(line: 0, "\(cause); name one with -i FILE or MASTERSWAP_INVENTORY, or write one: masterswap inventory init")]
+            )
+        }
+        guard data.count <= sizeLimit else {
+            throw InventoryError(file: file, problems: [.init(line: 0, "larger than 1 MiB: this is no inventory")])
+        }
+        guard let text = String(data: data, encoding: .utf8) else {
+            throw InventoryError(file: file, problems: [.init(line: 0, "is not UTF-8 text")])
+        }
+        return try parse(text, file: file)
+    }
+
+    /// Reads an inventory's text; `file` is for messages only.
+    /// - Throws: ``InventoryError``.
+    public static func parse(_ text: String, file: String) throws -> Inventory {
+        let problems = ProblemList()
+        if let line = YAMLGuard.tooDeep(text) {
+            throw InventoryError(file: file, problems: [.init(line: line, "nested too deeply for an inventory")])
+        }
+        let root: Node
+        do {
+            guard let node = try Yams.compose(yaml: text) else {
+                throw InventoryError(file: file, problems: [.init(line: 0, "the file is empty")])
+            }
+            root = node
+        } catch let error as YamlError {
+            throw InventoryError(file: file, problems: [error.asProblem])
+        }
+        let inventory = StrictMapping(root, path: "inventory", problems: problems)
+            .flatMap { InventoryReader(problems: problems).read($0) }
+        guard problems.problems.isEmpty, let inventory else {
+            throw InventoryError(file: file, problems: problems.problems)
+        }
+        return inventory
+    }
+}
+
+/// Turns the YAML tree into an ``Inventory``, strictly.
+private struct InventoryReader {
+    let problems: ProblemList
+
+    func read(_ root: StrictMapping) -> Inventory? {
+        root.allow(["cluster", "ssh", "hosts", "ocboot", "workloads"])
+        let cluster = root.required("cluster", meaning: "name, vip, …").flatMap(readCluster)
+        let defaults = readSSH(root.value("ssh").flatMap { mapping($0, "ssh") }, defaults: nil)
+        let hosts = root.required("hosts", meaning: "the masters and the spare").map { readHosts($0, defaults) } ?? []
+        let ocboot = root.value("ocboot").flatMap(readOcboot)
+        let workloads = root.value("workloads").map(readWorkloads) ?? []
+        guard let cluster else { return nil }
+        let inventory = Inventory(cluster: cluster, hosts: hosts, ocboot: ocboot, workloads: workloads)
+        checkWhole(inventory, root)
+        return inventory
+    }
+
+    private func mapping(_ node: Node, _ path: String) -> StrictMapping? {
+        StrictMapping(node, path: path, problems: problems)
+    }
+
+    private func readCluster(_ node: Node) -> Inventory.Cluster? {
+        guard let map = mapping(node, "cluster") else { return nil }
+        map.allow(["name", "distribution", "vip", "api_port", "local_storage_classes"])
+        let vip = map.requiredString("vip", meaning: "the address that keepalived moves")
+        if let vip, !IPv4.isValid(vip) {
+            problems.add(map.value("vip"), "cluster.vip: '\(vip)' is no IPv4 address")
+        }
+        guard let name = map.requiredString("name", meaning: "how you call this cluster"), let vip else { return nil }
+        return Inventory.Cluster(
+            name: name,
+            distribution: map.choice("distribution", Inventory.Distribution.self) ?? .kubeadm,
+            vip: vip,
+            apiPort: map.integer("api_port", in: 1...65535) ?? 6443,
+            localStorageClasses: map.strings("local_storage_classes") ?? ["local-path"])
+    }
+
+    private static let sshKeys = ["user", "port", "identity", "known_hosts", "jump", "become"]
+
+    private func readSSH(_ map: StrictMapping?, defaults: Inventory.SSHSettings?) -> Inventory.SSHSettings {
+        var settings = defaults ?? Inventory.SSHSettings(become: .none)
+        guard let map else { return settings }
+        if defaults == nil { map.allow(Self.sshKeys) }
+        if let user = map.string("user") {
+            if isSafeName(user) {
+                settings.user = user
+            } else {
+                problems.add(map.value("user"), "\(map.path).user: '\(user)' is no user name")
+            }
+        }
+        if let port = map.integer("port", in: 1...65535) { settings.port = port }
+        if let identity = map.string("identity") { settings.identity = identity }
+        if let knownHosts = map.string("known_hosts") { settings.knownHosts = knownHosts }
+        if let jump = map.string("jump") { settings.jump = jump }
+        if let become = map.choice("become", Inventory.SSHSettings.Become.self) { settings.become = become }
+        return settings
+    }
+
+    private func readHosts(_ node: Node, _ defaults: Inventory.SSHSettings) -> [Inventory.Host] {
+        guard let map = mapping(node, "hosts") else { return [] }
+        return map.entries.compactMap { key, value in
+            guard let name = key.string, isSafeName(name) else {
+                problems.add(key, "hosts: \(key.shown) is no host name (letters, digits, '.', '-', '_', not '-' first)")
+                return nil
+            }
+            guard let host = mapping(value, "hosts.\(name)") else { return nil }
+            host.allow(["address", "role"] + Self.sshKeys)
+            let ssh = readSSH(host, defaults: defaults)
+            let role = host.choice("role", Inventory.Role.self)
+            if !host.has("role") {
+                problems.add(value, "hosts.\(name): 'role' is missing (master or spare)")
+            }
+            guard let address = host.requiredString("address", meaning: "its IPv4 address") else { return nil }
+            if !IPv4.isValid(address) {
+                problems.add(host.value("address"), "hosts.\(name).address: '\(address)' is no IPv4 address")
+            }
+            return Inventory.Host(name: name, address: address, role: role ?? .spare, ssh: ssh)
+        }
+    }
+
+    private func readOcboot(_ node: Node) -> Inventory.Ocboot? {
+        guard let map = mapping(node, "ocboot") else { return nil }
+        map.allow([
+            "directory", "command", "onecloud_version", "image_repository", "host_networks", "database",
+            "primary_master_node", "master_nodes",
+        ])
+        let directory = map.string("directory") ?? "/root/ocboot"
+        if !directory.hasPrefix("/") {
+            problems.add(map.value("directory"), "ocboot.directory: '\(directory)' must be an absolute path on the master")
+        }
+        let command = map.strings("command") ?? ["./run.py", "{config}"]
+        if !command.contains(where: { $0.contains("{config}") }) {
+            problems.add(map.value("command"), "ocboot.command: '{config}' must stand where the configuration file's path goes")
+        }
+        let database = map.required("database", meaning: "host, port, user, password").flatMap(readDatabase)
+        guard
+            let version = map.requiredString("onecloud_version", meaning: "what runs now, for example v3.8.8"),
+            let repository = map.requiredString("image_repository", meaning: "where images are pulled from"),
+            let database
+        else { return nil }
+        return Inventory.Ocboot(
+            directory: directory, command: command, onecloudVersion: version, imageRepository: repository,
+            hostNetworks: map.string("host_networks") ?? "eth0/br0/{address}", database: database,
+            primaryMasterNode: readFree(map.value("primary_master_node"), "ocboot.primary_master_node"),
+            masterNodes: readFree(map.value("master_nodes"), "ocboot.master_nodes"))
+    }
+
+    private func readDatabase(_ node: Node) -> Inventory.Database? {
+        guard let map = mapping(node, "ocboot.database") else { return nil }
+        map.allow(["host", "port", "user", "password"])
+        let password = map.required("password", meaning: "where it is kept: {env: NAME}, {file: PATH} or {command: [...]}")
+            .flatMap(readSecretSource)
+        let host = map.requiredString("host", meaning: "the database's address")
+        if let host, !isSafeName(host) {
+            problems.add(map.value("host"), "ocboot.database.host: '\(host)' is no host name or address")
+        }
+        guard let host, let user = map.requiredString("user", meaning: "the database's user"), let password else {
+            return nil
+        }
+        return Inventory.Database(
+            host: host, port: map.integer("port", in: 1...65535) ?? 3306, user: user, password: password)
+    }
+
+    private func readSecretSource(_ node: Node) -> Inventory.SecretSource? {
+        let path = "ocboot.database.password"
+        if node.scalar != nil {
+            problems.add(
+                node,
+                "\(path): a password must not stand in the inventory; say where it is kept: {env: NAME}, {file: PATH} or {command: [...]}"
+            )
+            return nil
+        }
+        guard let map = mapping(node, path) else { return nil }
+        map.allow(["env", "file", "command"])
+        let sources: [Inventory.SecretSource] = [
+            map.string("env").map { .environment($0) }, map.string("file").map { .file($0) },
+            map.strings("command").flatMap { $0.isEmpty ? nil : .command($0) },
+        ].compactMap { $0 }
+        guard let source = sources.first, sources.count == 1 else {
+            problems.add(node, "\(path): expected exactly one of env, file, command")
+            return nil
+        }
+        return source
+    }
+
+    private func readWorkloads(_ node: Node) -> [Inventory.Workload] {
+        guard let sequence = node.sequence else {
+            problems.add(node, "workloads: expected a list, found \(node.kindName)")
+            return []
+        }
+        var seen: [String: Int] = [:]
+        return sequence.enumerated().compactMap { index, item in
+            guard let map = mapping(item, "workloads[\(index)]") else { return nil }
+            guard let workload = readWorkload(map) else { return nil }
+            let key = "\(workload.namespace)/\(workload.target)"
+            if let line = seen[key] {
+                problems.add(item, "\(map.path): the same workload has a rule in line \(line) already")
+            }
+            seen[key] = item.mark?.line ?? 0
+            return workload
+        }
+    }
+
+    private func readWorkload(_ map: StrictMapping) -> Inventory.Workload? {
+        map.allow(["namespace", "statefulset", "deployment", "claim", "data", "heal", "recreated_by", "action"])
+        let targets: [Inventory.Workload.Target] = [
+            map.string("statefulset").map { .statefulSet($0) }, map.string("deployment").map { .deployment($0) },
+            map.string("claim").map { .claim($0) },
+        ].compactMap { $0 }
+        let namespace = map.requiredString("namespace", meaning: "where the workload lives")
+        guard let target = targets.first, targets.count == 1 else {
+            problems.add(map.node, "\(map.path): expected exactly one of statefulset, deployment, claim")
+            return nil
+        }
+        guard let namespace else { return nil }
+        for name in [namespace, target.name] where !isSafeName(name) {
+            problems.add(map.node, "\(map.path): '\(name)' is no Kubernetes name")
+        }
+        guard let rule = readRule(map, target) else { return nil }
+        return Inventory.Workload(namespace: namespace, target: target, rule: rule)
+    }
+
+    private func readRule(_ map: StrictMapping, _ target: Inventory.Workload.Target) -> Inventory.Workload.Rule? {
+        let data = map.choice("data", Inventory.Workload.DataClass.self)
+        let heal = map.choice("heal", Inventory.Workload.Heal.self)
+        let recreator = map.choice("recreated_by", Inventory.Workload.Recreator.self)
+        if let action = map.string("action") {
+            if action != "ignore" {
+                problems.add(map.value("action"), "\(map.path).action: expected ignore, found '\(action)'")
+            }
+            for key in ["data", "heal", "recreated_by"] where map.has(key) {
+                problems.add(map.value(key), "\(map.path).\(key): has no meaning beside 'action: ignore'")
+            }
+            return .ignore
+        }
+        if case .claim = target {
+            problems.add(map.node, "\(map.path): a claim alone can only be left: add 'action: ignore', or name its workload")
+            return nil
+        }
+        if !map.has("data") {
+            problems.add(map.node, "\(map.path): 'data' is missing (critical, replicated or disposable)")
+        }
+        if case .deployment = target, recreator == nil {
+            problems.add(
+                map.node,
+                "\(map.path): a deployment's claim comes back only if somebody makes it again: add 'recreated_by: operator'")
+        }
+        if case .statefulSet = target, recreator != nil {
+            problems.add(map.value("recreated_by"), "\(map.path).recreated_by: a StatefulSet makes its claims itself")
+        }
+        guard let data else { return nil }
+        return .rebuild(data, heal: heal, recreatedBy: recreator)
+    }
+
+    private func readFree(_ node: Node?, _ path: String) -> [YAMLEntry] {
+        guard let node else { return [] }
+        guard let value = readValue(node, path) else { return [] }
+        guard case .mapping(let entries) = value else {
+            problems.add(node, "\(path): expected keys with values, found \(node.kindName)")
+            return []
+        }
+        return entries
+    }
+
+    private func readValue(_ node: Node, _ path: String) -> YAMLValue? {
+        if node.anchor != nil {
+            problems.add(node, "\(path): anchors are not supported here; write the value out")
+            return nil
+        }
+        switch node {
+        case .scalar(let scalar):
+            return .scalar(scalar.string, quoted: scalar.style != .plain && scalar.style != .any)
+        case .sequence(let sequence):
+            return .sequence(sequence.compactMap { readValue($0, path) })
+        case .mapping(let mapping):
+            return .mapping(
+                mapping.compactMap { key, value in
+                    guard let name = key.string, let value = readValue(value, path) else { return nil }
+                    return YAMLEntry(name, value)
+                })
+        case .alias:
+            problems.add(node, "\(path): aliases are not supported here; write the value out")
+            return nil
+        }
+    }
+
+    /// What only the whole shows: addresses used twice, no master, a jump host that is not there.
+    private func checkWhole(_ inventory: Inventory, _ root: StrictMapping) {
+        let hostsNode = root.value("hosts")
+        func node(of host: Inventory.Host) -> Node? { hostsNode?[host.name] }
+        var byAddress: [String: String] = [:]
+        for host in inventory.hosts {
+            if let other = byAddress[host.address] {
+                problems.add(node(of: host), "hosts.\(host.name): \(other) has the address \(host.address) already")
+            }
+            byAddress[host.address] = host.name
+            if host.address == inventory.cluster.vip {
+                problems.add(node(of: host), "hosts.\(host.name): \(host.address) is the VIP, not a host's own address")
+            }
+            if let jump = host.ssh.jump, !JumpReference.isValid(jump, in: inventory) {
+                problems.add(
+                    node(of: host), "hosts.\(host.name): jump '\(jump)' is neither an inventory host nor user@host:port")
+            }
+            if host.ssh.jump == host.name {
+                problems.add(node(of: host), "hosts.\(host.name): jumps through itself")
+            }
+        }
+        if inventory.masters.isEmpty, hostsNode != nil {
+            problems.add(hostsNode, "hosts: no host has 'role: master'")
+        }
+    }
+}
+
+/// RFC 1123 labels and user names in one: nothing that a shell, ssh or kubectl could take for something else.
+func isSafeName(_ name: String) -> Bool {
+    guard !name.isEmpty, name.utf8.count <= 253, !name.hasPrefix("-") else { return false }
+    return name.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: "-._".utf8.contains(byte)
+        }
+    }
+}
+
+enum IPv4 {
+    static func isValid(_ text: String) -> Bool {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4
+            && parts.allSatisfy { part in
+                guard let number = UInt8(part) else { return false }
+                return String(number) == part
+            }
+    }
+}
+
+enum JumpReference {
+    /// `host`, `host:port`, `user@host` or `user@host:port`, as ssh(1)'s -J takes it.
+    static func parse(_ text: String) -> (user: String?, host: String, port: Int?)? {
+        let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+        let user = parts.count == 2 ? String(parts[0]) : nil
+        let place = parts[parts.count - 1].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        let port = place.count == 2 ? Int(place[1]) : nil
+        if place.count == 2, port.map({ (1...65535).contains($0) }) != true { return nil }
+        guard isSafeName(String(place[0])), user.map(isSafeName) != false else { return nil }
+        return (user, String(place[0]), port)
+    }
+
+    static func isValid(_ text: String, in inventory: Inventory) -> Bool {
+        inventory.host(named: text) != nil || (text.contains("@") && parse(text) != nil)
+    }
+}
+
+extension Inventory.Workload.Target {
+    public var name: String {
+        switch self {
+        case .statefulSet(let name), .deployment(let name), .claim(let name): name
+        }
+    }
+}
+
+/// libyaml and Yams recurse on nesting; a file of a hundred thousand brackets must not end in a crash.
+enum YAMLGuard {
+    static let depthLimit = 64
+
+    /// The line on which flow or block nesting passes the limit.
+    static func tooDeep(_ text: String) -> Int? {
+        var depth = 0
+        for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+            var leading = 0
+            var isLeading = true
+            var markers = 0
+            for byte in line {
+                switch byte {
+                case UInt8(ascii: "["), UInt8(ascii: "{"):
+                    depth += 1
+                    isLeading = false
+                case UInt8(ascii: "]"), UInt8(ascii: "}"):
+                    depth = max(0, depth - 1)
+                    isLeading = false
+                case UInt8(ascii: " "):
+                    if isLeading { leading += 1 }
+                case UInt8(ascii: "-"), UInt8(ascii: "?"), UInt8(ascii: ":"):
+                    // "- - - -" opens a sequence a dash.
+                    if isLeading { markers += 1 }
+                default:
+                    isLeading = false
+                }
+            }
+            if depth > depthLimit || leading > 4 * depthLimit || markers > depthLimit { return index + 1 }
+        }
+        return nil
+    }
+}
+
+extension YamlError {
+    var asProblem: InventoryError.Problem {
+        switch self {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            return .init(line: mark.line, "not YAML: \(problem)")
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            let names = duplicates.map { "'\($0)'" }.joined(separator: ", ")
+            return .init(line: context.mark.line, "written twice: \(names)")
+        case .reader(let problem, _, _, _):
+            return .init(line: 0, "not YAML: \(problem)")
+        default:
+            return .init(line: 0, "not YAML: \(self)")
+        }
+    }
+}

@@ -1,0 +1,156 @@
+import Yams
+
+/// Collects what is wrong while an inventory is read, so that all of it is told at once.
+final class ProblemList {
+    private(set) var problems: [InventoryError.Problem] = []
+
+    func add(_ node: Node?, _ message: String) {
+        problems.append(.init(line: node?.mark?.line ?? 0, message))
+    }
+}
+
+/// A YAML mapping read key by key; what is not asked for is an error, with the key that was probably meant.
+struct StrictMapping {
+    let node: Node
+    /// Where it stands, for messages: `hosts.master-1`.
+    let path: String
+    let problems: ProblemList
+    private let mapping: Node.Mapping
+
+    /// `nil`, with a problem, where the node is no mapping.
+    init?(_ node: Node, path: String, problems: ProblemList) {
+        guard let mapping = node.mapping else {
+            problems.add(node, "\(path): expected keys with values, found \(node.kindName)")
+            return nil
+        }
+        self.node = node
+        self.path = path
+        self.problems = problems
+        self.mapping = mapping
+    }
+
+    var entries: [(key: Node, value: Node)] { mapping.map { ($0.key, $0.value) } }
+
+    /// Reports every key that is not one of these.
+    func allow(_ keys: [String]) {
+        for (key, _) in mapping {
+            guard let name = key.string else {
+                problems.add(key, "\(path): a key must be a plain name")
+                continue
+            }
+            if keys.contains(name) { continue }
+            var message = "\(path): unknown key '\(name)'"
+            if let meant = Spelling.nearest(to: name, in: keys) {
+                message += ", did you mean '\(meant)'?"
+            } else {
+                message += "; known here: \(keys.joined(separator: ", "))"
+            }
+            problems.add(key, message)
+        }
+    }
+
+    func has(_ key: String) -> Bool { value(key) != nil }
+
+    /// The node under a key; an explicit `null` counts as absent.
+    func value(_ key: String) -> Node? {
+        guard let node = mapping[Node(key)] else { return nil }
+        return node.isNull ? nil : node
+    }
+
+    func required(_ key: String, meaning: String) -> Node? {
+        if let value = value(key) { return value }
+        problems.add(node, "\(path): '\(key)' is missing (\(meaning))")
+        return nil
+    }
+
+    func string(_ key: String) -> String? {
+        guard let node = value(key) else { return nil }
+        return text(node, "\(path).\(key)")
+    }
+
+    func requiredString(_ key: String, meaning: String) -> String? {
+        guard let node = required(key, meaning: meaning) else { return nil }
+        return text(node, "\(path).\(key)")
+    }
+
+    func integer(_ key: String, in range: ClosedRange<Int>) -> Int? {
+        guard let node = value(key) else { return nil }
+        guard let number = node.scalar.flatMap({ Int($0.string) }), range.contains(number) else {
+            problems.add(
+                node, "\(path).\(key): expected a number from \(range.lowerBound) to \(range.upperBound), found \(node.shown)")
+            return nil
+        }
+        return number
+    }
+
+    func choice<T: RawRepresentable & CaseIterable>(_ key: String, _ type: T.Type) -> T? where T.RawValue == String {
+        guard let node = value(key) else { return nil }
+        if let text = node.scalar?.string, let value = T(rawValue: text) { return value }
+        let choices = T.allCases.map(\.rawValue).joined(separator: ", ")
+        problems.add(node, "\(path).\(key): expected one of \(choices), found \(node.shown)")
+        return nil
+    }
+
+    func strings(_ key: String) -> [String]? {
+        guard let node = value(key) else { return nil }
+        guard let sequence = node.sequence else {
+            problems.add(node, "\(path).\(key): expected a list, found \(node.kindName)")
+            return nil
+        }
+        return sequence.compactMap { text($0, "\(path).\(key)") }
+    }
+
+    private func text(_ node: Node, _ place: String) -> String? {
+        guard let text = node.scalar?.string else {
+            problems.add(node, "\(place): expected text, found \(node.kindName)")
+            return nil
+        }
+        if text.isEmpty || text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
+            problems.add(node, "\(place): is empty or has control characters in it")
+            return nil
+        }
+        return text
+    }
+}
+
+extension Node {
+    var isNull: Bool {
+        guard let scalar, scalar.style == .plain || scalar.style == .any else { return false }
+        return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
+    }
+
+    var kindName: String {
+        switch self {
+        case .scalar(let scalar): "'\(scalar.string.prefix(40))'"
+        case .mapping: "keys with values"
+        case .sequence: "a list"
+        case .alias: "an alias"
+        }
+    }
+
+    var shown: String { kindName }
+}
+
+enum Spelling {
+    /// The candidate within two edits of a word, if there is one: a typing mistake, not another word.
+    static func nearest(to word: String, in candidates: [String]) -> String? {
+        let scored = candidates.map { ($0, distance(Array(word.utf8), Array($0.utf8))) }
+        guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= 2, best.1 < best.0.utf8.count else { return nil }
+        return best.0
+    }
+
+    private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+        if abs(a.count - b.count) > 2 { return 3 }
+        var row = Array(0...b.count)
+        for (i, x) in a.enumerated() {
+            var previous = row[0]
+            row[0] = i + 1
+            for (j, y) in b.enumerated() {
+                let cost = min(row[j] + 1, row[j + 1] + 1, previous + (x == y ? 0 : 1))
+                previous = row[j + 1]
+                row[j + 1] = cost
+            }
+        }
+        return row[b.count]
+    }
+}
