@@ -35,7 +35,7 @@ extension Inventory {
         if let line = YAMLGuard.tooDeep(text) {
             throw InventoryError(file: file, problems: [.init(line: line, "nested too deeply for an inventory")])
         }
-        let root: Node
+        let root: YAMLNode
         do {
             guard let node = try Yams.compose(yaml: text) else {
                 throw InventoryError(file: file, problems: [.init(line: 0, "the file is empty")])
@@ -70,11 +70,11 @@ private struct InventoryReader {
         return inventory
     }
 
-    private func mapping(_ node: Node, _ path: String) -> StrictMapping? {
+    private func mapping(_ node: YAMLNode, _ path: String) -> StrictMapping? {
         StrictMapping(node, path: path, problems: problems)
     }
 
-    private func readCluster(_ node: Node) -> Inventory.Cluster? {
+    private func readCluster(_ node: YAMLNode) -> Inventory.Cluster? {
         guard let map = mapping(node, "cluster") else { return nil }
         map.allow(["name", "distribution", "vip", "api_port", "local_storage_classes"])
         let vip = map.requiredString("vip", meaning: "the address that keepalived moves")
@@ -111,7 +111,7 @@ private struct InventoryReader {
         return settings
     }
 
-    private func readHosts(_ node: Node, _ defaults: Inventory.SSHSettings) -> [Inventory.Host] {
+    private func readHosts(_ node: YAMLNode, _ defaults: Inventory.SSHSettings) -> [Inventory.Host] {
         guard let map = mapping(node, "hosts") else { return [] }
         return map.entries.compactMap { key, value in
             guard let name = key.string, isSafeName(name) else {
@@ -133,7 +133,7 @@ private struct InventoryReader {
         }
     }
 
-    private func readOcboot(_ node: Node) -> Inventory.Ocboot? {
+    private func readOcboot(_ node: YAMLNode) -> Inventory.Ocboot? {
         guard let map = mapping(node, "ocboot") else { return nil }
         map.allow([
             "directory", "command", "onecloud_version", "image_repository", "host_networks", "database",
@@ -160,7 +160,7 @@ private struct InventoryReader {
             masterNodes: readFree(map.value("master_nodes"), "ocboot.master_nodes"))
     }
 
-    private func readDatabase(_ node: Node) -> Inventory.Database? {
+    private func readDatabase(_ node: YAMLNode) -> Inventory.Database? {
         guard let map = mapping(node, "ocboot.database") else { return nil }
         map.allow(["host", "port", "user", "password"])
         let password = map.required("password", meaning: "where it is kept: {env: NAME}, {file: PATH} or {command: [...]}")
@@ -176,7 +176,7 @@ private struct InventoryReader {
             host: host, port: map.integer("port", in: 1...65535) ?? 3306, user: user, password: password)
     }
 
-    private func readSecretSource(_ node: Node) -> Inventory.SecretSource? {
+    private func readSecretSource(_ node: YAMLNode) -> Inventory.SecretSource? {
         let path = "ocboot.database.password"
         if node.scalar != nil {
             problems.add(
@@ -198,7 +198,7 @@ private struct InventoryReader {
         return source
     }
 
-    private func readWorkloads(_ node: Node) -> [Inventory.Workload] {
+    private func readWorkloads(_ node: YAMLNode) -> [Inventory.Workload] {
         guard let sequence = node.sequence else {
             problems.add(node, "workloads: expected a list, found \(node.kindName)")
             return []
@@ -267,7 +267,7 @@ private struct InventoryReader {
         return .rebuild(data, heal: heal, recreatedBy: recreator)
     }
 
-    private func readFree(_ node: Node?, _ path: String) -> [YAMLEntry] {
+    private func readFree(_ node: YAMLNode?, _ path: String) -> [YAMLEntry] {
         guard let node else { return [] }
         guard let value = readValue(node, path) else { return [] }
         guard case .mapping(let entries) = value else {
@@ -277,7 +277,7 @@ private struct InventoryReader {
         return entries
     }
 
-    private func readValue(_ node: Node, _ path: String) -> YAMLValue? {
+    private func readValue(_ node: YAMLNode, _ path: String) -> YAMLValue? {
         if node.anchor != nil {
             problems.add(node, "\(path): anchors are not supported here; write the value out")
             return nil
@@ -302,7 +302,7 @@ private struct InventoryReader {
     /// What only the whole shows: addresses used twice, no master, a jump host that is not there.
     private func checkWhole(_ inventory: Inventory, _ root: StrictMapping) {
         let hostsNode = root.value("hosts")
-        func node(of host: Inventory.Host) -> Node? { hostsNode?[host.name] }
+        func node(of host: Inventory.Host) -> YAMLNode? { hostsNode?[host.name] }
         var byAddress: [String: String] = [:]
         for host in inventory.hosts {
             if let other = byAddress[host.address] {

@@ -1,24 +1,27 @@
 import Yams
 
+/// Not to be taken for a Kubernetes node.
+typealias YAMLNode = Yams.Node
+
 /// Collects what is wrong while an inventory is read, so that all of it is told at once.
 final class ProblemList {
     private(set) var problems: [InventoryError.Problem] = []
 
-    func add(_ node: Node?, _ message: String) {
+    func add(_ node: YAMLNode?, _ message: String) {
         problems.append(.init(line: node?.mark?.line ?? 0, message))
     }
 }
 
 /// A YAML mapping read key by key; what is not asked for is an error, with the key that was probably meant.
 struct StrictMapping {
-    let node: Node
+    let node: YAMLNode
     /// Where it stands, for messages: `hosts.master-1`.
     let path: String
     let problems: ProblemList
-    private let mapping: Node.Mapping
+    private let mapping: YAMLNode.Mapping
 
     /// `nil`, with a problem, where the node is no mapping.
-    init?(_ node: Node, path: String, problems: ProblemList) {
+    init?(_ node: YAMLNode, path: String, problems: ProblemList) {
         guard let mapping = node.mapping else {
             problems.add(node, "\(path): expected keys with values, found \(node.kindName)")
             return nil
@@ -29,7 +32,7 @@ struct StrictMapping {
         self.mapping = mapping
     }
 
-    var entries: [(key: Node, value: Node)] { mapping.map { ($0.key, $0.value) } }
+    var entries: [(key: YAMLNode, value: YAMLNode)] { mapping.map { ($0.key, $0.value) } }
 
     /// Reports every key that is not one of these.
     func allow(_ keys: [String]) {
@@ -52,12 +55,12 @@ struct StrictMapping {
     func has(_ key: String) -> Bool { value(key) != nil }
 
     /// The node under a key; an explicit `null` counts as absent.
-    func value(_ key: String) -> Node? {
-        guard let node = mapping[Node(key)] else { return nil }
+    func value(_ key: String) -> YAMLNode? {
+        guard let node = mapping[YAMLNode(key)] else { return nil }
         return node.isNull ? nil : node
     }
 
-    func required(_ key: String, meaning: String) -> Node? {
+    func required(_ key: String, meaning: String) -> YAMLNode? {
         if let value = value(key) { return value }
         problems.add(node, "\(path): '\(key)' is missing (\(meaning))")
         return nil
@@ -100,7 +103,7 @@ struct StrictMapping {
         return sequence.compactMap { text($0, "\(path).\(key)") }
     }
 
-    private func text(_ node: Node, _ place: String) -> String? {
+    private func text(_ node: YAMLNode, _ place: String) -> String? {
         guard let text = node.scalar?.string else {
             problems.add(node, "\(place): expected text, found \(node.kindName)")
             return nil
@@ -113,7 +116,7 @@ struct StrictMapping {
     }
 }
 
-extension Node {
+extension YAMLNode {
     var isNull: Bool {
         guard let scalar, scalar.style == .plain || scalar.style == .any else { return false }
         return ["", "~", "null", "Null", "NULL"].contains(scalar.string)

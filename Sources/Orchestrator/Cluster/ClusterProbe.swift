@@ -1,0 +1,86 @@
+public import SSH
+
+/// One script on one master that reads all that the cluster itself can say.
+public struct ClusterProbe: Sendable {
+    let inventory: Inventory
+
+    public init(_ inventory: Inventory) {
+        self.inventory = inventory
+    }
+
+    private static let operation = "read the cluster"
+
+    /// - Throws: `SSHError`; ``ClusterError`` where the API server beside that master gives no objects. What else is missing is
+    ///   listed in the observation's problems.
+    public func run(on remote: any Remote, host: Inventory.Host) async throws -> ClusterObservation {
+        let script = script(host)
+        let result = try await remote.run(script.command(label: Self.operation, timeout: .seconds(60)))
+        let sections = try script.parse(result, host: host.name, operation: Self.operation)
+        return try observation(sections, host: host.name, errors: result.errorText)
+    }
+
+    func script(_ host: Inventory.Host) -> SectionedScript {
+        let cluster = inventory.cluster
+        let local = Kubectl.prefix(cluster.distribution, apiServer: "\(host.address):\(cluster.apiPort)")
+        let kubectl = ShellQuoting.join(local)
+        let onVIP = ShellQuoting.join(cluster.distribution.kubectl + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
+        var script = SectionedScript()
+        script.section("objects", "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o json")
+        script.section("kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
+        script.section("vip", "\(onVIP) --request-timeout=2s get --raw /healthz")
+        script.section(
+            "onecloud",
+            "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'")
+        script.section("version", "\(kubectl) version --client -o json")
+        // The static pod is named after the node, and the node is found by the address: host names may differ from both.
+        let find = """
+            node=$(\(kubectl) --request-timeout=10s get nodes -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}' | awk -v address=\(host.address) '$2 == address { print $1 }')
+            """
+        let etcdctl = etcdctl(kubectl)
+        script.section("members", "\(find)\n\(etcdctl) member list -w json")
+        script.section("health", "\(find)\n\(etcdctl) \(Etcdctl.healthArguments.joined(separator: " ")) 2>&1")
+        return script
+    }
+
+    private func etcdctl(_ kubectl: String) -> String {
+        let credentials = inventory.cluster.distribution.etcdCredentials
+        let options =
+            "--endpoints=https://127.0.0.1:2379 --cacert=\(credentials.authority) --cert=\(credentials.certificate) --key=\(credentials.key)"
+        switch inventory.cluster.distribution {
+        case .kubeadm:
+            // Reading may use the shell where the image has one (etcd 3.3 needs the variable), else etcdctl itself.
+            return
+                "etcdctl() { \(kubectl) exec -n kube-system \"etcd-$node\" -- sh -c 'ETCDCTL_API=3 exec etcdctl \"$@\"' sh \(options) \"$@\" || [ $? -ne 126 ] || \(kubectl) exec -n kube-system \"etcd-$node\" -- etcdctl \(options) \"$@\"; }\netcdctl"
+        case .k3s:
+            return "ETCDCTL_API=3 etcdctl \(options)"
+        }
+    }
+
+    func observation(
+        _ sections: [String: SectionedScript.Section], host: String, errors: String
+    ) throws -> ClusterObservation {
+        guard let objects = sections["objects"], objects.succeeded else {
+            throw ClusterError(
+                .commandFailed, host: host, operation: "kubectl get \(KubernetesObjects.kinds)", cause: errors.lastLines(2),
+                advice: "the API server beside this master does not answer; look at its kubelet and its containers")
+        }
+        var observation = ClusterObservation(source: host)
+        observation.objects = try Kubectl.decode(
+            KubernetesObjects.self, from: objects.output, host: host, operation: "kubectl get \(KubernetesObjects.kinds)")
+        observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
+        if let config = sections["kubeadm-config"], config.succeeded {
+            let map = try Kubectl.decode(ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
+            observation.clusterStatus = ClusterStatus(map)
+        }
+        if let version = sections["onecloud"], version.succeeded, !version.text.isEmpty {
+            observation.onecloudVersion = version.text
+        }
+        if let members = sections["members"], members.succeeded {
+            observation.members = Etcdctl.mark(
+                try Etcdctl.parse(members.output, host: host), healthText: sections["health"]?.text ?? "")
+        } else {
+            observation.problems.append("\(host): etcdctl member list: \(errors.lastLines(2))")
+        }
+        return observation
+    }
+}

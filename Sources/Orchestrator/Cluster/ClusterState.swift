@@ -1,0 +1,168 @@
+import Foundation
+import SSH
+
+/// Everything that was seen of a cluster at one time: the value that checks, rules and the planner decide on.
+public struct ClusterState: Sendable {
+    public var inventory: Inventory
+    /// By inventory name.
+    public var hosts: [String: HostObservation]
+    public var cluster: ClusterObservation
+
+    public init(inventory: Inventory, hosts: [String: HostObservation], cluster: ClusterObservation) {
+        self.inventory = inventory
+        self.hosts = hosts
+        self.cluster = cluster
+    }
+
+    public enum HostObservation: Sendable {
+        case reached(HostFacts)
+        /// No answer, or one that cannot be trusted or read.
+        case failed(HostFailure)
+
+        public var facts: HostFacts? { if case .reached(let facts) = self { facts } else { nil } }
+        public var failure: HostFailure? { if case .failed(let failure) = self { failure } else { nil } }
+    }
+
+    public struct HostFailure: Sendable, Hashable {
+        public var message: String
+        /// The host does not answer at all, as opposed to answering wrongly: only this counts as a sign of death.
+        public var isSilent: Bool
+        /// It cannot be reached or trusted: exit status 4 where the host is needed.
+        public var isUnreachableOrUntrusted: Bool
+
+        public init(message: String, isSilent: Bool, isUnreachableOrUntrusted: Bool = true) {
+            self.message = message
+            self.isSilent = isSilent
+            self.isUnreachableOrUntrusted = isUnreachableOrUntrusted
+        }
+
+        public init(_ error: any Error) {
+            let code = (error as? SSHError)?.code
+            self.init(
+                message: "\(error)",
+                // A host that is found but refuses our key, or shows another host key, is alive.
+                isSilent: code == .unreachable || code == .handshakeFailed,
+                isUnreachableOrUntrusted: (error as? SSHError)?.isUnreachableOrUntrusted ?? false)
+        }
+    }
+}
+
+/// What the API server and etcd said, by way of one master.
+public struct ClusterObservation: Sendable {
+    /// The inventory name of the master that was asked; `nil` where none answered.
+    public var source: String?
+    /// Why there is nothing here, or not all of it.
+    public var problems: [String]
+    public var objects: KubernetesObjects
+    public var members: [EtcdMember]
+    public var clusterStatus: ClusterStatus?
+    public var apiAnswersOnVIP: Bool
+    /// `.spec.version` of the OnecloudCluster, where there is one.
+    public var onecloudVersion: String?
+
+    public init(
+        source: String? = nil, problems: [String] = [], objects: KubernetesObjects = KubernetesObjects(),
+        members: [EtcdMember] = [], clusterStatus: ClusterStatus? = nil, apiAnswersOnVIP: Bool = false,
+        onecloudVersion: String? = nil
+    ) {
+        self.source = source
+        self.problems = problems
+        self.objects = objects
+        self.members = members
+        self.clusterStatus = clusterStatus
+        self.apiAnswersOnVIP = apiAnswersOnVIP
+        self.onecloudVersion = onecloudVersion
+    }
+}
+
+extension ClusterState {
+    public var objects: KubernetesObjects { cluster.objects }
+
+    public func facts(_ host: Inventory.Host) -> HostFacts? { hosts[host.name]?.facts }
+
+    /// The node that a host is, by its address, else by its name.
+    public func node(of host: Inventory.Host) -> Node? {
+        objects.nodes.first { $0.internalAddress == host.address } ?? objects.node(host.name)
+    }
+
+    /// The inventory host that a node runs on.
+    public func host(of node: Node) -> Inventory.Host? {
+        inventory.hosts.first { $0.address == node.internalAddress } ?? inventory.host(named: node.name)
+    }
+
+    /// Hosts whose interfaces carry the VIP right now.
+    public var vipHolders: [Inventory.Host] {
+        inventory.hosts.filter { facts($0)?.holds(inventory.cluster.vip) == true }
+    }
+
+    /// Masters that answer: by the cluster's word, or by the inventory's where the cluster says nothing.
+    public var liveMasters: [Inventory.Host] {
+        inventory.hosts.filter { host in
+            guard facts(host) != nil else { return false }
+            return node(of: host).map(\.isControlPlane) ?? (objects.nodes.isEmpty && host.role == .master)
+        }
+    }
+
+    /// The primary is the master whose keepalived is in state MASTER; of several, the one whose node is oldest, as ocboot names
+    /// it. `nil` where no live master has it: then the dead one was it.
+    public var primary: Inventory.Host? {
+        liveMasters.filter { facts($0)?.manifest?.state == .master }
+            .min { age($0) < age($1) }
+    }
+
+    private func age(_ host: Inventory.Host) -> String { node(of: host)?.metadata.creationTimestamp ?? "~" }
+
+    /// The workload rule that covers a claim: the claim's own, else that of the set or deployment that mounts it.
+    public func rule(for claim: Claim) -> Inventory.Workload? {
+        let candidates = inventory.workloads.filter { $0.namespace == claim.namespace }
+        if let own = candidates.first(where: { $0.target == .claim(claim.name) }) { return own }
+        return candidates.first { candidate in
+            switch candidate.target {
+            case .claim: false
+            case .statefulSet(let name):
+                statefulSet(claim.namespace, name)?.ordinal(ofClaim: claim.name) != nil
+            case .deployment(let name):
+                deployment(claim.namespace, name)?.spec.template.spec.claimNames.contains(claim.name) == true
+            }
+        }
+    }
+
+    public func statefulSet(_ namespace: String, _ name: String) -> StatefulSet? {
+        objects.statefulSets.first { $0.namespace == namespace && $0.name == name }
+    }
+
+    public func deployment(_ namespace: String, _ name: String) -> Deployment? {
+        objects.deployments.first { $0.namespace == namespace && $0.name == name }
+    }
+
+    /// Pods that mount a claim.
+    public func pods(mounting claim: Claim) -> [Pod] {
+        objects.pods.filter { $0.namespace == claim.namespace && $0.spec.claimNames.contains(claim.name) }
+    }
+
+    /// The kind of workload that has a claim by its template or its pods, whether the inventory names it or not.
+    public func owner(of claim: Claim) -> String? {
+        if let set = objects.statefulSets.first(where: { $0.namespace == claim.namespace && $0.ordinal(ofClaim: claim.name) != nil }) {
+            return "statefulset/\(set.name)"
+        }
+        if let deployment = objects.deployments.first(where: {
+            $0.namespace == claim.namespace && $0.spec.template.spec.claimNames.contains(claim.name)
+        }) {
+            return "deployment/\(deployment.name)"
+        }
+        return pods(mounting: claim).first.flatMap { objects.owner(of: $0) }.map { "\($0.kind.lowercased())/\($0.name)" }
+    }
+
+    /// Volumes whose data lies on that node's disk and nowhere else, by the volume's node affinity.
+    public func volumes(on node: Node) -> [Volume] {
+        objects.volumes.filter { $0.isOnly(on: node) }
+    }
+
+    /// The claim that a volume is bound to, if it is still that claim.
+    public func claim(of volume: Volume) -> Claim? {
+        guard let reference = volume.spec.claimRef, let namespace = reference.namespace, let name = reference.name,
+            let claim = objects.claim(namespace, name), claim.uid == reference.uid
+        else { return nil }
+        return claim
+    }
+}

@@ -1,0 +1,64 @@
+public import Foundation
+
+/// One member of the cluster's etcd.
+public struct EtcdMember: Sendable, Hashable, Codable {
+    /// Hexadecimal, as `etcdctl member remove` wants it; `member list -w json` gives it in decimal.
+    public var id: String
+    /// Empty until the member has started once.
+    public var name: String
+    public var peerURLs: [String]
+    public var clientURLs: [String]
+    public var isLearner: Bool
+    /// As `etcdctl endpoint health` says of its client URL; `false` where it was not asked.
+    public var isHealthy: Bool
+
+    public init(
+        id: String, name: String, peerURLs: [String], clientURLs: [String], isLearner: Bool = false,
+        isHealthy: Bool = false
+    ) {
+        self.id = id
+        self.name = name
+        self.peerURLs = peerURLs
+        self.clientURLs = clientURLs
+        self.isLearner = isLearner
+        self.isHealthy = isHealthy
+    }
+
+    public var isStarted: Bool { !name.isEmpty && !clientURLs.isEmpty }
+
+    /// The address in a peer URL: `https://10.0.0.1:2380` → `10.0.0.1`.
+    public var addresses: [String] { peerURLs.compactMap { URL(string: $0)?.host } }
+}
+
+/// etcdctl's output, read.
+public enum EtcdOutput {
+    private struct MemberList: Decodable {
+        var members: [Member]
+        struct Member: Decodable {
+            var ID: UInt64
+            var name: String?
+            var peerURLs: [String]?
+            var clientURLs: [String]?
+            var isLearner: Bool?
+        }
+    }
+
+    /// The members in `etcdctl member list -w json`.
+    /// - Throws: `DecodingError` where it is anything else.
+    public static func members(_ json: Data) throws -> [EtcdMember] {
+        try JSONDecoder().decode(MemberList.self, from: json).members.map { member in
+            EtcdMember(
+                id: String(member.ID, radix: 16), name: member.name ?? "", peerURLs: member.peerURLs ?? [],
+                clientURLs: member.clientURLs ?? [], isLearner: member.isLearner ?? false)
+        }
+    }
+
+    /// The client URLs that `etcdctl endpoint health` calls healthy. Its text form is read because 3.3 has no other.
+    public static func healthyEndpoints(_ text: String) -> Set<String> {
+        Set(
+            text.split(separator: "\n").compactMap { line in
+                guard let range = line.range(of: " is healthy") else { return nil }
+                return String(line[..<range.lowerBound])
+            })
+    }
+}

@@ -1,0 +1,206 @@
+public import Foundation
+public import SSH
+
+/// What one script saw on one host.
+public struct HostFacts: Sendable, Hashable {
+    public struct Address: Sendable, Hashable {
+        public var interface: String
+        public var address: String
+    }
+    public struct Disk: Sendable, Hashable {
+        public var mount: String
+        public var availableKiB: Int
+        public var usedPercent: Int
+    }
+    public struct Certificate: Sendable, Hashable {
+        public var path: String
+        public var notAfter: Date
+    }
+    public enum Keepalived: Sendable, Hashable {
+        case absent
+        case manifest(KeepalivedManifest)
+        case unreadable(String)
+    }
+
+    public var hostname: String
+    public var system: String
+    public var kernel: String
+    /// Its clock minus ours, in seconds; good to about the round trip.
+    public var clockOffset: TimeInterval
+    public var disks: [Disk]
+    public var addresses: [Address]
+    public var kubeletRuns: Bool
+    /// Container runtimes whose daemon runs: `dockerd`, `containerd`, …
+    public var runtimes: [String]
+    /// TCP ports that something listens on.
+    public var listening: Set<Int>
+    /// Signs of a cluster on its disk, as paths: kubelet configuration, manifests, etcd data.
+    public var clusterTraces: [String]
+    public var certificates: [Certificate]
+    public var keepalived: Keepalived
+    /// Whether it can open a TCP connection to `address:port`; only for what was asked.
+    public var reaches: [String: Bool]
+
+    public init(
+        hostname: String, system: String = "", kernel: String = "", clockOffset: TimeInterval = 0, disks: [Disk] = [],
+        addresses: [Address] = [], kubeletRuns: Bool = false, runtimes: [String] = [], listening: Set<Int> = [],
+        clusterTraces: [String] = [], certificates: [Certificate] = [], keepalived: Keepalived = .absent,
+        reaches: [String: Bool] = [:]
+    ) {
+        self.hostname = hostname
+        self.system = system
+        self.kernel = kernel
+        self.clockOffset = clockOffset
+        self.disks = disks
+        self.addresses = addresses
+        self.kubeletRuns = kubeletRuns
+        self.runtimes = runtimes
+        self.listening = listening
+        self.clusterTraces = clusterTraces
+        self.certificates = certificates
+        self.keepalived = keepalived
+        self.reaches = reaches
+    }
+
+    public func holds(_ address: String) -> Bool { addresses.contains { $0.address == address } }
+
+    public var manifest: KeepalivedManifest? {
+        if case .manifest(let manifest) = keepalived { manifest } else { nil }
+    }
+}
+
+/// The one script that is run on every host, and how its output is read.
+public struct HostProbe: Sendable {
+    let distribution: Inventory.Distribution
+    /// `(host, port)` pairs that the host shall try to reach.
+    let targets: [(host: String, port: Int)]
+
+    public init(_ distribution: Inventory.Distribution, reaching targets: [(host: String, port: Int)] = []) {
+        self.distribution = distribution
+        self.targets = targets
+    }
+
+    /// - Throws: `SSHError` where the host cannot be reached; ``ClusterError`` where its answer cannot be read.
+    public func run(on remote: any Remote, timeout: Duration = .seconds(30)) async throws -> HostFacts {
+        let script = self.script
+        let operation = "look at the host"
+        let result = try await remote.run(script.command(label: operation, timeout: timeout))
+        let startedAt = Date().timeIntervalSince1970 - result.duration.seconds
+        let sections = try script.parse(result, host: remote.name, operation: operation)
+        return Self.facts(sections, startedAt: startedAt, targets: targets)
+    }
+
+    /// POSIX sh, coreutils 8.22, util-linux 2.23, no python: what CentOS 7 has.
+    var script: SectionedScript {
+        var script = SectionedScript()
+        script.section("clock", "date +%s.%N")
+        script.section("hostname", "uname -n")
+        script.section("system", "sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '\"'")
+        script.section("kernel", "uname -r")
+        script.section("disks", "df -Pk / /var/lib /tmp 2>/dev/null | tail -n +2")
+        script.section("addresses", "ip -o -4 addr")
+        script.section("processes", "for name in kubelet k3s dockerd containerd crio; do pidof \"$name\" >/dev/null && echo \"$name\"; done; true")
+        script.section("listening", "ss -ltn 2>/dev/null || netstat -ltn")
+        let traces = [
+            distribution.kubeletConfiguration, distribution.etcdDataDirectory + "/member",
+            distribution.manifestDirectory + "/*",
+        ]
+        // The glob is left unquoted on purpose; the paths are constants without blanks.
+        script.section("traces", "for file in \(traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true")
+        let certificates = distribution.certificateDirectory
+        script.section(
+            "certificates",
+            """
+            command -v openssl >/dev/null || exit 1
+            for file in \(certificates)/*.crt \(certificates)/etcd/*.crt; do
+                [ -f "$file" ] && echo "$file $(openssl x509 -noout -enddate -in "$file" 2>/dev/null)"
+            done; true
+            """)
+        script.section("keepalived", "[ -e \(distribution.keepalivedManifest) ] || exit 44\ncat \(distribution.keepalivedManifest)")
+        for (index, target) in targets.enumerated() {
+            let place = ShellQuoting.quote("/dev/tcp/\(target.host)/\(target.port)")
+            script.section("reach-\(index)", "timeout 2 bash -c 'exec 3<>\"$0\"' \(place) 2>/dev/null")
+        }
+        return script
+    }
+
+    static func facts(
+        _ sections: [String: SectionedScript.Section], startedAt: TimeInterval, targets: [(host: String, port: Int)]
+    ) -> HostFacts {
+        func text(_ name: String) -> String { sections[name]?.text ?? "" }
+        func lines(_ name: String) -> [String] { sections[name]?.lines ?? [] }
+        let processes = lines("processes")
+        var facts = HostFacts(hostname: text("hostname"), system: text("system"), kernel: text("kernel"))
+        facts.clockOffset = Double(text("clock")).map { $0 - startedAt } ?? 0
+        facts.disks = Array(uniqued: lines("disks").compactMap(disk))
+        facts.addresses = lines("addresses").compactMap(address)
+        facts.kubeletRuns = processes.contains { $0 == "kubelet" || $0 == "k3s" }
+        facts.runtimes = processes.filter { $0 != "kubelet" && $0 != "k3s" }
+        facts.listening = Set(lines("listening").compactMap(port))
+        facts.clusterTraces = lines("traces")
+        facts.certificates = lines("certificates").compactMap(certificate)
+        facts.keepalived = keepalived(sections["keepalived"])
+        for (index, target) in targets.enumerated() {
+            facts.reaches["\(target.host):\(target.port)"] = sections["reach-\(index)"]?.succeeded ?? false
+        }
+        return facts
+    }
+
+    /// `df -P`: source, size, used, available, percent, mount.
+    private static func disk(_ line: String) -> HostFacts.Disk? {
+        let words = line.split(separator: " ")
+        guard words.count >= 6, let available = Int(words[3]), let used = Int(words[4].dropLast()) else { return nil }
+        return HostFacts.Disk(mount: String(words[5]), availableKiB: available, usedPercent: used)
+    }
+
+    /// `ip -o -4 addr`: `2: eth0    inet 10.0.0.1/24 brd …`.
+    private static func address(_ line: String) -> HostFacts.Address? {
+        let words = line.split(separator: " ")
+        guard words.count >= 4, words[2] == "inet", let address = words[3].split(separator: "/").first else { return nil }
+        return HostFacts.Address(interface: String(words[1]), address: String(address))
+    }
+
+    /// Both ss and netstat have the local address, ending in `:PORT`, in the fourth column.
+    private static func port(_ line: String) -> Int? {
+        let words = line.split(separator: " ")
+        guard words.count >= 4, let colon = words[3].lastIndex(of: ":") else { return nil }
+        return Int(words[3][words[3].index(after: colon)...])
+    }
+
+    /// `PATH notAfter=Nov 22 19:20:00 2027 GMT`, as `openssl x509 -enddate` prints it.
+    private static func certificate(_ line: String) -> HostFacts.Certificate? {
+        guard let range = line.range(of: " notAfter=") else { return nil }
+        let format = DateFormatter()
+        format.locale = Locale(identifier: "en_US_POSIX")
+        format.timeZone = TimeZone(identifier: "UTC")
+        format.dateFormat = "MMM d HH:mm:ss yyyy zzz"
+        let words = line[range.upperBound...].split(separator: " ").joined(separator: " ")
+        return format.date(from: words).map { HostFacts.Certificate(path: String(line[..<range.lowerBound]), notAfter: $0) }
+    }
+
+    private static func keepalived(_ section: SectionedScript.Section?) -> HostFacts.Keepalived {
+        guard let section else { return .unreadable("not looked at") }
+        if section.status == 44 { return .absent }
+        guard section.succeeded else { return .unreadable("the file cannot be read") }
+        do {
+            return .manifest(try KeepalivedManifest(String(decoding: section.output, as: UTF8.self)))
+        } catch {
+            return .unreadable("\(error)")
+        }
+    }
+}
+
+extension Duration {
+    var seconds: TimeInterval {
+        let (seconds, attoseconds) = components
+        return TimeInterval(seconds) + TimeInterval(attoseconds) / 1e18
+    }
+}
+
+extension Array where Element: Hashable {
+    /// The elements in order, each once.
+    init(uniqued elements: [Element]) {
+        var seen: Set<Element> = []
+        self = elements.filter { seen.insert($0).inserted }
+    }
+}

@@ -1,0 +1,105 @@
+import Foundation
+public import SSH
+import Yams
+
+/// keepalived's static pod manifest: what its environment says, and the one edit that is ever made to it.
+public struct KeepalivedManifest: Sendable, Hashable {
+    public enum State: String, Sendable, Hashable, Codable {
+        case master = "MASTER"
+        case backup = "BACKUP"
+    }
+
+    public static let primaryPriority = 100
+
+    public var priority: Int
+    public var state: State
+    public var virtualIPs: [String]
+    public var routerID: String
+    public var nodeIP: String
+    public var interface: String
+    /// For comparison across masters only.
+    public var password: Secret
+    /// The file, byte for byte.
+    public let text: String
+
+    public struct Unreadable: Error, Sendable, CustomStringConvertible {
+        public var description: String
+    }
+
+    /// - Throws: ``Unreadable`` where it is no pod with keepalived's environment.
+    public init(_ text: String) throws {
+        self.text = text
+        let root: Yams.Node?
+        do { root = try Yams.compose(yaml: text) } catch { throw Unreadable(description: "not YAML: \(error)") }
+        guard let containers = root?["spec"]?["containers"]?.sequence else {
+            throw Unreadable(description: "no pod with containers")
+        }
+        var environment: [String: String] = [:]
+        for variable in containers.flatMap({ $0["env"]?.sequence.map(Array.init) ?? [] }) {
+            guard let name = variable["name"]?.string, name.hasPrefix("KEEPALIVED_") else { continue }
+            guard environment[name] == nil else { throw Unreadable(description: "\(name) stands in it twice") }
+            environment[name] = variable["value"]?.scalar?.string ?? ""
+        }
+        func required(_ name: String) throws -> String {
+            guard let value = environment["KEEPALIVED_" + name] else {
+                throw Unreadable(description: "KEEPALIVED_\(name) is missing")
+            }
+            return value
+        }
+        guard let priority = Int(try required("PRIORITY")) else {
+            throw Unreadable(description: "KEEPALIVED_PRIORITY is no number")
+        }
+        guard let state = State(rawValue: try required("STATE")) else {
+            throw Unreadable(description: "KEEPALIVED_STATE is neither MASTER nor BACKUP")
+        }
+        self.priority = priority
+        self.state = state
+        self.virtualIPs = Self.addresses(in: try required("VIRTUAL_IPS"))
+        self.routerID = environment["KEEPALIVED_ROUTER_ID"] ?? ""
+        self.nodeIP = environment["KEEPALIVED_NODE_IP"] ?? ""
+        self.interface = environment["KEEPALIVED_INTERFACE"] ?? ""
+        self.password = Secret(environment["KEEPALIVED_PASSWORD"] ?? "")
+    }
+
+    /// The addresses in `#PYTHON2BASH:['10.127.100.102']`, the image's own notation for a list.
+    static func addresses(in text: String) -> [String] {
+        text.split { !($0.isNumber || $0 == ".") }.map(String.init).filter(IPv4.isValid)
+    }
+
+    /// The same file with priority 100 and state MASTER: the two value lines change, every other byte stays.
+    /// - Throws: ``Unreadable`` where a value does not stand on the line after its name, so that nothing is guessed.
+    public func promoted() throws -> String {
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        try Self.replaceValue(of: "KEEPALIVED_PRIORITY", with: "\"\(Self.primaryPriority)\"", in: &lines)
+        try Self.replaceValue(of: "KEEPALIVED_STATE", with: State.master.rawValue, in: &lines)
+        let edited = lines.joined(separator: "\n")
+        let result = try KeepalivedManifest(edited)
+        guard result.priority == Self.primaryPriority, result.state == .master, result.virtualIPs == virtualIPs,
+            result.password == password, result.routerID == routerID, result.nodeIP == nodeIP
+        else {
+            throw Unreadable(description: "the edit would change more than priority and state")
+        }
+        return edited
+    }
+
+    private static func replaceValue(of name: String, with value: String, in lines: inout [String]) throws {
+        let found = lines.indices.filter { index in
+            let line = lines[index].drop { $0 == " " || $0 == "-" }
+            return line.hasPrefix("name:") && line.dropFirst(5).filter { !" \"'\r".contains($0) } == name
+        }
+        guard found.count == 1, let index = found.first, index + 1 < lines.count,
+            let colon = lines[index + 1].range(of: "value:")
+        else {
+            throw Unreadable(description: "the value of \(name) is not on the line after its name")
+        }
+        let old = lines[index + 1]
+        let ending = old.hasSuffix("\r") ? "\r" : ""
+        lines[index + 1] = old[..<colon.upperBound] + " " + value + ending
+    }
+
+    /// Lines that differ, as `- old` and `+ new`.
+    public static func difference(_ old: String, _ new: String) -> [String] {
+        zip(old.split(separator: "\n", omittingEmptySubsequences: false), new.split(separator: "\n", omittingEmptySubsequences: false))
+            .filter { $0 != $1 }.flatMap { ["- \($0)", "+ \($1)"] }
+    }
+}

@@ -1,0 +1,40 @@
+import Foundation
+import Yams
+
+/// kubeadm's `ClusterStatus`, which up to 1.21 lists every master's API endpoint in the ConfigMap `kube-system/kubeadm-config`,
+/// and in which `kubectl delete node` leaves the dead one behind (kubernetes/kubeadm#1300, #1432).
+public struct ClusterStatus: Sendable, Hashable {
+    public let text: String
+    /// Node names.
+    public let endpoints: [String]
+
+    /// `nil` where the ConfigMap has no ClusterStatus: Kubernetes 1.22 and newer.
+    public init?(_ configMap: ConfigMap) {
+        guard let text = configMap.data?["ClusterStatus"], !text.isEmpty,
+            let node = try? Yams.compose(yaml: text), let map = node["apiEndpoints"]?.mapping
+        else { return nil }
+        self.text = text
+        self.endpoints = map.compactMap { $0.key.string }
+    }
+
+    /// The text without one node's entry, every other line as it was; `nil` where the entry is not there or is written in a way
+    /// that lines cannot be taken out of.
+    public func removing(_ node: String) -> String? {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        func indent(_ line: String) -> Int { line.prefix { $0 == " " }.count }
+        guard
+            let start = lines.firstIndex(where: { line in
+                let name = line.drop { $0 == " " }.filter { $0 != "\"" && $0 != "'" }
+                return indent(line) > 0 && name == node + ":"
+            })
+        else { return nil }
+        let end = lines[(start + 1)...].firstIndex { indent($0) <= indent(lines[start]) } ?? lines.endIndex
+        var kept = lines
+        kept.removeSubrange(start..<end)
+        let result = kept.joined(separator: "\n")
+        guard let parsed = try? Yams.compose(yaml: result), let map = parsed["apiEndpoints"]?.mapping,
+            map.compactMap({ $0.key.string }) == endpoints.filter({ $0 != node })
+        else { return nil }
+        return result
+    }
+}

@@ -1,0 +1,165 @@
+public import Foundation
+public import SSH
+
+/// kubectl, run on a master over SSH.
+public struct Kubectl: Sendable {
+    public let remote: any Remote
+    private let prefix: [String]
+    /// Its own kubectl's; flags follow it.
+    public var version: KubernetesVersion?
+
+    /// - Parameter apiServer: the API server asked, `ADDRESS:PORT`: the master's own, so that a VIP on the move is no obstacle.
+    public init(
+        _ remote: any Remote, distribution: Inventory.Distribution, apiServer: String? = nil,
+        version: KubernetesVersion? = nil
+    ) {
+        self.remote = remote
+        self.prefix = Self.prefix(distribution, apiServer: apiServer)
+        self.version = version
+    }
+
+    static func prefix(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
+        // k3s' own kubeconfig names the local API server already.
+        guard let apiServer, distribution == .kubeadm else { return distribution.kubectl }
+        return distribution.kubectl + ["--server", "https://\(apiServer)"]
+    }
+
+    public func command(
+        _ arguments: [String], input: Data? = nil, timeout: Duration? = .seconds(60)
+    ) -> Command {
+        Command(
+            prefix + arguments, input: input, timeout: timeout, outputLimit: 512 << 20,
+            label: "kubectl " + ShellQuoting.join(arguments))
+    }
+
+    /// - Throws: `SSHError`; ``ClusterError`` with `commandFailed` on a non-zero exit status.
+    @discardableResult
+    public func run(_ arguments: [String], input: Data? = nil, timeout: Duration? = .seconds(60)) async throws -> Data {
+        let command = command(arguments, input: input, timeout: timeout)
+        let result = try await remote.run(command)
+        guard result.succeeded else {
+            throw ClusterError(
+                .commandFailed, host: remote.name, operation: command.display,
+                cause: "\(result.outcome): \(result.errorText.lastLines(3))",
+                advice: "try it there by hand; then go on with: masterswap resume")
+        }
+        return result.standardOutput
+    }
+
+    /// - Throws: as `run`; ``ClusterError`` with `badOutput` where the answer is not what was asked for.
+    public func get<T: Decodable>(_ type: T.Type, _ arguments: [String]) async throws -> T {
+        let arguments = ["get"] + arguments + ["-o", "json"]
+        return try Self.decode(type, from: try await run(arguments), host: remote.name, operation: "kubectl " + arguments.joined(separator: " "))
+    }
+
+    /// `nil` where the API server says NotFound.
+    public func find<T: KubernetesObject>(_ type: T.Type, _ arguments: [String]) async throws -> T? {
+        do {
+            return try await get(type, arguments)
+        } catch let error as ClusterError where error.code == .commandFailed && error.cause.contains("(NotFound)") {
+            return nil
+        }
+    }
+
+    public func objects() async throws -> KubernetesObjects {
+        try await get(KubernetesObjects.self, [KubernetesObjects.kinds, "-A"])
+    }
+
+    static func decode<T: Decodable>(_ type: T.Type, from data: Data, host: String, operation: String) throws -> T {
+        do {
+            return try JSONDecoder().decode(type, from: data)
+        } catch {
+            let cause = data.isEmpty ? "kubectl printed nothing" : "its JSON cannot be read: \(Self.explain(error))"
+            throw ClusterError(
+                .badOutput, host: host, operation: operation, cause: cause,
+                advice: "run it on \(host) by hand and look at what it prints")
+        }
+    }
+
+    private static func explain(_ error: any Error) -> String {
+        func place(_ context: DecodingError.Context) -> String {
+            let path = context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
+            return path.isEmpty ? context.debugDescription : "\(path): \(context.debugDescription)"
+        }
+        guard let error = error as? DecodingError else { return "\(error)" }
+        switch error {
+        case .dataCorrupted(let context), .typeMismatch(_, let context), .valueNotFound(_, let context):
+            return place(context)
+        case .keyNotFound(let key, let context): return "\(key.stringValue) is missing, \(place(context))"
+        @unknown default: return "\(error)"
+        }
+    }
+}
+
+/// An object named together with its UID: what a destructive act is planned against.
+public struct ObjectReference: Sendable, Hashable, Codable, CustomStringConvertible {
+    public enum Kind: String, Sendable, Hashable, Codable {
+        case node, pod, deployment
+        case claim = "persistentvolumeclaim"
+        case volume = "persistentvolume"
+    }
+
+    public var kind: Kind
+    public var namespace: String?
+    public var name: String
+    public var uid: String
+
+    public init(_ kind: Kind, namespace: String? = nil, name: String, uid: String) {
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+        self.uid = uid
+    }
+
+    public init(_ kind: Kind, _ object: some KubernetesObject) {
+        self.init(kind, namespace: object.metadata.namespace, name: object.name, uid: object.uid)
+    }
+
+    public var reference: String { namespace.map { "\($0)/\(name)" } ?? name }
+    public var description: String { "\(kind.rawValue) \(reference) (uid \(uid))" }
+
+    var scope: [String] { namespace.map { ["-n", $0] } ?? [] }
+
+    var apiPath: String {
+        let base = kind == .deployment ? "/apis/apps/v1" : "/api/v1"
+        return base + (namespace.map { "/namespaces/\($0)" } ?? "") + "/\(kind.rawValue)s/\(name)"
+    }
+}
+
+extension Kubectl {
+    private struct Metadata: KubernetesObject {
+        var metadata: ObjectMeta
+    }
+
+    /// The UID that the name stands for now; `nil` where nothing has it.
+    public func uid(of object: ObjectReference) async throws -> String? {
+        try await find(Metadata.self, [object.kind.rawValue, object.name] + object.scope)?.uid
+    }
+
+    /// Deletes just the object that was planned, never its successor of the same name. Does not wait for its end.
+    ///
+    /// From kubectl 1.18 on the UID goes with the request as a precondition, so that the API server compares it; older ones cannot
+    /// send one, and the UID is compared right before.
+    /// - Parameter force: without grace; only for pods of a node that is truly gone.
+    /// - Returns: `false` where it was gone already, or its name stands for another object by now.
+    @discardableResult
+    public func delete(_ object: ObjectReference, force: Bool = false) async throws -> Bool {
+        guard try await uid(of: object) == object.uid else { return false }
+        do {
+            if let version, version < KubernetesVersion(1, 18) {
+                let grace = force ? ["--grace-period=0", "--force"] : []
+                try await run(["delete", object.kind.rawValue, object.name, "--wait=false"] + object.scope + grace)
+            } else {
+                var options =
+                    #"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Background","preconditions":{"uid":"\#(object.uid)"}"#
+                if force { options += #","gracePeriodSeconds":0"# }
+                try await run(["delete", "--raw", object.apiPath, "-f", "-"], input: Data((options + "}").utf8))
+            }
+        } catch let error as ClusterError where error.code == .commandFailed {
+            // Lost the race against a controller: what counts is that this object is gone.
+            if try await uid(of: object) == object.uid { throw error }
+            return false
+        }
+        return true
+    }
+}

@@ -1,0 +1,79 @@
+import SSH
+
+/// Looks at every host and at the cluster, all at once, and decides nothing.
+public struct Observer: Sendable {
+    let inventory: Inventory
+    let remotes: Remotes
+
+    public init(_ inventory: Inventory, _ remotes: Remotes) {
+        self.inventory = inventory
+        self.remotes = remotes
+    }
+
+    /// The cluster is read by way of the first master that answers and has a working API server; a dead host delays nothing but
+    /// its own line.
+    public func observe() async -> ClusterState {
+        var hosts: [String: ClusterState.HostObservation] = [:]
+        var cluster: ClusterObservation?
+        var problems: [String] = []
+        await withTaskGroup(of: Seen.self) { group in
+            for host in inventory.hosts {
+                group.addTask { .host(host, await look(at: host)) }
+            }
+            // Masters that answered and were not asked yet; one is asked at a time.
+            var candidates: [Inventory.Host] = []
+            var isAsking = false
+            for await seen in group {
+                switch seen {
+                case .host(let host, let observation):
+                    hosts[host.name] = observation
+                    if let facts = observation.facts, facts.kubeletRuns || host.role == .master { candidates.append(host) }
+                case .cluster(.success(let observation)):
+                    cluster = observation
+                case .cluster(.failure(let failure)):
+                    problems.append(failure.message)
+                    isAsking = false
+                }
+                if cluster == nil, !isAsking, !candidates.isEmpty {
+                    isAsking = true
+                    let host = candidates.removeFirst()
+                    group.addTask { .cluster(await read(by: host)) }
+                }
+            }
+        }
+        var observation = cluster ?? ClusterObservation()
+        observation.problems = problems + observation.problems
+        return ClusterState(inventory: inventory, hosts: hosts, cluster: observation)
+    }
+
+    private enum Seen: Sendable {
+        case host(Inventory.Host, ClusterState.HostObservation)
+        case cluster(Result<ClusterObservation, Failure>)
+    }
+
+    private struct Failure: Error {
+        var message: String
+    }
+
+    private func look(at host: Inventory.Host) async -> ClusterState.HostObservation {
+        var targets: [(host: String, port: Int)] = []
+        if host.role == .spare {
+            targets.append((inventory.cluster.vip, inventory.cluster.apiPort))
+            if let database = inventory.ocboot?.database { targets.append((database.host, database.port)) }
+        }
+        do {
+            let probe = HostProbe(inventory.cluster.distribution, reaching: targets)
+            return .reached(try await probe.run(on: try remotes[host]))
+        } catch {
+            return .failed(ClusterState.HostFailure(error))
+        }
+    }
+
+    private func read(by host: Inventory.Host) async -> Result<ClusterObservation, Failure> {
+        do {
+            return .success(try await ClusterProbe(inventory).run(on: try remotes[host], host: host))
+        } catch {
+            return .failure(Failure(message: "\(error)"))
+        }
+    }
+}
