@@ -6,9 +6,10 @@ public import SSH
 /// Cloudpods runs a second etcd, `onecloud/default-etcd-*`, for its own use: only kube-system's static pod of a named master is
 /// ever entered.
 public struct Etcdctl: Sendable {
-    /// What goes before etcdctl's own arguments: kubectl exec with everything it needs.
-    let words: [String]
-    let kubectl: Kubectl
+    private let kubectl: Kubectl
+    /// etcdctl and its options, after kubectl's own words.
+    private let words: [String]
+    private let isLocal: Bool
 
     public init(_ kubectl: Kubectl, node: String, distribution: Inventory.Distribution) {
         self.kubectl = kubectl
@@ -17,6 +18,7 @@ public struct Etcdctl: Sendable {
             "--endpoints=https://127.0.0.1:2379", "--cacert=\(credentials.authority)", "--cert=\(credentials.certificate)",
             "--key=\(credentials.key)",
         ]
+        isLocal = distribution == .k3s
         switch distribution {
         case .kubeadm:
             // etcd 3.3, up to Kubernetes 1.16, speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
@@ -24,44 +26,30 @@ public struct Etcdctl: Sendable {
             let program = isOld ? ["sh", "-c", #"ETCDCTL_API=3 exec etcdctl "$@""#, "sh"] : ["etcdctl"]
             words = ["exec", "-n", "kube-system", "etcd-\(node)", "--"] + program + options
         case .k3s:
-            words = ["etcdctl"] + options
+            words = ["env", "ETCDCTL_API=3", "etcdctl"] + options
         }
-        isLocal = distribution == .k3s
-    }
-
-    private let isLocal: Bool
-
-    /// etcdctl's arguments as a whole command.
-    public func command(_ arguments: [String], timeout: Duration = .seconds(30)) -> Command {
-        let label = "etcdctl " + ShellQuoting.join(arguments)
-        if isLocal {
-            return Command(["env", "ETCDCTL_API=3"] + words + arguments, timeout: timeout, label: label)
-        }
-        var command = kubectl.command(words + arguments, timeout: timeout)
-        command.label = label
-        return command
     }
 
     /// - Throws: `SSHError`; ``ClusterError`` with `commandFailed`.
     @discardableResult
     public func run(_ arguments: [String], timeout: Duration = .seconds(30)) async throws -> CommandResult {
-        let command = command(arguments, timeout: timeout)
-        let result = try await kubectl.remote.run(command)
-        guard result.succeeded else {
-            throw ClusterError(
-                .commandFailed, host: kubectl.remote.name, operation: command.display,
-                cause: "\(result.outcome): \(result.errorText.lastLines(3))",
-                advice: "see whether etcd runs there, then go on with: masterswap resume")
+        try await answer(arguments, timeout: timeout, accepts: \.succeeded).result
+    }
+
+    private func answer(
+        _ arguments: [String], timeout: Duration = .seconds(30), accepts: (CommandResult) -> Bool
+    ) async throws -> Kubectl.Answer {
+        try await kubectl.execute(accepts: accepts) { prefix in
+            Command((isLocal ? [] : prefix) + words + arguments, timeout: timeout, label: "etcdctl " + ShellQuoting.join(arguments))
         }
-        return result
     }
 
     /// Every member, each asked for its health.
     public func members() async throws -> [EtcdMember] {
-        let list = try await run(["member", "list", "-w", "json"])
-        let members = try Self.parse(list.standardOutput, host: kubectl.remote.name)
+        let list = try await answer(["member", "list", "-w", "json"], accepts: \.succeeded)
+        let members = try Self.parse(list.result.standardOutput, host: list.host)
         // An unhealthy member makes the exit status 1; the answer is in the text.
-        let health = try await kubectl.remote.run(command(Self.healthArguments))
+        let health = try await answer(Self.healthArguments) { $0.succeeded || ($0.text + $0.errorText).contains("healthy") }.result
         return Self.mark(members, healthText: health.text + "\n" + health.errorText)
     }
 

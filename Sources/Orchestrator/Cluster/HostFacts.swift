@@ -40,12 +40,16 @@ public struct HostFacts: Sendable, Hashable {
     public var keepalived: Keepalived
     /// Whether it can open a TCP connection to `address:port`; only for what was asked.
     public var reaches: [String: Bool]
+    /// Whether it can log in to an address by SSH without a password, as ocboot will; only for what was asked.
+    public var logsInto: [String: Bool]
+    /// ocboot's directory and program are there.
+    public var hasOcboot: Bool
 
     public init(
         hostname: String, system: String = "", kernel: String = "", clockOffset: TimeInterval = 0, disks: [Disk] = [],
         addresses: [Address] = [], kubeletRuns: Bool = false, runtimes: [String] = [], listening: Set<Int> = [],
         clusterTraces: [String] = [], certificates: [Certificate] = [], keepalived: Keepalived = .absent,
-        reaches: [String: Bool] = [:]
+        reaches: [String: Bool] = [:], logsInto: [String: Bool] = [:], hasOcboot: Bool = false
     ) {
         self.hostname = hostname
         self.system = system
@@ -60,6 +64,8 @@ public struct HostFacts: Sendable, Hashable {
         self.certificates = certificates
         self.keepalived = keepalived
         self.reaches = reaches
+        self.logsInto = logsInto
+        self.hasOcboot = hasOcboot
     }
 
     public func holds(_ address: String) -> Bool { addresses.contains { $0.address == address } }
@@ -74,10 +80,22 @@ public struct HostProbe: Sendable {
     let distribution: Inventory.Distribution
     /// `(host, port)` pairs that the host shall try to reach.
     let targets: [(host: String, port: Int)]
+    /// Hosts that it shall try to log in to by SSH.
+    let logins: [Inventory.Host]
+    let ocboot: Inventory.Ocboot?
 
-    public init(_ distribution: Inventory.Distribution, reaching targets: [(host: String, port: Int)] = []) {
-        self.distribution = distribution
+    /// The questions for one host: what a spare must reach, what a master needs for running ocboot.
+    public init(_ inventory: Inventory, for host: Inventory.Host) {
+        distribution = inventory.cluster.distribution
+        let isSpare = host.role == .spare
+        var targets: [(host: String, port: Int)] = []
+        if isSpare {
+            targets.append((inventory.cluster.vip, inventory.cluster.apiPort))
+            if let database = inventory.ocboot?.database { targets.append((database.host, database.port)) }
+        }
         self.targets = targets
+        logins = isSpare ? [] : inventory.hosts.filter { $0.role == .spare }
+        ocboot = isSpare ? nil : inventory.ocboot
     }
 
     /// - Throws: `SSHError` where the host cannot be reached; ``ClusterError`` where its answer cannot be read.
@@ -87,7 +105,7 @@ public struct HostProbe: Sendable {
         let result = try await remote.run(script.command(label: operation, timeout: timeout))
         let startedAt = Date().timeIntervalSince1970 - result.duration.seconds
         let sections = try script.parse(result, host: remote.name, operation: operation)
-        return Self.facts(sections, startedAt: startedAt, targets: targets)
+        return facts(sections, startedAt: startedAt)
     }
 
     /// POSIX sh, coreutils 8.22, util-linux 2.23, no python: what CentOS 7 has.
@@ -121,28 +139,43 @@ public struct HostProbe: Sendable {
             let place = ShellQuoting.quote("/dev/tcp/\(target.host)/\(target.port)")
             script.section("reach-\(index)", "timeout 2 bash -c 'exec 3<>\"$0\"' \(place) 2>/dev/null")
         }
+        for (index, login) in logins.enumerated() {
+            // ocboot's Ansible does not check host keys either; nothing but `true` is run there.
+            let options = "-o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+            let place = ShellQuoting.join(["-p", String(login.ssh.port ?? 22), "-l", login.ssh.user ?? "root", "--", login.address])
+            script.section("login-\(index)", "timeout 5 ssh \(options) \(place) true </dev/null 2>/dev/null")
+        }
+        if let ocboot {
+            let program = ocboot.command.first ?? ""
+            let isPath = program.contains("/")
+            script.section(
+                "ocboot",
+                "cd \(ShellQuoting.quote(ocboot.directory)) 2>/dev/null && \(isPath ? "[ -x \(ShellQuoting.quote(program)) ]" : "command -v \(ShellQuoting.quote(program)) >/dev/null")")
+        }
         return script
     }
 
-    static func facts(
-        _ sections: [String: SectionedScript.Section], startedAt: TimeInterval, targets: [(host: String, port: Int)]
-    ) -> HostFacts {
+    func facts(_ sections: [String: SectionedScript.Section], startedAt: TimeInterval) -> HostFacts {
         func text(_ name: String) -> String { sections[name]?.text ?? "" }
         func lines(_ name: String) -> [String] { sections[name]?.lines ?? [] }
         let processes = lines("processes")
         var facts = HostFacts(hostname: text("hostname"), system: text("system"), kernel: text("kernel"))
         facts.clockOffset = Double(text("clock")).map { $0 - startedAt } ?? 0
-        facts.disks = Array(uniqued: lines("disks").compactMap(disk))
-        facts.addresses = lines("addresses").compactMap(address)
+        facts.disks = Array(uniqued: lines("disks").compactMap(Self.disk))
+        facts.addresses = lines("addresses").compactMap(Self.address)
         facts.kubeletRuns = processes.contains { $0 == "kubelet" || $0 == "k3s" }
         facts.runtimes = processes.filter { $0 != "kubelet" && $0 != "k3s" }
-        facts.listening = Set(lines("listening").compactMap(port))
+        facts.listening = Set(lines("listening").compactMap(Self.port))
         facts.clusterTraces = lines("traces")
-        facts.certificates = lines("certificates").compactMap(certificate)
-        facts.keepalived = keepalived(sections["keepalived"])
+        facts.certificates = lines("certificates").compactMap(Self.certificate)
+        facts.keepalived = Self.keepalived(sections["keepalived"])
         for (index, target) in targets.enumerated() {
             facts.reaches["\(target.host):\(target.port)"] = sections["reach-\(index)"]?.succeeded ?? false
         }
+        for (index, login) in logins.enumerated() {
+            facts.logsInto[login.address] = sections["login-\(index)"]?.succeeded ?? false
+        }
+        facts.hasOcboot = sections["ocboot"]?.succeeded ?? false
         return facts
     }
 

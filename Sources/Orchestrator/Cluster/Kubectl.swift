@@ -1,22 +1,43 @@
 public import Foundation
 public import SSH
 
-/// kubectl, run on a master over SSH.
+/// kubectl, run on a master over SSH, and on the next one where that one or its API server is away for the moment.
+///
+/// Every command given to it can be given again without harm: reads, and changes that name a UID or a state to reach.
 public struct Kubectl: Sendable {
-    public let remote: any Remote
-    private let prefix: [String]
-    /// Its own kubectl's; flags follow it.
-    public var version: KubernetesVersion?
+    /// A master to run on and the API server beside it, `ADDRESS:PORT`: a VIP on the move is no obstacle then.
+    public struct Seat: Sendable {
+        public var remote: any Remote
+        public var apiServer: String?
 
-    /// - Parameter apiServer: the API server asked, `ADDRESS:PORT`: the master's own, so that a VIP on the move is no obstacle.
-    public init(
-        _ remote: any Remote, distribution: Inventory.Distribution, apiServer: String? = nil,
-        version: KubernetesVersion? = nil
-    ) {
-        self.remote = remote
-        self.prefix = Self.prefix(distribution, apiServer: apiServer)
-        self.version = version
+        public init(remote: any Remote, apiServer: String? = nil) {
+            self.remote = remote
+            self.apiServer = apiServer
+        }
     }
+
+    private let seats: [Seat]
+    private let distribution: Inventory.Distribution
+    /// kubectl's own; flags follow it. `nil` counts as current.
+    public let version: KubernetesVersion?
+    /// For how long a server that is away is asked again.
+    private let patience: Duration
+    private let note: @Sendable (String) -> Void
+
+    public init(
+        _ seats: [Seat], distribution: Inventory.Distribution, version: KubernetesVersion? = nil,
+        patience: Duration = .zero, note: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        precondition(!seats.isEmpty, "kubectl needs a master to run on")
+        self.seats = seats
+        self.distribution = distribution
+        self.version = version
+        self.patience = patience
+        self.note = note
+    }
+
+    /// The master that is asked first.
+    public var host: String { seats[0].remote.name }
 
     static func prefix(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
         // k3s' own kubeconfig names the local API server already.
@@ -24,32 +45,57 @@ public struct Kubectl: Sendable {
         return distribution.kubectl + ["--server", "https://\(apiServer)"]
     }
 
-    public func command(
-        _ arguments: [String], input: Data? = nil, timeout: Duration? = .seconds(60)
-    ) -> Command {
-        Command(
-            prefix + arguments, input: input, timeout: timeout, outputLimit: 512 << 20,
-            label: "kubectl " + ShellQuoting.join(arguments))
+    /// What a command gave, and where it ran.
+    struct Answer {
+        var host: String
+        var result: CommandResult
+    }
+
+    /// Runs a command that is made for the seat it is run on.
+    /// - Parameter accepts: whether the result is an answer; what is none is an error, and asked again if it is transient.
+    func execute(
+        accepts: (CommandResult) -> Bool = { $0.succeeded }, _ command: (_ prefix: [String]) -> Command
+    ) async throws -> Answer {
+        let deadline = ContinuousClock.now + patience
+        var index = 0
+        while true {
+            let seat = seats[index % seats.count]
+            let command = command(Self.prefix(distribution, apiServer: seat.apiServer))
+            do {
+                let result = try await seat.remote.run(command)
+                if accepts(result) { return Answer(host: seat.remote.name, result: result) }
+                throw ClusterError(
+                    .commandFailed, host: seat.remote.name, operation: command.display,
+                    cause: "\(result.outcome): \(result.errorText.lastLines(3))",
+                    advice: "try it there by hand; then go on with: masterswap resume")
+            } catch let error where Transient.isTransient(error) && ContinuousClock.now < deadline {
+                note("\(error)".lastLines(1))
+                index += 1
+                if index % seats.count == 0 { try await Task.sleep(for: .seconds(1)) }
+            }
+        }
     }
 
     /// - Throws: `SSHError`; ``ClusterError`` with `commandFailed` on a non-zero exit status.
     @discardableResult
     public func run(_ arguments: [String], input: Data? = nil, timeout: Duration? = .seconds(60)) async throws -> Data {
-        let command = command(arguments, input: input, timeout: timeout)
-        let result = try await remote.run(command)
-        guard result.succeeded else {
-            throw ClusterError(
-                .commandFailed, host: remote.name, operation: command.display,
-                cause: "\(result.outcome): \(result.errorText.lastLines(3))",
-                advice: "try it there by hand; then go on with: masterswap resume")
+        try await answer(arguments, input: input, timeout: timeout).result.standardOutput
+    }
+
+    private func answer(_ arguments: [String], input: Data? = nil, timeout: Duration? = .seconds(60)) async throws -> Answer {
+        try await execute { prefix in
+            Command(
+                prefix + arguments, input: input, timeout: timeout, outputLimit: 512 << 20,
+                label: "kubectl " + ShellQuoting.join(arguments))
         }
-        return result.standardOutput
     }
 
     /// - Throws: as `run`; ``ClusterError`` with `badOutput` where the answer is not what was asked for.
     public func get<T: Decodable>(_ type: T.Type, _ arguments: [String]) async throws -> T {
         let arguments = ["get"] + arguments + ["-o", "json"]
-        return try Self.decode(type, from: try await run(arguments), host: remote.name, operation: "kubectl " + arguments.joined(separator: " "))
+        let answer = try await answer(arguments)
+        return try Self.decode(
+            type, from: answer.result.standardOutput, host: answer.host, operation: "kubectl " + arguments.joined(separator: " "))
     }
 
     /// `nil` where the API server says NotFound.

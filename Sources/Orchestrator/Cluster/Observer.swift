@@ -56,14 +56,8 @@ public struct Observer: Sendable {
     }
 
     private func look(at host: Inventory.Host) async -> ClusterState.HostObservation {
-        var targets: [(host: String, port: Int)] = []
-        if host.role == .spare {
-            targets.append((inventory.cluster.vip, inventory.cluster.apiPort))
-            if let database = inventory.ocboot?.database { targets.append((database.host, database.port)) }
-        }
         do {
-            let probe = HostProbe(inventory.cluster.distribution, reaching: targets)
-            return .reached(try await probe.run(on: try remotes[host]))
+            return .reached(try await HostProbe(inventory, for: host).run(on: try remotes[host]))
         } catch {
             return .failed(ClusterState.HostFailure(error))
         }

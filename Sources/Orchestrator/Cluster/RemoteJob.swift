@@ -1,0 +1,86 @@
+public import Foundation
+public import SSH
+
+/// A long program on a host that goes on whatever becomes of the connection: detached under setsid(1), with its process id, log
+/// and exit status in a folder, to be joined again from anywhere.
+public struct RemoteJob: Sendable {
+    public enum State: Sendable, Hashable {
+        case absent
+        case running
+        case ended(Int)
+        /// Neither running nor ended: the host was restarted, or the program was killed.
+        case lost
+    }
+
+    public struct Progress: Sendable {
+        public var state: State
+        /// What the log holds beyond the offset, at most 256 KiB.
+        public var log: Data
+    }
+
+    let remote: any Remote
+    /// Of this job alone; its parent is made where it is not there.
+    public let directory: String
+
+    public init(_ remote: any Remote, directory: String) {
+        self.remote = remote
+        self.directory = directory
+    }
+
+    /// Starts the program, unless the job's folder is there: then somebody started it, and it is never started twice.
+    /// - Throws: `SSHError`; ``ClusterError`` with `commandFailed`.
+    public func start(_ command: [String], in workingDirectory: String, environment: [String] = []) async throws {
+        let script = """
+            umask 077
+            directory=$1; work=$2; shift 2
+            mkdir -p "$(dirname "$directory")" || exit 1
+            cd "$work" || exit 1
+            mkdir "$directory" 2>/dev/null || { [ -d "$directory" ] && exit 0; exit 1; }
+            setsid sh -c '
+                directory=$1; shift
+                echo $$ >"$directory/pid"
+                "$@" >"$directory/log" 2>&1
+                echo $? >"$directory/status.new" && mv "$directory/status.new" "$directory/status"
+            ' sh "$directory" "$@" </dev/null >/dev/null 2>&1 &
+            """
+        let words = ["env"] + environment + command
+        let result = try await remote.run(
+            .script(script, [directory, workingDirectory] + words, timeout: .seconds(30), label: "start \(ShellQuoting.join(command))"))
+        guard result.succeeded else {
+            throw ClusterError(
+                .commandFailed, host: remote.name, operation: "start \(ShellQuoting.join(command)) in \(workingDirectory)",
+                cause: "\(result.outcome): \(result.errorText.lastLines(2))", advice: "see whether there is room and the folder is there")
+        }
+    }
+
+    /// Where it stands, and what it printed since `offset` bytes.
+    public func progress(after offset: Int) async throws -> Progress {
+        let script = """
+            directory=$1
+            if [ -f "$directory/status" ]; then echo "ended $(cat "$directory/status")"
+            elif [ ! -d "$directory" ]; then echo absent
+            elif [ ! -f "$directory/pid" ]; then echo starting
+            elif kill -0 "$(cat "$directory/pid")" 2>/dev/null; then echo running
+            elif [ -f "$directory/status" ]; then echo "ended $(cat "$directory/status")"
+            else echo lost; fi
+            [ -f "$directory/log" ] && tail -c "+$2" "$directory/log" | head -c 262144
+            true
+            """
+        let result = try await remote.run(
+            .script(script, [directory, String(offset + 1)], timeout: .seconds(30), label: "follow \(directory)/log"))
+        guard result.succeeded, let end = result.standardOutput.firstIndex(of: UInt8(ascii: "\n")) else {
+            throw ClusterError(
+                .badOutput, host: remote.name, operation: "follow \(directory)/log", cause: "\(result.outcome): \(result.errorText.lastLines(2))",
+                advice: "look there: cat \(directory)/log")
+        }
+        let words = String(decoding: result.standardOutput[..<end], as: UTF8.self).split(separator: " ")
+        let state: State =
+            switch words.first {
+            case "ended": .ended(words.count > 1 ? Int(words[1]) ?? 255 : 255)
+            case "absent": .absent
+            case "lost": .lost
+            default: .running
+            }
+        return Progress(state: state, log: Data(result.standardOutput[(end + 1)...]))
+    }
+}

@@ -1,0 +1,144 @@
+public import Foundation
+
+/// What a replacement will do, down to UIDs and the member id: what the operator agrees to, and what every destructive step
+/// compares again right before its act.
+public struct Plan: Sendable, Hashable, Codable {
+    /// Of this format.
+    public static let currentVersion = 1
+
+    public var version = Plan.currentVersion
+    public var cluster: String
+    public var vip: String
+    public var madeAt: Date
+    /// The survivors' Kubernetes; flags follow it.
+    public var kubernetes: KubernetesVersion?
+    public var dead: DeadNode
+    public var replacement: Replacement
+    public var survivors: [Master]
+    /// The survivor that ocboot runs on and that shall hold the VIP; one of `survivors`.
+    public var primary: Master
+    /// The dead one was the primary, so that the new one's keepalived is to become MASTER.
+    public var promotes: Bool
+    /// `nil` where it is gone from etcd already.
+    public var member: PlannedMember?
+    /// The dead node's entry stands in kubeadm's ClusterStatus.
+    public var hasStaleClusterStatus: Bool
+    public var drainTimeout: Int
+    /// Pods on the dead node that nothing makes again.
+    public var lostPods: [ObjectReference]
+    /// Nodes to cordon while claims are rebuilt: those that are schedulable now and are not the new one.
+    public var cordons: [String]
+    public var rebuilds: [Rebuild]
+    /// Claims bound to the dead node that the inventory says to leave.
+    public var ignoredClaims: [ObjectReference]
+    /// Volumes of the dead node to delete once nothing claims them: of the rebuilt claims, and those released before.
+    public var volumes: [ObjectReference]
+    /// What the operator agreed to lose, as named on the command line.
+    public var acceptedLosses: [String]
+
+    public struct DeadNode: Sendable, Hashable, Codable {
+        /// The inventory's name.
+        public var host: String
+        public var node: String
+        public var address: String
+        /// `nil` where the node is deleted already.
+        public var uid: String?
+        public var hostnameLabel: String
+    }
+
+    public struct Replacement: Sendable, Hashable, Codable {
+        public var host: String
+        public var address: String
+        /// The name that the node will have: the host's own.
+        public var node: String
+    }
+
+    public struct Master: Sendable, Hashable, Codable {
+        public var host: String
+        public var node: String
+        public var address: String
+    }
+
+    public struct PlannedMember: Sendable, Hashable, Codable {
+        public var id: String
+        public var name: String
+        public var peerURLs: [String]
+    }
+
+    /// One workload whose claims on the dead node are deleted, so that it makes them again on the new one.
+    public struct Rebuild: Sendable, Hashable, Codable {
+        public enum Kind: String, Sendable, Hashable, Codable {
+            case statefulSet, deployment
+        }
+
+        public var kind: Kind
+        public var namespace: String
+        public var name: String
+        public var uid: String
+        public var data: Inventory.Workload.DataClass
+        public var heal: Inventory.Workload.Heal?
+        /// More is lost than the redundancy covers, and that was agreed to: nothing can heal.
+        public var isDataLost: Bool
+        public var claims: [LostClaim]
+
+        public var reference: String { "\(namespace)/\(name)" }
+    }
+
+    public struct LostClaim: Sendable, Hashable, Codable {
+        public var claim: ObjectReference
+        public var volume: ObjectReference
+        /// The replica's pod, by name: a StatefulSet's. Its UID changes with every eviction.
+        public var pod: String?
+    }
+}
+
+/// Why nothing is done: the rule that says so, the reason, and the next thing to do.
+public struct Refusal: Error, Sendable, Hashable, Codable, CustomStringConvertible {
+    public var rule: String
+    public var reason: String
+    public var advice: String
+    /// A needed host could not be reached or trusted: exit status 4 in place of 3.
+    public var isUnreachable: Bool
+
+    public init(_ rule: String, _ reason: String, advice: String, isUnreachable: Bool = false) {
+        self.rule = rule
+        self.reason = reason
+        self.advice = advice
+        self.isUnreachable = isUnreachable
+    }
+
+    public var description: String { "\(rule): \(reason); \(advice)" }
+}
+
+/// Several refusals at once: all are shown, so that an operator mends them in one go.
+public struct Refused: Error, Sendable, CustomStringConvertible {
+    public var refusals: [Refusal]
+
+    public init(_ refusals: [Refusal]) {
+        self.refusals = refusals
+    }
+
+    public var description: String { refusals.map(\.description).joined(separator: "\n") }
+}
+
+/// What the operator asks for.
+public struct ReplacementRequest: Sendable, Hashable {
+    /// An inventory name, a node name or an address.
+    public var dead: String
+    public var replacement: String
+    /// `CLAIM` or `NAMESPACE/CLAIM`.
+    public var acceptedLosses: [String]
+    /// Seconds.
+    public var drainTimeout: Int
+
+    public init(dead: String, replacement: String, acceptedLosses: [String] = [], drainTimeout: Int = 30) {
+        self.dead = dead
+        self.replacement = replacement
+        self.acceptedLosses = acceptedLosses
+        self.drainTimeout = drainTimeout
+    }
+
+    func accepts(_ claim: ObjectReference) -> Bool {
+        acceptedLosses.contains(claim.name) || acceptedLosses.contains(claim.reference)
+    }
+}

@@ -1,0 +1,81 @@
+public import Foundation
+
+/// Makes a plan of a request and of what was seen; talks to nobody.
+public enum Planner {
+    /// - Parameter now: when; for the plan's date only.
+    /// - Throws: ``Refused`` with every rule's objections.
+    public static func plan(_ state: ClusterState, _ request: ReplacementRequest, now: Date) throws -> Plan {
+        let proposal = try Proposal(state, request)
+        let refusals = SafetyRules.all.flatMap { $0.refusals(proposal) }
+        guard refusals.isEmpty else { throw Refused(refusals) }
+        guard let primary = proposal.primary else {
+            throw Refused([
+                Refusal(
+                    "a-primary-is-known", "no surviving master is in keepalived's state MASTER or holds the VIP",
+                    advice: "look at keepalived: masterswap check")
+            ])
+        }
+        let newNode = state.facts(proposal.replacement)?.hostname.lowercased() ?? proposal.replacement.name
+        return Plan(
+            cluster: state.inventory.cluster.name, vip: state.inventory.cluster.vip, madeAt: now,
+            kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) }, dead: proposal.dead,
+            replacement: .init(host: proposal.replacement.name, address: proposal.replacement.address, node: newNode),
+            survivors: proposal.survivors, primary: primary, promotes: proposal.promotes,
+            member: proposal.deadMembers.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
+            hasStaleClusterStatus: state.cluster.clusterStatus?.endpoints.contains(proposal.dead.node) ?? false,
+            drainTimeout: request.drainTimeout,
+            lostPods: lostPods(proposal),
+            cordons: state.objects.nodes.filter { $0.name != proposal.dead.node && $0.name != newNode && !$0.isCordoned }.map(\.name).sorted(),
+            rebuilds: rebuilds(proposal),
+            ignoredClaims: proposal.lost.filter { $0.action == .ignore }.compactMap { $0.claim.map { ObjectReference(.claim, $0) } },
+            volumes: proposal.lost.filter { $0.action != .ignore }.map { ObjectReference(.volume, $0.volume) },
+            acceptedLosses: request.acceptedLosses)
+    }
+
+    /// Pods of the dead node that have no controller: no one makes them again. A static pod's mirror goes with its node.
+    private static func lostPods(_ proposal: Proposal) -> [ObjectReference] {
+        proposal.state.objects.pods.filter { $0.nodeName == proposal.dead.node && $0.controller == nil && !$0.isMirror }
+            .map { ObjectReference(.pod, $0) }
+    }
+
+    /// In the inventory's order, but critical data first: while it heals, nothing else is touched.
+    private static func rebuilds(_ proposal: Proposal) -> [Plan.Rebuild] {
+        let losses = CriticalDataSurvives.groups(proposal)
+        let rebuilds = proposal.state.inventory.workloads.compactMap { workload -> Plan.Rebuild? in
+            guard case .rebuild(let data, let heal, _) = workload.rule else { return nil }
+            let lost = proposal.lost.filter { $0.action == .rebuild(workload) }
+            guard !lost.isEmpty, let (kind, uid) = identity(of: workload, proposal.state) else { return nil }
+            let group = losses.first { $0.workload.namespace == workload.namespace && $0.workload.target == workload.target }
+            return Plan.Rebuild(
+                kind: kind, namespace: workload.namespace, name: workload.target.name, uid: uid, data: data, heal: heal,
+                isDataLost: data != .disposable && group?.isCovered == false,
+                claims: lost.compactMap { lost in
+                    guard let claim = lost.claim else { return nil }
+                    let set = proposal.state.statefulSet(workload.namespace, workload.target.name)
+                    let ordinal = kind == .statefulSet ? set?.ordinal(ofClaim: claim.name) : nil
+                    return Plan.LostClaim(
+                        claim: ObjectReference(.claim, claim), volume: ObjectReference(.volume, lost.volume),
+                        pod: ordinal.map { "\(workload.target.name)-\($0)" })
+                })
+        }
+        return rebuilds.enumerated().sorted { ($0.element.data.rank, $0.offset) < ($1.element.data.rank, $1.offset) }.map(\.element)
+    }
+
+    private static func identity(of workload: Inventory.Workload, _ state: ClusterState) -> (Plan.Rebuild.Kind, uid: String)? {
+        switch workload.target {
+        case .statefulSet(let name): state.statefulSet(workload.namespace, name).map { (.statefulSet, $0.uid) }
+        case .deployment(let name): state.deployment(workload.namespace, name).map { (.deployment, $0.uid) }
+        case .claim: nil
+        }
+    }
+}
+
+extension Inventory.Workload.DataClass {
+    fileprivate var rank: Int {
+        switch self {
+        case .critical: 0
+        case .replicated: 1
+        case .disposable: 2
+        }
+    }
+}

@@ -1,0 +1,86 @@
+/// A request with its names resolved against what was seen: what the safety rules judge.
+public struct Proposal: Sendable {
+    public var state: ClusterState
+    public var request: ReplacementRequest
+    public var dead: Plan.DeadNode
+    /// `nil` where the node is deleted already.
+    public var deadNode: Node?
+    public var replacement: Inventory.Host
+    /// Masters of the cluster that are neither dead nor new.
+    public var survivors: [Plan.Master]
+    /// The survivor that ocboot will run on; `nil` where none can be told.
+    public var primary: Plan.Master?
+    public var promotes: Bool
+    public var lost: [LostVolume]
+    /// etcd members at the dead node's address and with its name.
+    public var deadMembers: [EtcdMember]
+
+    /// Resolves a request.
+    /// - Throws: ``Refused`` where the cluster says nothing, or a name stands for nothing in it.
+    public init(_ state: ClusterState, _ request: ReplacementRequest) throws {
+        self.state = state
+        self.request = request
+        guard state.cluster.source != nil else {
+            throw Refused([
+                Refusal(
+                    "a-master-answers", "no master gave an answer: \(state.unreachableSummary)",
+                    advice: "see which masters are up: masterswap check", isUnreachable: true)
+            ])
+        }
+        let dead = try Self.findDead(state, request.dead)
+        guard let replacement = state.inventory.host(request.replacement) else {
+            throw Refused([
+                Refusal(
+                    "names-are-known", "'\(request.replacement)' is no host of the inventory",
+                    advice: "add it with 'role: spare'; known: \(state.inventory.hosts.map(\.name).joined(separator: ", "))")
+            ])
+        }
+        self.dead = dead
+        self.replacement = replacement
+        deadNode = state.objects.node(dead.node)
+        let newNodeName = state.facts(replacement)?.hostname.lowercased() ?? replacement.name
+        survivors = state.objects.nodes.filter { $0.isControlPlane && $0.name != dead.node && $0.name != newNodeName }
+            .map { Plan.Master(host: state.host(of: $0)?.name ?? $0.name, node: $0.name, address: $0.internalAddress ?? "") }
+            .sorted { $0.node < $1.node }
+        (primary, promotes) = Self.choosePrimary(state, survivors)
+        lost = deadNode.map { state.lostVolumes(on: $0) } ?? []
+        let distribution = state.inventory.cluster.distribution
+        deadMembers = state.cluster.members.filter { member in
+            // An unstarted member has no name yet; its address is all there is.
+            member.addresses.contains(dead.address)
+                && (member.name.isEmpty || distribution.isMemberName(member.name, ofNode: dead.node))
+        }
+    }
+
+    /// The primary stays where it is; where the dead one was it, the survivor that holds the VIP takes over, as in the runbook.
+    private static func choosePrimary(_ state: ClusterState, _ survivors: [Plan.Master]) -> (Plan.Master?, promotes: Bool) {
+        if let primary = state.primary, let master = survivors.first(where: { $0.host == primary.name }) {
+            return (master, false)
+        }
+        let holders = state.vipHolders.map(\.name)
+        return (survivors.first { holders.contains($0.host) }, true)
+    }
+
+    /// By inventory name, node name or address. A node that is deleted already is known by the inventory alone.
+    private static func findDead(_ state: ClusterState, _ reference: String) throws -> Plan.DeadNode {
+        let host = state.inventory.host(reference)
+        let node = state.objects.nodes.first { $0.name == reference || $0.internalAddress == reference } ?? host.flatMap(state.node(of:))
+        guard let address = node?.internalAddress ?? host?.address, let name = node?.name ?? host?.name else {
+            throw Refused([
+                Refusal(
+                    "names-are-known", "'\(reference)' is neither a node of the cluster nor a host of the inventory",
+                    advice: "nodes here: \(state.objects.nodes.map(\.name).joined(separator: ", "))")
+            ])
+        }
+        return Plan.DeadNode(
+            host: (host ?? node.flatMap(state.host(of:)))?.name ?? name, node: name, address: address, uid: node?.uid,
+            hostnameLabel: node?.hostnameLabel ?? name)
+    }
+}
+
+extension ClusterState {
+    var unreachableSummary: String {
+        let failures = hosts.values.compactMap { $0.failure?.message } + cluster.problems
+        return failures.isEmpty ? "none was asked" : failures.sorted().joined(separator: "; ")
+    }
+}

@@ -1,0 +1,63 @@
+/// Of data that must not be lost, what the dead node held has to be covered by what the other nodes hold, all of it healthy.
+///
+/// MinIO with N drives has a parity of N/2 by default (EC:2 of 4): it reads with N/2 drives, so N/2 may be lost.
+public enum CriticalDataSurvives: SafetyRule {
+    public static let id = "critical-data-survives"
+    public static let prevents = "deleting the copy that the rest would have to be healed from"
+
+    public static func refusals(_ proposal: Proposal) -> [Refusal] {
+        groups(proposal).flatMap { group -> [Refusal] in
+            guard group.workload.data != .disposable, !group.isCovered else { return [] }
+            let missing = group.claims.filter { !proposal.request.accepts($0) }
+            guard !missing.isEmpty else { return [] }
+            let flags = missing.map { "--accept-data-loss \($0.reference)" }.joined(separator: " ")
+            return [
+                refusal(
+                    "\(group.workload.namespace)/\(group.workload.target.name) is \(group.workload.data.rawValue): \(group.claims.count) of \(group.replicas) volumes are lost, \(group.redundancy) may be, and \(group.healthy) of the \(group.replicas - group.claims.count) others are healthy",
+                    advice: "bring the others back first; if the data may go: \(flags)")
+            ]
+        }
+    }
+
+    /// The lost claims of one workload, and what is left of it.
+    struct Group {
+        var workload: (namespace: String, target: Inventory.Workload.Target, data: Inventory.Workload.DataClass)
+        var claims: [ObjectReference]
+        var replicas: Int
+        /// How many volumes may be lost without losing data.
+        var redundancy: Int
+        /// Replicas elsewhere that are ready and whose claim is bound.
+        var healthy: Int
+
+        var isCovered: Bool { claims.count <= redundancy && healthy == replicas - claims.count }
+    }
+
+    static func groups(_ proposal: Proposal) -> [Group] {
+        var order: [Inventory.Workload] = []
+        var claims: [Inventory.Workload: [ObjectReference]] = [:]
+        for lost in proposal.lost {
+            guard case .rebuild(let workload) = lost.action, let claim = lost.claim else { continue }
+            if claims[workload] == nil { order.append(workload) }
+            claims[workload, default: []].append(ObjectReference(.claim, claim))
+        }
+        return order.compactMap { workload in
+            guard case .rebuild(let data, let heal, _) = workload.rule, let lost = claims[workload] else { return nil }
+            let key = (workload.namespace, workload.target, data)
+            guard case .statefulSet(let name) = workload.target, let set = proposal.state.statefulSet(workload.namespace, name) else {
+                return Group(workload: key, claims: lost, replicas: lost.count, redundancy: 0, healthy: 0)
+            }
+            return Group(
+                workload: key, claims: lost, replicas: set.replicas, redundancy: heal == .minio ? set.replicas / 2 : 0,
+                healthy: healthyElsewhere(proposal, set, lost: lost))
+        }
+    }
+
+    private static func healthyElsewhere(_ proposal: Proposal, _ set: StatefulSet, lost: [ObjectReference]) -> Int {
+        let lostNames = Set(lost.map(\.name))
+        return proposal.state.objects.pods.filter { pod in
+            pod.namespace == set.namespace && pod.controller?.uid == set.uid && pod.isReady
+                && pod.nodeName != proposal.dead.node && lostNames.isDisjoint(with: pod.spec.claimNames)
+                && pod.spec.claimNames.allSatisfy { proposal.state.objects.claim(set.namespace, $0)?.isBound == true }
+        }.count
+    }
+}

@@ -1,0 +1,36 @@
+/// A node that may come back, or works, is not taken apart: only silence on SSH and NotReady together count as death.
+public enum NodeIsDead: SafetyRule {
+    public static let id = "node-is-dead"
+    public static let prevents = "taking a working master apart, or one that only its network has left"
+
+    public static func refusals(_ proposal: Proposal) -> [Refusal] {
+        let dead = proposal.dead
+        var refusals: [Refusal] = []
+        if let node = proposal.deadNode, node.isReady {
+            refusals.append(
+                refusal("\(dead.node) is Ready", advice: "a working node is not replaced; if it is the right one, shut it down first"))
+        }
+        switch proposal.state.hosts[dead.host] {
+        case .reached:
+            refusals.append(
+                refusal(
+                    "\(dead.host) answers over SSH",
+                    advice: "shut it down for good, wait until it is NotReady, then try again"))
+        case .failed(let failure) where !failure.isSilent:
+            refusals.append(
+                refusal(
+                    "\(dead.host) is alive on the network: \(failure.message)",
+                    advice: "shut it down for good, wait until it is NotReady, then try again"))
+        case .failed: break
+        case nil:
+            refusals.append(
+                refusal(
+                    "\(dead.node) is in no inventory entry, so that nobody looked whether it lives",
+                    advice: "add it to the inventory's hosts with 'role: master'"))
+        }
+        if proposal.state.vipHolders.contains(where: { $0.name == dead.host }) {
+            refusals.append(refusal("\(dead.host) holds the VIP", advice: "shut it down for good, then try again"))
+        }
+        return refusals
+    }
+}

@@ -1,0 +1,37 @@
+/// ocboot joins by way of the VIP and the clients of the cloud live on it: with two holders or none nothing is begun.
+public enum OneVIPHolder: SafetyRule {
+    public static let id = "one-vip-holder"
+    public static let prevents = "joining by way of an address that two masters answer to, or none"
+
+    public static func refusals(_ proposal: Proposal) -> [Refusal] {
+        let state = proposal.state
+        let vip = state.inventory.cluster.vip
+        let holders = state.vipHolders.map(\.name)
+        switch holders.count {
+        case 1:
+            guard proposal.survivors.contains(where: { $0.host == holders[0] }) else {
+                return [refusal("the VIP \(vip) is on \(holders[0]), which is no surviving master", advice: "take it off that host first")]
+            }
+            guard state.cluster.apiAnswersOnVIP else {
+                return [
+                    refusal(
+                        "no API server answers on \(vip):\(state.inventory.cluster.apiPort), which \(holders[0]) holds",
+                        advice: "look at the API server of \(holders[0])")
+                ]
+            }
+            return []
+        case 0:
+            return [
+                refusal(
+                    "no master holds the VIP \(vip)",
+                    advice: "keepalived takes some seconds after a failure; if it stays so, look at the keepalived pods: masterswap check")
+            ]
+        default:
+            return [
+                refusal(
+                    "\(holders.joined(separator: " and ")) hold the VIP \(vip) at the same time",
+                    advice: "keepalived does not hear its peers: compare router id and password of the manifests: masterswap check")
+            ]
+        }
+    }
+}

@@ -1,0 +1,50 @@
+/// The new host has no trace of a cluster: ocboot skips a host that has a kubelet configuration, and old etcd data makes a
+/// member that never joins (etcd-io/etcd#2676).
+public enum ReplacementIsBare: SafetyRule {
+    public static let id = "replacement-is-bare"
+    public static let prevents = "a join that is skipped or fails half-way, and the loss of what another host holds"
+
+    /// Ports that kubeadm's preflight wants free on a new master.
+    static let ports = [2379, 2380, 6443, 10250]
+
+    public static func refusals(_ proposal: Proposal) -> [Refusal] {
+        let host = proposal.replacement
+        let state = proposal.state
+        if host.name == proposal.dead.host {
+            return [refusal("\(host.name) is the dead node itself", advice: "name a spare: --with HOST")]
+        }
+        if let survivor = proposal.survivors.first(where: { $0.host == host.name || $0.address == host.address }) {
+            return [refusal("\(survivor.node) is a master already", advice: "name a spare: --with HOST")]
+        }
+        guard let facts = state.facts(host) else {
+            let failure = state.hosts[host.name]?.failure
+            return [
+                refusal(
+                    failure?.message ?? "\(host.name) was not looked at", advice: "see that it is up and that the key is on it",
+                    isUnreachable: failure?.isUnreachableOrUntrusted ?? true)
+            ]
+        }
+        var refusals: [Refusal] = []
+        if !facts.clusterTraces.isEmpty {
+            refusals.append(
+                refusal(
+                    "\(host.name) has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))",
+                    advice: "if nothing on it is needed, run there: kubeadm reset"))
+        }
+        let taken = ports.filter(facts.listening.contains)
+        if !taken.isEmpty {
+            refusals.append(
+                refusal(
+                    "on \(host.name) something listens on \(taken.map(String.init).joined(separator: ", "))",
+                    advice: "see what it is, there: ss -ltnp"))
+        }
+        let names = state.objects.nodes.map(\.name).filter { $0 != proposal.dead.node }
+        if names.contains(facts.hostname.lowercased()) {
+            refusals.append(
+                refusal(
+                    "\(host.name) calls itself '\(facts.hostname)', the name of another node",
+                    advice: "give it a host name of its own: hostnamectl set-hostname NAME"))
+        }
+        return refusals
+    }
+}

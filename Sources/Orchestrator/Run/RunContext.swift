@@ -1,0 +1,153 @@
+import Foundation
+public import SSH
+
+/// All that a step may use: the plan, the hosts, and the ways to wait and to tell.
+public struct RunContext: Sendable {
+    public struct Limits: Sendable {
+        /// For each single wait.
+        public var wait: Duration
+
+        public init(wait: Duration = .seconds(900)) {
+            self.wait = wait
+        }
+    }
+
+    public let plan: Plan
+    public let inventory: Inventory
+    public let run: RunStore.Run
+    public let limits: Limits
+    /// Fetched when first needed, by the join.
+    public let databasePassword: @Sendable () throws -> Secret
+    let stopwatch: Stopwatch
+    private let remotes: Remotes
+    private let journal: Journal
+    private let emit: @Sendable (Event) -> Void
+    var step: String?
+
+    public init(
+        plan: Plan, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal, limits: Limits,
+        databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
+    ) {
+        self.plan = plan
+        self.inventory = inventory
+        self.run = run
+        self.limits = limits
+        self.journal = journal
+        self.databasePassword = databasePassword
+        self.emit = emit
+        let stopwatch = Stopwatch()
+        self.stopwatch = stopwatch
+        self.remotes = Remotes { host in TimedRemote(base: try remotes[host], stopwatch: stopwatch) }
+    }
+
+    public var distribution: Inventory.Distribution { inventory.cluster.distribution }
+
+    // MARK: Hosts
+
+    /// - Parameter name: an inventory name out of the plan.
+    public func remote(_ name: String) throws -> any Remote {
+        guard let host = inventory.host(named: name) else {
+            throw ClusterError(
+                .changed, host: name, operation: "find the host", cause: "the inventory does not name it any more",
+                advice: "resume with the inventory that the run was begun with")
+        }
+        return try remotes[host]
+    }
+
+    /// kubectl on the primary, and on the next survivor where that one does not answer.
+    public func kubectl() throws -> Kubectl {
+        let masters = [plan.primary] + plan.survivors.filter { $0.host != plan.primary.host }
+        let seats = try masters.map { master in
+            Kubectl.Seat(remote: try remote(master.host), apiServer: "\(master.address):\(inventory.cluster.apiPort)")
+        }
+        return Kubectl(seats, distribution: distribution, version: plan.kubernetes, patience: .seconds(90)) { [self] text in
+            note(text)
+        }
+    }
+
+    /// etcdctl in the primary's static etcd pod.
+    public func etcdctl() throws -> Etcdctl {
+        Etcdctl(try kubectl(), node: plan.primary.node, distribution: distribution)
+    }
+
+    // MARK: Telling
+
+    public func note(_ text: String) { tell(Event(.note, step: step, text: text)) }
+    public func warn(_ text: String) { tell(Event(.warning, step: step, text: text)) }
+    public func output(_ line: String) { tell(Event(.output, step: step, text: line)) }
+    public func destroyed(_ object: String) { tell(Event(.destroyed, step: step, text: object)) }
+
+    /// Shows an event, and keeps it as well as can be: where the journal cannot be written, the next `record` stops the run.
+    func tell(_ event: Event) {
+        try? journal.append(event, durable: event.event == .destroyed)
+        emit(event)
+    }
+
+    /// Keeps an event on the disk, then shows it.
+    /// - Throws: ``ClusterError`` with `localFile`: then nothing may be done.
+    func record(_ event: Event) throws {
+        try journal.append(event)
+        emit(event)
+    }
+
+    // MARK: Waiting
+
+    public enum Poll<T: Sendable>: Sendable {
+        case done(T)
+        /// Not yet; the text says what is seen.
+        case pending(String)
+    }
+
+    /// Asks until it is so. Says what it waits for when that changes, and every ten seconds; a host that does not answer for a
+    /// while is no reason to give up before the limit.
+    /// - Throws: ``ClusterError`` with `waitTimedOut`; whatever `ask` throws that waiting cannot mend; `CancellationError`.
+    public func wait<T: Sendable>(
+        for what: String, on host: String? = nil, limit: Duration? = nil, every interval: Duration = .milliseconds(400),
+        _ ask: () async throws -> Poll<T>
+    ) async throws -> T {
+        let limit = limit ?? limits.wait
+        let started = ContinuousClock.now
+        var told: (text: String, at: ContinuousClock.Instant)?
+        while true {
+            var seen: String
+            do {
+                switch try await ask() {
+                case .done(let value): return value
+                case .pending(let text): seen = text
+                }
+            } catch let error where Transient.isTransient(error) {
+                seen = "\(error)"
+            }
+            try Task.checkCancellation()
+            let elapsed = ContinuousClock.now - started
+            guard elapsed < limit else {
+                throw ClusterError(
+                    .waitTimedOut, host: host ?? plan.primary.host, operation: "wait for \(what)",
+                    cause: "not so after \(Int(elapsed.seconds)) s: \(seen)",
+                    advice: "look at it there; when it is so, go on with: masterswap resume (a longer limit: --wait-timeout)")
+            }
+            if told.map({ $0.text != seen || ContinuousClock.now - $0.at > .seconds(10) }) ?? true {
+                tell(Event(.waiting, step: step, title: what, text: seen, elapsed: elapsed.seconds, limit: limit.seconds))
+                told = (seen, .now)
+            }
+            try await stopwatch.waiting { try await Task.sleep(for: interval) }
+        }
+    }
+}
+
+/// Counts the time in which a remote host works as waiting.
+private struct TimedRemote: Remote {
+    let base: any Remote
+    let stopwatch: Stopwatch
+    var name: String { base.name }
+
+    func run(_ command: Command) async throws -> CommandResult {
+        try await stopwatch.waiting { try await base.run(command) }
+    }
+    func upload(_ contents: Data, to path: String, mode: UInt16) async throws {
+        try await stopwatch.waiting { try await base.upload(contents, to: path, mode: mode) }
+    }
+    func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {
+        try await stopwatch.waiting { try await base.replaceFile(path, expected: expected, with: contents) }
+    }
+}

@@ -1,0 +1,83 @@
+import Foundation
+
+/// Runs steps one after another: check, journal, act, check again, journal.
+public struct Runner: Sendable {
+    let steps: [any Step]
+    let context: RunContext
+
+    public init(_ steps: [any Step], _ context: RunContext) {
+        self.steps = steps
+        self.context = context
+    }
+
+    /// Steps that are true already are skipped; the first that fails ends the run, after what must not outlive it is undone.
+    public func run() async throws {
+        var begun: [any Step] = []
+        do {
+            for step in steps {
+                try Task.checkCancellation()
+                if try await run(step) { begun.append(step) }
+            }
+        } catch {
+            await undo(begun, after: error)
+            throw error
+        }
+    }
+
+    /// - Returns: whether it acted.
+    private func run(_ step: any Step) async throws -> Bool {
+        var context = context
+        context.step = step.id
+        let started = ContinuousClock.now
+        let waitedBefore = context.stopwatch.waited
+        func timed(_ name: Event.Name, _ text: String) -> Event {
+            Event(
+                name, step: step.id, title: step.title, text: text, elapsed: (ContinuousClock.now - started).seconds,
+                waited: (context.stopwatch.waited - waitedBefore).seconds)
+        }
+        context.tell(Event(.stepStarted, step: step.id, title: step.title))
+        do {
+            switch try await Self.patiently(context, { try await step.check(context) }) {
+            case .satisfied(let seen):
+                try context.record(timed(.stepSkipped, seen))
+                return false
+            case .needed(let why):
+                try context.record(Event(.stepBegan, step: step.id, title: step.title, text: why))
+            }
+            try await step.run(context)
+            switch try await Self.patiently(context, { try await step.verify(context) }) {
+            case .satisfied(let seen):
+                try context.record(timed(.stepFinished, seen))
+                return true
+            case .needed(let why):
+                throw ClusterError(
+                    .changed, host: context.plan.primary.host, operation: step.title, cause: "done, and yet: \(why)",
+                    advice: "look at it, then go on with: masterswap resume")
+            }
+        } catch {
+            // The failure itself is what has to be told; a journal that cannot be written any more is told beside it.
+            do { try context.record(timed(.stepFailed, "\(error)")) } catch { context.warn("\(error)") }
+            throw error
+        }
+    }
+
+    /// A question that a restarting API server leaves open is asked again for a minute and a half.
+    private static func patiently(_ context: RunContext, _ ask: () async throws -> StepStatus) async throws -> StepStatus {
+        try await context.wait(for: "an answer", limit: .seconds(90)) { .done(try await ask()) }
+    }
+
+    private func undo(_ steps: [any Step], after error: any Error) async {
+        // A run that is cancelled still has to uncordon: the work is a task of its own.
+        await Task { [context] in
+            for step in steps.reversed() {
+                var context = context
+                context.step = step.id
+                do {
+                    try await step.undo(context)
+                } catch {
+                    context.warn("could not take back '\(step.title)': \(error)")
+                }
+            }
+        }.value
+    }
+}

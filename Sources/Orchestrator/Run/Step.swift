@@ -1,0 +1,47 @@
+/// One step of a replacement.
+///
+/// `check` reads only: it is the dry run, what makes a step safe to repeat, and the resume, all in one.
+public protocol Step: Sendable {
+    /// Stable: in events, the journal and reports.
+    var id: String { get }
+    var title: String { get }
+    /// What it makes, changes and destroys, for the plan.
+    var effects: [Effect] { get }
+
+    /// Whether there is anything to do.
+    func check(_ context: RunContext) async throws -> StepStatus
+    func run(_ context: RunContext) async throws
+    /// Whether the act did what it was to do; the same question as `check` unless a step says otherwise.
+    func verify(_ context: RunContext) async throws -> StepStatus
+    /// Takes back what must not outlive a run that fails or is stopped. Called on every way out but success.
+    func undo(_ context: RunContext) async throws
+}
+
+extension Step {
+    public func verify(_ context: RunContext) async throws -> StepStatus { try await check(context) }
+    public func undo(_ context: RunContext) async throws {}
+}
+
+public enum StepStatus: Sendable, Hashable {
+    /// It is so already; the text says what was seen.
+    case satisfied(String)
+    case needed(String)
+}
+
+/// `+` made, `~` changed, `-` destroyed.
+public struct Effect: Sendable, Hashable, CustomStringConvertible {
+    public enum Kind: String, Sendable {
+        case makes = "+"
+        case changes = "~"
+        case destroys = "-"
+    }
+
+    public var kind: Kind
+    public var text: String
+
+    public static func makes(_ text: String) -> Effect { Effect(kind: .makes, text: text) }
+    public static func changes(_ text: String) -> Effect { Effect(kind: .changes, text: text) }
+    public static func destroys(_ text: String) -> Effect { Effect(kind: .destroys, text: text) }
+
+    public var description: String { "\(kind.rawValue) \(text)" }
+}

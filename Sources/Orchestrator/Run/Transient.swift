@@ -1,0 +1,26 @@
+import Foundation
+import SSH
+
+/// Errors that waiting may mend: an API server that restarts, a VIP on the move, a connection that was dropped.
+enum Transient {
+    static func isTransient(_ error: any Error) -> Bool {
+        if let error = error as? SSHError {
+            return switch error.code {
+            case .unreachable, .handshakeFailed, .connectionLost, .outcomeUnknown, .timedOut: true
+            case .invalidEndpoint, .unresolved, .hostKeyUnknown, .hostKeyMismatch, .authenticationFailed, .cancelled,
+                .remoteFile, .fileChanged, .libraryFault:
+                false
+            }
+        }
+        guard let error = error as? ClusterError, error.code == .commandFailed else { return false }
+        return signs.contains { error.cause.localizedCaseInsensitiveContains($0) }
+    }
+
+    /// What kubectl and etcdctl print when the server side is away for the moment.
+    private static let signs = [
+        "connection refused", "was refused", "i/o timeout", "Client.Timeout", "TLS handshake timeout", "EOF",
+        "ServiceUnavailable", "server is currently unable", "etcdserver: leader changed", "etcdserver: request timed out",
+        "no route to host", "connection reset", "context deadline exceeded", "error dialing backend",
+        "container not found", "unable to upgrade connection", "etcdserver: no leader", "InternalError",
+    ]
+}

@@ -1,0 +1,42 @@
+import Foundation
+
+/// Drops the dead node's entry from kubeadm's ClusterStatus (kubernetes/kubeadm#1300), and nothing else of it.
+struct CleanClusterStatusStep: Step {
+    let plan: Plan
+
+    let id = "clean-cluster-status"
+    var title: String { "Drop \(plan.dead.node) from kubeadm's ClusterStatus" }
+    var effects: [Effect] { [.changes("configmap kube-system/kubeadm-config: apiEndpoints without \(plan.dead.node)")] }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        guard let status = try await current(context) else { return .satisfied("there is no ClusterStatus") }
+        return status.endpoints.contains(plan.dead.node)
+            ? .needed("it is listed") : .satisfied("it lists \(status.endpoints.joined(separator: ", "))")
+    }
+
+    func run(_ context: RunContext) async throws {
+        guard let status = try await current(context), let text = status.removing(plan.dead.node) else {
+            throw ClusterError(
+                .badOutput, host: plan.primary.host, operation: "edit configmap kube-system/kubeadm-config",
+                cause: "the entry of \(plan.dead.node) is not written as kubeadm writes it",
+                advice: "take it out by hand: kubectl -n kube-system edit configmap kubeadm-config; then: masterswap resume")
+        }
+        // Tested and replaced in one request, so that a change by somebody else in between is not lost.
+        let patch = [
+            PatchOperation(op: "test", path: "/data/ClusterStatus", value: status.text),
+            PatchOperation(op: "replace", path: "/data/ClusterStatus", value: text),
+        ]
+        let json = String(decoding: try EventCoding.encode(patch), as: UTF8.self)
+        try await context.kubectl().run(["patch", "configmap", "kubeadm-config", "-n", "kube-system", "--type=json", "-p", json])
+    }
+
+    private struct PatchOperation: Encodable {
+        var op: String
+        var path: String
+        var value: String
+    }
+
+    private func current(_ context: RunContext) async throws -> ClusterStatus? {
+        try await context.kubectl().find(ConfigMap.self, ["configmap", "kubeadm-config", "-n", "kube-system"]).flatMap(ClusterStatus.init)
+    }
+}

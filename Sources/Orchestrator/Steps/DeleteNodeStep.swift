@@ -1,0 +1,36 @@
+/// Deletes the node object and the pods that it leaves behind, which would hold their claims for as long as they are there.
+struct DeleteNodeStep: Step {
+    let plan: Plan
+
+    let id = "delete-node"
+    var title: String { "Delete the node \(plan.dead.node)" }
+    var effects: [Effect] {
+        [.destroys("node \(plan.dead.node)" + (plan.dead.uid.map { " (uid \($0))" } ?? "")), .destroys("its pods, without grace: nothing runs them any more")]
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let kubectl = try context.kubectl()
+        if try await DeadNode.find(plan, kubectl) != nil { return .needed("the node is there") }
+        let pods = try await DeadNode.pods(plan, kubectl)
+        return pods.isEmpty ? .satisfied("the node and its pods are gone") : .needed("\(pods.count) pods of it are left")
+    }
+
+    func run(_ context: RunContext) async throws {
+        let kubectl = try context.kubectl()
+        try await DeadNode.refuseIfAlive(plan, context)
+        if let uid = plan.dead.uid {
+            let node = ObjectReference(.node, name: plan.dead.node, uid: uid)
+            if try await kubectl.delete(node) { context.destroyed("\(node)") }
+        }
+        // Pod garbage collection would take up to a minute; the node is dead and gone, and its pods' end is part of the plan.
+        try await context.wait(for: "the dead node's pods to be gone") {
+            let pods = try await DeadNode.pods(plan, kubectl)
+            if pods.isEmpty { return .done(()) }
+            for pod in pods {
+                let reference = ObjectReference(.pod, pod)
+                if try await kubectl.delete(reference, force: true) { context.destroyed("\(reference)") }
+            }
+            return .pending("\(pods.count) left: \(pods.prefix(3).map(\.reference).joined(separator: ", "))")
+        }
+    }
+}

@@ -1,0 +1,50 @@
+/// Deletes the dead node's volumes that nothing claims any more: the provisioner's helper pod cannot run on a node that is gone,
+/// so they would stay Released for ever (rancher/local-path-provisioner#31, #452).
+struct DeleteVolumesStep: Step {
+    let plan: Plan
+
+    let id = "delete-volumes"
+    var title: String { "Delete the dead node's released volumes" }
+    var effects: [Effect] { plan.volumes.map { .destroys("\($0)") } }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let left = try await left(context)
+        return left.isEmpty ? .satisfied("none is left") : .needed("\(left.count) left: \(left.map(\.name).joined(separator: ", "))")
+    }
+
+    func run(_ context: RunContext) async throws {
+        let kubectl = try context.kubectl()
+        for volume in try await left(context) {
+            if let namespace = volume.spec.claimRef?.namespace, let name = volume.spec.claimRef?.name,
+                let claim = try await kubectl.find(Claim.self, ["persistentvolumeclaim", name, "-n", namespace]),
+                claim.uid == volume.spec.claimRef?.uid
+            {
+                throw ClusterError(
+                    .changed, host: plan.primary.host, operation: "delete volume \(volume.name)",
+                    cause: "the claim \(claim.reference) is still bound to it", advice: "go on with: masterswap resume, which rebuilds the claim first")
+            }
+            guard volume.nodes?.allSatisfy({ $0 == plan.dead.hostnameLabel }) == true else {
+                throw ClusterError(
+                    .changed, host: plan.primary.host, operation: "delete volume \(volume.name)",
+                    cause: "its node affinity names \(volume.nodes?.joined(separator: ", ") ?? "no node"), not \(plan.dead.node)",
+                    advice: "make a new plan: masterswap plan")
+            }
+            let reference = ObjectReference(.volume, volume)
+            if try await kubectl.delete(reference) { context.destroyed("\(reference)") }
+        }
+        try await context.wait(for: "the volumes to be gone", limit: .seconds(120)) {
+            let left = try await left(context)
+            return left.isEmpty ? .done(()) : .pending(left.map(\.name).joined(separator: ", "))
+        }
+    }
+
+    private struct Volumes: Decodable {
+        var items: [Volume]
+    }
+
+    /// The planned volumes that are there, by UID.
+    private func left(_ context: RunContext) async throws -> [Volume] {
+        let planned = Set(plan.volumes.map(\.uid))
+        return try await context.kubectl().get(Volumes.self, ["persistentvolumes"]).items.filter { planned.contains($0.uid) }
+    }
+}

@@ -1,0 +1,83 @@
+/// Evicts what runs on the dead node, with a limit: its kubelet confirms nothing any more, so that a drain never ends by itself.
+struct DrainStep: Step {
+    let plan: Plan
+
+    let id = "drain"
+    var title: String { "Drain \(plan.dead.node), at most \(plan.drainTimeout) s" }
+    var effects: [Effect] {
+        [.changes("node \(plan.dead.node): cordoned, its pods evicted")] + plan.lostPods.map { .destroys("\($0), which nothing makes again") }
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let kubectl = try context.kubectl()
+        guard let node = try await DeadNode.find(plan, kubectl) else { return .satisfied("the node is gone") }
+        let pods = try await DeadNode.evictable(plan, kubectl)
+        if node.isCordoned, pods.isEmpty { return .satisfied("cordoned, every pod evicted") }
+        return .needed("\(pods.count) pods to evict")
+    }
+
+    func run(_ context: RunContext) async throws {
+        let kubectl = try context.kubectl()
+        try await DeadNode.refuseIfAlive(plan, context)
+        let help = String(decoding: try await kubectl.run(["drain", "--help"]), as: UTF8.self)
+        var arguments = ["drain", plan.dead.node, "--ignore-daemonsets", "--timeout=\(plan.drainTimeout)s"]
+        // --delete-local-data became --delete-emptydir-data in 1.20.
+        arguments.append(help.contains("--delete-emptydir-data") ? "--delete-emptydir-data" : "--delete-local-data")
+        // Nobody will confirm the end of a pod on a dead node: its eviction is enough.
+        if help.contains("--skip-wait-for-delete-timeout") { arguments.append("--skip-wait-for-delete-timeout=1") }
+        if !plan.lostPods.isEmpty { arguments.append("--force") }
+        do {
+            try await kubectl.run(arguments, timeout: .seconds(plan.drainTimeout + 30))
+        } catch let error as ClusterError where error.code == .commandFailed && !Transient.isTransient(error) {
+            context.note("the drain ended at its limit, as it does on a dead node: \(error.cause.prefix(200))")
+        }
+    }
+
+    /// A pod that a disruption budget keeps is no reason to stop: its node is dead, and is deleted next.
+    func verify(_ context: RunContext) async throws -> StepStatus {
+        let left = try await DeadNode.evictable(plan, try context.kubectl())
+        if left.isEmpty { return .satisfied("every pod is evicted") }
+        context.warn("still there, and gone with the node: \(left.map(\.reference).joined(separator: ", "))")
+        return .satisfied("evicted but for \(left.count)")
+    }
+}
+
+/// What the steps that take the dead node apart ask about it.
+enum DeadNode {
+    /// The node, if it is there.
+    /// - Throws: ``ClusterError`` with `changed` where its name stands for another node by now.
+    static func find(_ plan: Plan, _ kubectl: Kubectl) async throws -> Node? {
+        guard let node = try await kubectl.find(Node.self, ["node", plan.dead.node]) else { return nil }
+        guard node.uid == plan.dead.uid else {
+            throw ClusterError(
+                .changed, host: plan.primary.host, operation: "look at node \(plan.dead.node)",
+                cause: "it has the uid \(node.uid), planned was \(plan.dead.uid ?? "none")",
+                advice: "somebody joined a node of that name; make a new plan: masterswap plan")
+        }
+        return node
+    }
+
+    /// Right before the act: the dead one is still dead.
+    static func refuseIfAlive(_ plan: Plan, _ context: RunContext) async throws {
+        guard let node = try await find(plan, try context.kubectl()), node.isReady else { return }
+        throw ClusterError(
+            .changed, host: plan.dead.host, operation: "look at node \(plan.dead.node)", cause: "it is Ready again",
+            advice: "shut it down for good, then go on with: masterswap resume")
+    }
+
+    private struct Pods: Decodable {
+        var items: [Pod]
+    }
+
+    /// All pods on it.
+    static func pods(_ plan: Plan, _ kubectl: Kubectl) async throws -> [Pod] {
+        try await kubectl.get(Pods.self, ["pods", "-A", "--field-selector", "spec.nodeName=\(plan.dead.node)"]).items
+    }
+
+    /// Those that a drain evicts and that are not on their way out yet.
+    static func evictable(_ plan: Plan, _ kubectl: Kubectl) async throws -> [Pod] {
+        try await pods(plan, kubectl).filter {
+            !$0.isMirror && $0.controller?.kind != "DaemonSet" && $0.metadata.deletionTimestamp == nil && !$0.isFinished
+        }
+    }
+}

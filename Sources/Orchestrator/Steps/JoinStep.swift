@@ -1,0 +1,128 @@
+import Foundation
+import SSH
+
+/// Runs ocboot on the primary, detached, and follows its output; after a lost connection it is joined again, never started twice.
+struct JoinStep: Step {
+    let plan: Plan
+
+    let id = "join"
+    var title: String { "Join \(plan.replacement.node) with ocboot, run on \(plan.primary.host)" }
+    var effects: [Effect] {
+        [
+            .makes("ocboot's configuration on \(plan.primary.host), 0600"),
+            .makes("node \(plan.replacement.node) (\(plan.replacement.address)) and its etcd member"),
+            .changes("what ocboot does to every host that it names: its role 'common' sets up packages, firewall and the container runtime"),
+        ]
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let (_, job) = try await latest(context)
+        let state = try await job?.progress(after: .max - 1).state
+        switch state {
+        case .running: return .needed("ocboot is at work already")
+        case .ended(let status) where status != 0: return .needed("ocboot ended with status \(status)")
+        case .lost: return .needed("ocboot was cut off")
+        case .ended, .absent, nil: break
+        }
+        guard try await node(context) != nil else { return .needed("\(plan.replacement.node) is no node yet") }
+        return .satisfied("\(plan.replacement.node) is a node")
+    }
+
+    func run(_ context: RunContext) async throws {
+        var (attempt, job) = try await latest(context)
+        if let state = try await job?.progress(after: .max - 1).state, state != .running { job = nil }
+        let secret = try context.databasePassword()
+        let followed: RemoteJob
+        if let job {
+            context.note("ocboot is at work already: following it")
+            followed = job
+        } else {
+            attempt += 1
+            followed = try await start(attempt, secret, context)
+        }
+        let status = try await follow(followed, Redactor([secret]), context)
+        guard status == 0 else {
+            throw ClusterError(
+                .commandFailed, host: plan.primary.host, operation: "run ocboot", cause: "it ended with status \(status); its last words are above",
+                advice: "its log is \(followed.directory)/log there; mend the cause, then: masterswap resume")
+        }
+    }
+
+    private func directory(_ context: RunContext, _ attempt: Int) -> String { "/var/lib/masterswap/\(context.run.id)/join-\(attempt)" }
+
+    private func start(_ attempt: Int, _ secret: Secret, _ context: RunContext) async throws -> RemoteJob {
+        guard let ocboot = context.inventory.ocboot else {
+            throw ClusterError(
+                .changed, host: plan.primary.host, operation: "run ocboot", cause: "the inventory has no ocboot section any more",
+                advice: "resume with the inventory that the run was begun with")
+        }
+        let remote = try context.remote(plan.primary.host)
+        let configuration = "\(ocboot.directory)/masterswap-\(context.run.id).yml"
+        let text = try OcbootConfiguration.text(plan, context.inventory, password: secret)
+        try await remote.upload(Data(text.utf8), to: configuration, mode: 0o600)
+        let job = RemoteJob(remote, directory: directory(context, attempt))
+        let command = ocboot.command.map { $0.replacing("{config}", with: configuration) }
+        context.note("on \(plan.primary.host), in \(ocboot.directory): \(ShellQuoting.join(command))")
+        // A missing hugepages setting made ocboot restart masters (cloudpods#19281).
+        try await job.start(command, in: ocboot.directory, environment: ["NO_REBOOT=1", "PYTHONUNBUFFERED=1"])
+        return job
+    }
+
+    /// The attempt with the highest number; 0 and `nil` where there is none.
+    private func latest(_ context: RunContext) async throws -> (Int, RemoteJob?) {
+        let remote = try context.remote(plan.primary.host)
+        let parent = "/var/lib/masterswap/\(context.run.id)"
+        let result = try await remote.run(
+            .script(#"cd "$1" 2>/dev/null || exit 0; for name in join-*; do [ -d "$name" ] && echo "$name"; done; true"#, [parent], label: "look for ocboot's runs"))
+        let attempts = result.text.split(separator: "\n").compactMap { Int($0.dropFirst("join-".count)) }
+        guard let last = attempts.max() else { return (0, nil) }
+        return (last, RemoteJob(remote, directory: directory(context, last)))
+    }
+
+    /// Shows what ocboot prints, line by line, until it ends.
+    private func follow(_ job: RemoteJob, _ redactor: Redactor, _ context: RunContext) async throws -> Int {
+        var offset = 0
+        var partial = Data()
+        var lastLine = "started"
+        var lostSince: ContinuousClock.Instant?
+        return try await context.wait(for: "ocboot", every: .milliseconds(700)) {
+            let progress = try await job.progress(after: offset)
+            offset += progress.log.count
+            partial += progress.log
+            while let end = partial.firstIndex(of: UInt8(ascii: "\n")) {
+                let line = redactor.redact(TerminalText.sanitize(String(decoding: partial[..<end], as: UTF8.self)))
+                partial = Data(partial[(end + 1)...])
+                context.output(line)
+                if !line.allSatisfy({ $0 == " " || $0 == "*" }) { lastLine = line }
+            }
+            switch progress.state {
+            case .ended(let status): return .done(status)
+            case .running:
+                lostSince = nil
+                return .pending(String(lastLine.prefix(100)))
+            case .absent, .lost:
+                // Its process id is written a moment after it starts.
+                let since = lostSince ?? .now
+                lostSince = since
+                guard .now - since < .seconds(10) else {
+                    throw ClusterError(
+                        .changed, host: plan.primary.host, operation: "follow ocboot", cause: "it was cut off without an exit status",
+                        advice: "its log is \(job.directory)/log there; to run it again: masterswap resume")
+                }
+                return .pending("looking for it")
+            }
+        }
+    }
+
+    private func node(_ context: RunContext) async throws -> Node? {
+        let kubectl = try context.kubectl()
+        guard let node = try await kubectl.find(Node.self, ["node", plan.replacement.node]) else { return nil }
+        guard node.internalAddress == nil || node.internalAddress == plan.replacement.address else {
+            throw ClusterError(
+                .changed, host: plan.replacement.host, operation: "look at node \(plan.replacement.node)",
+                cause: "it is at \(node.internalAddress ?? "no address"), planned was \(plan.replacement.address)",
+                advice: "another host has that name; give the new one a name of its own")
+        }
+        return node
+    }
+}

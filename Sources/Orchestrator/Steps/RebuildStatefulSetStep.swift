@@ -1,0 +1,149 @@
+import Foundation
+import SSH
+
+/// Deletes a StatefulSet's lost claims and their Pending pods, by UID, and sees the set make them again on the new node, healed.
+struct RebuildStatefulSetStep: Step {
+    let plan: Plan
+    let rebuild: Plan.Rebuild
+
+    var id: String { "rebuild-\(rebuild.namespace)-\(rebuild.name)" }
+    var title: String { "Rebuild statefulset \(rebuild.reference) on \(plan.replacement.node)" }
+    var effects: [Effect] {
+        rebuild.claims.flatMap { lost -> [Effect] in
+            [
+                .destroys("\(lost.claim), on \(lost.volume.name)"), .destroys("pod \(rebuild.namespace)/\(lost.pod ?? "?"), Pending"),
+                .makes("both again on \(plan.replacement.node)" + (expectsHeal ? ", healed by MinIO from the other drives" : "")),
+            ]
+        }
+    }
+
+    /// Where the data is beyond healing, and the operator said so, there is nothing to wait for.
+    private var expectsHeal: Bool { rebuild.heal == .minio && !rebuild.isDataLost }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        for lost in rebuild.claims {
+            if let missing = try await missing(lost, context) { return .needed(missing) }
+        }
+        return .satisfied("\(rebuild.claims.count) claims Bound on \(plan.replacement.node), pods Ready" + (expectsHeal ? ", healed" : ""))
+    }
+
+    func run(_ context: RunContext) async throws {
+        for lost in rebuild.claims { try await delete(lost, context) }
+        for lost in rebuild.claims {
+            try await context.wait(for: "\(lost.claim.reference) on \(plan.replacement.node)", on: plan.replacement.host) {
+                if let missing = try await missing(lost, context) {
+                    try await unblock(lost, context)
+                    return .pending(missing)
+                }
+                return .done(())
+            }
+        }
+    }
+
+    /// The claim goes first: a pod made while it is still there would be given it again (kubernetes/kubernetes#74374, #89910).
+    private func delete(_ lost: Plan.LostClaim, _ context: RunContext) async throws {
+        let kubectl = try context.kubectl()
+        guard let claim = try await claim(lost, kubectl), claim.uid == lost.claim.uid else { return }
+        guard claim.spec.volumeName == lost.volume.name else {
+            throw ClusterError(
+                .changed, host: plan.primary.host, operation: "delete \(lost.claim)",
+                cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)", advice: "make a new plan: masterswap plan")
+        }
+        if try await kubectl.delete(lost.claim) { context.destroyed("\(lost.claim)") }
+        try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
+            let uid = try await kubectl.uid(of: lost.claim)
+            return uid == lost.claim.uid ? .pending("a pod still holds it") : .done(())
+        }
+        try await unblock(lost, context)
+    }
+
+    /// A pod that waits for the claim that is gone waits for ever; the set makes a new one, and with it the claim. Nothing but a
+    /// Pending pod without a node is ever deleted here.
+    private func unblock(_ lost: Plan.LostClaim, _ context: RunContext) async throws {
+        guard let name = lost.pod else { return }
+        let kubectl = try context.kubectl()
+        if let claim = try await claim(lost, kubectl) {
+            guard claim.uid != lost.claim.uid, claim.metadata.deletionTimestamp == nil else { return }
+            try await clearSelectedNode(claim, context)
+            return
+        }
+        guard let pod = try await kubectl.find(Pod.self, ["pod", name, "-n", rebuild.namespace]), pod.isPending, pod.nodeName == nil,
+            pod.metadata.deletionTimestamp == nil
+        else { return }
+        let reference = ObjectReference(.pod, pod)
+        if try await kubectl.delete(reference) { context.destroyed("\(reference)") }
+    }
+
+    /// A new claim whose `selected-node` names the dead node is never bound (kubernetes/kubernetes#100485).
+    private func clearSelectedNode(_ claim: Claim, _ context: RunContext) async throws {
+        guard claim.selectedNode == plan.dead.node, !claim.isBound else { return }
+        context.note("clearing the selected node of \(claim.reference), which names \(plan.dead.node)")
+        try await context.kubectl().run([
+            "annotate", "persistentvolumeclaim", claim.name, "-n", claim.namespace, "volume.kubernetes.io/selected-node-",
+        ])
+    }
+
+    private func claim(_ lost: Plan.LostClaim, _ kubectl: Kubectl) async throws -> Claim? {
+        try await kubectl.find(Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace])
+    }
+
+    /// What is not as it shall be yet; `nil` when all is.
+    private func missing(_ lost: Plan.LostClaim, _ context: RunContext) async throws -> String? {
+        let kubectl = try context.kubectl()
+        guard let claim = try await claim(lost, kubectl) else { return "the claim is not made again yet" }
+        if claim.uid == lost.claim.uid { return "the claim is still the one on \(plan.dead.node)" }
+        guard claim.isBound, let name = claim.spec.volumeName else { return "the new claim is not Bound" }
+        guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else { return "its volume \(name) is not there" }
+        guard try await RebuiltVolume.isOnReplacement(volume, context) else {
+            return "the new claim's volume is on \(volume.nodes?.joined(separator: ", ") ?? "no node"), not on \(plan.replacement.node)"
+        }
+        guard let podName = lost.pod, let pod = try await kubectl.find(Pod.self, ["pod", podName, "-n", rebuild.namespace]) else {
+            return "its pod is not made again yet"
+        }
+        guard pod.isReady else { return "pod \(pod.name) is \(pod.status?.phase ?? "not there"), not Ready" }
+        return expectsHeal ? try await MinIOHealProof(pod: pod, volume: volume).missing(context) : nil
+    }
+}
+
+enum RebuiltVolume {
+    static func isOnReplacement(_ volume: Volume, _ context: RunContext) async throws -> Bool {
+        let node = try await context.kubectl().get(Node.self, ["node", context.plan.replacement.node])
+        return volume.isOnly(on: node)
+    }
+}
+
+/// A heal is proven by the pod's own log since its start, and by the buckets' directories on the new node's disk.
+struct MinIOHealProof {
+    let pod: Pod
+    let volume: Volume
+
+    /// What is missing for the proof; `nil` when it stands.
+    /// - Throws: ``ClusterError`` where the heal ended and objects were not healed.
+    func missing(_ context: RunContext) async throws -> String? {
+        let log = try await context.kubectl().run(["logs", pod.name, "-n", pod.namespace, "-c", pod.spec.containers?.first?.name ?? ""])
+        switch MinIOHeal.state(ofLog: String(decoding: log, as: UTF8.self)) {
+        case .notStarted: return "\(pod.name): MinIO has not begun to heal"
+        case .running: return "\(pod.name): MinIO is healing"
+        case .failed(let why):
+            throw ClusterError(
+                .changed, host: context.plan.replacement.host, operation: "see \(pod.reference) healed", cause: why,
+                advice: "look at its log, and heal by hand: mc admin heal; then: masterswap resume")
+        case .complete(let summary): return try await missingOnDisk(summary, context)
+        }
+    }
+
+    private func missingOnDisk(_ summary: MinIOHeal.Summary, _ context: RunContext) async throws -> String? {
+        guard let path = volume.path else { return "the volume \(volume.name) has no path on the node" }
+        // A bucket may be empty; its directory may not be missing.
+        let script = """
+            cd -- "$1" || exit 1
+            shift
+            for bucket; do [ -d "$bucket" ] || echo "$bucket"; done
+            """
+        let result = try await context.remote(context.plan.replacement.host).run(
+            .script(script, [path] + summary.HealedBuckets, timeout: .seconds(30), label: "look for the healed buckets in \(path)"))
+        guard result.succeeded else { return "\(path) is not there on \(context.plan.replacement.host)" }
+        let missing = result.text.split(separator: "\n")
+        return missing.isEmpty ? nil : "healed by its log, but not on the disk: \(missing.joined(separator: ", "))"
+    }
+}

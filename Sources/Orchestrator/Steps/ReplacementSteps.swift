@@ -1,0 +1,31 @@
+/// The steps of a replacement, in their order.
+public enum ReplacementSteps {
+    public static func make(_ plan: Plan) -> [any Step] {
+        var steps: [any Step] = [
+            SaveStep(plan: plan),
+            DrainStep(plan: plan),
+            DeleteNodeStep(plan: plan),
+            RemoveMemberStep(plan: plan),
+        ]
+        if plan.hasStaleClusterStatus { steps.append(CleanClusterStatusStep(plan: plan)) }
+        steps += [
+            VIPStep(plan: plan),
+            JoinStep(plan: plan),
+            NodeReadyStep(plan: plan),
+        ]
+        if plan.promotes { steps.append(PromoteStep(plan: plan)) }
+        if !plan.rebuilds.isEmpty {
+            steps.append(CordonStep(plan: plan))
+            for rebuild in plan.rebuilds {
+                switch rebuild.kind {
+                case .statefulSet: steps.append(RebuildStatefulSetStep(plan: plan, rebuild: rebuild))
+                case .deployment: steps.append(RebuildDeploymentStep(plan: plan, rebuild: rebuild))
+                }
+            }
+        }
+        if !plan.volumes.isEmpty { steps.append(DeleteVolumesStep(plan: plan)) }
+        if !plan.rebuilds.isEmpty { steps.append(UncordonStep(plan: plan)) }
+        steps.append(VerifyStep(plan: plan))
+        return steps
+    }
+}

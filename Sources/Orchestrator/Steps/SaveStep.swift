@@ -1,0 +1,141 @@
+import Crypto
+import Foundation
+import SSH
+
+/// Brings an etcd snapshot, kubeadm-config and the survivors' manifests to this machine before anything is touched.
+struct SaveStep: Step {
+    let plan: Plan
+
+    let id = "save"
+    var title: String { "Save an etcd snapshot, kubeadm-config and the manifests here" }
+    var effects: [Effect] {
+        [.makes("etcd-snapshot.db of \(plan.primary.node), kubeadm-config.json and manifests-HOST.tar in this run's folder, 0700")]
+    }
+
+    private static let snapshotName = "etcd-snapshot.db"
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let missing = names(context).filter { !FileManager.default.fileExists(atPath: path($0, context)) }
+        guard missing.isEmpty else { return .needed("nothing is saved yet: \(missing.joined(separator: ", "))") }
+        let size = (try? FileManager.default.attributesOfItem(atPath: path(Self.snapshotName, context))[.size] as? Int) ?? 0
+        return .satisfied("saved in \(context.run.savedDirectory), the snapshot has \(size >> 10) KiB")
+    }
+
+    func run(_ context: RunContext) async throws {
+        if context.distribution == .kubeadm {
+            let config = try await context.kubectl().run(["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"])
+            try write(config, "kubeadm-config.json", context)
+        }
+        for survivor in plan.survivors {
+            let result = try await context.remote(survivor.host).run(
+                Command(
+                    ["tar", "-C", context.distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30)))
+            guard result.succeeded, !result.standardOutput.isEmpty else {
+                throw failure(survivor.host, "read the manifests", "\(result.outcome): \(result.errorText.lastLines(2))")
+            }
+            try write(result.standardOutput, "manifests-\(survivor.host).tar", context)
+        }
+        try await saveSnapshot(context)
+    }
+
+    private func names(_ context: RunContext) -> [String] {
+        (context.distribution == .kubeadm ? ["kubeadm-config.json"] : []) + plan.survivors.map { "manifests-\($0.host).tar" }
+            + [Self.snapshotName]
+    }
+
+    private func path(_ name: String, _ context: RunContext) -> String { context.run.savedDirectory + "/" + name }
+
+    /// Taken beside etcd's data, the one folder that its container shares with the host.
+    private func saveSnapshot(_ context: RunContext) async throws {
+        let remote = try context.remote(plan.primary.host)
+        let remotePath = context.distribution.etcdDataDirectory + "/masterswap-\(context.run.id).db"
+        let remove = Command(["rm", "-f", "--", remotePath, remotePath + ".part"])
+        do {
+            try await fetchSnapshot(remotePath, from: remote, context)
+        } catch {
+            // The snapshot holds every secret of the cluster: no copy is left lying about.
+            _ = try? await remote.run(remove)
+            throw error
+        }
+        _ = try await remote.run(remove)
+    }
+
+    /// Verified there by etcdctl, and here by its checksum.
+    private func fetchSnapshot(_ remotePath: String, from remote: any Remote, _ context: RunContext) async throws {
+        let etcdctl = try context.etcdctl()
+        try await etcdctl.run(["snapshot", "save", remotePath], timeout: .seconds(300))
+        let status = try await etcdctl.run(["snapshot", "status", remotePath, "-w", "json"], timeout: .seconds(120))
+        guard let verified = try? JSONDecoder().decode(SnapshotStatus.self, from: status.standardOutput), verified.totalKey > 0 else {
+            throw failure(remote.name, "verify the etcd snapshot", "etcdctl says: \(status.text.lastLines(1))")
+        }
+        let sum = try await remote.run(Command(["sha256sum", "--", remotePath], timeout: .seconds(120)))
+        let part = path(Self.snapshotName + ".part", context)
+        let hash = try await download(remotePath, to: part, from: remote)
+        guard sum.succeeded, sum.text.hasPrefix(hash) else {
+            throw failure(remote.name, "fetch the etcd snapshot", "it arrived with another checksum than it has there")
+        }
+        guard rename(part, path(Self.snapshotName, context)) == 0 else {
+            throw localFailure("rename \(part)", String(cString: strerror(errno)))
+        }
+        context.note("snapshot at revision \(verified.revision): \(verified.totalKey) keys, sha256 \(hash.prefix(12))…")
+    }
+
+    private struct SnapshotStatus: Decodable {
+        var revision: Int
+        var totalKey: Int
+    }
+
+    /// In pieces, so that a snapshot of gigabytes needs no memory of that size.
+    private func download(_ remotePath: String, to path: String, from remote: any Remote) async throws -> String {
+        let piece = 8 << 20
+        var hash = SHA256()
+        try create(path)
+        guard let file = FileHandle(forWritingAtPath: path) else { throw localFailure("open \(path)", "cannot be opened") }
+        var offset = 0
+        while true {
+            let result = try await remote.run(
+                .script(
+                    #"tail -c "+$2" -- "$1" | head -c "$3""#, [remotePath, String(offset + 1), String(piece)], timeout: .seconds(120),
+                    label: "read \(remotePath) from \(offset)"))
+            guard result.succeeded else { throw failure(remote.name, "read \(remotePath)", "\(result.outcome): \(result.errorText)") }
+            if result.standardOutput.isEmpty { break }
+            do { try file.write(contentsOf: result.standardOutput) } catch { throw localFailure("write \(path)", "\(error)") }
+            hash.update(data: result.standardOutput)
+            offset += result.standardOutput.count
+        }
+        do {
+            try file.synchronize()
+            try file.close()
+        } catch { throw localFailure("write \(path)", "\(error)") }
+        return hash.finalize().map { String(format: "%02x", $0) }.joined()
+    }
+
+    private func write(_ data: Data, _ name: String, _ context: RunContext) throws {
+        let path = path(name, context)
+        try create(path)
+        guard let file = FileHandle(forWritingAtPath: path) else { throw localFailure("open \(path)", "cannot be opened") }
+        do {
+            try file.write(contentsOf: data)
+            try file.synchronize()
+            try file.close()
+        } catch { throw localFailure("write \(path)", "\(error)") }
+    }
+
+    /// 0600 from its first byte on: manifests hold the VRRP password, the snapshot every secret of the cluster.
+    private func create(_ path: String) throws {
+        try? FileManager.default.removeItem(atPath: path)
+        guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]) else {
+            throw localFailure("create \(path)", "cannot be created")
+        }
+    }
+
+    private func failure(_ host: String, _ operation: String, _ cause: String) -> ClusterError {
+        ClusterError(.commandFailed, host: host, operation: operation, cause: cause, advice: "nothing was changed; mend it, then: masterswap resume")
+    }
+
+    private func localFailure(_ operation: String, _ cause: String) -> ClusterError {
+        ClusterError(
+            .localFile, host: "this machine", operation: operation, cause: cause,
+            advice: "nothing was changed in the cluster; make room, then: masterswap resume")
+    }
+}

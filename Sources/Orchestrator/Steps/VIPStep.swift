@@ -1,0 +1,72 @@
+import SSH
+
+/// Waits until exactly one surviving master holds the VIP and an API server answers there: the join goes by way of it.
+struct VIPStep: Step {
+    let plan: Plan
+
+    let id = "vip"
+    var title: String { "See that one master holds the VIP \(plan.vip)" }
+    let effects: [Effect] = []
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        switch try await VIP.look(plan.survivors.map(\.host), context) {
+        case .held(let holder): .satisfied("\(holder) holds it, the API answers there")
+        case .unsettled(let why): .needed(why)
+        }
+    }
+
+    func run(_ context: RunContext) async throws {
+        _ = try await VIP.settle(plan.survivors.map(\.host), on: nil, samples: 1, context)
+    }
+}
+
+/// Who holds the VIP, asked of every live master: on whatever interface, the runbook's own moved it to br0.
+enum VIP {
+    enum Sight: Sendable {
+        /// By exactly one host, and an API server answers on it.
+        case held(by: String)
+        case unsettled(String)
+    }
+
+    static func look(_ hosts: [String], _ context: RunContext) async throws -> Sight {
+        let vip = context.plan.vip
+        let holders = try await withThrowingTaskGroup(of: String?.self) { group in
+            for host in hosts {
+                let remote = try context.remote(host)
+                group.addTask {
+                    let result = try await remote.run(Command(["ip", "-o", "-4", "addr"], timeout: .seconds(10)))
+                    return result.text.contains(" \(vip)/") ? host : nil
+                }
+            }
+            var holders: [String] = []
+            for try await holder in group { if let holder { holders.append(holder) } }
+            return holders.sorted()
+        }
+        guard let holder = holders.first else { return .unsettled("no master holds \(vip)") }
+        guard holders.count == 1 else { return .unsettled("\(holders.joined(separator: " and ")) hold \(vip)") }
+        let server = "https://\(vip):\(context.inventory.cluster.apiPort)"
+        let answer = try await context.remote(holder).run(
+            Command(
+                context.distribution.kubectl + ["--server", server, "--request-timeout=3s", "get", "--raw", "/healthz"],
+                timeout: .seconds(10)))
+        return answer.succeeded ? .held(by: holder) : .unsettled("\(holder) holds it, but no API server answers there")
+    }
+
+    /// Waits for the same good sight several times in a row: a VIP on the move looks settled for a moment, too.
+    static func settle(_ hosts: [String], on wanted: String?, samples: Int, _ context: RunContext) async throws -> String {
+        var good = 0
+        return try await context.wait(for: "one holder of \(context.plan.vip)", limit: .seconds(180)) {
+            switch try await look(hosts, context) {
+            case .held(let holder) where wanted == nil || holder == wanted:
+                good += 1
+                return good >= samples ? .done(holder) : .pending("\(holder) holds it")
+            case .held(let holder):
+                good = 0
+                return .pending("\(holder) holds it")
+            case .unsettled(let why):
+                good = 0
+                return .pending(why)
+            }
+        }
+    }
+}
