@@ -30,7 +30,7 @@ struct RebuildStatefulSetStep: Step {
     func run(_ context: RunContext) async throws {
         for lost in rebuild.claims { try await delete(lost, context) }
         for lost in rebuild.claims {
-            try await context.wait(for: "\(lost.claim.reference) on \(plan.replacement.node)", on: plan.replacement.host) {
+            try await context.wait(for: "\(lost.claim.reference) on \(plan.replacement.node)", on: plan.replacement.host) { () -> RunContext.Poll<Void> in
                 if let missing = try await missing(lost, context) {
                     try await unblock(lost, context)
                     return .pending(missing)

@@ -1,0 +1,62 @@
+import Foundation
+import Orchestrator
+
+/// The table of `check`: hosts, cluster, then what is wrong and what to do about it.
+struct CheckView {
+    let report: CheckReport
+    let terminal: Terminal
+
+    var lines: [String] {
+        hostLines + [""] + clusterLines + [""] + findingLines
+    }
+
+    private var hostLines: [String] {
+        var table = Table(["HOST", "ADDRESS", "ROLE", "SSH", "CLOCK", "DISK", "KUBELET", "RUNTIME", "CERTS", "KEEPALIVED", "VIP", "SYSTEM"])
+        for host in report.hosts {
+            guard host.reached else {
+                table.rows.append([host.name, host.address, host.role, "NO", "-", "-", "-", "-", "-", "-", "-", "-"])
+                continue
+            }
+            table.rows.append([
+                host.name, host.address, host.role, "yes", host.clockOffset.map { String(format: "%+.1fs", $0) } ?? "-",
+                host.diskUsedPercent.map { "\($0)%" } ?? "-", host.kubeletRuns == true ? "runs" : "-",
+                host.runtimes.map { $0.isEmpty ? "-" : $0.joined(separator: ",") } ?? "-", certificates(host),
+                host.keepalived.map { "\($0.state)/\($0.priority)" } ?? "-", host.holdsVip == true ? "HOLDS" : "-", host.system ?? "-",
+            ])
+        }
+        return paintHeader(table.lines)
+    }
+
+    private func certificates(_ host: CheckReport.Host) -> String {
+        guard let until = host.certificatesUntil else { return "-" }
+        return "\(Int(until.timeIntervalSince(report.at) / 86400))d"
+    }
+
+    private var clusterLines: [String] {
+        guard let source = report.source else { return ["cluster: no master gave an answer"] }
+        let nodes = report.nodes.map { "\($0.name) \($0.ready ? "Ready" : "NotReady")\($0.cordoned ? ",cordoned" : "")" }
+        let members = report.members.map { "\($0.name.isEmpty ? $0.id : $0.name) \($0.healthy ? "healthy" : "NOT healthy")" }
+        var lines = [
+            "nodes   \(nodes.joined(separator: ", "))",
+            "etcd    \(members.isEmpty ? "not known" : members.joined(separator: ", "))",
+            "vip     \(report.vip) on \(report.vipHolders.isEmpty ? "no host" : report.vipHolders.joined(separator: " and ")); the API \(report.apiAnswersOnVip ? "answers" : "DOES NOT answer") there",
+        ]
+        if !report.pendingPods.isEmpty { lines.append("pending \(report.pendingPods.joined(separator: ", "))") }
+        lines.append(terminal.paint("(cluster \(report.cluster), read by way of \(source))", .dim))
+        return lines
+    }
+
+    private var findingLines: [String] {
+        if report.findings.isEmpty { return [terminal.paint("All is well.", .green)] }
+        return report.findings.flatMap { finding in
+            let mark = finding.severity == .failure ? terminal.paint("FAIL", .red) : terminal.paint("warn", .yellow)
+            // A host's error message begins with its name already.
+            let subject = finding.text.hasPrefix(finding.subject + ":") ? "" : "\(finding.subject): "
+            return ["\(mark)  \(subject)\(finding.text)", "      → \(finding.advice)"]
+        }
+    }
+
+    private func paintHeader(_ lines: [String]) -> [String] {
+        [terminal.paint(lines[0], .bold)] + lines.dropFirst()
+    }
+}

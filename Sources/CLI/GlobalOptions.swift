@@ -1,0 +1,57 @@
+import ArgumentParser
+import Foundation
+import Orchestrator
+import SSH
+
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case text, json
+}
+
+/// What every verb takes.
+struct GlobalOptions: ParsableArguments {
+    @Option(name: [.customShort("i"), .customLong("inventory")], help: "The inventory (default: inventory/hosts.yaml, then $MASTERSWAP_INVENTORY).")
+    var inventoryFile: String?
+
+    @Option(help: "text, or json for scripts.")
+    var output: OutputFormat = .text
+
+    @Option(help: "Only hosts whose name matches this pattern (* and ?), or one of several with commas.")
+    var limit: String?
+
+    @Option(help: "Hosts talked to at the same time.")
+    var concurrency: Int = 64
+
+    @Option(help: "Seconds for dial, handshake and authentication.")
+    var connectTimeout: Int = 10
+
+    @Option(help: "Seconds for one remote command.")
+    var commandTimeout: Int = 60
+
+    @Option(help: "Seconds for the drain of the dead node.")
+    var drainTimeout: Int = 30
+
+    @Option(help: "Seconds for each single wait of a run.")
+    var waitTimeout: Int = 900
+
+    @Flag(name: [.customShort("v"), .customLong("verbose")], help: "Say more.")
+    var isVerbose = false
+
+    @Flag(name: .customLong("no-color"), help: "No colors (also: NO_COLOR).")
+    var noColor = false
+
+    func validate() throws {
+        for (name, value) in [
+            ("--concurrency", concurrency), ("--connect-timeout", connectTimeout), ("--command-timeout", commandTimeout),
+            ("--drain-timeout", drainTimeout), ("--wait-timeout", waitTimeout),
+        ] where !(1...86400).contains(value) {
+            throw ValidationError("\(name) must be from 1 to 86400, not \(value)")
+        }
+    }
+
+    var inventoryPath: String {
+        if let inventoryFile { return inventoryFile }
+        let usual = "inventory/hosts.yaml"
+        if FileManager.default.fileExists(atPath: usual) { return usual }
+        return ProcessInfo.processInfo.environment["MASTERSWAP_INVENTORY"].flatMap { $0.isEmpty ? nil : $0 } ?? usual
+    }
+}

@@ -1,0 +1,75 @@
+import ArgumentParser
+import Orchestrator
+
+struct InspectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "What hangs on a node: volumes, claims, pods, owners, and what would be done to each.",
+        discussion: """
+            Volumes are found by their node affinity, never by names.
+
+            Example:
+              masterswap inspect lzx-ocboot-ha-test
+            """)
+
+    @Argument(help: "An inventory name, a node name or an address.") var node: String
+    @OptionGroup var options: GlobalOptions
+
+    func run() async throws {
+        try await Session.run(options) { [node] session in
+            let state = await session.observe()
+            let inspection = Inspection(state, node: try state.requireNode(node))
+            if session.terminal.isJSON { return try session.terminal.printJSON(inspection) }
+            InspectView(inspection: inspection, terminal: session.terminal).lines.forEach(session.terminal.print)
+        }
+    }
+}
+
+struct InspectView {
+    let inspection: Inspection
+    let terminal: Terminal
+
+    var lines: [String] {
+        var lines = [terminal.paint("\(inspection.node) (\(inspection.address)), \(inspection.isReady ? "Ready" : "NotReady")", .bold), ""]
+        if inspection.volumes.isEmpty {
+            lines.append("No volume is bound to it.")
+        } else {
+            var table = Table(["CLAIM", "VOLUME", "PHASE", "PODS", "OWNER", "RULE", "WHAT WOULD BE DONE"])
+            table.rows = inspection.volumes.map {
+                [
+                    $0.claim ?? "-", $0.volume, $0.phase, $0.pods.isEmpty ? "-" : $0.pods.joined(separator: ","), $0.owner ?? "-", $0.rule ?? "none",
+                    $0.action,
+                ]
+            }
+            lines += table.lines
+        }
+        lines += ["", "Other pods on it: \(inspection.otherPods.count)"]
+        if !inspection.otherPods.isEmpty {
+            var table = Table(["POD", "PHASE", "OWNER"])
+            table.rows = inspection.otherPods.map { [$0.pod, $0.phase, $0.isLost ? "NONE: nothing makes it again" : $0.owner ?? "-"] }
+            lines += table.lines
+        }
+        let refused = inspection.volumes.filter(\.isRefused).compactMap(\.claim)
+        if !refused.isEmpty {
+            lines += ["", terminal.paint("No rule for \(refused.joined(separator: ", ")): a replacement is refused until the inventory's 'workloads' name it.", .red)]
+        }
+        return lines
+    }
+}
+
+extension ClusterState {
+    /// - Throws: ``Refused`` where no master answers, or nothing has that name.
+    func requireNode(_ reference: String) throws -> Node {
+        guard cluster.source != nil else {
+            throw Refused([
+                Refusal("a-master-answers", "no master gave an answer", advice: "see which masters are up: masterswap check", isUnreachable: true)
+            ])
+        }
+        if let node = objects.nodes.first(where: { $0.name == reference || $0.internalAddress == reference }) { return node }
+        if let host = inventory.host(reference), let node = node(of: host) { return node }
+        throw Refused([
+            Refusal(
+                "names-are-known", "'\(reference)' is no node of the cluster",
+                advice: "nodes here: \(objects.nodes.map(\.name).joined(separator: ", "))")
+        ])
+    }
+}

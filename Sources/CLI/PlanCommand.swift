@@ -1,0 +1,71 @@
+import ArgumentParser
+import Foundation
+import Orchestrator
+
+/// What `plan` and `replace` share: the dead one, the new one, and what may be lost.
+struct ReplacementOptions: ParsableArguments {
+    @Argument(help: "The dead master: an inventory name, a node name or an address.") var node: String
+    @Option(name: .customLong("with"), help: "The spare that takes its place.") var replacement: String?
+    @Option(
+        name: .customLong("accept-data-loss"), parsing: .upToNextOption,
+        help: "Claims whose data may be lost for good, as CLAIM or NAMESPACE/NAME.")
+    var acceptedLosses: [String] = []
+
+    func request(_ options: GlobalOptions) throws -> ReplacementRequest {
+        guard let replacement else { throw ValidationError("--with HOST is missing: the spare that takes \(node)'s place") }
+        return ReplacementRequest(
+            dead: node, replacement: replacement, acceptedLosses: acceptedLosses, drainTimeout: options.drainTimeout)
+    }
+}
+
+struct PlanCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan", abstract: "Show what a replacement would do, or why it is refused; changes nothing.",
+        discussion: """
+            Examples:
+              masterswap plan lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4
+              masterswap plan lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4 --out plan.json
+            """)
+
+    @OptionGroup var replacement: ReplacementOptions
+    @Option(help: "Save the plan, for: masterswap replace --plan FILE.") var out: String?
+    @OptionGroup var options: GlobalOptions
+
+    func run() async throws {
+        let request = try replacement.request(options)
+        try await Session.run(options) { [out] session in
+            let plan = try Planner.plan(await session.observe(), request, now: Date())
+            if session.terminal.isJSON {
+                session.terminal.print(String(decoding: try EventCoding.encode(plan), as: UTF8.self))
+            } else {
+                PlanText.lines(plan).forEach(session.terminal.print)
+                session.terminal.print("\nNothing was changed.")
+            }
+            if let out { try PlanFile.write(plan, to: out) }
+        }
+    }
+}
+
+/// A saved plan.
+enum PlanFile {
+    static func write(_ plan: Plan, to path: String) throws {
+        do {
+            try EventCoding.encode(plan).write(to: URL(fileURLWithPath: path), options: .atomic)
+        } catch {
+            throw ClusterError(.localFile, host: "this machine", operation: "write \(path)", cause: error.localizedDescription, advice: "name another file")
+        }
+    }
+
+    static func read(_ path: String) throws -> Plan {
+        func failure(_ cause: String) -> ClusterError {
+            ClusterError(
+                .localFile, host: "this machine", operation: "read the plan \(path)", cause: cause,
+                advice: "make it anew: masterswap plan NODE --with HOST --out \(path)")
+        }
+        guard let data = FileManager.default.contents(atPath: path) else { throw failure("it cannot be read") }
+        let plan: Plan
+        do { plan = try EventCoding.decode(Plan.self, from: data) } catch { throw failure("it is no plan of this program") }
+        guard plan.version == Plan.currentVersion else { throw failure("it is of format \(plan.version), this program's is \(Plan.currentVersion)") }
+        return plan
+    }
+}

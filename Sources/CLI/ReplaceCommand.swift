@@ -1,0 +1,102 @@
+import ArgumentParser
+import Foundation
+import Orchestrator
+
+struct ReplaceCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replace", abstract: "Replace a dead master by a spare: plan, ask, save, remove, join, rebuild, verify.",
+        discussion: """
+            Nothing is touched before the plan is shown and the dead node's name typed. A run that is cut off goes on with \
+            'masterswap resume'.
+
+            Examples:
+              masterswap replace lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4
+              masterswap replace lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4 --dry-run
+              masterswap replace lzx-ocboot-ha-test --plan plan.json --yes
+            """)
+
+    @OptionGroup var replacement: ReplacementOptions
+    @Option(help: "Run just this saved plan; refused where the cluster asks for another by now.") var plan: String?
+    @Flag(help: "Look at every step and change nothing.") var dryRun = false
+    @Flag(name: .long, help: "Do not ask; required where there is no terminal.") var yes = false
+    @OptionGroup var options: GlobalOptions
+
+    func run() async throws {
+        let saved: Plan?
+        do { saved = try plan.map(PlanFile.read) } catch { throw Session.fail(error, Terminal(options)) }
+        var request = replacement
+        request.replacement = request.replacement ?? saved?.replacement.host
+        if let saved { request.acceptedLosses += saved.acceptedLosses }
+        let asked = try request.request(options)
+        try await Session.run(options) { [options, dryRun, yes] session in
+            let terminal = session.terminal
+            let state = await session.observe()
+            let plan = try Planner.plan(state, asked, now: Date())
+            if let saved { try Self.refuseIfOther(saved, plan) }
+            PlanText.lines(plan).forEach(terminal.progress)
+            let replacement = session.replacement(options)
+            if dryRun { return try await Self.show(try await replacement.dryRun(plan), terminal) }
+            if !yes { try Confirmation.ask(plan, terminal) }
+            try await replacement.begin(plan, before: state)
+        }
+    }
+
+    /// A saved plan is run only where it is what would be planned now, UID by UID.
+    private static func refuseIfOther(_ saved: Plan, _ current: Plan) throws {
+        var comparable = current
+        comparable.madeAt = saved.madeAt
+        comparable.drainTimeout = saved.drainTimeout
+        comparable.acceptedLosses = saved.acceptedLosses
+        guard comparable != saved else { return }
+        let old = Set(PlanText.lines(saved))
+        let different = PlanText.lines(comparable).filter { !old.contains($0) }.map { $0.trimmingCharacters(in: .whitespaces) }
+        throw Refused([
+            Refusal(
+                "plan-is-current", "the cluster has moved on since the plan was made; now it would be: \(different.prefix(5).joined(separator: "; "))",
+                advice: "make it anew: masterswap plan \(saved.dead.node) --with \(saved.replacement.host) --out FILE")
+        ])
+    }
+
+    private static func show(_ results: [(step: any Step, status: Result<StepStatus, any Error>)], _ terminal: Terminal) async throws {
+        terminal.progress("")
+        for result in results {
+            let text =
+                switch result.status {
+                case .success(.satisfied(let seen)): "nothing to do: \(seen)"
+                case .success(.needed(let why)): "would act: \(why)"
+                case .failure(let error): "could not look: \(error)"
+                }
+            terminal.progress("\(result.step.title): \(text)")
+            if terminal.isJSON { terminal.print(String(decoding: try EventCoding.encode(Event(.note, step: result.step.id, text: text)), as: UTF8.self)) }
+        }
+        terminal.progress("\nDry run: nothing was changed.")
+        if terminal.isJSON { terminal.print(String(decoding: try EventCoding.encode(Event(.result, text: "dry run", status: 0)), as: UTF8.self)) }
+    }
+}
+
+/// The operator types the dead node's name: a `y` is typed too easily at 3 a.m.
+enum Confirmation {
+    static func ask(_ plan: Plan, _ terminal: Terminal) throws {
+        guard terminal.canAsk else {
+            throw Declined("there is no terminal to ask on; nothing was changed; to go on without being asked: --yes")
+        }
+        terminal.say("")
+        for line in PlanText.dataLines(plan) { terminal.say(line) }
+        FileHandle.standardError.write(Data("Type the dead node's name, \(plan.dead.node), to go on: ".utf8))
+        guard readLine() == plan.dead.node else { throw Declined("not confirmed; nothing was changed") }
+    }
+}
+
+extension Session {
+    func replacement(_ options: GlobalOptions) -> Replacement {
+        let view = RunView(terminal)
+        let source = inventory.ocboot?.database.password
+        return Replacement(
+            inventory: inventory, remotes: remotes, store: RunStore(), limits: .init(wait: .seconds(options.waitTimeout)),
+            databasePassword: {
+                guard let source else { throw InventoryError(file: options.inventoryPath, problems: [.init(line: 0, "it has no 'ocboot' section")]) }
+                return try source.read()
+            },
+            emit: { view.show($0) })
+    }
+}

@@ -1,0 +1,35 @@
+import ArgumentParser
+import Foundation
+import Orchestrator
+
+struct ReportCommand: ParsableCommand {
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case markdown, json
+    }
+
+    static let configuration = CommandConfiguration(
+        commandName: "report", abstract: "Tell a run: its steps, times, what was destroyed, before and after.",
+        discussion: """
+            Examples:
+              masterswap report 20261122-0301
+              masterswap report 20261122-0301 --format json --out run.json
+            """)
+
+    @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run")) var name: String?
+    @Option(help: "markdown or json.") var format: Format = .markdown
+    @Option(help: "Write it to this file.") var out: String?
+    @OptionGroup var options: GlobalOptions
+
+    func run() throws {
+        let terminal = Terminal(options)
+        do {
+            let run = try RunStore().find(name)
+            let report = RunReport(run: run.id, events: try run.events())
+            let text = format == .json ? String(decoding: try EventCoding.encode(report), as: UTF8.self) + "\n" : report.markdown
+            guard let out else { return terminal.print(String(text.dropLast())) }
+            do { try Data(text.utf8).write(to: URL(fileURLWithPath: out), options: .atomic) } catch {
+                throw ClusterError(.localFile, host: "this machine", operation: "write \(out)", cause: error.localizedDescription, advice: "name another file")
+            }
+        } catch { throw Session.fail(error, terminal) }
+    }
+}

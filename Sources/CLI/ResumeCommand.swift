@@ -1,0 +1,22 @@
+import ArgumentParser
+import Orchestrator
+
+struct ResumeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "resume", abstract: "Go on with a run that was cut off; the cluster is asked where it stands.",
+        discussion: """
+            Examples:
+              masterswap resume
+              masterswap resume 20261122-0301
+            """)
+
+    @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run")) var runName: String?
+    @OptionGroup var options: GlobalOptions
+
+    func run() async throws {
+        try await Session.run(options) { [options, runName] session in
+            let run = try RunStore().find(runName)
+            try await session.replacement(options).resume(run)
+        }
+    }
+}

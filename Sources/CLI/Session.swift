@@ -1,0 +1,76 @@
+import ArgumentParser
+import Foundation
+import Orchestrator
+import SSH
+
+/// What a verb works with: the inventory, the way to its hosts, and where words and data go.
+struct Session: Sendable {
+    let inventory: Inventory
+    let pool: ConnectionPool
+    let remotes: Remotes
+    let terminal: Terminal
+
+    init(_ options: GlobalOptions) throws {
+        let inventory = try Inventory.read(options.inventoryPath)
+        let pool = ConnectionPool(
+            limits: .init(connect: .seconds(options.connectTimeout), command: .seconds(options.commandTimeout)))
+        self.inventory = inventory
+        self.pool = pool
+        remotes = Remotes { host in pool.remote(inventory.endpoint(of: host)) }
+        terminal = Terminal(options)
+    }
+
+    func observe() async -> ClusterState {
+        await Observer(inventory, remotes).observe()
+    }
+
+    /// The hosts that `--limit` names.
+    /// - Throws: `ValidationError` where it names none.
+    func hosts(limit: String?) throws -> [Inventory.Host] {
+        guard let limit else { return inventory.hosts }
+        let patterns = limit.split(separator: ",").map(String.init)
+        let hosts = inventory.hosts.filter { host in
+            patterns.contains { fnmatch($0, host.name, 0) == 0 || $0 == host.address || $0 == host.role.rawValue }
+        }
+        guard !hosts.isEmpty else {
+            throw ValidationError("--limit \(limit) matches no host; hosts: \(inventory.hosts.map(\.name).joined(separator: ", "))")
+        }
+        return hosts
+    }
+
+    /// Runs a verb's work, tells an error on standard error, and ends with the status that the contract has for it.
+    static func run(_ options: GlobalOptions, _ work: @escaping @Sendable (Session) async throws -> Void) async throws {
+        let session: Session
+        do {
+            session = try Session(options)
+        } catch let error as ValidationError {
+            throw error
+        } catch {
+            throw fail(error, Terminal(options))
+        }
+        do {
+            try await Interrupt.cancelling { try await work(session) }
+            await session.pool.close()
+        } catch {
+            await session.pool.close()
+            if error is ExitCode || error is ValidationError { throw error }
+            throw fail(error, session.terminal)
+        }
+    }
+
+    static func fail(_ error: any Error, _ terminal: Terminal) -> ExitCode {
+        let status = ExitStatus(error)
+        switch error {
+        case let refused as Refused:
+            terminal.say(terminal.paint("Refused; nothing was changed.", .red))
+            for refusal in refused.refusals {
+                terminal.say("  \(terminal.paint(refusal.rule, .bold)): \(refusal.reason)")
+                terminal.say("      → \(refusal.advice)")
+            }
+        case is CancellationError: terminal.say("interrupted")
+        case let error as InventoryError: terminal.say("\(error)")
+        default: terminal.say(terminal.paint("error: ", .red) + TerminalText.sanitize("\(error)"))
+        }
+        return ExitCode(status.rawValue)
+    }
+}

@@ -1,0 +1,281 @@
+public import Foundation
+
+/// What `check` finds: a value made of what was seen, for the table and for JSON alike.
+public struct CheckReport: Sendable, Codable {
+    public enum Severity: String, Sendable, Codable, Comparable {
+        case ok, warning, failure
+
+        public static func < (left: Self, right: Self) -> Bool { left.rank < right.rank }
+        private var rank: Int { self == .ok ? 0 : self == .warning ? 1 : 2 }
+    }
+
+    public struct Finding: Sendable, Codable, Hashable {
+        public var severity: Severity
+        /// A host, a node or `cluster`.
+        public var subject: String
+        public var text: String
+        public var advice: String
+    }
+
+    public struct Host: Sendable, Codable {
+        public var name: String
+        public var address: String
+        public var role: String
+        public var reached: Bool
+        public var error: String?
+        public var hostname: String?
+        public var system: String?
+        /// Seconds; its clock minus this machine's.
+        public var clockOffset: Double?
+        /// Of the fullest of `/`, `/var/lib` and `/tmp`.
+        public var diskUsedPercent: Int?
+        public var kubeletRuns: Bool?
+        public var runtimes: [String]?
+        /// Of the certificate that ends first.
+        public var certificatesUntil: Date?
+        public var keepalived: Keepalived?
+        public var holdsVip: Bool?
+    }
+
+    /// The password is compared across masters, and never shown.
+    public struct Keepalived: Sendable, Codable {
+        public var priority: Int
+        public var state: String
+        public var routerId: String
+        public var virtualIps: [String]
+    }
+
+    public struct NodeLine: Sendable, Codable {
+        public var name: String
+        public var address: String?
+        public var ready: Bool
+        public var cordoned: Bool
+        public var version: String?
+    }
+
+    public struct Member: Sendable, Codable {
+        public var id: String
+        public var name: String
+        public var healthy: Bool
+        public var started: Bool
+        public var learner: Bool
+    }
+
+    public var cluster: String
+    public var at: Date
+    /// The master that the cluster was read by.
+    public var source: String?
+    public var hosts: [Host]
+    public var nodes: [NodeLine]
+    public var members: [Member]
+    public var vip: String
+    public var vipHolders: [String]
+    public var apiAnswersOnVip: Bool
+    public var pendingPods: [String]
+    public var findings: [Finding]
+    public var status: Int
+}
+
+extension CheckReport {
+    /// Certificates of kubeadm last a year; a month is the time to renew them in peace.
+    static let certificateWarning: TimeInterval = 30 * 86400
+    static let diskWarning = 85
+    /// etcd warns from a second on; what is measured here is good to about a round trip.
+    static let clockWarning: TimeInterval = 2
+
+    public init(_ state: ClusterState, at now: Date) {
+        let inventory = state.inventory
+        cluster = inventory.cluster.name
+        at = now
+        source = state.cluster.source
+        hosts = inventory.hosts.map { Self.host($0, state) }
+        nodes = state.objects.nodes.map {
+            NodeLine(name: $0.name, address: $0.internalAddress, ready: $0.isReady, cordoned: $0.isCordoned, version: $0.kubeletVersion)
+        }
+        members = state.cluster.members.map {
+            Member(id: $0.id, name: $0.name, healthy: $0.isHealthy, started: $0.isStarted, learner: $0.isLearner)
+        }
+        vip = inventory.cluster.vip
+        vipHolders = state.vipHolders.map(\.name)
+        apiAnswersOnVip = state.cluster.apiAnswersOnVIP
+        pendingPods = state.objects.pods.filter(\.isPending).map(\.reference)
+        findings = []
+        status = 0
+        findings = HostChecks.findings(state, at: now) + KeepalivedChecks.findings(state) + ClusterChecks.findings(state)
+        let isMasterUnreachable = inventory.masters.contains { state.hosts[$0.name]?.failure?.isUnreachableOrUntrusted == true }
+        let worst = findings.map(\.severity).max() ?? .ok
+        let exit: ExitStatus = isMasterUnreachable ? .unreachableOrUntrusted : worst == .failure ? .checkOrStepFailed : .done
+        status = Int(exit.rawValue)
+    }
+
+    private static func host(_ host: Inventory.Host, _ state: ClusterState) -> Host {
+        guard let facts = state.facts(host) else {
+            return Host(
+                name: host.name, address: host.address, role: host.role.rawValue, reached: false,
+                error: state.hosts[host.name]?.failure?.message ?? "not looked at")
+        }
+        return Host(
+            name: host.name, address: host.address, role: host.role.rawValue, reached: true, hostname: facts.hostname,
+            system: facts.system, clockOffset: (facts.clockOffset * 1000).rounded() / 1000,
+            diskUsedPercent: facts.disks.map(\.usedPercent).max(), kubeletRuns: facts.kubeletRuns, runtimes: facts.runtimes,
+            certificatesUntil: facts.certificates.map(\.notAfter).min(),
+            keepalived: facts.manifest.map {
+                Keepalived(priority: $0.priority, state: $0.state.rawValue, routerId: $0.routerID, virtualIps: $0.virtualIPs)
+            },
+            holdsVip: facts.holds(state.inventory.cluster.vip))
+    }
+}
+
+/// Each host for itself.
+enum HostChecks {
+    static func findings(_ state: ClusterState, at now: Date) -> [CheckReport.Finding] {
+        state.inventory.hosts.flatMap { host -> [CheckReport.Finding] in
+            switch state.hosts[host.name] {
+            case .reached(let facts): host.role == .spare && state.node(of: host) == nil ? spare(host, facts) : master(host, facts, now)
+            case .failed(let failure):
+                [.init(severity: .failure, subject: host.name, text: failure.message, advice: "if it is dead for good: masterswap plan \(host.name) --with SPARE")]
+            case nil: []
+            }
+        }
+    }
+
+    private static func master(_ host: Inventory.Host, _ facts: HostFacts, _ now: Date) -> [CheckReport.Finding] {
+        var findings = both(host, facts)
+        if !facts.kubeletRuns {
+            findings.append(.init(severity: .failure, subject: host.name, text: "the kubelet does not run", advice: "look at it: journalctl -u kubelet"))
+        }
+        if facts.runtimes.isEmpty {
+            findings.append(.init(severity: .failure, subject: host.name, text: "no container runtime runs", advice: "look at docker or containerd there"))
+        }
+        if let first = facts.certificates.min(by: { $0.notAfter < $1.notAfter }) {
+            let left = first.notAfter.timeIntervalSince(now)
+            if left < CheckReport.certificateWarning {
+                findings.append(
+                    .init(
+                        severity: left < 0 ? .failure : .warning, subject: host.name,
+                        text: left < 0 ? "\(first.path) has expired" : "\(first.path) ends in \(Int(left / 86400)) days",
+                        advice: "renew them there: kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)"))
+            }
+        }
+        return findings
+    }
+
+    private static func spare(_ host: Inventory.Host, _ facts: HostFacts) -> [CheckReport.Finding] {
+        var findings = both(host, facts)
+        if !facts.clusterTraces.isEmpty {
+            findings.append(
+                .init(
+                    severity: .warning, subject: host.name, text: "is a spare, but has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))",
+                    advice: "it cannot replace a master as it is; if nothing on it is needed: kubeadm reset"))
+        }
+        for (target, isReached) in facts.reaches.sorted(by: { $0.key < $1.key }) where !isReached {
+            findings.append(
+                .init(severity: .warning, subject: host.name, text: "cannot reach \(target)", advice: "it cannot replace a master like that: look at routes and firewalls"))
+        }
+        return findings
+    }
+
+    private static func both(_ host: Inventory.Host, _ facts: HostFacts) -> [CheckReport.Finding] {
+        var findings: [CheckReport.Finding] = []
+        if abs(facts.clockOffset) > CheckReport.clockWarning {
+            findings.append(
+                .init(
+                    severity: .warning, subject: host.name, text: String(format: "its clock is %+.1f s off this machine's", facts.clockOffset),
+                    advice: "see which of the two is right: chronyc tracking"))
+        }
+        for disk in facts.disks where disk.usedPercent >= CheckReport.diskWarning {
+            findings.append(
+                .init(severity: .warning, subject: host.name, text: "\(disk.mount) is \(disk.usedPercent) % full", advice: "the kubelet evicts pods from 90 % on: make room"))
+        }
+        return findings
+    }
+}
+
+/// What only the comparison of all masters shows.
+enum KeepalivedChecks {
+    static func findings(_ state: ClusterState) -> [CheckReport.Finding] {
+        let vip = state.inventory.cluster.vip
+        var findings: [CheckReport.Finding] = []
+        var manifests: [(name: String, manifest: KeepalivedManifest)] = []
+        for host in state.liveMasters {
+            switch state.facts(host)?.keepalived {
+            case .manifest(let manifest): manifests.append((host.name, manifest))
+            case .absent?:
+                findings.append(.init(severity: .failure, subject: host.name, text: "has no keepalived manifest", advice: "it can never hold the VIP"))
+            case .unreadable(let why)?:
+                findings.append(.init(severity: .failure, subject: host.name, text: "its keepalived manifest: \(why)", advice: "look at \(state.inventory.cluster.distribution.keepalivedManifest)"))
+            case nil: break
+            }
+        }
+        for (name, manifest) in manifests where !manifest.virtualIPs.contains(vip) {
+            findings.append(.init(severity: .failure, subject: name, text: "its keepalived does not carry \(vip)", advice: "compare KEEPALIVED_VIRTUAL_IPS with the other masters"))
+        }
+        if Set(manifests.map(\.manifest.routerID)).count > 1 {
+            findings.append(.init(severity: .failure, subject: "keepalived", text: "the router ids differ", advice: "masters of one cluster share KEEPALIVED_ROUTER_ID"))
+        }
+        if Set(manifests.map(\.manifest.password)).count > 1 {
+            findings.append(.init(severity: .failure, subject: "keepalived", text: "the passwords differ", advice: "masters of one cluster share KEEPALIVED_PASSWORD"))
+        }
+        let primaries = manifests.filter { $0.manifest.state == .master }.map(\.name)
+        if primaries.count > 1 {
+            findings.append(.init(severity: .warning, subject: "keepalived", text: "\(primaries.joined(separator: " and ")) are both MASTER", advice: "only the primary should be"))
+        } else if primaries.isEmpty, !manifests.isEmpty {
+            findings.append(
+                .init(severity: .warning, subject: "keepalived", text: "no live master is in state MASTER", advice: "the dead one was the primary; a replacement makes another one primary"))
+        }
+        switch state.vipHolders.count {
+        case 1: break
+        case 0: findings.append(.init(severity: .failure, subject: "vip", text: "no host holds \(vip)", advice: "look at the keepalived pods"))
+        default:
+            findings.append(
+                .init(
+                    severity: .failure, subject: "vip", text: "\(state.vipHolders.map(\.name).joined(separator: " and ")) hold \(vip)",
+                    advice: "they do not hear each other: compare router ids and passwords, look at the network between them"))
+        }
+        return findings
+    }
+}
+
+/// The cluster as a whole.
+enum ClusterChecks {
+    static func findings(_ state: ClusterState) -> [CheckReport.Finding] {
+        guard state.cluster.source != nil else {
+            return [
+                .init(
+                    severity: .failure, subject: "cluster", text: "no master gave an answer: \(state.unreachableSummary)",
+                    advice: "look at kubelet and API server of the masters that are up")
+            ]
+        }
+        var findings: [CheckReport.Finding] = []
+        func add(_ severity: CheckReport.Severity, _ subject: String, _ text: String, _ advice: String) {
+            findings.append(.init(severity: severity, subject: subject, text: text, advice: advice))
+        }
+        for problem in state.cluster.problems { add(.failure, "cluster", problem, "look at it on that host") }
+        for node in state.objects.nodes {
+            if !node.isReady { add(.failure, node.name, "the node is not Ready", "if it is dead for good: masterswap plan \(node.name) --with SPARE") }
+            if node.isCordoned { add(.warning, node.name, "the node is cordoned", "if nobody needs that: kubectl uncordon \(node.name)") }
+            if node.isControlPlane, state.host(of: node) == nil {
+                add(.warning, node.name, "is a master that the inventory does not name", "add it with 'role: master'")
+            }
+        }
+        for host in state.inventory.hosts where host.role == .spare && state.node(of: host)?.isControlPlane == true {
+            add(.warning, host.name, "is a master by now, and 'role: spare' in the inventory", "change its role")
+        }
+        for host in state.inventory.masters where state.node(of: host) == nil {
+            add(.failure, host.name, "is no node of the cluster", "join it, or take it out of the inventory")
+        }
+        if !state.cluster.apiAnswersOnVIP {
+            add(.failure, "vip", "no API server answers on \(state.inventory.cluster.vip):\(state.inventory.cluster.apiPort)", "look at the API server of its holder")
+        }
+        for member in state.cluster.members {
+            if !member.isStarted {
+                add(.failure, "etcd", "member \(member.id) at \(member.addresses.joined(separator: ", ")) has never started", "a join was left half done")
+            } else if !member.isHealthy {
+                add(.failure, "etcd", "member \(member.name) is not healthy", "look at its etcd pod")
+            }
+        }
+        let pending = state.objects.pods.filter(\.isPending).map(\.reference)
+        if !pending.isEmpty { add(.warning, "pods", "Pending: \(pending.joined(separator: ", "))", "see why: kubectl describe pod") }
+        return findings
+    }
+}

@@ -1,0 +1,74 @@
+/// What hangs on a node, and what a replacement would do to each: the value behind `inspect`.
+public struct Inspection: Sendable, Codable {
+    public struct VolumeLine: Sendable, Codable {
+        public var volume: String
+        public var phase: String
+        public var path: String?
+        public var claim: String?
+        public var pods: [String]
+        public var owner: String?
+        /// The inventory's word: `critical`, `replicated`, `disposable`, `ignore`; `nil` where it has none.
+        public var rule: String?
+        public var action: String
+        public var isRefused: Bool
+    }
+
+    public struct PodLine: Sendable, Codable {
+        public var pod: String
+        public var phase: String
+        public var owner: String?
+        /// Nothing makes it again.
+        public var isLost: Bool
+    }
+
+    public var node: String
+    public var address: String
+    public var isReady: Bool
+    public var volumes: [VolumeLine]
+    /// Pods on the node that mount none of its volumes.
+    public var otherPods: [PodLine]
+
+    public init(_ state: ClusterState, node: Node) {
+        self.node = node.name
+        address = node.internalAddress ?? ""
+        isReady = node.isReady
+        let lost = state.lostVolumes(on: node)
+        volumes = lost.map { lost in
+            VolumeLine(
+                volume: lost.volume.name, phase: lost.volume.phase, path: lost.volume.path, claim: lost.claim?.reference,
+                pods: lost.pods.map(\.reference), owner: lost.owner, rule: lost.rule, action: lost.actionText, isRefused: lost.action == .noRule)
+        }
+        let mounting = Set(lost.flatMap { $0.pods.map(\.uid) })
+        otherPods = state.objects.pods.filter { $0.nodeName == node.name && !mounting.contains($0.uid) }.map { pod in
+            PodLine(
+                pod: pod.reference, phase: pod.status?.phase ?? "",
+                owner: pod.isMirror ? "static pod" : state.objects.owner(of: pod).map { "\($0.kind.lowercased())/\($0.name)" },
+                isLost: pod.controller == nil && !pod.isMirror)
+        }
+    }
+}
+
+extension LostVolume {
+    var rule: String? {
+        switch action {
+        case .rebuild(let workload): if case .rebuild(let data, _, _) = workload.rule { data.rawValue } else { nil }
+        case .ignore: "ignore"
+        case .deleteVolume, .noRule: nil
+        }
+    }
+
+    /// What a replacement would do, in a phrase.
+    public var actionText: String {
+        switch action {
+        case .rebuild(let workload):
+            switch workload.target {
+            case .deployment: "delete claim and deployment, the operator makes both again"
+            case .statefulSet, .claim:
+                if case .rebuild(_, heal: .minio?, _) = workload.rule { "delete claim and pod, MinIO heals the new volume" } else { "delete claim and pod, the set makes both again" }
+            }
+        case .ignore: "leave the claim as it is"
+        case .deleteVolume: "delete the volume, nothing claims it"
+        case .noRule: "REFUSED: no rule in the inventory"
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Foundation
+public import SSH
+
+/// A replacement from its plan to its end: makes the run's folder and journal, runs the steps, looks once more, and tells.
+public struct Replacement: Sendable {
+    let inventory: Inventory
+    let remotes: Remotes
+    let store: RunStore
+    let limits: RunContext.Limits
+    let databasePassword: @Sendable () throws -> Secret
+    let emit: @Sendable (Event) -> Void
+
+    public init(
+        inventory: Inventory, remotes: Remotes, store: RunStore, limits: RunContext.Limits,
+        databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
+    ) {
+        self.inventory = inventory
+        self.remotes = remotes
+        self.store = store
+        self.limits = limits
+        self.databasePassword = databasePassword
+        self.emit = emit
+    }
+
+    /// Begins a run of a plan and goes through it.
+    /// - Parameter before: what the plan was made from.
+    /// - Throws: what ended the run, after it was journaled and told.
+    public func begin(_ plan: Plan, before: ClusterState) async throws {
+        // Asked for before the first act: a join without it would stop half-way.
+        _ = try databasePassword()
+        let run = try store.create()
+        let journal = try Journal(path: run.journalPath)
+        let context = context(plan, run, journal)
+        try context.record(Event(.runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan))
+        try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
+        try await go(context)
+    }
+
+    /// Goes on with a run. Where it stands is asked of the cluster: steps that are true already are skipped.
+    public func resume(_ run: RunStore.Run) async throws {
+        let plan = try Self.plan(of: run)
+        guard plan.cluster == inventory.cluster.name, plan.vip == inventory.cluster.vip else {
+            throw Refused([
+                Refusal(
+                    "same-inventory", "the run \(run.id) is of cluster '\(plan.cluster)' (\(plan.vip)), this inventory of '\(inventory.cluster.name)' (\(inventory.cluster.vip))",
+                    advice: "name the inventory that the run was begun with: -i FILE")
+            ])
+        }
+        _ = try databasePassword()
+        let journal = try Journal(path: run.journalPath)
+        let context = context(plan, run, journal)
+        try context.record(Event(.runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id))
+        try await go(context)
+    }
+
+    /// The plan that a run was begun with.
+    /// - Throws: ``ClusterError`` with `localFile`.
+    public static func plan(of run: RunStore.Run) throws -> Plan {
+        guard let plan = try run.events().first?.plan else {
+            throw ClusterError(
+                .localFile, host: "this machine", operation: "read \(run.journalPath)", cause: "it holds no plan: the run ended before it began",
+                advice: "begin a new one: masterswap replace")
+        }
+        return plan
+    }
+
+    /// Whether each step has anything to do, without doing it.
+    public func dryRun(_ plan: Plan) async throws -> [(step: any Step, status: Result<StepStatus, any Error>)] {
+        let run = RunStore.Run(id: "dry-run", directory: NSTemporaryDirectory() + "masterswap-dry-run-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(atPath: run.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        defer { try? FileManager.default.removeItem(atPath: run.directory) }
+        let context = context(plan, run, try Journal(path: run.journalPath))
+        var results: [(step: any Step, status: Result<StepStatus, any Error>)] = []
+        for step in ReplacementSteps.make(plan) {
+            var context = context
+            context.step = step.id
+            do {
+                results.append((step, .success(try await step.check(context))))
+            } catch {
+                results.append((step, .failure(error)))
+            }
+        }
+        return results
+    }
+
+    private func context(_ plan: Plan, _ run: RunStore.Run, _ journal: Journal) -> RunContext {
+        RunContext(
+            plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, limits: limits,
+            databasePassword: databasePassword, emit: emit)
+    }
+
+    private func go(_ context: RunContext) async throws {
+        do {
+            try await Runner(ReplacementSteps.make(context.plan), context).run()
+            let after = await Observer(inventory, remotes).observe()
+            try context.record(Event(.stateAfter, run: context.run.id, state: ClusterSummary(after)))
+            try context.record(Event(.result, text: "done and verified", status: 0, run: context.run.id))
+        } catch {
+            let status = ExitStatus(error)
+            context.tell(Event(.result, text: "\(error)", status: Int(status.rawValue), run: context.run.id))
+            throw error
+        }
+    }
+}
