@@ -1,0 +1,2 @@
+workloads_up() { :; }
+install_ocboot() { :; }
