@@ -1,0 +1,40 @@
+import ArgumentParser
+import Testing
+
+@testable import masterswap
+
+@Suite struct CommandLineTests {
+    @Test func theVerbsOfTheContractAreThere() {
+        let names = Masterswap.configuration.subcommands.compactMap { $0.configuration.commandName }
+        for verb in ["check", "inspect", "plan", "replace", "resume", "runs", "report", "exec", "inventory"] {
+            #expect(names.contains(verb), "\(verb)")
+        }
+    }
+
+    @Test func optionsAreRead() throws {
+        let command = try #require(
+            try Masterswap.parseAsRoot([
+                "replace", "dead", "--with", "spare", "-i", "file", "--yes", "--dry-run", "--accept-data-loss", "a", "n/b", "--drain-timeout", "5",
+            ]) as? ReplaceCommand)
+        #expect(command.replacement.acceptedLosses == ["a", "n/b"])
+        #expect(command.yes && command.dryRun)
+        #expect(command.options.drainTimeout == 5)
+        #expect(command.options.inventoryPath == "file")
+    }
+
+    @Test(arguments: [
+        ["replace"], ["plan", "a", "--with"], ["exec"], ["check", "--concurrency", "0"], ["check", "--connect-timeout", "x"], ["frobnicate"],
+        ["check", "--output", "xml"],
+    ]) func misuseIsStatus64(arguments: [String]) {
+        do {
+            _ = try Masterswap.parseAsRoot(arguments)
+            Issue.record("\(arguments) passed")
+        } catch { #expect(Masterswap.exitCode(for: error).rawValue == 64) }
+    }
+
+    @Test func aTableIsAsWideAsItsCells() {
+        var table = Table(["A", "B"])
+        table.rows = [["long", "x"], ["s", ""]]
+        #expect(table.lines == ["A     B", "long  x", "s"])
+    }
+}

@@ -1,0 +1,130 @@
+import Foundation
+import SSH
+import Testing
+
+@testable import Orchestrator
+
+@Suite struct InventoryTests {
+    func problems(_ text: String) -> [String] {
+        do {
+            _ = try Inventory.parse(text, file: "hosts.yaml")
+            return []
+        } catch let error as InventoryError {
+            return error.description.split(separator: "\n").map(String.init)
+        } catch { return ["unexpected: \(error)"] }
+    }
+
+    @Test func theRunbooksInventoryIsRead() throws {
+        let inventory = try RunbookCluster.inventory()
+        #expect(inventory.masters.map(\.address) == RunbookCluster.addresses)
+        #expect(inventory.cluster.apiPort == 6443)
+        #expect(inventory.cluster.localStorageClasses == ["local-path"])
+        #expect(inventory.host("10.127.100.224")?.name == RunbookCluster.spare)
+        #expect(inventory.ocboot?.command == ["./run.py", "{config}"])
+        #expect(inventory.ocboot?.database.password == .environment("MASTERSWAP_DB_PASSWORD"))
+        #expect(inventory.workloads.count == 4)
+    }
+
+    @Test func aHostOverridesTheDefaultsKeyByKey() throws {
+        let inventory = try Inventory.parse(
+            """
+            cluster: { name: a, vip: 10.0.0.9 }
+            ssh: { user: root, port: 2222, jump: null }
+            hosts:
+              one: { address: 10.0.0.1, role: master, port: 22, become: sudo }
+              two: { address: 10.0.0.2, role: spare, jump: one }
+            """, file: "x")
+        #expect(inventory.hosts[0].ssh == .init(user: "root", port: 22, become: .sudo))
+        #expect(inventory.hosts[1].ssh == .init(user: "root", port: 2222, jump: "one", become: .none))
+        let endpoint = inventory.endpoint(of: inventory.hosts[1])
+        #expect(endpoint.jumps.map(\.host) == ["10.0.0.1"])
+    }
+
+    @Test func everyMistakeIsToldWithItsLine() {
+        let text = """
+            cluster:
+              name: a
+              vip: 10.0.0.300
+              api_prot: 6443
+            hosts:
+              one: { address: 10.0.0.1, role: master }
+              two: { address: 10.0.0.1, role: chief }
+              three: { role: spare }
+            ocboot:
+              onecloud_version: v3
+              image_repository: r
+              database: { host: db, user: root, password: hunter2 }
+            workloads:
+              - { namespace: n, statefulset: s, deployment: d }
+              - { namespace: n, claim: c, data: critical }
+            """
+        let problems = problems(text)
+        #expect(problems.contains("hosts.yaml:3: cluster.vip: '10.0.0.300' is no IPv4 address"))
+        #expect(problems.contains("hosts.yaml:4: cluster: unknown key 'api_prot', did you mean 'api_port'?"))
+        #expect(problems.contains("hosts.yaml:7: hosts.two.role: expected one of master, spare, found 'chief'"))
+        #expect(problems.contains { $0.hasPrefix("hosts.yaml:8: hosts.three: 'address' is missing") })
+        #expect(problems.contains { $0.hasPrefix("hosts.yaml:12: ocboot.database.password: a password must not stand in the inventory") })
+        #expect(problems.contains { $0.hasPrefix("hosts.yaml:14: workloads[0]: expected exactly one of") })
+        #expect(problems.contains { $0.hasPrefix("hosts.yaml:15: workloads[1]: a claim alone can only be left") })
+        #expect(!problems.joined().contains("hunter2"), "a secret in the wrong place is not repeated")
+    }
+
+    @Test(arguments: [
+        ("hosts: {}", "cluster"), ("a: 1\na: 2", "written twice: 'a'"), ("[", "not YAML"), ("", "empty"),
+        ("cluster: { name: a, vip: 1.2.3.4 }\nhosts: { one: { address: 1.2.3.5, role: spare } }", "no host has 'role: master'"),
+        ("cluster: { name: a, vip: 1.2.3.5 }\nhosts: { one: { address: 1.2.3.5, role: master } }", "is the VIP"),
+        ("cluster: { name: a, vip: 1.2.3.4 }\nhosts: { -o: { address: 1.2.3.5, role: master } }", "is no host name"),
+        ("cluster: { name: a, vip: 1.2.3.4 }\nhosts: { 'a$(x)': { address: 1.2.3.5, role: master } }", "is no host name"),
+        ("cluster: { name: a, vip: 1.2.3.4 }\nhosts: { a: { address: 1.2.3.5, role: master, jump: b } }", "neither an inventory host"),
+    ]) func mistakesAreNamed(text: String, expected: String) {
+        let problems = problems(text)
+        #expect(problems.contains { $0.contains(expected) }, "\(problems)")
+    }
+
+    @Test func twoHostsAtOneAddressAreAMistake() {
+        let text = "cluster: { name: a, vip: 1.2.3.4 }\nhosts:\n  one: { address: 1.2.3.5, role: master }\n  two: { address: 1.2.3.5, role: spare }"
+        #expect(problems(text) == ["hosts.yaml:4: hosts.two: one has the address 1.2.3.5 already"])
+    }
+
+    @Test func nestingAndBombsEndInAnError() {
+        #expect(!problems(String(repeating: "[", count: 100_000)).isEmpty)
+        #expect(!problems(String(repeating: "- ", count: 10_000)).isEmpty)
+        var bomb = "a0: &a0 [x, x]\n"
+        for level in 1...30 { bomb += "a\(level): &a\(level) [*a\(level - 1), *a\(level - 1)]\n" }
+        #expect(problems(bomb).contains { $0.contains("unknown key") })
+    }
+
+    /// A thousand inventories, each with a byte or a line changed: read or refused, never a crash.
+    @Test func mutationsOfTheExampleNeverCrash() {
+        var generator = SeededGenerator(seed: 7)
+        var refused = 0
+        for _ in 0..<1000 {
+            var bytes = Array(RunbookCluster.inventoryText.utf8)
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                let index = Int.random(in: 0..<bytes.count, using: &generator)
+                switch Int.random(in: 0..<3, using: &generator) {
+                case 0: bytes[index] = UInt8.random(in: 9...126, using: &generator)
+                case 1: bytes.remove(at: index)
+                default: bytes.insert(contentsOf: bytes[0..<min(index, 60)], at: index)
+                }
+            }
+            if !problems(String(decoding: bytes, as: UTF8.self)).isEmpty { refused += 1 }
+        }
+        #expect(refused > 500)
+    }
+}
+
+/// SplitMix64: the same numbers for the same seed, on every machine.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

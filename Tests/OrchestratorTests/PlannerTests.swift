@@ -1,0 +1,223 @@
+import Foundation
+import Testing
+
+@testable import Orchestrator
+
+@Suite struct PlannerTests {
+    let now = Date(timeIntervalSince1970: 1_650_000_000)
+
+    func refusals(_ state: ClusterState, _ request: ReplacementRequest = RunbookCluster.request) -> [String] {
+        do {
+            _ = try Planner.plan(state, request, now: now)
+            return []
+        } catch let refused as Refused {
+            return refused.refusals.map(\.rule)
+        } catch {
+            return ["unexpected: \(error)"]
+        }
+    }
+
+    @Test func theRunbooksClusterGivesTheRunbooksPlan() throws {
+        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: now)
+        #expect(plan.dead.node == "lzx-ocboot-ha-test")
+        #expect(plan.primary.node == "lzx-ocboot-ha-test-2", "the survivor that holds the VIP")
+        #expect(plan.promotes)
+        #expect(plan.member?.id == "14da7b338b44eee0")
+        #expect(plan.survivors.map(\.node) == ["lzx-ocboot-ha-test-2", "lzx-ocboot-ha-test-3"])
+        #expect(plan.cordons == ["lzx-ocboot-ha-test-2", "lzx-ocboot-ha-test-3"])
+        #expect(plan.rebuilds.map(\.reference) == ["onecloud-minio/minio", "onecloud-monitoring/monitor-minio", "onecloud/default-influxdb"])
+        #expect(plan.rebuilds[0].claims.map(\.claim.name) == ["export-minio-0", "export-minio-3"])
+        #expect(plan.rebuilds[0].claims.map(\.pod) == ["minio-0", "minio-3"])
+        #expect(plan.rebuilds[1].claims.map(\.claim.name) == ["export-monitor-minio-0", "export-monitor-minio-3"])
+        #expect(plan.volumes.count == 5)
+        #expect(plan.kubernetes == KubernetesVersion(1, 15))
+    }
+
+    @Test(arguments: [1, 2]) func anyMasterCanBeTheDeadOne(dead: Int) throws {
+        let state = try RunbookCluster.state(dead: dead)
+        let plan = try Planner.plan(
+            state, ReplacementRequest(dead: RunbookCluster.names[dead], replacement: RunbookCluster.spare), now: now)
+        #expect(plan.primary.node == "lzx-ocboot-ha-test", "the primary stays where it is")
+        #expect(!plan.promotes)
+        #expect(plan.member?.id == RunbookCluster.memberIDs[dead])
+        #expect(plan.rebuilds.flatMap { $0.claims }.count == 2)
+        #expect(plan.rebuilds.allSatisfy { $0.name != "default-influxdb" })
+    }
+
+    @Test(arguments: ["lzx-ocboot-ha-test", "10.127.100.234"]) func theDeadOneIsFoundByNameOrAddress(reference: String) throws {
+        let plan = try Planner.plan(
+            try RunbookCluster.state(), ReplacementRequest(dead: reference, replacement: "10.127.100.224"), now: now)
+        #expect(plan.dead.uid == "uid-cluster-lzx-ocboot-ha-test")
+    }
+
+    @Test func aClusterWithNothingWrongIsLeftAlone() throws {
+        #expect(refusals(try RunbookCluster.state(isDead: false)) == ["node-is-dead", "node-is-dead", "node-is-dead"])
+    }
+
+    @Test func aHostThatRefusesOurKeyIsAlive() throws {
+        var state = try RunbookCluster.state()
+        state.hosts[RunbookCluster.names[0]] = .failed(.init(message: "authentication failed", isSilent: false))
+        #expect(refusals(state) == ["node-is-dead"])
+    }
+
+    @Test func twoDeadMastersAreRefusedWithTheNumbers() throws {
+        var state = try RunbookCluster.state()
+        let second = RunbookCluster.names[2]
+        state.hosts[second] = .failed(.init(message: "\(second): connect: no answer", isSilent: true))
+        state.cluster.members[2].isHealthy = false
+        state.cluster.objects.nodes[2] = RunbookCluster.node(second, RunbookCluster.addresses[2], isReady: false, age: 2)
+        do {
+            _ = try Planner.plan(state, RunbookCluster.request, now: now)
+            Issue.record("a plan without quorum")
+        } catch let refused as Refused {
+            #expect(refused.refusals.contains { $0.rule == "survivors-are-sound" && $0.isUnreachable })
+            let quorum = try #require(refused.refusals.first { $0.rule == "quorum-survives" })
+            #expect(quorum.reason.contains("2 voting members, of which 2 must be healthy; 1 is"))
+            #expect(ExitStatus(refused) == .refused)
+        }
+    }
+
+    @Test func anUnstartedMemberIsRefused() throws {
+        var state = try RunbookCluster.state()
+        state.cluster.members.append(EtcdMember(id: "abc", name: "", peerURLs: ["https://10.127.100.224:2380"], clientURLs: []))
+        #expect(refusals(state).contains("quorum-survives"))
+    }
+
+    @Test func aMemberAtTheDeadAddressWithAnotherNameIsRefused() throws {
+        var state = try RunbookCluster.state()
+        state.cluster.members[0].name = "somebody-else"
+        #expect(refusals(state) == ["quorum-survives", "quorum-survives"])
+    }
+
+    @Test func theVIPMustHaveOneHolder() throws {
+        let vip = HostFacts.Address(interface: "br0", address: "10.127.100.102")
+        var two = try RunbookCluster.state()
+        var facts = try #require(two.hosts[RunbookCluster.names[2]]?.facts)
+        facts.addresses.append(vip)
+        two.hosts[RunbookCluster.names[2]] = .reached(facts)
+        #expect(refusals(two) == ["one-vip-holder"])
+
+        var none = try RunbookCluster.state()
+        facts = try #require(none.hosts[RunbookCluster.names[1]]?.facts)
+        facts.addresses.removeAll { $0 == vip }
+        none.hosts[RunbookCluster.names[1]] = .reached(facts)
+        #expect(refusals(none) == ["one-vip-holder"])
+
+        var silent = try RunbookCluster.state()
+        silent.cluster.apiAnswersOnVIP = false
+        #expect(refusals(silent) == ["one-vip-holder"])
+    }
+
+    @Test func theSpareMustBeBare() throws {
+        var state = try RunbookCluster.state()
+        var facts = try #require(state.hosts[RunbookCluster.spare]?.facts)
+        facts.clusterTraces = ["/etc/kubernetes/kubelet.conf"]
+        state.hosts[RunbookCluster.spare] = .reached(facts)
+        #expect(refusals(state) == ["replacement-is-bare"])
+        facts.clusterTraces = []
+        facts.listening = [22, 2379]
+        state.hosts[RunbookCluster.spare] = .reached(facts)
+        #expect(refusals(state) == ["replacement-is-bare"])
+        facts.listening = [22]
+        facts.hostname = RunbookCluster.names[1]
+        state.hosts[RunbookCluster.spare] = .reached(facts)
+        #expect(refusals(state).contains("replacement-is-bare"))
+    }
+
+    @Test func aSurvivorIsNoSpare() throws {
+        let request = ReplacementRequest(dead: RunbookCluster.names[0], replacement: RunbookCluster.names[1])
+        #expect(refusals(try RunbookCluster.state(), request).contains("replacement-is-bare"))
+    }
+
+    @Test func theSpareMustFit() throws {
+        var state = try RunbookCluster.state()
+        var facts = try #require(state.hosts[RunbookCluster.spare]?.facts)
+        facts.clockOffset = 3600
+        facts.reaches["10.127.100.101:3306"] = false
+        facts.disks = [.init(mount: "/", availableKiB: 1 << 20, usedPercent: 90)]
+        state.hosts[RunbookCluster.spare] = .reached(facts)
+        #expect(refusals(state) == ["replacement-fits", "replacement-fits", "replacement-fits"])
+    }
+
+    @Test func theNewPrimaryMustReachTheSpareWithoutAPassword() throws {
+        var state = try RunbookCluster.state()
+        var facts = try #require(state.hosts[RunbookCluster.names[1]]?.facts)
+        facts.logsInto = ["10.127.100.224": false]
+        state.hosts[RunbookCluster.names[1]] = .reached(facts)
+        #expect(refusals(state) == ["replacement-fits"])
+    }
+
+    @Test func anotherOnecloudVersionIsRefused() throws {
+        var state = try RunbookCluster.state()
+        state.cluster.onecloudVersion = "v3.9.1"
+        #expect(refusals(state) == ["ocboot-matches"])
+    }
+
+    @Test func aLostClaimWithoutARuleIsNamedAndRefused() throws {
+        var state = try RunbookCluster.state()
+        state.inventory.workloads.removeAll { $0.target == .statefulSet("monitor-minio") }
+        do {
+            _ = try Planner.plan(state, RunbookCluster.request, now: now)
+            Issue.record("a plan for claims without a rule")
+        } catch let refused as Refused {
+            #expect(refused.refusals.map(\.rule) == ["claims-have-rules", "claims-have-rules"])
+            #expect(refused.refusals[0].reason.contains("onecloud-monitoring/export-monitor-minio-0 of statefulset/monitor-minio"))
+        }
+    }
+
+    @Test func criticalDataBelowItsRedundancyNeedsConsentForEachClaim() throws {
+        // A third drive is not healthy: two lost and one ill is more than MinIO's parity of two covers.
+        var state = try RunbookCluster.state()
+        let index = try #require(state.cluster.objects.pods.firstIndex { $0.name == "minio-1" })
+        state.cluster.objects.pods[index].status?.containerStatuses?[0].ready = false
+        #expect(refusals(state) == ["critical-data-survives"])
+        var request = RunbookCluster.request
+        request.acceptedLosses = ["export-minio-0"]
+        #expect(refusals(state, request) == ["critical-data-survives"], "the other claim is not agreed to")
+        request.acceptedLosses = ["export-minio-0", "onecloud-minio/export-minio-3"]
+        let plan = try Planner.plan(state, request, now: now)
+        #expect(plan.rebuilds[0].isDataLost)
+        #expect(!plan.rebuilds[1].isDataLost)
+    }
+
+    @Test func criticalDataWithoutHealHasNoRedundancy() throws {
+        var state = try RunbookCluster.state()
+        state.inventory.workloads[0].rule = .rebuild(.critical, heal: nil, recreatedBy: nil)
+        #expect(refusals(state) == ["critical-data-survives"])
+    }
+
+    @Test func aReleasedVolumeOfTheDeadNodeIsDeletedAndAnIgnoredClaimStays() throws {
+        var state = try RunbookCluster.state()
+        // Its claim is gone: the volume is left over from an earlier life.
+        state.cluster.objects.claims.removeAll { $0.name == "default-influxdb" }
+        state.inventory.workloads.append(.init(namespace: "onecloud-monitoring", target: .claim("export-monitor-minio-0"), rule: .ignore))
+        let plan = try Planner.plan(state, RunbookCluster.request, now: now)
+        #expect(plan.rebuilds.map(\.name) == ["minio", "monitor-minio"])
+        #expect(plan.ignoredClaims.map(\.name) == ["export-monitor-minio-0"])
+        #expect(plan.rebuilds[1].claims.map(\.claim.name) == ["export-monitor-minio-3"])
+        #expect(plan.volumes.contains { $0.name == "pvc-onecloud-default-influxdb" })
+        #expect(!plan.volumes.contains { $0.name == "pvc-onecloud-monitoring-export-monitor-minio-0" })
+    }
+
+    @Test func aNodeThatIsDeletedAlreadyIsStillReplaced() throws {
+        var state = try RunbookCluster.state()
+        state.cluster.objects.nodes.removeFirst()
+        let plan = try Planner.plan(state, RunbookCluster.request, now: now)
+        #expect(plan.dead.uid == nil)
+        #expect(plan.member?.id == "14da7b338b44eee0")
+    }
+
+    @Test func aSavedPlanIsTheSamePlan() throws {
+        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: now)
+        #expect(try EventCoding.decode(Plan.self, from: try EventCoding.encode(plan)) == plan)
+    }
+
+    @Test func noMasterThatAnswersIsStatusFour() throws {
+        var state = try RunbookCluster.state()
+        state.cluster = ClusterObservation(problems: ["x"])
+        do {
+            _ = try Planner.plan(state, RunbookCluster.request, now: now)
+            Issue.record("a plan without a cluster")
+        } catch { #expect(ExitStatus(error) == .unreachableOrUntrusted) }
+    }
+}

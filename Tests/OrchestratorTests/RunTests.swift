@@ -1,0 +1,279 @@
+import Foundation
+import SSH
+import Synchronization
+import Testing
+
+@testable import Orchestrator
+
+/// A folder that is gone when the test is.
+final class TemporaryFolder {
+    let path: String
+
+    init() throws {
+        path = NSTemporaryDirectory() + "masterswap-test-" + UUID().uuidString
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+@Suite struct JournalTests {
+    let folder: TemporaryFolder
+    var path: String { folder.path + "/journal.jsonl" }
+
+    init() throws { folder = try TemporaryFolder() }
+
+    func write(_ count: Int) throws {
+        let journal = try Journal(path: path)
+        for number in 0..<count { try journal.append(Event(.note, text: "event \(number)")) }
+    }
+
+    @Test func whatIsWrittenIsRead() throws {
+        try write(3)
+        try write(2)
+        #expect(try Journal.events(at: path).map(\.text) == ["event 0", "event 1", "event 2", "event 0", "event 1"])
+        let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+    }
+
+    @Test func aTornLastLineIsDroppedAndWrittenOver() throws {
+        try write(3)
+        let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+        let lastLine = try #require(whole.dropLast().lastIndex(of: UInt8(ascii: "\n"))) + 1
+        for length in lastLine..<whole.count {
+            try whole.prefix(length).write(to: URL(fileURLWithPath: path))
+            #expect(try Journal.events(at: path).count == 2)
+            try Journal(path: path).append(Event(.note, text: "next"))
+            #expect(try Journal.events(at: path).map(\.text) == ["event 0", "event 1", "next"])
+        }
+    }
+
+    @Test func aDamagedLineInTheMiddleIsRefused() throws {
+        try write(3)
+        let whole = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
+        for damaged in [whole.replacing("event 1", with: "event 7"), whole.split(separator: "\n").enumerated().filter { $0.offset != 1 }.map { $0.element + "\n" }.joined()] {
+            try Data(damaged.utf8).write(to: URL(fileURLWithPath: path))
+            #expect(throws: ClusterError.self) { try Journal.events(at: path) }
+            #expect(throws: ClusterError.self) { try Journal(path: path) }
+        }
+    }
+
+    @Test(.enabled(if: FileManager.default.fileExists(atPath: "/dev/full"), "needs /dev/full"))
+    func aFullDiskIsAnErrorBeforeTheAct() throws {
+        let journal = try Journal(path: "/dev/full")
+        #expect(throws: ClusterError.self) { try journal.append(Event(.stepBegan)) }
+    }
+}
+
+@Suite struct RunnerTests {
+    let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    struct FakeStep: Step {
+        let id: String
+        var title: String { id }
+        let effects: [Effect] = []
+        let log: @Sendable (String) -> Void
+        var isDone: @Sendable () -> Bool
+        var act: @Sendable () throws -> Void
+
+        func check(_ context: RunContext) async throws -> StepStatus {
+            log("check \(id)")
+            return isDone() ? .satisfied("so") : .needed("not so")
+        }
+        func run(_ context: RunContext) async throws {
+            log("run \(id)")
+            try act()
+        }
+        func undo(_ context: RunContext) async throws { log("undo \(id)") }
+    }
+
+    final class Log: Sendable {
+        let lines = Mutex<[String]>([])
+        func add(_ line: String) { lines.withLock { $0.append(line) } }
+        var all: [String] { lines.withLock { $0 } }
+    }
+
+    func context(_ log: Log, _ journal: Journal) throws -> RunContext {
+        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
+        return RunContext(
+            plan: plan, inventory: try RunbookCluster.inventory(), remotes: Remotes { _ in LocalRemote(shell: "sh") },
+            run: .init(id: "r", directory: folder.path), journal: journal, limits: .init(), databasePassword: { Secret("x") }, emit: { _ in })
+    }
+
+    struct Broken: Error {}
+
+    @Test func stepsAreCheckedRunAndCheckedAgain() async throws {
+        let log = Log()
+        let done = Mutex(false)
+        let first = FakeStep(id: "a", log: log.add, isDone: { true }, act: {})
+        let second = FakeStep(id: "b", log: log.add, isDone: { done.withLock { $0 } }, act: { done.withLock { $0 = true } })
+        let journal = try Journal(path: folder.path + "/j")
+        try await Runner([first, second], try context(log, journal)).run()
+        #expect(log.all == ["check a", "check b", "run b", "check b"])
+        #expect(try Journal.events(at: folder.path + "/j").map(\.event) == [.stepStarted, .stepSkipped, .stepStarted, .stepBegan, .stepFinished])
+    }
+
+    @Test func anActThatDidNothingIsAFailure() async throws {
+        let log = Log()
+        let step = FakeStep(id: "a", log: log.add, isDone: { false }, act: {})
+        let journal = try Journal(path: folder.path + "/j")
+        await #expect(throws: ClusterError.self) { try await Runner([step], try context(log, journal)).run() }
+        #expect(try Journal.events(at: folder.path + "/j").last?.event == .stepFailed)
+    }
+
+    @Test func aFailureTakesBackWhatWasDoneLastFirst() async throws {
+        let log = Log()
+        let steps = ["a", "b", "c"].map { name in
+            let done = Mutex(false)
+            return FakeStep(id: name, log: log.add, isDone: { done.withLock { $0 } }, act: { if name == "c" { throw Broken() } else { done.withLock { $0 = true } } })
+        }
+        let journal = try Journal(path: folder.path + "/j")
+        await #expect(throws: Broken.self) { try await Runner(steps, try context(log, journal)).run() }
+        #expect(log.all.filter { $0.hasPrefix("undo") } == ["undo b", "undo a"])
+    }
+
+    @Test func whatItWaitsForIsToldAndLimited() async throws {
+        let log = Log()
+        let context = try context(log, try Journal(path: folder.path + "/j"))
+        await #expect(throws: ClusterError.self) {
+            try await context.wait(for: "nothing", limit: .milliseconds(50), every: .milliseconds(10)) { () -> RunContext.Poll<Void> in .pending("no") }
+        }
+        let waits = try Journal.events(at: folder.path + "/j").filter { $0.event == .waiting }
+        #expect(waits.first?.title == "nothing")
+        #expect(waits.first?.text == "no")
+    }
+}
+
+@Suite struct KubectlTests {
+    /// Answers by the first rule whose words all stand in the command.
+    final class ScriptedRemote: Remote {
+        let name: String
+        let answer: @Sendable (Command) throws -> CommandResult
+        let commands = Mutex<[Command]>([])
+
+        init(_ name: String, _ answer: @escaping @Sendable (Command) throws -> CommandResult) {
+            self.name = name
+            self.answer = answer
+        }
+
+        func run(_ command: Command) async throws -> CommandResult {
+            commands.withLock { $0.append(command) }
+            return try answer(command)
+        }
+        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
+        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
+        var displays: [String] { commands.withLock { $0.map(\.display) } }
+    }
+
+    static func output(_ text: String) -> CommandResult { CommandResult(outcome: .exited(0), standardOutput: Data(text.utf8)) }
+    static func failure(_ text: String) -> CommandResult { CommandResult(outcome: .exited(1), standardError: Data(text.utf8)) }
+
+    let claim = ObjectReference(.claim, namespace: "n", name: "c", uid: "old")
+
+    func kubectl(_ remotes: [ScriptedRemote], version: KubernetesVersion? = nil) -> Kubectl {
+        Kubectl(remotes.map { .init(remote: $0) }, distribution: .kubeadm, version: version, patience: .seconds(5))
+    }
+
+    @Test func aSuccessorOfTheSameNameIsNotDeleted() async throws {
+        let remote = ScriptedRemote("a") { _ in Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"new"}}"#) }
+        #expect(try await kubectl([remote]).delete(claim) == false)
+        #expect(remote.displays == ["kubectl get persistentvolumeclaim c -n n -o json"])
+    }
+
+    @Test func theUIDGoesWithTheDeletion() async throws {
+        let remote = ScriptedRemote("a") { command in
+            command.display.contains("get") ? Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"old"}}"#) : Self.output("")
+        }
+        #expect(try await kubectl([remote]).delete(claim))
+        let last = try #require(remote.commands.withLock { $0.last })
+        #expect(last.display == "kubectl delete --raw /api/v1/namespaces/n/persistentvolumeclaims/c -f -")
+        #expect(String(decoding: last.input ?? Data(), as: UTF8.self).contains(#""preconditions":{"uid":"old"}"#))
+    }
+
+    @Test func oldKubectlDeletesByNameAfterComparing() async throws {
+        let remote = ScriptedRemote("a") { command in
+            command.display.contains("get") ? Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"old"}}"#) : Self.output("")
+        }
+        #expect(try await kubectl([remote], version: KubernetesVersion(1, 15)).delete(claim))
+        #expect(remote.displays.last == "kubectl delete persistentvolumeclaim c --wait=false -n n")
+    }
+
+    @Test func whatIsGoneIsNotAnError() async throws {
+        let remote = ScriptedRemote("a") { _ in Self.failure(#"Error from server (NotFound): persistentvolumeclaims "c" not found"#) }
+        #expect(try await kubectl([remote]).delete(claim) == false)
+    }
+
+    @Test func anotherMasterIsAskedWhereOneIsAway() async throws {
+        let away = ScriptedRemote("a") { _ in Self.failure("The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?") }
+        let lost = ScriptedRemote("b") { _ in throw SSHError(.connectionLost, host: "b", operation: "run", cause: "reset") }
+        let there = ScriptedRemote("c") { _ in Self.output("ok") }
+        #expect(try await kubectl([away, lost, there]).run(["version"]) == Data("ok".utf8))
+    }
+
+    @Test func aRealRefusalIsNotAskedAgain() async throws {
+        let remote = ScriptedRemote("a") { _ in Self.failure("Error from server (Forbidden): no") }
+        await #expect(throws: ClusterError.self) { try await kubectl([remote, remote]).run(["delete", "x"]) }
+        #expect(remote.displays.count == 1)
+    }
+}
+
+@Suite struct OcbootConfigurationTests {
+    @Test func itIsTheRunbooksConfiguration() throws {
+        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
+        let text = try OcbootConfiguration.text(plan, try RunbookCluster.inventory(), password: Secret(#"0neC1oud"DB#"#))
+        #expect(
+            text == #"""
+                primary_master_node:
+                  hostname: "10.127.100.229"
+                  use_local: false
+                  user: "root"
+                  onecloud_version: "v3.8.8"
+                  db_host: "10.127.100.101"
+                  db_user: "root"
+                  db_password: "0neC1oud\"DB#"
+                  db_port: "3306"
+                  image_repository: "registry.example/yunionio"
+                  ha_using_local_registry: false
+                  node_ip: "10.127.100.229"
+                  controlplane_host: "10.127.100.102"
+                  controlplane_port: "6443"
+                  as_host: true
+                  high_availability: true
+                  use_ee: false
+                  enable_minio: true
+                  host_networks: "eth0/br0/10.127.100.229"
+                master_nodes:
+                  controlplane_host: "10.127.100.102"
+                  controlplane_port: "6443"
+                  as_controller: true
+                  as_host: true
+                  high_availability: true
+                  hosts:
+                  - user: "root"
+                    hostname: "10.127.100.224"
+                    host_networks: "eth0/br0/10.127.100.224"
+
+                """#)
+    }
+
+    @Test func theInventorysOwnKeysWin() throws {
+        var inventory = try RunbookCluster.inventory()
+        inventory.ocboot?.primaryMasterNode = [YAMLEntry("use_ee", .bool(true)), YAMLEntry("extra", .plain("7"))]
+        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
+        let text = try OcbootConfiguration.text(plan, inventory, password: Secret("x"))
+        #expect(text.contains("  use_ee: true\n"))
+        #expect(text.contains("  extra: 7\n"))
+        #expect(!text.contains("use_ee: false"))
+    }
+}
+
+@Suite struct RedactorTests {
+    @Test func secretsAndTokensAreTakenOut() {
+        let redactor = Redactor([Secret("hunter2"), Secret("")])
+        let key = String(repeating: "ab", count: 32)
+        let line = redactor.redact("db_password: hunter2 token abcdef.0123456789abcdef key \(key) stays")
+        #expect(line == "db_password: •••• token •••• key •••• stays")
+    }
+}

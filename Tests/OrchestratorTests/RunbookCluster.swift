@@ -1,0 +1,170 @@
+import Foundation
+import SSH
+
+@testable import Orchestrator
+
+/// The runbook's cluster as a value: three masters, the first one dead, MinIO and InfluxDB with volumes on it, a bare spare.
+enum RunbookCluster {
+    static let inventoryText = """
+        cluster: { name: ha-test, vip: 10.127.100.102 }
+        ssh: { user: root, identity: ~/.ssh/id_ed25519 }
+        hosts:
+          lzx-ocboot-ha-test:   { address: 10.127.100.234, role: master }
+          lzx-ocboot-ha-test-2: { address: 10.127.100.229, role: master }
+          lzx-ocboot-ha-test-3: { address: 10.127.100.226, role: master }
+          lzx-ocboot-ha-test-4: { address: 10.127.100.224, role: spare }
+        ocboot:
+          onecloud_version: v3.8.8
+          image_repository: registry.example/yunionio
+          database: { host: 10.127.100.101, user: root, password: { env: MASTERSWAP_DB_PASSWORD } }
+        workloads:
+          - { namespace: onecloud-minio, statefulset: minio, data: critical, heal: minio }
+          - { namespace: onecloud-monitoring, statefulset: monitor-minio, data: replicated, heal: minio }
+          - { namespace: onecloud, deployment: default-influxdb, data: disposable, recreated_by: operator }
+          - { namespace: onecloud, claim: default-baremetal-agent, action: ignore }
+        """
+
+    static let names = ["lzx-ocboot-ha-test", "lzx-ocboot-ha-test-2", "lzx-ocboot-ha-test-3"]
+    static let addresses = ["10.127.100.234", "10.127.100.229", "10.127.100.226"]
+    static let memberIDs = ["14da7b338b44eee0", "454ae6f931376261", "5afd19948b9009f6"]
+    static let spare = "lzx-ocboot-ha-test-4"
+
+    static func inventory() throws -> Inventory { try Inventory.parse(inventoryText, file: "runbook.yaml") }
+
+    static let request = ReplacementRequest(dead: names[0], replacement: spare)
+
+    /// - Parameters:
+    ///   - dead: which master is dead; the others are well.
+    ///   - isDead: `false` gives the cluster with nothing wrong.
+    static func state(dead: Int = 0, isDead: Bool = true) throws -> ClusterState {
+        let inventory = try inventory()
+        var hosts: [String: ClusterState.HostObservation] = [:]
+        let holder = dead == 0 && isDead ? 1 : 0
+        for (index, name) in names.enumerated() {
+            if isDead, index == dead {
+                hosts[name] = .failed(.init(message: "\(name): connect: no route to host", isSilent: true))
+                continue
+            }
+            var facts = HostFacts(hostname: name, kubeletRuns: true, runtimes: ["containerd"])
+            facts.addresses = [.init(interface: "eth0", address: addresses[index])]
+            if index == holder { facts.addresses.append(.init(interface: "br0", address: "10.127.100.102")) }
+            facts.keepalived = .manifest(try KeepalivedManifest(manifest(index)))
+            facts.hasOcboot = true
+            facts.logsInto = ["10.127.100.224": true]
+            hosts[name] = .reached(facts)
+        }
+        var bare = HostFacts(hostname: spare)
+        bare.reaches = ["10.127.100.102:6443": true, "10.127.100.101:3306": true]
+        hosts[spare] = .reached(bare)
+        var cluster = ClusterObservation(source: names[holder], apiAnswersOnVIP: true)
+        cluster.objects = try objects(dead: isDead ? dead : nil)
+        cluster.members = names.indices.map { index in
+            EtcdMember(
+                id: memberIDs[index], name: names[index], peerURLs: ["https://\(addresses[index]):2380"],
+                clientURLs: ["https://\(addresses[index]):2379"], isHealthy: !(isDead && index == dead))
+        }
+        return ClusterState(inventory: inventory, hosts: hosts, cluster: cluster)
+    }
+
+    static func manifest(_ index: Int) -> String {
+        """
+        apiVersion: v1
+        kind: Pod
+        metadata:
+          name: keepalived
+          namespace: kube-system
+        spec:
+          containers:
+          - name: keepalived
+            env:
+            # the weight: 100 on the primary, 90 on the others
+            - name: KEEPALIVED_PRIORITY
+              value: "\(index == 0 ? 100 : 90)"
+            - name: KEEPALIVED_VIRTUAL_IPS
+              value: '#PYTHON2BASH:[''10.127.100.102'']'
+            - name: KEEPALIVED_STATE
+              value: \(index == 0 ? "MASTER" : "BACKUP")
+            - name: KEEPALIVED_PASSWORD
+              value: de17f785
+            - name: KEEPALIVED_ROUTER_ID
+              value: "12"
+            - name: KEEPALIVED_NODE_IP
+              value: \(addresses[index])
+            - name: KEEPALIVED_INTERFACE
+              value: eth0
+            image: registry.example/yunionio/keepalived:v2.0.25
+
+        """
+    }
+
+    /// Where the runbook's replicas are: two of each MinIO on the first master, one on each of the others.
+    static let replicaNodes = [0, 2, 1, 0]
+
+    static func objects(dead: Int?) throws -> KubernetesObjects {
+        var objects = KubernetesObjects()
+        for (index, name) in names.enumerated() { objects.nodes.append(node(name, addresses[index], isReady: index != dead, age: index)) }
+        for (namespace, set) in [("onecloud-minio", "minio"), ("onecloud-monitoring", "monitor-minio")] {
+            objects.statefulSets.append(
+                StatefulSet(
+                    metadata: meta(set, namespace), spec: .init(replicas: 4, volumeClaimTemplates: [.init(metadata: .init(name: "export"))])))
+            for (ordinal, place) in replicaNodes.enumerated() {
+                add("export-\(set)-\(ordinal)", namespace, on: place, to: &objects)
+                objects.pods.append(
+                    pod("\(set)-\(ordinal)", namespace, on: place, claim: "export-\(set)-\(ordinal)", owner: ("StatefulSet", set), isReady: place != dead))
+            }
+        }
+        add("default-influxdb", "onecloud", on: 0, to: &objects)
+        objects.deployments.append(
+            Deployment(
+                metadata: meta("default-influxdb", "onecloud"),
+                spec: .init(
+                    replicas: 1,
+                    template: .init(spec: PodSpec(volumes: [.init(name: "data", persistentVolumeClaim: .init(claimName: "default-influxdb"))])))))
+        objects.pods.append(
+            pod("default-influxdb-1", "onecloud", on: 0, claim: "default-influxdb", owner: ("ReplicaSet", "default-influxdb-abc"), isReady: dead != 0))
+        objects.claims.append(Claim(metadata: meta("default-baremetal-agent", "onecloud"), spec: .init(storageClassName: "local-path"), status: .init(phase: "Pending")))
+        return objects
+    }
+
+    static func node(_ name: String, _ address: String, isReady: Bool, age: Int = 0) -> Node {
+        var metadata = meta(name, nil)
+        metadata.creationTimestamp = "2022-04-13T0\(age):00:00Z"
+        metadata.labels = ["kubernetes.io/hostname": name, "node-role.kubernetes.io/master": ""]
+        return Node(
+            metadata: metadata,
+            status: .init(
+                conditions: [.init(type: "Ready", status: isReady ? "True" : "Unknown")],
+                addresses: [.init(type: "InternalIP", address: address)], nodeInfo: .init(kubeletVersion: "v1.15.12")))
+    }
+
+    static func meta(_ name: String, _ namespace: String?) -> ObjectMeta {
+        ObjectMeta(name: name, namespace: namespace, uid: "uid-\(namespace ?? "cluster")-\(name)")
+    }
+
+    static func pod(
+        _ name: String, _ namespace: String, on place: Int, claim: String?, owner: (kind: String, name: String)?, isReady: Bool
+    ) -> Pod {
+        var metadata = meta(name, namespace)
+        if let owner { metadata.ownerReferences = [.init(kind: owner.kind, name: owner.name, uid: "uid-\(namespace)-\(owner.name)")] }
+        return Pod(
+            metadata: metadata,
+            spec: PodSpec(
+                nodeName: names[place], volumes: claim.map { [.init(name: "data", persistentVolumeClaim: .init(claimName: $0))] } ?? []),
+            status: .init(phase: "Running", containerStatuses: [.init(name: "main", ready: isReady)]))
+    }
+
+    private static func add(_ claim: String, _ namespace: String, on place: Int, to objects: inout KubernetesObjects) {
+        let volume = "pvc-\(namespace)-\(claim)"
+        objects.claims.append(
+            Claim(metadata: meta(claim, namespace), spec: .init(storageClassName: "local-path", volumeName: volume), status: .init(phase: "Bound")))
+        objects.volumes.append(
+            Volume(
+                metadata: meta(volume, nil),
+                spec: .init(
+                    storageClassName: "local-path", claimRef: .init(namespace: namespace, name: claim, uid: "uid-\(namespace)-\(claim)"),
+                    nodeAffinity: .init(
+                        required: .init(nodeSelectorTerms: [.init(matchExpressions: [.init(key: "kubernetes.io/hostname", operator: "In", values: [names[place]])])])),
+                    hostPath: .init(path: "/opt/local-path-provisioner/\(volume)")),
+                status: .init(phase: "Bound")))
+    }
+}
