@@ -1,0 +1,142 @@
+import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A key that an SSH agent holds.
+struct AgentKey: Sendable, Hashable {
+    let agentPath: String
+    let blob: Data
+    let comment: String
+
+    /// The key type that the blob begins with.
+    var type: String { HostKey(blob: blob).map(\.type) ?? "" }
+}
+
+struct AgentFailure: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// The client's side of the agent protocol (draft-miller-ssh-agent), as far as signing goes. libssh2 has one too, which blocks
+/// for as long as the agent likes: while it asks its user, or for ever.
+struct AgentClient: ~Copyable {
+    private let descriptor: Descriptor
+    private let path: String
+    private let waiter: Waiter
+
+    /// The agent of this process's environment, if it has one.
+    static var environmentPath: String? {
+        ProcessInfo.processInfo.environment["SSH_AUTH_SOCK"].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    init(path: String, waiter: Waiter) throws {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(path.utf8)
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+            throw AgentFailure(description: "the agent's path is too long: \(path)")
+        }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        #if canImport(Darwin)
+            let kind = SOCK_STREAM
+        #else
+            let kind = Int32(SOCK_STREAM.rawValue)
+        #endif
+        let number = socket(AF_UNIX, kind, 0)
+        guard number >= 0 else { throw SystemError("socket") }
+        let descriptor = Descriptor(owning: number)
+        Descriptors.setNonBlocking(number)
+        Descriptors.setCloseOnExec(number)
+        Descriptors.ignoreBrokenPipe(number)
+        let result = withUnsafePointer(to: address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else { throw AgentFailure(description: "the agent at \(path): \(SystemError("connect"))") }
+        self.descriptor = descriptor
+        self.path = path
+        self.waiter = waiter
+    }
+
+    func keys() throws -> [AgentKey] {
+        var request = WireWriter()
+        request.byte(11)  // SSH_AGENTC_REQUEST_IDENTITIES
+        let answer = try ask(request.bytes)
+        var reader = WireReader(answer)
+        guard reader.byte() == 12, let count = reader.uint32() else {  // SSH_AGENT_IDENTITIES_ANSWER
+            throw AgentFailure(description: "the agent did not list its keys")
+        }
+        var keys: [AgentKey] = []
+        for _ in 0..<min(count, 1024) {
+            guard let blob = reader.string(), let comment = reader.string() else { break }
+            keys.append(
+                AgentKey(agentPath: path, blob: Data(blob), comment: String(decoding: comment, as: UTF8.self)))
+        }
+        return keys
+    }
+
+    /// The signature alone, without the name of its algorithm, which is how libssh2 takes it.
+    func sign(_ data: some Collection<UInt8>, with blob: Data) throws -> [UInt8] {
+        var request = WireWriter()
+        request.byte(13)  // SSH_AGENTC_SIGN_REQUEST
+        request.string(blob)
+        request.string(data)
+        request.uint32(0)
+        let answer = try ask(request.bytes)
+        var reader = WireReader(answer)
+        guard reader.byte() == 14, let outer = reader.string() else {  // SSH_AGENT_SIGN_RESPONSE
+            throw AgentFailure(description: "the agent refused to sign")
+        }
+        var signature = WireReader(outer)
+        guard signature.string() != nil, let bytes = signature.string() else {
+            throw AgentFailure(description: "the agent's signature cannot be read")
+        }
+        return Array(bytes)
+    }
+
+    private func ask(_ message: [UInt8]) throws -> [UInt8] {
+        var framed = WireWriter()
+        framed.string(message)
+        var rest = framed.bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Descriptors.send($0, on: descriptor.number) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else {
+                try retry("write", events: Int16(POLLOUT))
+            }
+        }
+        var reader = WireReader(try receive(4))
+        guard let length = reader.uint32(), length > 0, length < 1 << 20 else {
+            throw AgentFailure(description: "the agent's answer cannot be read")
+        }
+        return try receive(Int(length))
+    }
+
+    private func receive(_ count: Int) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        while bytes.count < count {
+            let got = read(descriptor.number, &buffer, min(buffer.count, count - bytes.count))
+            if got > 0 {
+                bytes += buffer[..<got]
+            } else if got == 0 {
+                throw AgentFailure(description: "the agent closed the connection")
+            } else {
+                try retry("read", events: Int16(POLLIN))
+            }
+        }
+        return bytes
+    }
+
+    private func retry(_ call: String, events: Int16) throws {
+        guard errno == EAGAIN || errno == EINTR else { throw SystemError(call) }
+        try waiter.wait(for: descriptor.number, events: events)
+    }
+}

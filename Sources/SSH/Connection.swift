@@ -1,0 +1,156 @@
+import Foundation
+import Synchronization
+
+/// One connection to one host: one session, on a thread of its own, one command at a time.
+actor Connection {
+    private enum State {
+        case new
+        case open(Session)
+        case closed
+    }
+
+    private let executor: ThreadExecutor
+    private let bell: WakePipe
+    private var state = State.new
+    nonisolated private let current = Mutex<Interrupt?>(nil)
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    init(name: String) throws(SystemError) {
+        bell = try WakePipe()
+        executor = ThreadExecutor(name: name)
+    }
+
+    deinit {
+        executor.stop()
+    }
+
+    var isOpen: Bool {
+        if case .open = state { true } else { false }
+    }
+
+    func connect(
+        _ connector: Connector, interrupt: Interrupt, deadline: Deadline, through: Int32?
+    ) throws(SSHError) {
+        begin(interrupt)
+        defer { end(interrupt) }
+        state = .open(
+            try connector.connect(bell: bell, interrupt: interrupt, deadline: deadline, through: through))
+    }
+
+    /// Runs one command. After a deadline, a cancellation or a loss the connection is closed, and the caller dials anew.
+    func run(_ command: Command, on endpoint: Endpoint, timeout: Duration, interrupt: Interrupt) throws(SSHError)
+        -> CommandResult
+    {
+        begin(interrupt)
+        defer { end(interrupt) }
+        let operation = "run \(command.display)"
+        guard case .open(let session) = state else {
+            throw SSHError(
+                .connectionLost, host: endpoint.name, operation: operation, cause: "the connection is closed")
+        }
+        let shell = RemoteShell(command.arguments, timeout: timeout, become: endpoint.become)
+        let waiter = Waiter(bell: bell, deadline: .after(timeout), interrupt: interrupt)
+        let execution = Execution(session: session, shell: shell, waiter: waiter, password: endpoint.become.password)
+        do {
+            return try execution.run(input: command.input, outputLimit: command.outputLimit)
+        } catch Execution.Failure.refused(let reason) {
+            state = .closed
+            throw SSHError(
+                .connectionLost, host: endpoint.name, operation: operation,
+                cause: "the server would not run a command: \(reason); nothing ran",
+                advice: "see MaxSessions and ForceCommand in its sshd_config")
+        } catch Execution.Failure.sudo(let words) {
+            state = .closed
+            let said = TerminalText.sanitize(words).trimmingCharacters(in: .whitespacesAndNewlines)
+            throw SSHError(
+                .authenticationFailed, host: endpoint.name, operation: "become root by sudo for \(command.display)",
+                cause: said.isEmpty ? "sudo refused" : said,
+                advice: "check the password, or that sudoers lets \(endpoint.user) run commands; nothing ran")
+        } catch Execution.Failure.afterSending(let error, let process) {
+            let ending = endRemotely(process, after: error, session, endpoint)
+            state = .closed
+            throw unfinished(error, ending, endpoint, operation, timeout)
+        } catch let stop as Stop {
+            state = .closed
+            throw SSHError(
+                stop == .cancelled ? .cancelled : .timedOut, host: endpoint.name, operation: operation,
+                cause: stop == .cancelled
+                    ? "cancelled before the command was sent; nothing ran"
+                    : "no answer within \(timeout.inWords), before the command was sent; nothing ran")
+        } catch {
+            state = .closed
+            throw SSHError(
+                .connectionLost, host: endpoint.name, operation: operation,
+                cause: "the connection was lost before the command was sent; nothing ran: \(error)")
+        }
+    }
+
+    func close() {
+        state = .closed
+    }
+
+    /// Ends what the connection is doing now, from any thread.
+    nonisolated func interrupt() {
+        current.withLock { $0 }?.cancel()
+    }
+
+    private func begin(_ interrupt: Interrupt) {
+        bell.drain()
+        interrupt.attach(bell)
+        current.withLock { $0 = interrupt }
+    }
+
+    private func end(_ interrupt: Interrupt) {
+        interrupt.attach(nil)
+        current.withLock { $0 = nil }
+    }
+
+    // MARK: After a command that did not end
+
+    private enum Ending {
+        case ended
+        case unknown
+    }
+
+    /// Ends the remote process group over the same session, where that is still sound. The bell of the cancelled command is not
+    /// listened to; three seconds are.
+    private func endRemotely(_ process: Int?, after error: any Error, _ session: Session, _ endpoint: Endpoint)
+        -> Ending
+    {
+        guard error is Stop, let process, !session.isDirty else { return .unknown }
+        let waiter = Waiter(bell: bell, deadline: .after(.seconds(3)), interrupt: Interrupt())
+        let execution = Execution(
+            session: session, shell: .killing(process, become: endpoint.become), waiter: waiter,
+            password: endpoint.become.password)
+        let result = try? execution.run(input: nil, outputLimit: 1024)
+        return result?.succeeded == true ? .ended : .unknown
+    }
+
+    private func unfinished(
+        _ error: any Error, _ ending: Ending, _ endpoint: Endpoint, _ operation: String, _ timeout: Duration
+    ) -> SSHError {
+        let limit = timeout.milliseconds / 1000 + 1 + RemoteShell.grace
+        let fate =
+            switch ending {
+            case .ended: "the remote process was ended"
+            case .unknown: "the remote process may be running still, for at most \(limit) s if the host has timeout(1)"
+            }
+        func failure(_ code: SSHError.Code, _ cause: String) -> SSHError {
+            SSHError(
+                code, host: endpoint.name, operation: operation, cause: "\(cause); \(fate)",
+                advice: ending == .ended ? nil : "look on the host before it is run again")
+        }
+        switch error as? Stop {
+        case .deadline: return failure(.timedOut, "no end within \(timeout.inWords)")
+        case .cancelled: return failure(.cancelled, "cancelled")
+        case nil: return failure(.outcomeUnknown, "no exit status came back: \(error)")
+        }
+    }
+}
+
+extension Endpoint.Become {
+    var password: Secret? {
+        if case .sudo(let password) = self { password } else { nil }
+    }
+}

@@ -1,0 +1,202 @@
+import Foundation
+
+/// Makes a session that is connected, trusted and authenticated: dial, handshake, host key, user key, in this order.
+struct Connector {
+    let endpoint: Endpoint
+    let trust: HostKeyTrust
+    let credentials: [Credential]
+    let limit: Duration
+
+    /// A way to authenticate; found and, where need be, unlocked before the host is dialled.
+    enum Credential: Sendable {
+        case agent(AgentKey, name: String)
+        case file(PrivateKeyFile, passphrase: Secret?)
+        /// Named, and of no use: said if nothing else lets us in.
+        case unusable(name: String, reason: String)
+    }
+
+    /// Blocks the calling thread; to be called on the one that is to own the session.
+    /// - Parameter through: a socket to use in place of a TCP connection, one end of a pair whose other end a tunnel serves.
+    func connect(bell: WakePipe, interrupt: Interrupt, deadline: Deadline, through: Int32?) throws(SSHError) -> Session
+    {
+        let waiter = Waiter(bell: bell, deadline: deadline, interrupt: interrupt)
+        if let through {
+            do throws(EstablishError) {
+                return try establish(Descriptor(owning: through), isTCP: false, waiter)
+            } catch {
+                throw error.error
+            }
+        }
+        var drops = 0
+        while true {
+            let socket = try dial(waiter)
+            do throws(EstablishError) {
+                return try establish(socket, isTCP: true, waiter)
+            } catch {
+                guard error.isDrop else { throw error.error }
+                // sshd drops connections at random beyond MaxStartups, before it says a word: nothing of ours was seen,
+                // so it is tried again, each host at its own moment.
+                drops += 1
+                let pause = Duration.milliseconds(Int.random(in: 50...150) * min(drops, 10))
+                guard deadline.remaining > pause else {
+                    throw failure(
+                        .handshakeFailed, "connect",
+                        "the server closed the connection before its version \(drops) times: \(error.error.cause)",
+                        "see MaxStartups and PerSourcePenalties in its sshd_config, and its log")
+                }
+                let end = Waiter(bell: bell, deadline: .after(pause), interrupt: interrupt)
+                do throws(Stop) {
+                    while true { try end.wait(for: -1, events: 0) }
+                } catch {
+                    if error == .cancelled { throw stopped(error, "connect", .handshakeFailed) }
+                }
+            }
+        }
+    }
+
+    /// An error, and whether it is one of those that are tried again.
+    private struct EstablishError: Error {
+        let error: SSHError
+        var isDrop = false
+    }
+
+    private func dial(_ waiter: Waiter) throws(SSHError) -> Descriptor {
+        do {
+            return try Dial.connect(host: endpoint.host, port: endpoint.port, waiter: waiter)
+        } catch Dial.Failure.unresolved(let reason) {
+            throw failure(
+                .unresolved, "resolve \(endpoint.host)", reason, "check the address in the inventory, and the resolver")
+        } catch Dial.Failure.unreachable(let reason) {
+            throw failure(
+                .unreachable, "connect to \(endpoint.host) port \(endpoint.port)", reason,
+                "is the machine on, and sshd running there?")
+        } catch let stop as Stop {
+            throw stopped(stop, "connect to \(endpoint.host) port \(endpoint.port)", .unreachable)
+        } catch {
+            throw failure(.unreachable, "connect to \(endpoint.host) port \(endpoint.port)", "\(error)", nil)
+        }
+    }
+
+    private func establish(
+        _ socket: consuming Descriptor, isTCP: Bool, _ waiter: Waiter
+    ) throws(EstablishError) -> Session {
+        let session: Session
+        do {
+            session = try Session(socket: socket, isTCP: isTCP)
+        } catch {
+            throw EstablishError(error: failure(.libraryFault, "connect", "\(error)", nil))
+        }
+        session.preferHostKeys(
+            trust.knownHosts(endpoint.knownHosts).keyTypes(host: endpoint.host, port: endpoint.port))
+        do {
+            try session.handshake(waiter)
+        } catch {
+            throw handshakeFailure(error, session, isTCP: isTCP)
+        }
+        guard let key = session.hostKey else {
+            throw EstablishError(error: failure(.handshakeFailed, "handshake", "the server showed no host key", nil))
+        }
+        do {
+            try trust.verify(key, of: endpoint)
+            try authenticate(session, waiter)
+        } catch {
+            throw EstablishError(error: error)
+        }
+        return session
+    }
+
+    private func handshakeFailure(_ error: any Error, _ session: Session, isTCP: Bool) -> EstablishError {
+        if let stop = error as? Stop {
+            return EstablishError(error: stopped(stop, "handshake", .handshakeFailed))
+        }
+        let words = TerminalText.sanitize(session.greeting.words.trimmingCharacters(in: .whitespacesAndNewlines))
+        if !session.greeting.isSSH {
+            let cause =
+                words.isEmpty ? "the server closed the connection before its version" : "the server said: \(words)"
+            return EstablishError(
+                error: failure(.handshakeFailed, "handshake", cause, "is it an SSH server?"), isDrop: true)
+        }
+        let mismatches = session.mismatches
+        if !mismatches.isEmpty {
+            return EstablishError(
+                error: failure(
+                    .handshakeFailed, "handshake", mismatches.joined(separator: "; "),
+                    "libssh2 \(Library.version) has none of these: allow one that it has in the server's sshd_config "
+                        + "(for example MACs hmac-sha2-256, Ciphers aes256-ctr, an ssh-ed25519 host key)"))
+        }
+        let farewell = session.witness.farewell.map { "; the server said: \(TerminalText.sanitize($0))" } ?? ""
+        return EstablishError(error: failure(.handshakeFailed, "handshake", "\(error)\(farewell)", nil))
+    }
+
+    // MARK: Authentication
+
+    private func authenticate(_ session: Session, _ waiter: Waiter) throws(SSHError) {
+        var tried: [String] = []
+        var refusedRSA = false
+        for credential in credentials {
+            let name: String
+            let attempt: Session.Attempt
+            do {
+                switch credential {
+                case .unusable(let path, let reason):
+                    tried.append("\(path) (\(reason))")
+                    continue
+                case .agent(let key, let comment):
+                    name = "\(comment) from the agent"
+                    attempt = try session.authenticate(user: endpoint.user, agent: key, waiter)
+                    if key.type == "ssh-rsa" { refusedRSA = true }
+                case .file(let file, let passphrase):
+                    name = file.path
+                    attempt = try session.authenticate(
+                        user: endpoint.user, privateKey: file.contents, passphrase: passphrase, waiter)
+                    if file.isRSA { refusedRSA = true }
+                }
+            } catch let stop as Stop {
+                throw stopped(stop, "authenticate as \(endpoint.user)", .authenticationFailed)
+            } catch {
+                let farewell = session.witness.farewell.map { TerminalText.sanitize($0) } ?? "\(error)"
+                throw failure(
+                    .authenticationFailed, "authenticate as \(endpoint.user)",
+                    "the server ended the connection: \(farewell)\(list(tried))",
+                    "too many keys in the agent? Name the one to use as the host's identity")
+            }
+            switch attempt {
+            case .accepted: return
+            case .refused: tried.append("\(name) (refused)")
+            case .unusable(let reason): tried.append("\(name) (\(reason))")
+            }
+        }
+        let offered =
+            session.witness.methodsOffered.map { "; the server would take \($0.joined(separator: ", "))" } ?? ""
+        let cause = tried.isEmpty ? "there is no key to try" : "no key was accepted"
+        throw failure(
+            .authenticationFailed, "authenticate as \(endpoint.user)", cause + list(tried) + offered,
+            advice(refusedRSA: refusedRSA))
+    }
+
+    private func list(_ tried: [String]) -> String {
+        tried.isEmpty ? "" : "; tried \(tried.joined(separator: ", "))"
+    }
+
+    private func advice(refusedRSA: Bool) -> String {
+        if refusedRSA && !Library.signsRSAWithSHA2 {
+            return
+                "libssh2 \(Library.version) signs with RSA keys by SHA-1 only (ssh-rsa), which OpenSSH refuses since 8.8; "
+                + "rsa-sha2 needs libssh2 1.11: use an Ed25519 key (ssh-keygen -t ed25519), or ECDSA"
+        }
+        return "add the public key to ~\(endpoint.user)/.ssh/authorized_keys on the host, or name another identity"
+    }
+
+    // MARK: Errors
+
+    private func stopped(_ stop: Stop, _ operation: String, _ code: SSHError.Code) -> SSHError {
+        switch stop {
+        case .cancelled: failure(.cancelled, operation, "cancelled", nil)
+        case .deadline: failure(code, operation, "no answer within \(limit.inWords)", nil)
+        }
+    }
+
+    private func failure(_ code: SSHError.Code, _ operation: String, _ cause: String, _ advice: String?) -> SSHError {
+        SSHError(code, host: endpoint.name, operation: operation, cause: cause, advice: advice)
+    }
+}

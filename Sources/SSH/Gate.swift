@@ -1,0 +1,68 @@
+import Synchronization
+
+/// Lets so many in at a time; the others wait in turn.
+final class Gate: Sendable {
+    private struct State {
+        var free: Int
+        var nextTicket = 0
+        var waiting: [(ticket: Int, continuation: CheckedContinuation<Bool, Never>)] = []
+        /// Cancelled before they began to wait.
+        var cancelled: Set<Int> = []
+    }
+
+    private let state: Mutex<State>
+
+    init(_ count: Int) {
+        state = Mutex(State(free: max(count, 1)))
+    }
+
+    func pass<Result: Sendable>(
+        _ body: @Sendable () async throws(SSHError) -> Result, cancelled: @Sendable () -> SSHError
+    ) async throws(SSHError) -> Result {
+        guard await enter() else { throw cancelled() }
+        defer { leave() }
+        return try await body()
+    }
+
+    /// - Returns: false where the task was cancelled while it waited.
+    private func enter() async -> Bool {
+        let ticket = state.withLock { state in
+            state.nextTicket += 1
+            return state.nextTicket
+        }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let answer: Bool? = state.withLock { state in
+                    if state.cancelled.remove(ticket) != nil { return false }
+                    if state.free > 0 {
+                        state.free -= 1
+                        return true
+                    }
+                    state.waiting.append((ticket, continuation))
+                    return nil
+                }
+                if let answer { continuation.resume(returning: answer) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+                guard let index = state.waiting.firstIndex(where: { $0.ticket == ticket }) else {
+                    state.cancelled.insert(ticket)
+                    return nil
+                }
+                return state.waiting.remove(at: index).continuation
+            }
+            waiter?.resume(returning: false)
+        }
+    }
+
+    private func leave() {
+        let next = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+            if state.waiting.isEmpty {
+                state.free += 1
+                return nil
+            }
+            return state.waiting.removeFirst().continuation
+        }
+        next?.resume(returning: true)
+    }
+}

@@ -1,0 +1,159 @@
+import Foundation
+
+/// The connections to one endpoint: who has one, who waits for one, who dials.
+actor HostConnections {
+    struct Lease: Sendable {
+        let connection: Connection
+        /// It served a command before: it may have been lost since, without anybody's knowing.
+        let isReused: Bool
+    }
+
+    private enum Grant {
+        case lease(Lease)
+        /// The one who waited dials; its place is counted already.
+        case dial
+        case failed(SSHError)
+    }
+
+    private let endpoint: Endpoint
+    private let maximum: Int
+    private let dial: @Sendable (Interrupt) async throws(SSHError) -> Connection
+    private var idle: [Connection] = []
+    private var busy: [ObjectIdentifier: Connection] = [:]
+    private var dialling = 0
+    private var isClosed = false
+    private var nextTicket = 0
+    private var waiting: [(ticket: Int, continuation: CheckedContinuation<Grant, Never>)] = []
+
+    /// A command that lasts longer than this does not hold up the next one: another connection is opened for it.
+    private static let patience = Duration.milliseconds(250)
+
+    init(
+        _ endpoint: Endpoint, maximum: Int, dial: @escaping @Sendable (Interrupt) async throws(SSHError) -> Connection
+    ) {
+        self.endpoint = endpoint
+        self.maximum = max(maximum, 1)
+        self.dial = dial
+    }
+
+    func lease(_ interrupt: Interrupt) async throws(SSHError) -> Lease {
+        if interrupt.isCancelled { throw cancelled("cancelled") }
+        if isClosed { throw cancelled("the connections were closed") }
+        if let connection = idle.popLast() {
+            busy[ObjectIdentifier(connection)] = connection
+            return Lease(connection: connection, isReused: true)
+        }
+        if busy.isEmpty && dialling == 0 {
+            dialling += 1
+            return try await open(interrupt)
+        }
+        switch await wait(interrupt) {
+        case .lease(let lease): return lease
+        case .dial: return try await open(interrupt)
+        case .failed(let error): throw error
+        }
+    }
+
+    func release(_ lease: Lease, isSound: Bool) {
+        let connection = lease.connection
+        if !isSound || isClosed {
+            busy[ObjectIdentifier(connection)] = nil
+            letOneDial()
+        } else if let next = next() {
+            next.resume(returning: .lease(Lease(connection: connection, isReused: true)))
+        } else {
+            busy[ObjectIdentifier(connection)] = nil
+            idle.append(connection)
+        }
+    }
+
+    /// After one connection was found dead: the ones beside it are no better.
+    func dropIdle() {
+        idle = []
+    }
+
+    func close() async {
+        isClosed = true
+        for connection in busy.values { connection.interrupt() }
+        while let next = next() { next.resume(returning: .failed(cancelled("the connections were closed"))) }
+        let connections = idle
+        idle = []
+        for connection in connections { await connection.close() }
+    }
+
+    // MARK: Dialling
+
+    private func open(_ interrupt: Interrupt) async throws(SSHError) -> Lease {
+        let connection: Connection
+        do throws(SSHError) {
+            connection = try await dial(interrupt)
+            dialling -= 1
+        } catch {
+            dialling -= 1
+            if error.code == .cancelled {
+                letOneDial()
+            } else if busy.isEmpty && dialling == 0 {
+                // They waited for this dial: it was theirs too.
+                while let next = next() { next.resume(returning: .failed(error)) }
+            }
+            throw error
+        }
+        if isClosed {
+            await connection.close()
+            throw cancelled("the connections were closed")
+        }
+        busy[ObjectIdentifier(connection)] = connection
+        return Lease(connection: connection, isReused: false)
+    }
+
+    private func letOneDial() {
+        guard busy.count + dialling < maximum, let next = next() else { return }
+        dialling += 1
+        next.resume(returning: .dial)
+    }
+
+    // MARK: Waiting
+
+    private func next() -> CheckedContinuation<Grant, Never>? {
+        waiting.isEmpty ? nil : waiting.removeFirst().continuation
+    }
+
+    private func wait(_ interrupt: Interrupt) async -> Grant {
+        nextTicket += 1
+        let ticket = nextTicket
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                if interrupt.isCancelled || Task.isCancelled {
+                    continuation.resume(returning: .failed(cancelled("cancelled")))
+                    return
+                }
+                waiting.append((ticket, continuation))
+                Task {
+                    try? await Task.sleep(for: Self.patience)
+                    growIfWaiting(ticket)
+                }
+            }
+        } onCancel: {
+            Task { await self.abandon(ticket) }
+        }
+    }
+
+    private func growIfWaiting(_ ticket: Int) {
+        guard dialling == 0, busy.count < maximum,
+            let index = waiting.firstIndex(where: { $0.ticket == ticket })
+        else { return }
+        dialling += 1
+        waiting.remove(at: index).continuation.resume(returning: .dial)
+    }
+
+    private func abandon(_ ticket: Int) {
+        guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else { return }
+        waiting.remove(at: index).continuation.resume(returning: .failed(cancelled("cancelled")))
+    }
+
+    private func cancelled(_ why: String) -> SSHError {
+        SSHError(
+            .cancelled, host: endpoint.name, operation: "wait for a connection",
+            cause: "\(why) before the command was sent")
+    }
+}

@@ -1,0 +1,25 @@
+import Crypto
+public import Foundation
+
+/// A public key as SSH writes it (RFC 4253 §6.6): the name of its type, then what the type has.
+public struct HostKey: Sendable, Hashable {
+    /// For example `ssh-ed25519`.
+    public let type: String
+    public let blob: Data
+
+    /// - Returns: `nil` where the bytes do not begin with a type's name.
+    public init?(blob: Data) {
+        var reader = WireReader(blob)
+        guard let name = reader.string(limit: 64), !name.isEmpty,
+            name.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { return nil }
+        type = String(decoding: name, as: UTF8.self)
+        self.blob = blob
+    }
+
+    /// `SHA256:` and the digest in Base64 without padding, as `ssh-keygen -l` prints it.
+    public var fingerprint: String {
+        let digest = Data(SHA256.hash(data: blob)).base64EncodedString()
+        return "SHA256:" + digest.prefix { $0 != "=" }
+    }
+}

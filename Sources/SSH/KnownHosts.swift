@@ -1,0 +1,220 @@
+import Crypto
+import Foundation
+
+/// The lines of known_hosts files, and what they say of a host.
+///
+/// The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". libssh2 has a matcher of its own, which is not used: it passes
+/// over `@revoked`, knows no wildcards, gives up a file at its first bad line and takes another key type for an unknown host.
+public struct KnownHosts: Sendable {
+    public enum Marker: Sendable, Hashable {
+        case none
+        case revoked
+        case certAuthority
+    }
+
+    public struct Entry: Sendable, Hashable {
+        public var marker: Marker
+        public var key: HostKey
+        public var file: String
+        /// From 1.
+        public var line: Int
+        var names: Names
+    }
+
+    /// A line that was passed over, and why.
+    public struct Warning: Sendable, Hashable, CustomStringConvertible {
+        public var file: String
+        public var line: Int
+        public var reason: String
+
+        public var description: String { "\(file):\(line): \(reason)" }
+    }
+
+    /// What the files say of one key of one host.
+    public enum Verdict: Sendable, Hashable {
+        case trusted
+        /// No line is for this host; `hasCertAuthority` where one names an authority for it, which cannot be checked here.
+        case unknown(hasCertAuthority: Bool)
+        /// Lines are for this host, none with this key: another key of the same type, or other types only.
+        case mismatch([Entry])
+        case revoked(Entry)
+    }
+
+    public private(set) var entries: [Entry] = []
+    public private(set) var warnings: [Warning] = []
+    /// Where plain names are written, for files with hundreds of hosts.
+    private var plain: [String: [Int]] = [:]
+    /// Entries that have to be tried one by one: hashed names, wildcards, negations.
+    private var others: [Int] = []
+
+    public init() {}
+
+    /// - Parameter file: what warnings and entries are named after.
+    public init(parsing text: String, file: String) {
+        read(text, file: file)
+    }
+
+    /// Reads files, in order; one that does not exist is as good as empty, one that cannot be read is a warning.
+    public init(files: [String]) {
+        for file in files {
+            let path = Paths.expand(file)
+            guard FileManager.default.fileExists(atPath: path) else { continue }
+            guard let data = FileManager.default.contents(atPath: path) else {
+                warnings.append(Warning(file: file, line: 0, reason: "cannot be read"))
+                continue
+            }
+            read(String(decoding: data, as: UTF8.self), file: file)
+        }
+    }
+
+    private mutating func read(_ text: String, file: String) {
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            switch Self.parse(line, file: file, number: index + 1) {
+            case .nothing: break
+            case .bad(let reason): warnings.append(Warning(file: file, line: index + 1, reason: reason))
+            case .entry(let entry): add(entry)
+            }
+        }
+    }
+
+    private mutating func add(_ entry: Entry) {
+        let position = entries.count
+        entries.append(entry)
+        switch entry.names {
+        case .patterns(let patterns) where patterns.allSatisfy(\.isPlain):
+            for pattern in patterns { plain[pattern.text, default: []].append(position) }
+        default:
+            others.append(position)
+        }
+    }
+
+    // MARK: Questions
+
+    /// Lines for this host, in the order of the files.
+    public func entries(host: String, port: Int) -> [Entry] {
+        let name = Self.name(host: host, port: port)
+        let found = plain[name, default: []] + others.filter { entries[$0].names.match(name) }
+        return found.sorted().map { entries[$0] }
+    }
+
+    public func judge(host: String, port: Int, key: HostKey) -> Verdict {
+        let lines = entries(host: host, port: port)
+        if let revoked = lines.first(where: { $0.marker == .revoked && $0.key == key }) { return .revoked(revoked) }
+        let keys = lines.filter { $0.marker == .none }
+        if keys.contains(where: { $0.key == key }) { return .trusted }
+        if keys.isEmpty { return .unknown(hasCertAuthority: lines.contains { $0.marker == .certAuthority }) }
+        return .mismatch(keys)
+    }
+
+    /// Types of the keys on file for this host, to ask the server for.
+    public func keyTypes(host: String, port: Int) -> [String] {
+        entries(host: host, port: port).filter { $0.marker == .none }.map(\.key.type)
+            .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    /// The name that a host has in the files: in brackets with the port where that is not 22; lower case, as OpenSSH compares.
+    static func name(host: String, port: Int) -> String {
+        port == 22 ? host.lowercased() : "[\(host.lowercased())]:\(port)"
+    }
+
+    // MARK: Lines
+
+    enum Line {
+        case nothing
+        case bad(String)
+        case entry(Entry)
+    }
+
+    static func parse(_ line: Substring, file: String, number: Int) -> Line {
+        var fields = line.split { $0 == " " || $0 == "\t" || $0 == "\r" || $0 == "\r\n" }[...]
+        guard let first = fields.first, !first.hasPrefix("#") else { return .nothing }
+        var marker = Marker.none
+        if first.hasPrefix("@") {
+            switch first {
+            case "@revoked": marker = .revoked
+            case "@cert-authority": marker = .certAuthority
+            default: return .bad("an unknown marker, \(TerminalText.sanitize(String(first)))")
+            }
+            fields = fields.dropFirst()
+        }
+        guard fields.count >= 3 else { return .bad("not a host, a key type and a key") }
+        let type = String(fields[fields.startIndex + 1])
+        if type.allSatisfy(\.isNumber) { return .bad("an SSH 1 key") }
+        guard let blob = Data(base64Encoded: String(fields[fields.startIndex + 2])), let key = HostKey(blob: blob)
+        else {
+            return .bad("the key is not Base64 of a key")
+        }
+        guard key.type == type else { return .bad("the key is not of the type that the line names") }
+        guard let names = Names(String(fields[fields.startIndex])) else {
+            return .bad("the hashed name cannot be read")
+        }
+        return .entry(Entry(marker: marker, key: key, file: file, line: number, names: names))
+    }
+
+    /// The first field of a line.
+    enum Names: Sendable, Hashable {
+        case hashed(salt: Data, digest: Data)
+        case patterns([Pattern])
+
+        init?(_ field: String) {
+            guard field.hasPrefix("|") else {
+                self = .patterns(field.split(separator: ",").map { Pattern(String($0)) })
+                return
+            }
+            let parts = field.split(separator: "|", omittingEmptySubsequences: false)
+            guard parts.count == 4, parts[1] == "1", let salt = Data(base64Encoded: String(parts[2])),
+                let digest = Data(base64Encoded: String(parts[3])), digest.count == 20
+            else { return nil }
+            self = .hashed(salt: salt, digest: digest)
+        }
+
+        func match(_ name: String) -> Bool {
+            switch self {
+            case .hashed(let salt, let digest):
+                // HMAC-SHA1 with the salt for a key (OpenSSH's host_hash).
+                let code = HMAC<Insecure.SHA1>.authenticationCode(for: Data(name.utf8), using: SymmetricKey(data: salt))
+                return digest.elementsEqual(code)
+            case .patterns(let patterns):
+                // One negated match and the line is not for the host, whatever else matches.
+                let matching = patterns.filter { $0.matches(name) }
+                return !matching.isEmpty && !matching.contains(where: \.isNegated)
+            }
+        }
+    }
+
+    struct Pattern: Sendable, Hashable {
+        let text: String
+        let isNegated: Bool
+        private let bytes: [UInt8]
+
+        init(_ written: String) {
+            isNegated = written.hasPrefix("!")
+            text = (isNegated ? String(written.dropFirst()) : written).lowercased()
+            bytes = Array(text.utf8)
+        }
+
+        var isPlain: Bool { !isNegated && !bytes.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") } }
+
+        /// `*` for any run of characters, `?` for one (ssh_config(5), PATTERNS); without recursion, so that no pattern is slow.
+        func matches(_ name: String) -> Bool {
+            let name = Array(name.utf8)
+            var (n, p) = (0, 0)
+            var (star, mark) = (-1, 0)
+            while n < name.count {
+                if p < bytes.count && bytes[p] == UInt8(ascii: "*") {
+                    (star, mark) = (p, n)
+                    p += 1
+                } else if p < bytes.count && (bytes[p] == UInt8(ascii: "?") || bytes[p] == name[n]) {
+                    n += 1
+                    p += 1
+                } else if star >= 0 {
+                    mark += 1
+                    (n, p) = (mark, star + 1)
+                } else {
+                    return false
+                }
+            }
+            return bytes[p...].allSatisfy { $0 == UInt8(ascii: "*") }
+        }
+    }
+}

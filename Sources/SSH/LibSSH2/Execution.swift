@@ -1,0 +1,191 @@
+import CLibSSH2
+import Foundation
+
+/// One command on one channel, from the request to its outcome.
+struct Execution {
+    enum Failure: Error {
+        /// The server would not open a channel or run anything on it: nothing ran.
+        case refused(String)
+        case sudo(String)
+        /// What happened after the request was sent; the process id, where the wrapper got to say it.
+        case afterSending(any Error, process: Int?)
+    }
+
+    /// One of the two streams, up to its limit.
+    struct Capture {
+        private(set) var bytes = Data()
+        private(set) var dropped = 0
+        let limit: Int
+
+        mutating func append(_ new: some Collection<UInt8>) {
+            let room = min(limit - bytes.count, new.count)
+            if room > 0 { bytes.append(contentsOf: new.prefix(room)) }
+            dropped += new.count - max(room, 0)
+        }
+    }
+
+    let session: Session
+    let shell: RemoteShell
+    let waiter: Waiter
+    let password: Secret?
+
+    func run(input: Data?, outputLimit: Int) throws -> CommandResult {
+        let start = ContinuousClock.now
+        let channel: OpaquePointer
+        do {
+            channel = try session.openSessionChannel(waiter)
+        } catch let error as LibraryError where error.isRefusedChannel {
+            throw Failure.refused(error.message)
+        }
+        guard let number = session.witness.lastOpened else {
+            throw LibraryError(code: LIBSSH2_ERROR_PROTO, message: "a channel was opened and its packet was not seen")
+        }
+        defer { session.witness.forget(channel: number) }
+        do {
+            try session.complete(waiter) {
+                Int(libssh2_channel_process_startup(channel, "exec", 4, shell.line, UInt32(shell.line.utf8.count)))
+            }
+        } catch let error as LibraryError where error.isRefusedRequest {
+            free(channel)
+            throw Failure.refused(error.message)
+        } catch {
+            throw Failure.afterSending(error, process: nil)
+        }
+        var exchange = Exchange(shell: shell, password: password, outputLimit: outputLimit)
+        do {
+            try (input ?? Data()).withUnsafeBytes { try pump(channel, number, $0, &exchange) }
+            exchange.finish()
+            let outcome = try outcome(of: channel, number)
+            free(channel)
+            // sudo that refuses ends like any command would; but then the wrapper never began.
+            if shell.isElevated && exchange.process == nil {
+                throw Failure.sudo(String(decoding: exchange.errors.bytes, as: UTF8.self))
+            }
+            return CommandResult(
+                outcome: outcome, standardOutput: exchange.output.bytes, standardError: exchange.errors.bytes,
+                droppedOutput: exchange.output.dropped, droppedError: exchange.errors.dropped, duration: .now - start)
+        } catch let failure as Failure {
+            throw failure
+        } catch {
+            throw Failure.afterSending(error, process: exchange.process)
+        }
+    }
+
+    /// Everything the two sides have said so far.
+    struct Exchange {
+        private(set) var output: Capture
+        private(set) var errors: Capture
+        private var filter: PreambleFilter
+        private let isElevated: Bool
+        private let password: Secret?
+        /// The password, once it was asked for; what is left of it.
+        var secret: [UInt8] = []
+        var sentInput = 0
+        var isInputClosed = false
+
+        init(shell: RemoteShell, password: Secret?, outputLimit: Int) {
+            output = Capture(limit: outputLimit)
+            errors = Capture(limit: outputLimit)
+            filter = PreambleFilter(shell)
+            isElevated = shell.isElevated
+            self.password = password
+        }
+
+        var process: Int? { filter.process }
+
+        /// Standard input may go: through sudo not before the command is there to read it.
+        var takesInput: Bool { !isElevated || filter.process != nil }
+
+        mutating func receive(_ bytes: UnsafeRawBufferPointer, isError: Bool) throws(Failure) {
+            guard isError else { return output.append(bytes) }
+            let asked = filter.prompts
+            errors.append(filter.pass(bytes))
+            guard filter.prompts > asked else { return }
+            guard filter.prompts == 1, let password else {
+                throw .sudo("sudo refused the password")
+            }
+            secret = Array((password.reveal() + "\n").utf8)
+        }
+
+        mutating func finish() {
+            errors.append(filter.flush())
+        }
+    }
+
+    /// Moves bytes both ways until the channel is closed. Standard error is drained beside standard output: both share one
+    /// window, and unread bytes of either block both.
+    private func pump(
+        _ channel: OpaquePointer, _ number: UInt32, _ input: UnsafeRawBufferPointer, _ exchange: inout Exchange
+    ) throws {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        while true {
+            var hasMoved = false
+            for stream in [Int32(0), Int32(SSH_EXTENDED_DATA_STDERR)] {
+                while let count = try session.attempt(waiter, { read(channel, stream, buffer) }), count > 0 {
+                    hasMoved = true
+                    try exchange.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]), isError: stream != 0)
+                    // A stream that never pauses must not hide the deadline.
+                    try waiter.check()
+                }
+            }
+            let isClosed = session.witness.channels[number]?.isClosed == true
+            if isClosed {
+                if !hasMoved && libssh2_channel_eof(channel) == 1 { return }
+            } else if try send(channel, input, &exchange) {
+                hasMoved = true
+            }
+            if !hasMoved { try session.pause(waiter) }
+        }
+    }
+
+    private func read(_ channel: OpaquePointer, _ stream: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        libssh2_channel_read_ex(channel, stream, buffer.assumingMemoryBound(to: CChar.self).baseAddress, buffer.count)
+    }
+
+    /// - Returns: whether something went out.
+    private func send(_ channel: OpaquePointer, _ input: UnsafeRawBufferPointer, _ exchange: inout Exchange) throws
+        -> Bool
+    {
+        if !exchange.secret.isEmpty {
+            let count = try exchange.secret.withUnsafeBytes { try write(channel, $0[...]) }
+            exchange.secret.removeFirst(count)
+            return count > 0
+        }
+        guard exchange.takesInput, !exchange.isInputClosed else { return false }
+        if exchange.sentInput < input.count {
+            let count = try write(channel, input[exchange.sentInput...])
+            exchange.sentInput += count
+            return count > 0
+        }
+        try session.complete(waiter) { Int(libssh2_channel_send_eof(channel)) }
+        exchange.isInputClosed = true
+        return true
+    }
+
+    private func write(_ channel: OpaquePointer, _ bytes: Slice<UnsafeRawBufferPointer>) throws -> Int {
+        let bytes = UnsafeRawBufferPointer(rebasing: bytes)
+        let text = bytes.assumingMemoryBound(to: CChar.self).baseAddress
+        return try session.attempt(waiter) { libssh2_channel_write_ex(channel, 0, text, bytes.count) } ?? 0
+    }
+
+    /// EOF, close, and an exit status or signal whose packet was seen; anything less is no outcome.
+    private func outcome(of channel: OpaquePointer, _ number: UInt32) throws -> CommandResult.Outcome {
+        guard let seen = session.witness.channels[number], seen.isClosed else {
+            throw LibraryError(code: LIBSSH2_ERROR_CHANNEL_CLOSED, message: "the channel was not closed")
+        }
+        if let signal = seen.exitSignal { return .signalled(signal) }
+        guard let status = seen.exitStatus, status == UInt32(bitPattern: libssh2_channel_get_exit_status(channel))
+        else {
+            throw LibraryError(
+                code: LIBSSH2_ERROR_CHANNEL_CLOSED,
+                message: "the host closed the channel without an exit status or signal")
+        }
+        return .exited(Int32(bitPattern: status))
+    }
+
+    private func free(_ channel: OpaquePointer) {
+        session.free(
+            channel: channel, Waiter(bell: waiter.bell, deadline: .after(.seconds(2)), interrupt: waiter.interrupt))
+    }
+}

@@ -1,0 +1,151 @@
+import CLibSSH2
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// Sees every packet that libssh2 has taken in, decrypted, at the moment its buffer is freed.
+///
+/// libssh2 reports exit status 0 when none came (libssh2 issue 2515), and its API has no way to ask which it was. What it does
+/// offer is `libssh2_session_init_ex` with own memory functions: each received packet lies in a buffer of its own, whose first
+/// byte is the message number, until it has been dealt with. So the status is believed only where the packet of
+/// RFC 4254 §6.10 was seen with our own eyes. It fails on the safe side: should a later libssh2 wipe or reuse its buffers,
+/// nothing is seen, and every outcome becomes unknown.
+final class PacketWitness {
+    /// What is read before the first packet; here because libssh2 hands its callbacks one pointer, which is to this object.
+    let preface = Preface()
+    /// What was seen of one channel, by our side's number.
+    struct Channel {
+        var exitStatus: UInt32?
+        var exitSignal: String?
+        var hasEnded = false
+        var isClosed = false
+    }
+
+    private(set) var channels: [UInt32: Channel] = [:]
+    /// Our number of the channel that was opened last.
+    private(set) var lastOpened: UInt32?
+    /// Authentication methods that would go on, from the last SSH_MSG_USERAUTH_FAILURE.
+    private(set) var methodsOffered: [String]?
+    /// Failures of authentication so far: without one more of them, a failed attempt was a lost connection.
+    private(set) var refusals = 0
+    /// The proposals of both sides in the order that they were freed: ours first.
+    private(set) var proposals: [KeyExchangeProposal] = []
+    /// The server's last words.
+    private(set) var farewell: String?
+    private var isInKeyExchange = true
+
+    func forget(channel: UInt32) {
+        channels[channel] = nil
+    }
+
+    /// Key exchanges are over for now: proposals of later ones are not kept.
+    func handshakeEnded() {
+        isInKeyExchange = false
+        proposals = []
+    }
+
+    fileprivate func see(_ packet: UnsafeRawBufferPointer) {
+        guard let message = packet.first else { return }
+        switch message {
+        case 1, 20, 51, 91, 96, 97, 98: break
+        default: return
+        }
+        var reader = WireReader(packet.dropFirst())
+        switch message {
+        case 1:  // SSH_MSG_DISCONNECT
+            guard reader.uint32() != nil, let words = reader.string(limit: 1024), !words.isEmpty else { return }
+            farewell = String(decoding: words, as: UTF8.self)
+        case 20 where isInKeyExchange:  // SSH_MSG_KEXINIT
+            if let proposal = KeyExchangeProposal(&reader) { proposals.append(proposal) }
+        case 51:  // SSH_MSG_USERAUTH_FAILURE
+            guard let list = reader.string(limit: 1024) else { return }
+            methodsOffered = String(decoding: list, as: UTF8.self).split(separator: ",").map(String.init)
+            refusals += 1
+        case 91:  // SSH_MSG_CHANNEL_OPEN_CONFIRMATION
+            guard let channel = reader.uint32() else { return }
+            lastOpened = channel
+            channels[channel] = Channel()
+        case 96:  // SSH_MSG_CHANNEL_EOF
+            guard let channel = reader.uint32() else { return }
+            channels[channel]?.hasEnded = true
+        case 97:  // SSH_MSG_CHANNEL_CLOSE
+            guard let channel = reader.uint32() else { return }
+            channels[channel]?.isClosed = true
+        case 98:  // SSH_MSG_CHANNEL_REQUEST
+            guard let channel = reader.uint32(), let request = reader.string(limit: 32), reader.byte() != nil else {
+                return
+            }
+            if request.elementsEqual("exit-status".utf8) {
+                channels[channel]?.exitStatus = reader.uint32()
+            } else if request.elementsEqual("exit-signal".utf8), let name = reader.string(limit: 64) {
+                channels[channel]?.exitSignal = String(decoding: name, as: UTF8.self)
+            }
+        default:
+            break
+        }
+    }
+}
+
+/// The name lists of an SSH_MSG_KEXINIT (RFC 4253 §7.1).
+struct KeyExchangeProposal {
+    static let kinds = [
+        "key exchange", "host key", "cipher to the server", "cipher from the server", "MAC to the server",
+        "MAC from the server", "compression to the server", "compression from the server",
+    ]
+    let lists: [[String]]
+
+    init?(_ reader: inout WireReader<some Collection<UInt8>>) {
+        guard reader.skip(16) else { return nil }
+        var lists: [[String]] = []
+        for _ in Self.kinds {
+            guard let list = reader.string(limit: 8192) else { return nil }
+            lists.append(String(decoding: list, as: UTF8.self).split(separator: ",").map(String.init))
+        }
+        self.lists = lists
+    }
+
+    init(lists: [[String]]) {
+        self.lists = lists
+    }
+
+    /// What the two sides have nothing in common in, in words; empty where they would agree.
+    static func mismatches(ours: KeyExchangeProposal, theirs: KeyExchangeProposal) -> [String] {
+        zip(kinds, zip(ours.lists, theirs.lists)).compactMap { kind, both in
+            let (ours, theirs) = both
+            guard !theirs.isEmpty, Set(ours).isDisjoint(with: theirs) else { return nil }
+            return "no common \(kind): the server offers \(theirs.joined(separator: ", "))"
+        }
+    }
+}
+
+/// Memory functions for `libssh2_session_init_ex`: the C library's own, so that memory which libssh2 gives or takes elsewhere
+/// fits, with a look at each buffer before it goes.
+enum WitnessedMemory {
+    typealias Abstract = UnsafeMutablePointer<UnsafeMutableRawPointer?>
+
+    static let allocate: @convention(c) (Int, Abstract?) -> UnsafeMutableRawPointer? = { count, _ in malloc(count) }
+
+    static let reallocate: @convention(c) (UnsafeMutableRawPointer?, Int, Abstract?) -> UnsafeMutableRawPointer? = {
+        pointer, count, _ in realloc(pointer, count)
+    }
+
+    static let free: @convention(c) (UnsafeMutableRawPointer?, Abstract?) -> Void = { pointer, abstract in
+        guard let pointer else { return }
+        if let witness = abstract?.pointee {
+            let size = clibssh2_allocated_size(pointer)
+            Unmanaged<PacketWitness>.fromOpaque(witness).takeUnretainedValue()
+                .see(UnsafeRawBufferPointer(start: pointer, count: size))
+        }
+        platformFree(pointer)
+    }
+}
+
+// The C function by a name that `WitnessedMemory.free` does not hide.
+private func platformFree(_ pointer: UnsafeMutableRawPointer) {
+    free(pointer)
+}

@@ -1,0 +1,327 @@
+import CLibSSH2
+import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// One libssh2 session over one socket. It belongs to one thread for its whole life.
+///
+/// libssh2 keeps the state of a call that returned EAGAIN in the session: the same call has to come again before any other. So
+/// a call is either driven to its end by ``complete(_:_:)``, or, where several are in play, retried at once by
+/// ``attempt(_:_:)`` as long as a part of a packet is unsent.
+final class Session {
+    let raw: OpaquePointer
+    let witness = PacketWitness()
+    private let socket: Descriptor
+    private let isTCP: Bool
+    /// A call was left between EAGAIN and its retry: nothing more can be said on this session.
+    private(set) var isDirty = false
+
+    /// - Parameter isTCP: false where the socket is one end of a pair, whose other end a tunnel serves.
+    init(socket: consuming Descriptor, isTCP: Bool) throws {
+        guard Library.initialized else { throw LibraryError(code: LIBSSH2_ERROR_ALLOC, message: "libssh2_init failed") }
+        let abstract = Unmanaged.passUnretained(witness).toOpaque()
+        guard
+            let raw = libssh2_session_init_ex(
+                WitnessedMemory.allocate, WitnessedMemory.free, WitnessedMemory.reallocate, abstract)
+        else { throw LibraryError(code: LIBSSH2_ERROR_ALLOC, message: "libssh2_session_init failed") }
+        self.raw = raw
+        self.socket = socket
+        self.isTCP = isTCP
+        libssh2_session_set_blocking(raw, 0)
+        if Library.isAtLeast(1, 11, 0) && !Library.isAtLeast(1, 11, 1) {
+            // 1.11.0 has encrypt-then-MAC but not the strict key exchange that mends Terrapin (CVE-2023-48795).
+            let macs = "hmac-sha2-256,hmac-sha2-512,hmac-sha1"
+            libssh2_session_method_pref(raw, LIBSSH2_METHOD_MAC_CS, macs)
+            libssh2_session_method_pref(raw, LIBSSH2_METHOD_MAC_SC, macs)
+        }
+    }
+
+    deinit {
+        // A session that is still sound takes its leave; then the socket is shut down first, so that freeing has nothing
+        // left to wait for.
+        if !isDirty && libssh2_userauth_authenticated(raw) != 0 {
+            libssh2_session_disconnect_ex(raw, SSH_DISCONNECT_BY_APPLICATION, "done", "")
+        }
+        shutdown(socket.number, Int32(SHUT_RDWR))
+        for _ in 0..<1000 where libssh2_session_free(raw) != LIBSSH2_ERROR_EAGAIN { break }
+    }
+
+    // MARK: Driving calls
+
+    func lastError(_ code: Int) -> LibraryError {
+        var text: UnsafeMutablePointer<CChar>?
+        let errno = libssh2_session_last_error(raw, &text, nil, 0)
+        let message = text.map { String(cString: $0) } ?? ""
+        let isTold = errno != 0 && errno != LIBSSH2_ERROR_EAGAIN
+        return LibraryError(
+            code: isTold ? errno : Int32(truncatingIfNeeded: code),
+            message: isTold && !message.isEmpty ? message : "the connection failed")
+    }
+
+    /// Repeats a call until it is done. Nothing else touches the session in between.
+    @discardableResult
+    func complete(_ waiter: Waiter, _ call: () -> Int) throws -> Int {
+        while true {
+            let result = call()
+            guard result == LIBSSH2_ERROR_EAGAIN else {
+                if result < 0 { throw lastError(result) }
+                return result
+            }
+            do {
+                try pause(waiter)
+            } catch {
+                isDirty = true
+                throw error
+            }
+        }
+    }
+
+    /// The same for calls that return a pointer.
+    func complete(_ waiter: Waiter, _ call: () -> OpaquePointer?) throws -> OpaquePointer {
+        var made: OpaquePointer?
+        try complete(waiter) {
+            made = call()
+            if made != nil { return 0 }
+            let code = Int(libssh2_session_last_errno(raw))
+            return code == 0 ? Int(LIBSSH2_ERROR_ALLOC) : code
+        }
+        return made!
+    }
+
+    /// One try: `nil` where it would block and the session is free for another call; a packet that is partly sent is completed
+    /// first, by the same call.
+    func attempt(_ waiter: Waiter, _ call: () -> Int) throws -> Int? {
+        while true {
+            let result = call()
+            if result >= 0 { return result }
+            guard result == LIBSSH2_ERROR_EAGAIN else { throw lastError(result) }
+            guard libssh2_session_block_directions(raw) & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0 else { return nil }
+            do {
+                try pause(waiter)
+            } catch {
+                isDirty = true
+                throw error
+            }
+        }
+    }
+
+    /// The descriptor and the events that the session waits for.
+    var interest: (descriptor: Int32, events: Int16) {
+        let directions = libssh2_session_block_directions(raw)
+        let out = directions & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0 ? Int16(POLLOUT) : 0
+        return (socket.number, Int16(POLLIN) | out)
+    }
+
+    func pause(_ waiter: Waiter) throws(Stop) {
+        prepareToPoll()
+        let directions = libssh2_session_block_directions(raw)
+        let (descriptor, events) = interest
+        // With no direction told there may be work that no event announces.
+        try waiter.wait(for: descriptor, events: events, limit: directions == 0 ? .milliseconds(20) : .seconds(1))
+    }
+
+    func prepareToPoll() {
+        if isTCP { Dial.acknowledgeQuickly(socket.number) }
+    }
+
+    // MARK: Handshake and host key
+
+    /// Orders the host key types to ask for: those that known_hosts holds for this host first, so that a host with several
+    /// keys shows the one we know (OpenSSH's order_hostkeyalgs).
+    func preferHostKeys(_ known: [String]) {
+        let usual = [
+            "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512",
+            "rsa-sha2-256", "ssh-rsa",
+        ]
+        let supported = supportedHostKeys
+        let signatures = known.flatMap { $0 == "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] : [$0] }
+        let wanted = (signatures + usual).reduce(into: [String]()) { list, name in
+            if supported.contains(name) && !list.contains(name) { list.append(name) }
+        }
+        libssh2_session_method_pref(raw, LIBSSH2_METHOD_HOSTKEY, wanted.joined(separator: ","))
+    }
+
+    private var supportedHostKeys: Set<String> {
+        var list: UnsafeMutablePointer<UnsafePointer<CChar>?>?
+        let count = libssh2_session_supported_algs(raw, LIBSSH2_METHOD_HOSTKEY, &list)
+        guard count > 0, let list else { return [] }
+        defer { libssh2_free(raw, list) }
+        return Set((0..<Int(count)).compactMap { list[$0].map { String(cString: $0) } })
+    }
+
+    func handshake(_ waiter: Waiter) throws {
+        try witness.preface.during(raw) {
+            try complete(waiter) { Int(libssh2_session_handshake(raw, socket.number)) }
+        }
+        witness.handshakeEnded()
+    }
+
+    /// Lines that the server sent before its version, and whether that version came.
+    var greeting: (words: String, isSSH: Bool) { (witness.preface.words, witness.preface.isOver) }
+
+    /// What the two sides could not agree on, where that is why the handshake failed.
+    var mismatches: [String] {
+        guard witness.proposals.count >= 2 else { return [] }
+        return KeyExchangeProposal.mismatches(ours: witness.proposals[0], theirs: witness.proposals[1])
+    }
+
+    var hostKey: HostKey? {
+        var length = 0
+        var type: Int32 = 0
+        guard let bytes = libssh2_session_hostkey(raw, &length, &type), length > 0 else { return nil }
+        return HostKey(blob: Data(bytes: bytes, count: length))
+    }
+
+    // MARK: Authentication
+
+    enum Attempt {
+        case accepted
+        case refused
+        /// The key could not be used here: unreadable, an unknown format, a wrong passphrase.
+        case unusable(String)
+    }
+
+    func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> Attempt {
+        // libssh2 wants a C string for the key and copies nothing: the bytes stay in place until the last retry.
+        var key = Array(privateKey)
+        key.append(0)
+        defer { _ = key.withUnsafeMutableBytes { $0.initializeMemory(as: UInt8.self, repeating: 0) } }
+        let refusals = witness.refusals
+        do {
+            try key.withUnsafeBytes { bytes in
+                let text = bytes.bindMemory(to: CChar.self)
+                _ = try complete(waiter) {
+                    Int(
+                        libssh2_userauth_publickey_frommemory(
+                            raw, user, user.utf8.count, nil, 0, text.baseAddress, text.count - 1,
+                            passphrase?.reveal()))
+                }
+            }
+            return .accepted
+        } catch let error as LibraryError {
+            return try verdict(error, refusals)
+        }
+    }
+
+    /// Signs by an agent. Its socket is spoken to in here, not by libssh2, whose agent calls block without a limit.
+    func authenticate(user: String, agent: AgentKey, _ waiter: Waiter) throws -> Attempt {
+        let refusals = witness.refusals
+        let signer = AgentSigner(key: agent, waiter: waiter)
+        var context: UnsafeMutableRawPointer? = Unmanaged.passUnretained(signer).toOpaque()
+        do {
+            try withExtendedLifetime(signer) {
+                try withUnsafeMutablePointer(to: &context) { context in
+                    _ = try agent.blob.withUnsafeBytes { blob in
+                        try complete(waiter) {
+                            Int(
+                                libssh2_userauth_publickey(
+                                    raw, user, blob.bindMemory(to: UInt8.self).baseAddress, blob.count,
+                                    AgentSigner.callback, context))
+                        }
+                    }
+                }
+            }
+            return .accepted
+        } catch let error as LibraryError {
+            if let failure = signer.failure {
+                if let stop = failure as? Stop { throw stop }
+                return .unusable("\(failure)")
+            }
+            return try verdict(error, refusals)
+        }
+    }
+
+    private func verdict(_ error: LibraryError, _ refusalsBefore: Int) throws -> Attempt {
+        // The code is the same for a refusal and for a connection that was lost while waiting for it.
+        if witness.refusals > refusalsBefore { return .refused }
+        switch error.code {
+        case LIBSSH2_ERROR_FILE, LIBSSH2_ERROR_PUBLICKEY_UNRECOGNIZED, LIBSSH2_ERROR_KEYFILE_AUTH_FAILED,
+            LIBSSH2_ERROR_METHOD_NOT_SUPPORTED, LIBSSH2_ERROR_METHOD_NONE:
+            return .unusable(error.message)
+        case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED where error.message == "Callback returned error":
+            return .unusable("the key cannot be decrypted: wrong passphrase, or a damaged file")
+        default:
+            throw error
+        }
+    }
+
+    // MARK: Channels
+
+    /// LIBSSH2_CHANNEL_WINDOW_DEFAULT, a macro that Swift cannot import.
+    private static let window: UInt32 = 2 << 20
+
+    func openSessionChannel(_ waiter: Waiter) throws -> OpaquePointer {
+        try complete(waiter) {
+            libssh2_channel_open_ex(
+                raw, "session", 7, Self.window, UInt32(LIBSSH2_CHANNEL_PACKET_DEFAULT), nil, 0)
+        }
+    }
+
+    /// Best effort: a channel that cannot be closed in time makes the session unusable, which `isDirty` says.
+    func free(channel: OpaquePointer, _ waiter: Waiter) {
+        _ = try? complete(waiter) { Int(libssh2_channel_free(channel)) }
+    }
+}
+
+/// Reads over what a server says before its version line (RFC 4253 §4.2 allows any lines there).
+///
+/// libssh2 1.10 fails on an empty line, and takes a line of more than 256 bytes for several. It asks for one byte at a time
+/// here, so a receive function of ours, in place for the handshake only, passes on the version line alone.
+final class Preface {
+    private(set) var isOver = false
+    private var line: [UInt8] = []
+    private var pending: ArraySlice<UInt8> = []
+    private(set) var words = ""
+    private var total = 0
+    private static let limit = 64 << 10
+
+    /// Runs the handshake with our receive function in the place of libssh2's, which is put back after it.
+    func during(_ session: OpaquePointer, _ body: () throws -> Void) rethrows {
+        let original = clibssh2_exchange_receive(session, Preface.receive)
+        defer { _ = clibssh2_exchange_receive(session, original) }
+        try body()
+    }
+
+    private static let receive: clibssh2_receive = { socket, buffer, length, flags, abstract in
+        guard let witness = abstract?.pointee, let buffer, length > 0 else { return -Int(EINVAL) }
+        return Unmanaged<PacketWitness>.fromOpaque(witness).takeUnretainedValue()
+            .preface.receive(socket, buffer, length, flags)
+    }
+
+    private func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
+        while true {
+            if !pending.isEmpty {
+                let count = min(length, pending.count)
+                pending.prefix(count).withUnsafeBytes { buffer.copyMemory(from: $0.baseAddress!, byteCount: count) }
+                pending = pending.dropFirst(count)
+                return count
+            }
+            if isOver { return Self.read(socket, buffer, length, flags) }
+            var byte: UInt8 = 0
+            let count = Self.read(socket, &byte, 1, flags)
+            guard count == 1 else { return count }
+            line.append(byte)
+            total += 1
+            if line.elementsEqual("SSH-".utf8) {
+                isOver = true
+                pending = line[...]
+            } else if byte == UInt8(ascii: "\n") {
+                if words.utf8.count < 1024 { words += String(decoding: line, as: UTF8.self) }
+                line = []
+            }
+            // Something else than an SSH server, one that never ends.
+            if total > Self.limit { return -Int(EPROTO) }
+        }
+    }
+
+    private static func read(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
+        let count = recv(socket, buffer, length, flags)
+        return count < 0 ? -Int(errno) : count
+    }
+}

@@ -1,0 +1,212 @@
+import CLibSSH2
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// Moves bytes between the channels of one session and as many sockets, on the session's thread.
+struct TunnelPump: ~Copyable {
+    private final class Stream {
+        let channel: OpaquePointer
+        let socket: Descriptor
+        /// Read from the socket, not yet written to the channel; and the other way.
+        var outgoing: ArraySlice<UInt8> = []
+        var incoming: ArraySlice<UInt8> = []
+        var socketEnded = false
+        var sentEOF = false
+        var toldSocket = false
+        var isBroken = false
+
+        init(channel: OpaquePointer, socket: consuming Descriptor) {
+            self.channel = channel
+            self.socket = socket
+        }
+
+        var isDone: Bool {
+            isBroken || (libssh2_channel_eof(channel) == 1 && incoming.isEmpty && (toldSocket || socketEnded))
+        }
+    }
+
+    private let tunnel: Tunnel
+    private let session: Session
+    private var streams: [Stream] = []
+    private var closing: [OpaquePointer] = []
+    private var opening: Tunnel.Request?
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+
+    init(_ tunnel: Tunnel, _ session: Session) {
+        self.tunnel = tunnel
+        self.session = session
+    }
+
+    deinit {
+        buffer.deallocate()
+    }
+
+    /// Until the connection is lost or the tunnel is closed. The sockets are closed with it, which is how the inner connections
+    /// learn of it.
+    mutating func run() {
+        defer {
+            opening?.answer.give(.lost)
+        }
+        while true {
+            do {
+                var hasMoved = try open()
+                for stream in streams where try move(stream) { hasMoved = true }
+                try retire()
+                if !hasMoved { try wait() }
+            } catch {
+                return
+            }
+        }
+    }
+
+    // MARK: Opening
+
+    private mutating func open() throws -> Bool {
+        if opening == nil { opening = tunnel.takeRequest() }
+        guard let request = opening else { return false }
+        var made: OpaquePointer?
+        do {
+            let result = try session.attempt(tunnel.waiter) {
+                made = libssh2_channel_direct_tcpip_ex(
+                    session.raw, request.endpoint.host, Int32(request.endpoint.port), "127.0.0.1", 0)
+                if made != nil { return 0 }
+                let code = Int(libssh2_session_last_errno(session.raw))
+                return code == 0 ? Int(LIBSSH2_ERROR_ALLOC) : code
+            }
+            guard result != nil, let channel = made else {
+                tunnel.turnAwayIfStalled()
+                return false
+            }
+            ended()
+            try begin(channel, request)
+        } catch let error as LibraryError where error.isRefusedChannel {
+            ended()
+            request.answer.give(
+                .failed(
+                    SSHError(
+                        .unreachable, host: request.endpoint.name, operation: "connect by way of \(tunnel.hop.name)",
+                        cause: "the jump host could not open it: \(error.message)",
+                        advice: "is the machine on, and does the jump host allow forwarding (AllowTcpForwarding)?")))
+        }
+        return true
+    }
+
+    private mutating func ended() {
+        opening = nil
+        tunnel.openingEnded()
+    }
+
+    private mutating func begin(_ channel: OpaquePointer, _ request: Tunnel.Request) throws {
+        let (ours, theirs) = try Descriptors.pair()
+        let stream = Stream(channel: channel, socket: Descriptor(owning: ours))
+        streams.append(stream)
+        if !request.answer.give(.opened(theirs)) {
+            // The one who asked went away meanwhile.
+            close(theirs)
+        }
+    }
+
+    // MARK: Moving
+
+    private func move(_ stream: Stream) throws -> Bool {
+        let sent = try moveOut(stream)
+        let received = try moveIn(stream)
+        return sent || received
+    }
+
+    private func moveOut(_ stream: Stream) throws -> Bool {
+        guard !stream.isBroken, !stream.sentEOF else { return false }
+        if stream.outgoing.isEmpty && !stream.socketEnded {
+            let count = recv(stream.socket.number, buffer.baseAddress, 32 << 10, 0)
+            if count > 0 {
+                stream.outgoing = Array(buffer[..<count])[...]
+            } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
+                stream.socketEnded = true
+            }
+        }
+        if stream.outgoing.isEmpty {
+            guard stream.socketEnded else { return false }
+            stream.sentEOF = true
+            try session.complete(tunnel.waiter) { Int(libssh2_channel_send_eof(stream.channel)) }
+            return true
+        }
+        // With no window a write would return EAGAIN for want of it, not of room in the socket.
+        guard libssh2_channel_window_write_ex(stream.channel, nil) > 0 else { return false }
+        let written = try stream.outgoing.withUnsafeBytes { bytes in
+            try session.attempt(tunnel.waiter) {
+                libssh2_channel_write_ex(
+                    stream.channel, 0, bytes.assumingMemoryBound(to: CChar.self).baseAddress, bytes.count)
+            }
+        }
+        guard let written, written > 0 else { return false }
+        stream.outgoing = stream.outgoing.dropFirst(written)
+        return true
+    }
+
+    private func moveIn(_ stream: Stream) throws -> Bool {
+        guard !stream.isBroken else { return false }
+        if stream.incoming.isEmpty {
+            let count = try session.attempt(tunnel.waiter) {
+                libssh2_channel_read_ex(
+                    stream.channel, 0, buffer.assumingMemoryBound(to: CChar.self).baseAddress, buffer.count)
+            }
+            if let count, count > 0 {
+                stream.incoming = Array(buffer[..<count])[...]
+            } else {
+                guard libssh2_channel_eof(stream.channel) == 1, !stream.toldSocket else { return false }
+                shutdown(stream.socket.number, Int32(SHUT_WR))
+                stream.toldSocket = true
+                return true
+            }
+        }
+        let sent = stream.incoming.withUnsafeBytes { Descriptors.send($0, on: stream.socket.number) }
+        if sent > 0 {
+            stream.incoming = stream.incoming.dropFirst(sent)
+            return true
+        }
+        if errno != EAGAIN && errno != EINTR { stream.isBroken = true }
+        return false
+    }
+
+    private mutating func retire() throws {
+        for stream in streams where stream.isDone || (stream.sentEOF && stream.socketEnded && stream.incoming.isEmpty) {
+            closing.append(stream.channel)
+            streams.removeAll { $0 === stream }
+        }
+        while let channel = closing.first {
+            guard try session.attempt(tunnel.waiter, { Int(libssh2_channel_free(channel)) }) != nil else { return }
+            closing.removeFirst()
+        }
+    }
+
+    // MARK: Waiting
+
+    private func wait() throws {
+        let waiter = tunnel.waiter
+        try waiter.check()
+        session.prepareToPoll()
+        let (descriptor, events) = session.interest
+        var polled = [
+            pollfd(fd: descriptor, events: events, revents: 0),
+            pollfd(fd: waiter.bell.readEnd, events: Int16(POLLIN), revents: 0),
+        ]
+        for stream in streams {
+            let wantsMore = stream.outgoing.isEmpty && !stream.socketEnded
+            let isFull = !stream.incoming.isEmpty
+            guard wantsMore || isFull else { continue }
+            polled.append(
+                pollfd(
+                    fd: stream.socket.number, events: Int16((wantsMore ? POLLIN : 0) | (isFull ? POLLOUT : 0)),
+                    revents: 0))
+        }
+        _ = poll(&polled, nfds_t(polled.count), opening == nil ? 1000 : 100)
+        if polled[1].revents != 0 { waiter.bell.drain() }
+        try waiter.check()
+    }
+}

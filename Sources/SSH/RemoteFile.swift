@@ -1,0 +1,91 @@
+import Crypto
+import Foundation
+
+/// The scripts that write files on a host. POSIX sh with the coreutils of CentOS 7 (8.22).
+///
+/// By exec and not by SFTP: rename onto an existing file fails there against OpenSSH, and with libssh2 1.10 it is slow at any
+/// distance.
+enum RemoteFile {
+    /// Exit statuses of the scripts that have a meaning of their own.
+    private enum Status: Int32 {
+        case changed = 90
+        case incomplete = 91
+        case notAFile = 92
+        case unwritable = 93
+    }
+
+    /// Contents beyond this are checked by their length alone: SSH has authenticated every byte of them by then.
+    private static let hashed = 8 << 20
+
+    /// `$1` path, `$2` length, `$3` SHA-256 or nothing. Standard input is complete only if as many bytes came as were sent: a
+    /// connection that is lost in the middle looks like its end.
+    private static let receive = """
+        set -u; umask 077
+        fail() { s=$1; shift; printf '%s\\n' "$*" >&2; exit "$s"; }
+        digest() { sha256sum | cut -d ' ' -f 1; }
+        t=$1 size=$2 sum=$3
+        case $t in /*/*) d=${t%/*} ;; *) d= ;; esac
+        tmp=$(mktemp "$d/.${t##*/}.XXXXXXXX") || exit 93
+        trap 'rm -f -- "$tmp"' EXIT; trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM
+        cat >"$tmp" || exit 93
+        [ "$(wc -c <"$tmp")" -eq "$size" ] || fail 91 "$(wc -c <"$tmp") of $size bytes arrived"
+        if [ -n "$sum" ] && command -v sha256sum >/dev/null 2>&1; then
+        [ "$(digest <"$tmp")" = "$sum" ] || fail 91 'the bytes that arrived are not those that were sent'
+        fi
+        """
+
+    static func upload(_ contents: Data, to path: String, mode: UInt16) -> Command {
+        let script = """
+            \(receive)
+            chmod "$4" "$tmp" && sync "$tmp" 2>/dev/null || sync
+            [ "$(stat -c %a "$tmp")" = "$4" ] || fail 93 "the mode $4 could not be set"
+            mv -fT -- "$tmp" "$t" || exit 93
+            trap - EXIT
+            """
+        let sum = contents.count > hashed ? "" : digest(contents)
+        return .script(
+            script, [path, String(contents.count), sum, String(mode & 0o7777, radix: 8)], input: contents,
+            label: "write \(path)")
+    }
+
+    /// The comparison is the last thing before the rename: what is changed in between by others is lost, and nothing in POSIX
+    /// can shut that gap; it is as short as two processes.
+    static func replace(_ path: String, expected: Data, with contents: Data) -> Command {
+        let script = """
+            t=$(readlink -f -- "$1") && [ -f "$t" ] || { printf 'not a file: %s\\n' "$1" >&2; exit 92; }
+            shift; set -- "$t" "$@"
+            \(receive)
+            chown --reference="$t" -- "$tmp" && chmod --reference="$t" -- "$tmp" || exit 93
+            if command -v chcon >/dev/null 2>&1; then chcon --reference="$t" -- "$tmp" 2>/dev/null || :; fi
+            sync "$tmp" 2>/dev/null || sync
+            [ "$(wc -c <"$t")" -eq "$4" ] && [ "$(digest <"$t")" = "$5" ] || fail 90 'it holds other contents by now'
+            mv -fT -- "$tmp" "$t" || exit 93
+            trap - EXIT
+            """
+        return .script(
+            script,
+            [path, String(contents.count), digest(contents), String(expected.count), digest(expected)], input: contents,
+            label: "replace \(path)")
+    }
+
+    static func check(_ result: CommandResult, host: String, operation: String) throws(SSHError) {
+        guard !result.succeeded else { return }
+        let words = TerminalText.sanitize(result.errorText).trimmingCharacters(in: .whitespacesAndNewlines)
+        let cause = words.isEmpty ? "\(result.outcome)" : words
+        guard case .exited(let code) = result.outcome, let status = Status(rawValue: code) else {
+            throw SSHError(.remoteFile, host: host, operation: operation, cause: "\(cause); the file was not touched")
+        }
+        switch status {
+        case .changed:
+            throw SSHError(
+                .fileChanged, host: host, operation: operation, cause: cause,
+                advice: "read it again, and decide anew; it was not touched")
+        case .incomplete, .notAFile, .unwritable:
+            throw SSHError(.remoteFile, host: host, operation: operation, cause: "\(cause); the file was not touched")
+        }
+    }
+
+    private static func digest(_ contents: Data) -> String {
+        SHA256.hash(data: contents).map { String(format: "%02x", $0) }.joined()
+    }
+}

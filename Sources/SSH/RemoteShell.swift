@@ -1,0 +1,101 @@
+import Foundation
+
+/// The line that a remote shell is given for a command, and what comes back with its standard error.
+///
+/// The command is run as `exec sh -c WRAPPER sh ARGUMENTS…`. The wrapper says its process id on standard error and then becomes
+/// `timeout`, which becomes the leader of its process group and ends with the status or by the signal of the command. So the
+/// command can be ended by pid (SSH has no usable channel signals in libssh2), and ends by itself where the connection was lost.
+struct RemoteShell: Sendable {
+    /// Begins the line with the process id; new for each command, so that no output can be taken for it.
+    let marker: String
+    let line: String
+    /// What sudo asks for its password with, so that it is sent only where it is asked for: a password that nobody reads
+    /// would become the command's input.
+    let prompt: String?
+    let isElevated: Bool
+
+    /// How much later than our own deadline the remote one is: ours is the one that reports.
+    static let grace = 5
+
+    init(_ arguments: [String], timeout: Duration, become: Endpoint.Become) {
+        marker = "ssh-" + String(UInt64.random(in: .min ... .max), radix: 36)
+        let seconds = timeout.milliseconds / 1000 + 1 + Self.grace
+        let wrapper =
+            "printf '%s %s\\n' \(marker) $$ >&2; "
+            + "if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \(seconds) \"$@\"; fi; exec \"$@\""
+        let words = ["sh", "-c", wrapper, "sh"] + arguments
+        isElevated = become != .none
+        (line, prompt) = Self.elevate(words, become: become, marker: marker)
+    }
+
+    private static func elevate(_ words: [String], become: Endpoint.Become, marker: String) -> (String, String?) {
+        switch become {
+        case .none:
+            return ("exec " + ShellQuoting.join(words), nil)
+        case .sudo(password: nil):
+            return ("exec " + ShellQuoting.join(["sudo", "-n", "--"] + words), nil)
+        case .sudo(password: _?):
+            let prompt = marker + "-password:"
+            return ("exec " + ShellQuoting.join(["sudo", "-S", "-p", prompt, "--"] + words), prompt)
+        }
+    }
+
+    /// Ends a process group: TERM, then KILL for what is still there after two seconds. Status 0 where nothing is left.
+    static func killing(_ process: Int, become: Endpoint.Become) -> RemoteShell {
+        let script = """
+            kill -TERM -- -\(process) 2>/dev/null || kill -TERM \(process) 2>/dev/null
+            for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+            kill -0 -- -\(process) 2>/dev/null || kill -0 \(process) 2>/dev/null || exit 0
+            sleep 0.1
+            done
+            kill -KILL -- -\(process) 2>/dev/null; kill -KILL \(process) 2>/dev/null; exit 0
+            """
+        return RemoteShell(["sh", "-c", script], timeout: .seconds(5), become: become)
+    }
+}
+
+/// Takes the wrapper's line and sudo's prompt out of a command's standard error.
+struct PreambleFilter {
+    private let marker: [UInt8]
+    private let prompt: [UInt8]?
+    private var held: [UInt8] = []
+    private(set) var process: Int?
+    /// How often the password was asked for.
+    private(set) var prompts = 0
+    /// Startup files that write more than this before the wrapper begins are passed on without being searched for it again.
+    private static let searched = 256 << 10
+
+    init(_ shell: RemoteShell) {
+        marker = Array(shell.marker.utf8)
+        prompt = shell.prompt.map { Array($0.utf8) }
+    }
+
+    var isThrough: Bool { process != nil }
+
+    /// - Returns: what belongs to the command.
+    mutating func pass(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        held.append(contentsOf: bytes)
+        if let prompt {
+            while let range = held.firstRange(of: prompt) {
+                prompts += 1
+                held.removeSubrange(range)
+            }
+        }
+        if let start = held.firstRange(of: marker + [UInt8(ascii: " ")]),
+            let end = held[start.upperBound...].firstIndex(of: UInt8(ascii: "\n"))
+        {
+            process = Int(String(decoding: held[start.upperBound..<end], as: UTF8.self))
+            held.removeSubrange(start.lowerBound...end)
+            return flush()
+        }
+        guard held.count > Self.searched else { return [] }
+        let kept = 256
+        defer { held.removeFirst(held.count - kept) }
+        return Array(held.dropLast(kept))
+    }
+
+    mutating func flush() -> [UInt8] {
+        defer { held = [] }
+        return held
+    }
+}

@@ -1,0 +1,137 @@
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// The one owner of a file descriptor.
+struct Descriptor: ~Copyable {
+    let number: Int32
+
+    init(owning number: Int32) {
+        self.number = number
+    }
+
+    deinit {
+        close(number)
+    }
+
+    /// Ownership goes to the caller, for a hand-over that the type system cannot express (a continuation, a C library).
+    consuming func release() -> Int32 {
+        let number = number
+        discard self
+        return number
+    }
+}
+
+enum Descriptors {
+    static func setNonBlocking(_ number: Int32) {
+        _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK)
+    }
+
+    static func setCloseOnExec(_ number: Int32) {
+        _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+    }
+
+    static func ignoreBrokenPipe(_ number: Int32) {
+        #if canImport(Darwin)
+            var value: Int32 = 1
+            setsockopt(number, SOL_SOCKET, SO_NOSIGPIPE, &value, socklen_t(MemoryLayout<Int32>.size))
+        #endif
+    }
+
+    /// A connection takes three descriptors and the usual soft limit is 1024 (macOS: 256): raised to the hard one, once.
+    static let limitRaised: Void = {
+        #if canImport(Glibc)
+            let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        #else
+            let resource = RLIMIT_NOFILE
+        #endif
+        var limit = rlimit()
+        guard getrlimit(resource, &limit) == 0 else { return }
+        limit.rlim_cur = min(limit.rlim_max, 65536)
+        _ = setrlimit(resource, &limit)
+    }()
+
+    /// Sends on a socket; a peer that is gone is an error and not a signal.
+    static func send(_ bytes: UnsafeRawBufferPointer, on number: Int32) -> Int {
+        #if canImport(Darwin)
+            // SO_NOSIGPIPE is set where sockets are made.
+            platformSend(number, bytes.baseAddress, bytes.count, 0)
+        #else
+            platformSend(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+        #endif
+    }
+
+    static func pair() throws(SystemError) -> (Int32, Int32) {
+        var ends: [Int32] = [-1, -1]
+        #if canImport(Darwin)
+            let kind = SOCK_STREAM
+        #else
+            let kind = Int32(SOCK_STREAM.rawValue)
+        #endif
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else { throw SystemError("socketpair") }
+        for end in ends {
+            setNonBlocking(end)
+            setCloseOnExec(end)
+            ignoreBrokenPipe(end)
+        }
+        return (ends[0], ends[1])
+    }
+}
+
+// The system call by a name that `Descriptors.send` does not hide.
+private func platformSend(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int, _ flags: Int32) -> Int {
+    send(number, bytes, count, flags)
+}
+
+/// A failed system call, with its `errno`.
+struct SystemError: Error, CustomStringConvertible {
+    let call: String
+    let code: Int32
+
+    init(_ call: String, code: Int32 = errno) {
+        self.call = call
+        self.code = code
+    }
+
+    var description: String { "\(call): \(String(cString: strerror(code)))" }
+}
+
+/// Wakes a thread that sits in `poll`: a pipe, because it works the same on Linux and macOS.
+final class WakePipe: Sendable {
+    let readEnd: Int32
+    private let writeEnd: Int32
+
+    init() throws(SystemError) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw SystemError("pipe") }
+        for end in ends {
+            Descriptors.setNonBlocking(end)
+            Descriptors.setCloseOnExec(end)
+        }
+        readEnd = ends[0]
+        writeEnd = ends[1]
+    }
+
+    deinit {
+        close(readEnd)
+        close(writeEnd)
+    }
+
+    /// A full pipe is no loss: it wakes as it is.
+    func wake() {
+        var byte: UInt8 = 1
+        _ = write(writeEnd, &byte, 1)
+    }
+
+    func drain() {
+        withUnsafeTemporaryAllocation(byteCount: 64, alignment: 1) { buffer in
+            while read(readEnd, buffer.baseAddress, 64) > 0 {}
+        }
+    }
+}

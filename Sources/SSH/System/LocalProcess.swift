@@ -1,0 +1,128 @@
+import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A program on this machine.
+///
+/// Not Foundation's `Process`: on Linux its one reaping thread blocks, for every process there is, as soon as one closes the
+/// descriptors that it was started with, as sshd does.
+struct LocalProcess: Sendable {
+    let pid: pid_t
+
+    /// - Parameters:
+    ///   - input: a descriptor for standard input; by default `/dev/null`, as for the other two.
+    static func start(
+        _ path: String, _ arguments: [String], environment: [String: String]? = nil, input: Int32? = nil,
+        output: Int32? = nil, error: Int32? = nil
+    ) throws(SystemError) -> LocalProcess {
+        #if canImport(Darwin)
+            var actions: posix_spawn_file_actions_t?
+            var attributes: posix_spawnattr_t?
+        #else
+            var actions = posix_spawn_file_actions_t()
+            var attributes = posix_spawnattr_t()
+        #endif
+        posix_spawn_file_actions_init(&actions)
+        posix_spawnattr_init(&attributes)
+        defer {
+            posix_spawn_file_actions_destroy(&actions)
+            posix_spawnattr_destroy(&attributes)
+        }
+        for (number, descriptor) in [input, output, error].enumerated() {
+            if let descriptor {
+                posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
+            } else {
+                posix_spawn_file_actions_addopen(&actions, Int32(number), "/dev/null", O_RDWR, 0)
+            }
+        }
+        // Threads of ours block all signals, and a program would inherit that.
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
+        let environment = environment ?? ProcessInfo.processInfo.environment
+        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer { for word in words + variables { free(word) } }
+        var pid: pid_t = 0
+        let code = posix_spawn(&pid, path, &actions, &attributes, &words, &variables)
+        guard code == 0 else { throw SystemError("start \(path)", code: code) }
+        return LocalProcess(pid: pid)
+    }
+
+    /// Waits for the end, on the calling thread.
+    /// - Returns: the exit status; 128 and its number for a signal, as shells have it.
+    @discardableResult
+    func wait() -> Int32 {
+        var status: Int32 = 0
+        while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+        return Self.exitStatus(status)
+    }
+
+    /// `nil` while it runs. Once a status was given the process id is no longer ours.
+    func poll() -> Int32? {
+        var status: Int32 = 0
+        return waitpid(pid, &status, WNOHANG) == pid ? Self.exitStatus(status) : nil
+    }
+
+    func signal(_ number: Int32) {
+        kill(pid, number)
+    }
+
+    private static func exitStatus(_ status: Int32) -> Int32 {
+        let signal = status & 0x7F
+        return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+    }
+
+    /// Runs a program to its end and gives what it wrote to standard output. Blocks the calling thread.
+    static func output(
+        of path: String, _ arguments: [String], input: Data = Data(), limit: Duration = .seconds(10)
+    ) throws -> (status: Int32, output: Data) {
+        let (readEnd, writeEnd) = try Descriptors.pair()
+        let ours = Descriptor(owning: readEnd)
+        // A descriptor that is duplicated onto 0 or 1 loses its close-on-exec flag there and only there.
+        let process: LocalProcess
+        do {
+            let theirs = Descriptor(owning: writeEnd)
+            let flags = fcntl(theirs.number, F_GETFL)
+            _ = fcntl(theirs.number, F_SETFL, flags & ~O_NONBLOCK)
+            process = try start(path, arguments, input: theirs.number, output: theirs.number)
+        }
+        let waiter = Waiter(bell: try WakePipe(), deadline: .after(limit), interrupt: Interrupt())
+        var output = Data()
+        var rest = input[...]
+        var buffer = [UInt8](repeating: 0, count: 16 << 10)
+        do {
+            if rest.isEmpty { shutdown(ours.number, Int32(SHUT_WR)) }
+            while true {
+                if !rest.isEmpty {
+                    let count = rest.withUnsafeBytes { Descriptors.send($0, on: ours.number) }
+                    if count > 0 { rest = rest.dropFirst(count) }
+                    if rest.isEmpty || (count < 0 && errno != EAGAIN) {
+                        rest = rest.suffix(0)
+                        shutdown(ours.number, Int32(SHUT_WR))
+                    }
+                }
+                let count = read(ours.number, &buffer, buffer.count)
+                if count > 0 {
+                    output += buffer[..<count]
+                } else if count == 0 || errno != EAGAIN {
+                    break
+                } else {
+                    try waiter.wait(for: ours.number, events: Int16(POLLIN | (rest.isEmpty ? 0 : POLLOUT)))
+                }
+            }
+        } catch {
+            process.signal(SIGKILL)
+            process.wait()
+            throw error
+        }
+        return (process.wait(), output)
+    }
+}

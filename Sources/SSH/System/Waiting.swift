@@ -1,0 +1,91 @@
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A point in time by the monotonic clock, which goes on while the machine sleeps: a laptop that was closed in the middle of a
+/// command finds its deadline passed.
+struct Deadline: Sendable {
+    let instant: ContinuousClock.Instant
+
+    static func after(_ duration: Duration) -> Deadline {
+        Deadline(instant: .now + duration)
+    }
+
+    var remaining: Duration { instant - .now }
+    var hasPassed: Bool { remaining <= .zero }
+}
+
+extension Duration {
+    /// Rounded up, so that a wait never ends just before its deadline and spins.
+    var milliseconds: Int {
+        let (seconds, attoseconds) = components
+        return Int(seconds) * 1000 + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+
+    var inWords: String {
+        let value = milliseconds
+        return value % 1000 == 0 ? "\(value / 1000) s" : "\(Double(value) / 1000) s"
+    }
+}
+
+/// Why a wait ended before what was waited for.
+enum Stop: Error {
+    case deadline
+    case cancelled
+}
+
+/// Cancellation of one operation, from any thread. It rings the bell of the thread that waits.
+final class Interrupt: Sendable {
+    private struct State {
+        var isCancelled = false
+        var bell: WakePipe?
+    }
+
+    private let state = Mutex(State())
+
+    var isCancelled: Bool { state.withLock { $0.isCancelled } }
+
+    func cancel() {
+        let bell = state.withLock { state in
+            state.isCancelled = true
+            return state.bell
+        }
+        bell?.wake()
+    }
+
+    func attach(_ bell: WakePipe?) {
+        state.withLock { $0.bell = bell }
+    }
+}
+
+/// The one poll loop: waits for a descriptor, a deadline or a cancellation, whichever is first.
+struct Waiter {
+    let bell: WakePipe
+    let deadline: Deadline
+    let interrupt: Interrupt
+
+    func check() throws(Stop) {
+        if interrupt.isCancelled { throw .cancelled }
+        if deadline.hasPassed { throw .deadline }
+    }
+
+    /// Returns when the descriptor has one of the events, or after `limit` in any case: libssh2 at times reports EAGAIN and no
+    /// direction to wait for, so nothing waits for ever on its word.
+    func wait(for descriptor: Int32, events: Int16, limit: Duration = .seconds(1)) throws(Stop) {
+        try check()
+        var polled = [
+            pollfd(fd: descriptor, events: events, revents: 0),
+            pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0),
+        ]
+        let pause = min(deadline.remaining, limit)
+        _ = poll(&polled, 2, Int32(clamping: max(pause.milliseconds, 0)))
+        if polled[1].revents != 0 { bell.drain() }
+        try check()
+    }
+}

@@ -1,0 +1,28 @@
+/// Text from hosts, made safe for a terminal.
+public enum TerminalText {
+    /// Control characters as visible escapes (`\u{1B}` becomes `\x1b`), so that a host cannot move the cursor, change the
+    /// title or answer for the user. Newline and tab stay; so do all printable characters of Unicode, but not those that turn
+    /// the direction of writing, with which a line can be made to read as another.
+    public static func sanitize(_ text: String) -> String {
+        if text.unicodeScalars.allSatisfy({ !isHarmful($0) }) { return text }
+        var safe = ""
+        for scalar in text.unicodeScalars {
+            guard isHarmful(scalar) else {
+                safe.unicodeScalars.append(scalar)
+                continue
+            }
+            let digits = String(scalar.value, radix: 16)
+            safe += scalar.value < 0x100 ? "\\x" + (digits.count < 2 ? "0" : "") + digits : "\\u{\(digits)}"
+        }
+        return safe
+    }
+
+    private static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x09, 0x0A: false
+        case 0..<0x20, 0x7F..<0xA0: true
+        case 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
+        default: false
+        }
+    }
+}
