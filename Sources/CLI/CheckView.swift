@@ -11,7 +11,10 @@ struct CheckView {
     }
 
     private var hostLines: [String] {
-        var table = Table(["HOST", "ADDRESS", "ROLE", "SSH", "CLOCK", "DISK", "KUBELET", "RUNTIME", "CERTS", "KEEPALIVED", "VIP", "SYSTEM"])
+        var table = Table([
+            "HOST", "ADDRESS", "ROLE", "SSH", "CLOCK", "DISK", "KUBELET", "RUNTIME", "CERTS", "KEEPALIVED", "VIP",
+            "SYSTEM",
+        ])
         for host in report.hosts {
             guard host.reached else {
                 table.rows.append([host.name, host.address, host.role, "NO", "-", "-", "-", "-", "-", "-", "-", "-"])
@@ -21,7 +24,8 @@ struct CheckView {
                 host.name, host.address, host.role, "yes", host.clockOffset.map { String(format: "%+.1fs", $0) } ?? "-",
                 host.diskUsedPercent.map { "\($0)%" } ?? "-", host.kubeletRuns == true ? "runs" : "-",
                 host.runtimes.map { $0.isEmpty ? "-" : $0.joined(separator: ",") } ?? "-", certificates(host),
-                host.keepalived.map { "\($0.state)/\($0.priority)" } ?? "-", host.holdsVip == true ? "HOLDS" : "-", host.system ?? "-",
+                host.keepalived.map { "\($0.state)/\($0.priority)" } ?? "-", host.holdsVip == true ? "HOLDS" : "-",
+                host.system ?? "-",
             ])
         }
         return paintHeader(table.lines)
@@ -34,8 +38,12 @@ struct CheckView {
 
     private var clusterLines: [String] {
         guard let source = report.source else { return ["cluster: no master gave an answer"] }
-        let nodes = report.nodes.map { "\($0.name) \($0.ready ? "Ready" : "NotReady")\($0.cordoned ? ",cordoned" : "")" }
-        let members = report.members.map { "\($0.name.isEmpty ? $0.id : $0.name) \($0.healthy ? "healthy" : "NOT healthy")" }
+        let nodes = report.nodes.map {
+            "\($0.name) \($0.ready ? "Ready" : "NotReady")\($0.cordoned ? ",cordoned" : "")"
+        }
+        let members = report.members.map {
+            "\($0.name.isEmpty ? $0.id : $0.name) \($0.healthy ? "healthy" : "NOT healthy")"
+        }
         var lines = [
             "nodes   \(nodes.joined(separator: ", "))",
             "etcd    \(members.isEmpty ? "not known" : members.joined(separator: ", "))",

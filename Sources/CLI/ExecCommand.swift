@@ -27,7 +27,8 @@ struct ExecCommand: AsyncParsableCommand {
             let hosts = try session.hosts(limit: options.limit)
             let fanOut = FanOut(remotes: session.remotes, concurrency: options.concurrency)
             let terminal = session.terminal
-            let answers = await fanOut.run(Command(command, timeout: .seconds(options.commandTimeout)), on: hosts) { answer in
+            let answers = await fanOut.run(Command(command, timeout: .seconds(options.commandTimeout)), on: hosts) {
+                answer in
                 if terminal.isJSON { try? terminal.printJSON(ExecLine(answer), pretty: false) }
             }
             let status = ExecView.status(answers)
@@ -93,10 +94,13 @@ struct ExecView {
         }
         let rule = String(repeating: "-", count: 15)
         var lines = groups.flatMap { group in
-            [rule, terminal.paint("\(group.hosts.joined(separator: ",")) (\(group.hosts.count))", .bold), rule] + (group.key.isEmpty ? [] : [group.key])
+            [rule, terminal.paint("\(group.hosts.joined(separator: ",")) (\(group.hosts.count))", .bold), rule]
+                + (group.key.isEmpty ? [] : [group.key])
         }
         if !failures.isEmpty {
-            lines += ["", terminal.paint("\(failures.count) of \(answers.count) hosts failed:", .red)] + failures.map { "  \($0)" }
+            lines +=
+                ["", terminal.paint("\(failures.count) of \(answers.count) hosts failed:", .red)]
+                + failures.map { "  \($0)" }
         }
         return lines
     }

@@ -9,7 +9,9 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 
 /// What every verb takes.
 struct GlobalOptions: ParsableArguments {
-    @Option(name: [.customShort("i"), .customLong("inventory")], help: "The inventory (default: inventory/hosts.yaml, then $MASTERSWAP_INVENTORY).")
+    @Option(
+        name: [.customShort("i"), .customLong("inventory")],
+        help: "The inventory (default: inventory/hosts.yaml, then $MASTERSWAP_INVENTORY).")
     var inventoryFile: String?
 
     @Option(help: "text, or json for scripts.")
@@ -41,7 +43,8 @@ struct GlobalOptions: ParsableArguments {
 
     func validate() throws {
         for (name, value) in [
-            ("--concurrency", concurrency), ("--connect-timeout", connectTimeout), ("--command-timeout", commandTimeout),
+            ("--concurrency", concurrency), ("--connect-timeout", connectTimeout),
+            ("--command-timeout", commandTimeout),
             ("--drain-timeout", drainTimeout), ("--wait-timeout", waitTimeout),
         ] where !(1...86400).contains(value) {
             throw ValidationError("\(name) must be from 1 to 86400, not \(value)")

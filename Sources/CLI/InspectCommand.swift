@@ -3,7 +3,8 @@ import Orchestrator
 
 struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "What hangs on a node: volumes, claims, pods, owners, and what would be done to each.",
+        commandName: "inspect",
+        abstract: "What hangs on a node: volumes, claims, pods, owners, and what would be done to each.",
         discussion: """
             Volumes are found by their node affinity, never by names.
 
@@ -29,14 +30,18 @@ struct InspectView {
     let terminal: Terminal
 
     var lines: [String] {
-        var lines = [terminal.paint("\(inspection.node) (\(inspection.address)), \(inspection.isReady ? "Ready" : "NotReady")", .bold), ""]
+        var lines = [
+            terminal.paint(
+                "\(inspection.node) (\(inspection.address)), \(inspection.isReady ? "Ready" : "NotReady")", .bold), "",
+        ]
         if inspection.volumes.isEmpty {
             lines.append("No volume is bound to it.")
         } else {
             var table = Table(["CLAIM", "VOLUME", "PHASE", "PODS", "OWNER", "RULE", "WHAT WOULD BE DONE"])
             table.rows = inspection.volumes.map {
                 [
-                    $0.claim ?? "-", $0.volume, $0.phase, $0.pods.isEmpty ? "-" : $0.pods.joined(separator: ","), $0.owner ?? "-", $0.rule ?? "none",
+                    $0.claim ?? "-", $0.volume, $0.phase, $0.pods.isEmpty ? "-" : $0.pods.joined(separator: ","),
+                    $0.owner ?? "-", $0.rule ?? "none",
                     $0.action,
                 ]
             }
@@ -45,12 +50,19 @@ struct InspectView {
         lines += ["", "Other pods on it: \(inspection.otherPods.count)"]
         if !inspection.otherPods.isEmpty {
             var table = Table(["POD", "PHASE", "OWNER"])
-            table.rows = inspection.otherPods.map { [$0.pod, $0.phase, $0.isLost ? "NONE: nothing makes it again" : $0.owner ?? "-"] }
+            table.rows = inspection.otherPods.map {
+                [$0.pod, $0.phase, $0.isLost ? "NONE: nothing makes it again" : $0.owner ?? "-"]
+            }
             lines += table.lines
         }
         let refused = inspection.volumes.filter(\.isRefused).compactMap(\.claim)
         if !refused.isEmpty {
-            lines += ["", terminal.paint("No rule for \(refused.joined(separator: ", ")): a replacement is refused until the inventory's 'workloads' name it.", .red)]
+            lines += [
+                "",
+                terminal.paint(
+                    "No rule for \(refused.joined(separator: ", ")): a replacement is refused until the inventory's 'workloads' name it.",
+                    .red),
+            ]
         }
         return lines
     }
@@ -61,10 +73,14 @@ extension ClusterState {
     func requireNode(_ reference: String) throws -> Node {
         guard cluster.source != nil else {
             throw Refused([
-                Refusal("a-master-answers", "no master gave an answer", advice: "see which masters are up: masterswap check", isUnreachable: true)
+                Refusal(
+                    "a-master-answers", "no master gave an answer",
+                    advice: "see which masters are up: masterswap check", isUnreachable: true)
             ])
         }
-        if let node = objects.nodes.first(where: { $0.name == reference || $0.internalAddress == reference }) { return node }
+        if let node = objects.nodes.first(where: { $0.name == reference || $0.internalAddress == reference }) {
+            return node
+        }
         if let host = inventory.host(reference), let node = node(of: host) { return node }
         throw Refused([
             Refusal(

@@ -18,7 +18,8 @@ enum Interrupt {
         signal(SIGPIPE, SIG_IGN)
         let handler: @Sendable () -> Void = {
             if task.isCancelled { exit(130) }
-            FileHandle.standardError.write(Data("\ninterrupted: ending the step at a safe point; once more ends at once\n".utf8))
+            FileHandle.standardError.write(
+                Data("\ninterrupted: ending the step at a safe point; once more ends at once\n".utf8))
             task.cancel()
         }
         source.setEventHandler(handler: handler)

@@ -7,7 +7,8 @@ struct InventoryCommand: ParsableCommand {
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "check", abstract: "Read the inventory and name every mistake in it, with its line; asks no host.",
+            commandName: "check",
+            abstract: "Read the inventory and name every mistake in it, with its line; asks no host.",
             discussion: """
                 Example:
                   masterswap inventory check -i inventory/lab.yaml

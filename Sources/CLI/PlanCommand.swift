@@ -12,7 +12,9 @@ struct ReplacementOptions: ParsableArguments {
     var acceptedLosses: [String] = []
 
     func request(_ options: GlobalOptions) throws -> ReplacementRequest {
-        guard let replacement else { throw ValidationError("--with HOST is missing: the spare that takes \(node)'s place") }
+        guard let replacement else {
+            throw ValidationError("--with HOST is missing: the spare that takes \(node)'s place")
+        }
         return ReplacementRequest(
             dead: node, replacement: replacement, acceptedLosses: acceptedLosses, drainTimeout: options.drainTimeout)
     }
@@ -52,7 +54,9 @@ enum PlanFile {
         do {
             try EventCoding.encode(plan).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {
-            throw ClusterError(.localFile, host: "this machine", operation: "write \(path)", cause: error.localizedDescription, advice: "name another file")
+            throw ClusterError(
+                .localFile, host: "this machine", operation: "write \(path)", cause: error.localizedDescription,
+                advice: "name another file")
         }
     }
 
@@ -64,8 +68,12 @@ enum PlanFile {
         }
         guard let data = FileManager.default.contents(atPath: path) else { throw failure("it cannot be read") }
         let plan: Plan
-        do { plan = try EventCoding.decode(Plan.self, from: data) } catch { throw failure("it is no plan of this program") }
-        guard plan.version == Plan.currentVersion else { throw failure("it is of format \(plan.version), this program's is \(Plan.currentVersion)") }
+        do { plan = try EventCoding.decode(Plan.self, from: data) } catch {
+            throw failure("it is no plan of this program")
+        }
+        guard plan.version == Plan.currentVersion else {
+            throw failure("it is of format \(plan.version), this program's is \(Plan.currentVersion)")
+        }
         return plan
     }
 }

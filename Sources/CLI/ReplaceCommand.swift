@@ -4,7 +4,8 @@ import Orchestrator
 
 struct ReplaceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "replace", abstract: "Replace a dead master by a spare: plan, ask, save, remove, join, rebuild, verify.",
+        commandName: "replace",
+        abstract: "Replace a dead master by a spare: plan, ask, save, remove, join, rebuild, verify.",
         discussion: """
             Nothing is touched before the plan is shown and the dead node's name typed. A run that is cut off goes on with \
             'masterswap resume'.
@@ -49,15 +50,20 @@ struct ReplaceCommand: AsyncParsableCommand {
         comparable.acceptedLosses = saved.acceptedLosses
         guard comparable != saved else { return }
         let old = Set(PlanText.lines(saved))
-        let different = PlanText.lines(comparable).filter { !old.contains($0) }.map { $0.trimmingCharacters(in: .whitespaces) }
+        let different = PlanText.lines(comparable).filter { !old.contains($0) }.map {
+            $0.trimmingCharacters(in: .whitespaces)
+        }
         throw Refused([
             Refusal(
-                "plan-is-current", "the cluster has moved on since the plan was made; now it would be: \(different.prefix(5).joined(separator: "; "))",
+                "plan-is-current",
+                "the cluster has moved on since the plan was made; now it would be: \(different.prefix(5).joined(separator: "; "))",
                 advice: "make it anew: masterswap plan \(saved.dead.node) --with \(saved.replacement.host) --out FILE")
         ])
     }
 
-    private static func show(_ results: [(step: any Step, status: Result<StepStatus, any Error>)], _ terminal: Terminal) async throws {
+    private static func show(_ results: [(step: any Step, status: Result<StepStatus, any Error>)], _ terminal: Terminal)
+        async throws
+    {
         terminal.progress("")
         for result in results {
             let text =
@@ -67,10 +73,18 @@ struct ReplaceCommand: AsyncParsableCommand {
                 case .failure(let error): "could not look: \(error)"
                 }
             terminal.progress("\(result.step.title): \(text)")
-            if terminal.isJSON { terminal.print(String(decoding: try EventCoding.encode(Event(.note, step: result.step.id, text: text)), as: UTF8.self)) }
+            if terminal.isJSON {
+                terminal.print(
+                    String(
+                        decoding: try EventCoding.encode(Event(.note, step: result.step.id, text: text)), as: UTF8.self)
+                )
+            }
         }
         terminal.progress("\nDry run: nothing was changed.")
-        if terminal.isJSON { terminal.print(String(decoding: try EventCoding.encode(Event(.result, text: "dry run", status: 0)), as: UTF8.self)) }
+        if terminal.isJSON {
+            terminal.print(
+                String(decoding: try EventCoding.encode(Event(.result, text: "dry run", status: 0)), as: UTF8.self))
+        }
     }
 }
 
@@ -92,9 +106,13 @@ extension Session {
         let view = RunView(terminal)
         let source = inventory.ocboot?.database.password
         return Replacement(
-            inventory: inventory, remotes: remotes, store: RunStore(), limits: .init(wait: .seconds(options.waitTimeout)),
+            inventory: inventory, remotes: remotes, store: RunStore(),
+            limits: .init(wait: .seconds(options.waitTimeout)),
             databasePassword: {
-                guard let source else { throw InventoryError(file: options.inventoryPath, problems: [.init(line: 0, "it has no 'ocboot' section")]) }
+                guard let source else {
+                    throw InventoryError(
+                        file: options.inventoryPath, problems: [.init(line: 0, "it has no 'ocboot' section")])
+                }
                 return try source.read()
             },
             emit: { view.show($0) })

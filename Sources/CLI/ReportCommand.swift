@@ -15,7 +15,8 @@ struct ReportCommand: ParsableCommand {
               masterswap report 20261122-0301 --format json --out run.json
             """)
 
-    @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run")) var name: String?
+    @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run"))
+    var name: String?
     @Option(help: "markdown or json.") var format: Format = .markdown
     @Option(help: "Write it to this file.") var out: String?
     @OptionGroup var options: GlobalOptions
@@ -25,10 +26,14 @@ struct ReportCommand: ParsableCommand {
         do {
             let run = try RunStore().find(name)
             let report = RunReport(run: run.id, events: try run.events())
-            let text = format == .json ? String(decoding: try EventCoding.encode(report), as: UTF8.self) + "\n" : report.markdown
+            let text =
+                format == .json
+                ? String(decoding: try EventCoding.encode(report), as: UTF8.self) + "\n" : report.markdown
             guard let out else { return terminal.print(String(text.dropLast())) }
             do { try Data(text.utf8).write(to: URL(fileURLWithPath: out), options: .atomic) } catch {
-                throw ClusterError(.localFile, host: "this machine", operation: "write \(out)", cause: error.localizedDescription, advice: "name another file")
+                throw ClusterError(
+                    .localFile, host: "this machine", operation: "write \(out)", cause: error.localizedDescription,
+                    advice: "name another file")
             }
         } catch { throw Session.fail(error, terminal) }
     }

@@ -10,7 +10,8 @@ struct ResumeCommand: AsyncParsableCommand {
               masterswap resume 20261122-0301
             """)
 
-    @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run")) var runName: String?
+    @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run"))
+    var runName: String?
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {

@@ -17,7 +17,9 @@ final class RunView: Sendable {
     }
 
     func show(_ event: Event) {
-        if terminal.isJSON, let json = try? EventCoding.encode(event) { terminal.print(String(decoding: json, as: UTF8.self)) }
+        if terminal.isJSON, let json = try? EventCoding.encode(event) {
+            terminal.print(String(decoding: json, as: UTF8.self))
+        }
         let lines = state.withLock { state -> [String] in
             state.events.append(event)
             if let plan = event.plan { state.total = ReplacementSteps.make(plan).count }
@@ -42,7 +44,11 @@ final class RunView: Sendable {
         case .warning: return [terminal.paint("      warning: \(event.text ?? "")", .yellow)]
         case .destroyed: return ["      - \(event.text ?? "")"]
         case .stepSkipped: return ["      nothing to do: \(event.text ?? "")"]
-        case .stepFinished: return [terminal.paint(String(format: "      done in %.1f s: ", event.elapsed ?? 0), .green) + (event.text ?? "")]
+        case .stepFinished:
+            return [
+                terminal.paint(String(format: "      done in %.1f s: ", event.elapsed ?? 0), .green)
+                    + (event.text ?? "")
+            ]
         case .stepFailed: return [terminal.paint("      failed", .red)]
         case .stateBefore, .stateAfter: return []
         case .result: return result(event, state)
@@ -59,13 +65,22 @@ final class RunView: Sendable {
         }
         var table = Table(["STEP", "SECONDS", "WAITING", "OWN", "OUTCOME"])
         func seconds(_ value: Double) -> String { String(format: "%.1f", value) }
-        table.rows = report.steps.map { [$0.title, seconds($0.elapsed), seconds($0.waited), String(format: "%.2f", $0.own), $0.outcome.rawValue] }
-        table.rows.append(["in all", seconds(report.elapsed), seconds(report.waited), String(format: "%.2f", report.own), report.outcome])
+        table.rows = report.steps.map {
+            [$0.title, seconds($0.elapsed), seconds($0.waited), String(format: "%.2f", $0.own), $0.outcome.rawValue]
+        }
+        table.rows.append([
+            "in all", seconds(report.elapsed), seconds(report.waited), String(format: "%.2f", report.own),
+            report.outcome,
+        ])
         lines += table.lines + [""]
         if event.status == 0 {
-            lines.append(terminal.paint("Done and verified.", .green) + " To read it again: masterswap report \(event.run ?? "")")
+            lines.append(
+                terminal.paint("Done and verified.", .green) + " To read it again: masterswap report \(event.run ?? "")"
+            )
         } else {
-            lines.append(terminal.paint("The run has stopped", .red) + " (\(report.outcome)). To go on: masterswap resume \(event.run ?? "")")
+            lines.append(
+                terminal.paint("The run has stopped", .red)
+                    + " (\(report.outcome)). To go on: masterswap resume \(event.run ?? "")")
         }
         return lines
     }

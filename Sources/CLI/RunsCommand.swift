@@ -3,7 +3,8 @@ import Foundation
 import Orchestrator
 
 struct RunsCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "runs", abstract: "List the runs that were begun from this machine.")
+    static let configuration = CommandConfiguration(
+        commandName: "runs", abstract: "List the runs that were begun from this machine.")
 
     @OptionGroup var options: GlobalOptions
 
@@ -21,7 +22,8 @@ struct RunsCommand: ParsableCommand {
         var table = Table(["RUN", "BEGAN", "CLUSTER", "DEAD", "WITH", "OUTCOME", "SECONDS"])
         table.rows = reports.map { report in
             [
-                report.run, report.startedAt?.formatted(.iso8601) ?? "-", report.plan?.cluster ?? "-", report.plan?.dead.node ?? "-",
+                report.run, report.startedAt?.formatted(.iso8601) ?? "-", report.plan?.cluster ?? "-",
+                report.plan?.dead.node ?? "-",
                 report.plan?.replacement.node ?? "-", report.outcome, String(format: "%.0f", report.elapsed),
             ]
         }

@@ -33,7 +33,8 @@ struct Session: Sendable {
             patterns.contains { fnmatch($0, host.name, 0) == 0 || $0 == host.address || $0 == host.role.rawValue }
         }
         guard !hosts.isEmpty else {
-            throw ValidationError("--limit \(limit) matches no host; hosts: \(inventory.hosts.map(\.name).joined(separator: ", "))")
+            throw ValidationError(
+                "--limit \(limit) matches no host; hosts: \(inventory.hosts.map(\.name).joined(separator: ", "))")
         }
         return hosts
     }

@@ -25,7 +25,8 @@ struct Terminal: Sendable {
         isVerbose = options.isVerbose
         let environment = ProcessInfo.processInfo.environment
         // https://no-color.org: set and not empty.
-        let isRefused = options.noColor || environment["NO_COLOR"].map { !$0.isEmpty } == true || environment["TERM"] == "dumb"
+        let isRefused =
+            options.noColor || environment["NO_COLOR"].map { !$0.isEmpty } == true || environment["TERM"] == "dumb"
         hasColor = !isRefused && isatty(options.output == .json ? STDERR_FILENO : STDOUT_FILENO) == 1
     }
 
@@ -51,7 +52,8 @@ struct Terminal: Sendable {
     /// One document, or one line, of JSON.
     func printJSON(_ value: some Encodable, pretty: Bool = true) throws {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = pretty ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting =
+            pretty ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .iso8601
         encoder.keyEncodingStrategy = .convertToSnakeCase
         print(String(decoding: try encoder.encode(value), as: UTF8.self))
@@ -70,7 +72,7 @@ struct Terminal: Sendable {
     private func write(_ text: String, to descriptor: Int32) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { Glibc_write(descriptor, $0.baseAddress, $0.count) }
+            let count = bytes.withUnsafeBytes { systemWrite(descriptor, $0.baseAddress, $0.count) }
             if count < 0 {
                 if errno == EINTR || errno == EAGAIN { continue }
                 return
@@ -81,6 +83,6 @@ struct Terminal: Sendable {
 }
 
 /// write(2), by a name that does not clash with the method above.
-private func Glibc_write(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

@@ -14,7 +14,8 @@ import Testing
     @Test func optionsAreRead() throws {
         let command = try #require(
             try Masterswap.parseAsRoot([
-                "replace", "dead", "--with", "spare", "-i", "file", "--yes", "--dry-run", "--accept-data-loss", "a", "n/b", "--drain-timeout", "5",
+                "replace", "dead", "--with", "spare", "-i", "file", "--yes", "--dry-run", "--accept-data-loss", "a",
+                "n/b", "--drain-timeout", "5",
             ]) as? ReplaceCommand)
         #expect(command.replacement.acceptedLosses == ["a", "n/b"])
         #expect(command.yes && command.dryRun)
@@ -23,7 +24,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ["replace"], ["plan", "a", "--with"], ["exec"], ["check", "--concurrency", "0"], ["check", "--connect-timeout", "x"], ["frobnicate"],
+        ["replace"], ["plan", "a", "--with"], ["exec"], ["check", "--concurrency", "0"],
+        ["check", "--connect-timeout", "x"], ["frobnicate"],
         ["check", "--output", "xml"],
     ]) func misuseIsStatus64(arguments: [String]) {
         do {

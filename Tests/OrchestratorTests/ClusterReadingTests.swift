@@ -23,7 +23,9 @@ import Testing
             KeepalivedManifest.difference(old, new) == [
                 "-       value: \"90\"", "+       value: \"100\"", "-       value: BACKUP", "+       value: MASTER",
             ])
-        #expect(new.split(separator: "\n", omittingEmptySubsequences: false).count == old.split(separator: "\n", omittingEmptySubsequences: false).count)
+        #expect(
+            new.split(separator: "\n", omittingEmptySubsequences: false).count
+                == old.split(separator: "\n", omittingEmptySubsequences: false).count)
         #expect(try KeepalivedManifest(new).promoted() == new, "once more changes nothing")
     }
 
@@ -33,7 +35,10 @@ import Testing
         #expect(try KeepalivedManifest(new).password == Secret("BACKUP"))
     }
 
-    @Test(arguments: ["", "a: b", "spec: {containers: [{env: []}]}", "\u{0}", "spec: {containers: [{env: [{name: KEEPALIVED_STATE, value: FAULT}]}]}"])
+    @Test(arguments: [
+        "", "a: b", "spec: {containers: [{env: []}]}", "\u{0}",
+        "spec: {containers: [{env: [{name: KEEPALIVED_STATE, value: FAULT}]}]}",
+    ])
     func whatIsNoManifestIsNotGuessedAt(text: String) {
         #expect(throws: KeepalivedManifest.Unreadable.self) { try KeepalivedManifest(text) }
     }
@@ -68,7 +73,9 @@ import Testing
         #expect(members[0].id == "ffffffffffffffff")
     }
 
-    @Test(arguments: ["", "{}", #"{"members":[{"ID":"x"}]}"#, #"{"members":[{"ID":1"#]) func otherOutputIsAnError(json: String) {
+    @Test(arguments: ["", "{}", #"{"members":[{"ID":"x"}]}"#, #"{"members":[{"ID":1"#]) func otherOutputIsAnError(
+        json: String
+    ) {
         #expect(throws: ClusterError.self) { try Etcdctl.parse(Data(json.utf8), host: "a") }
     }
 
@@ -108,8 +115,8 @@ import Testing
 
     @Test func theRunbooksLogIsAHeal() {
         guard case .complete(let summary) = MinIOHeal.state(ofLog: Self.complete) else { return #expect(Bool(false)) }
-        #expect(summary.ObjectsHealed == 10)
-        #expect(summary.HealedBuckets.contains("onecloud-images"))
+        #expect(summary.objectsHealed == 10)
+        #expect(summary.healedBuckets.contains("onecloud-images"))
     }
 
     @Test func aHealThatHasNotEndedIsNoHeal() {
@@ -117,7 +124,9 @@ import Testing
         #expect(MinIOHeal.state(ofLog: "Healing disk '/export' on 1st pool\n") == .running)
         let cut = String(Self.complete.prefix(200))
         #expect(MinIOHeal.state(ofLog: cut) == .running, "a summary that is still being printed")
-        #expect(MinIOHeal.state(ofLog: Self.complete + "\nHealing disk '/export' on 1st pool\n") == .running, "a second heal has begun")
+        #expect(
+            MinIOHeal.state(ofLog: Self.complete + "\nHealing disk '/export' on 1st pool\n") == .running,
+            "a second heal has begun")
     }
 
     @Test(arguments: [
@@ -132,7 +141,8 @@ import Testing
 }
 
 @Suite struct KubernetesObjectsTests {
-    let list = #"{"apiVersion":"v1","kind":"List","items":[{"kind":"Node","metadata":{"name":"a","uid":"1"}},{"kind":"Pod","metadata":{"name":"p","namespace":"n","uid":"2"},"spec":{"nodeName":"a"}}]}"#
+    let list =
+        #"{"apiVersion":"v1","kind":"List","items":[{"kind":"Node","metadata":{"name":"a","uid":"1"}},{"kind":"Pod","metadata":{"name":"p","namespace":"n","uid":"2"},"spec":{"nodeName":"a"}}]}"#
 
     @Test func aMixedListIsSorted() throws {
         let objects = try Kubectl.decode(KubernetesObjects.self, from: Data(list.utf8), host: "h", operation: "get")
@@ -140,15 +150,21 @@ import Testing
         #expect(objects.pods.map(\.reference) == ["n/p"])
     }
 
-    @Test(arguments: ["", "null", "[]", #"{"kind":"PodList","items":[]}"#, #"{"kind":"List","items":[{"kind":"Secret","metadata":{"name":"a","uid":"1"}}]}"#, #"{"kind":"List"}"#])
+    @Test(arguments: [
+        "", "null", "[]", #"{"kind":"PodList","items":[]}"#,
+        #"{"kind":"List","items":[{"kind":"Secret","metadata":{"name":"a","uid":"1"}}]}"#, #"{"kind":"List"}"#,
+    ])
     func whatIsNotThatListIsAnError(json: String) {
-        #expect(throws: ClusterError.self) { try Kubectl.decode(KubernetesObjects.self, from: Data(json.utf8), host: "h", operation: "get") }
+        #expect(throws: ClusterError.self) {
+            try Kubectl.decode(KubernetesObjects.self, from: Data(json.utf8), host: "h", operation: "get")
+        }
     }
 
     @Test func everyTruncationIsAnError() {
         for length in 0..<list.utf8.count {
             #expect(throws: ClusterError.self) {
-                try Kubectl.decode(KubernetesObjects.self, from: Data(list.utf8.prefix(length)), host: "h", operation: "get")
+                try Kubectl.decode(
+                    KubernetesObjects.self, from: Data(list.utf8.prefix(length)), host: "h", operation: "get")
             }
         }
     }
@@ -165,7 +181,10 @@ import Testing
         #expect(!volume.isOnly(on: first))
     }
 
-    @Test(arguments: [("export-minio-0", 0), ("export-minio-12", 12), ("export-minio-01", nil), ("export-minio-x", nil), ("export-monitor-minio-0", nil)])
+    @Test(arguments: [
+        ("export-minio-0", 0), ("export-minio-12", 12), ("export-minio-01", nil), ("export-minio-x", nil),
+        ("export-monitor-minio-0", nil),
+    ])
     func aClaimBelongsToItsSetsReplica(claim: String, ordinal: Int?) throws {
         let set = try #require(RunbookCluster.objects(dead: nil).statefulSets.first { $0.name == "minio" })
         #expect(set.ordinal(ofClaim: claim) == ordinal)
@@ -187,7 +206,10 @@ import Testing
         """
 
     func clusterStatus(_ text: String?) -> ClusterStatus? {
-        ClusterStatus(ConfigMap(metadata: RunbookCluster.meta("kubeadm-config", "kube-system"), data: text.map { ["ClusterStatus": $0] }))
+        ClusterStatus(
+            ConfigMap(
+                metadata: RunbookCluster.meta("kubeadm-config", "kube-system"), data: text.map { ["ClusterStatus": $0] }
+            ))
     }
 
     @Test func oneEntryIsTakenOut() throws {
@@ -212,7 +234,8 @@ import Testing
     }
 
     @Test func anEntryWrittenInAnotherWayIsLeftToAPerson() throws {
-        let flow = try #require(clusterStatus("apiEndpoints: {a: {advertiseAddress: 1.2.3.4, bindPort: 1}, b: {bindPort: 2}}"))
+        let flow = try #require(
+            clusterStatus("apiEndpoints: {a: {advertiseAddress: 1.2.3.4, bindPort: 1}, b: {bindPort: 2}}"))
         #expect(flow.removing("a") == nil)
     }
 }
@@ -220,19 +243,28 @@ import Testing
 @Suite struct HostProbeTests {
     /// As CentOS 7 answers.
     @Test func aHostsAnswersAreRead() throws {
-        func section(_ text: String, _ status: Int32 = 0) -> SectionedScript.Section { .init(output: Data(text.utf8), status: status) }
+        func section(_ text: String, _ status: Int32 = 0) -> SectionedScript.Section {
+            .init(output: Data(text.utf8), status: status)
+        }
         let inventory = try RunbookCluster.inventory()
         let probe = HostProbe(inventory, for: inventory.hosts[1])
         let facts = probe.facts(
             [
                 "clock": section("1650000002.500000000\n"), "hostname": section("lzx-ocboot-ha-test-2\n"),
                 "system": section("CentOS Linux 7 (Core)\n"), "kernel": section("3.10.0-1160.6.1.el7.x86_64\n"),
-                "disks": section("/dev/vda1 41931756 6612352 35319404 16% /\n/dev/vda1 41931756 6612352 35319404 16% /\n"),
-                "addresses": section("1: lo    inet 127.0.0.1/8 scope host lo\n32: br0    inet 10.127.100.229/24 brd 10.127.100.255 scope global br0\n32: br0    inet 10.127.100.102/32 scope global br0\n"),
+                "disks": section(
+                    "/dev/vda1 41931756 6612352 35319404 16% /\n/dev/vda1 41931756 6612352 35319404 16% /\n"),
+                "addresses": section(
+                    "1: lo    inet 127.0.0.1/8 scope host lo\n32: br0    inet 10.127.100.229/24 brd 10.127.100.255 scope global br0\n32: br0    inet 10.127.100.102/32 scope global br0\n"
+                ),
                 "processes": section("kubelet\ndockerd\ncontainerd\n"),
-                "listening": section("State Recv-Q Send-Q Local Address:Port Peer Address:Port\nLISTEN 0 128 *:22 *:*\nLISTEN 0 128 [::]:6443 [::]:*\n"),
+                "listening": section(
+                    "State Recv-Q Send-Q Local Address:Port Peer Address:Port\nLISTEN 0 128 *:22 *:*\nLISTEN 0 128 [::]:6443 [::]:*\n"
+                ),
                 "traces": section("/etc/kubernetes/kubelet.conf\n"),
-                "certificates": section("/etc/kubernetes/pki/apiserver.crt notAfter=Apr  3 06:49:29 2023 GMT\n/etc/kubernetes/pki/bad.crt \n"),
+                "certificates": section(
+                    "/etc/kubernetes/pki/apiserver.crt notAfter=Apr  3 06:49:29 2023 GMT\n/etc/kubernetes/pki/bad.crt \n"
+                ),
                 "keepalived": section(RunbookCluster.manifest(1)), "login-0": section(""), "ocboot": section("", 1),
             ], startedAt: 1_650_000_000)
         #expect(facts.clockOffset == 2.5)

@@ -63,7 +63,10 @@ import Testing
         #expect(problems.contains("hosts.yaml:4: cluster: unknown key 'api_prot', did you mean 'api_port'?"))
         #expect(problems.contains("hosts.yaml:7: hosts.two.role: expected one of master, spare, found 'chief'"))
         #expect(problems.contains { $0.hasPrefix("hosts.yaml:8: hosts.three: 'address' is missing") })
-        #expect(problems.contains { $0.hasPrefix("hosts.yaml:12: ocboot.database.password: a password must not stand in the inventory") })
+        #expect(
+            problems.contains {
+                $0.hasPrefix("hosts.yaml:12: ocboot.database.password: a password must not stand in the inventory")
+            })
         #expect(problems.contains { $0.hasPrefix("hosts.yaml:14: workloads[0]: expected exactly one of") })
         #expect(problems.contains { $0.hasPrefix("hosts.yaml:15: workloads[1]: a claim alone can only be left") })
         #expect(!problems.joined().contains("hunter2"), "a secret in the wrong place is not repeated")
@@ -71,18 +74,28 @@ import Testing
 
     @Test(arguments: [
         ("hosts: {}", "cluster"), ("a: 1\na: 2", "written twice: 'a'"), ("[", "not YAML"), ("", "empty"),
-        ("cluster: { name: a, vip: 1.2.3.4 }\nhosts: { one: { address: 1.2.3.5, role: spare } }", "no host has 'role: master'"),
+        (
+            "cluster: { name: a, vip: 1.2.3.4 }\nhosts: { one: { address: 1.2.3.5, role: spare } }",
+            "no host has 'role: master'"
+        ),
         ("cluster: { name: a, vip: 1.2.3.5 }\nhosts: { one: { address: 1.2.3.5, role: master } }", "is the VIP"),
         ("cluster: { name: a, vip: 1.2.3.4 }\nhosts: { -o: { address: 1.2.3.5, role: master } }", "is no host name"),
-        ("cluster: { name: a, vip: 1.2.3.4 }\nhosts: { 'a$(x)': { address: 1.2.3.5, role: master } }", "is no host name"),
-        ("cluster: { name: a, vip: 1.2.3.4 }\nhosts: { a: { address: 1.2.3.5, role: master, jump: b } }", "neither an inventory host"),
+        (
+            "cluster: { name: a, vip: 1.2.3.4 }\nhosts: { 'a$(x)': { address: 1.2.3.5, role: master } }",
+            "is no host name"
+        ),
+        (
+            "cluster: { name: a, vip: 1.2.3.4 }\nhosts: { a: { address: 1.2.3.5, role: master, jump: b } }",
+            "neither an inventory host"
+        ),
     ]) func mistakesAreNamed(text: String, expected: String) {
         let problems = problems(text)
         #expect(problems.contains { $0.contains(expected) }, "\(problems)")
     }
 
     @Test func twoHostsAtOneAddressAreAMistake() {
-        let text = "cluster: { name: a, vip: 1.2.3.4 }\nhosts:\n  one: { address: 1.2.3.5, role: master }\n  two: { address: 1.2.3.5, role: spare }"
+        let text =
+            "cluster: { name: a, vip: 1.2.3.4 }\nhosts:\n  one: { address: 1.2.3.5, role: master }\n  two: { address: 1.2.3.5, role: spare }"
         #expect(problems(text) == ["hosts.yaml:4: hosts.two: one has the address 1.2.3.5 already"])
     }
 

@@ -51,7 +51,10 @@ final class TemporaryFolder {
     @Test func aDamagedLineInTheMiddleIsRefused() throws {
         try write(3)
         let whole = try String(contentsOf: URL(fileURLWithPath: path), encoding: .utf8)
-        for damaged in [whole.replacing("event 1", with: "event 7"), whole.split(separator: "\n").enumerated().filter { $0.offset != 1 }.map { $0.element + "\n" }.joined()] {
+        for damaged in [
+            whole.replacing("event 1", with: "event 7"),
+            whole.split(separator: "\n").enumerated().filter { $0.offset != 1 }.map { $0.element + "\n" }.joined(),
+        ] {
             try Data(damaged.utf8).write(to: URL(fileURLWithPath: path))
             #expect(throws: ClusterError.self) { try Journal.events(at: path) }
             #expect(throws: ClusterError.self) { try Journal(path: path) }
@@ -99,7 +102,8 @@ final class TemporaryFolder {
         let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
         return RunContext(
             plan: plan, inventory: try RunbookCluster.inventory(), remotes: Remotes { _ in LocalRemote(shell: "sh") },
-            run: .init(id: "r", directory: folder.path), journal: journal, limits: .init(), databasePassword: { Secret("x") }, emit: { _ in })
+            run: .init(id: "r", directory: folder.path), journal: journal, limits: .init(),
+            databasePassword: { Secret("x") }, emit: { _ in })
     }
 
     struct Broken: Error {}
@@ -108,11 +112,15 @@ final class TemporaryFolder {
         let log = Log()
         let done = Mutex(false)
         let first = FakeStep(id: "a", log: log.add, isDone: { true }, act: {})
-        let second = FakeStep(id: "b", log: log.add, isDone: { done.withLock { $0 } }, act: { done.withLock { $0 = true } })
+        let second = FakeStep(
+            id: "b", log: log.add, isDone: { done.withLock { $0 } }, act: { done.withLock { $0 = true } })
         let journal = try Journal(path: folder.path + "/j")
         try await Runner([first, second], try context(log, journal)).run()
         #expect(log.all == ["check a", "check b", "run b", "check b"])
-        #expect(try Journal.events(at: folder.path + "/j").map(\.event) == [.stepStarted, .stepSkipped, .stepStarted, .stepBegan, .stepFinished])
+        #expect(
+            try Journal.events(at: folder.path + "/j").map(\.event) == [
+                .stepStarted, .stepSkipped, .stepStarted, .stepBegan, .stepFinished,
+            ])
     }
 
     @Test func anActThatDidNothingIsAFailure() async throws {
@@ -127,7 +135,9 @@ final class TemporaryFolder {
         let log = Log()
         let steps = ["a", "b", "c"].map { name in
             let done = Mutex(false)
-            return FakeStep(id: name, log: log.add, isDone: { done.withLock { $0 } }, act: { if name == "c" { throw Broken() } else { done.withLock { $0 = true } } })
+            return FakeStep(
+                id: name, log: log.add, isDone: { done.withLock { $0 } },
+                act: { if name == "c" { throw Broken() } else { done.withLock { $0 = true } } })
         }
         let journal = try Journal(path: folder.path + "/j")
         await #expect(throws: Broken.self) { try await Runner(steps, try context(log, journal)).run() }
@@ -138,7 +148,9 @@ final class TemporaryFolder {
         let log = Log()
         let context = try context(log, try Journal(path: folder.path + "/j"))
         await #expect(throws: ClusterError.self) {
-            try await context.wait(for: "nothing", limit: .milliseconds(50), every: .milliseconds(10)) { () -> RunContext.Poll<Void> in .pending("no") }
+            try await context.wait(for: "nothing", limit: .milliseconds(50), every: .milliseconds(10)) {
+                () -> RunContext.Poll<Void> in .pending("no")
+            }
         }
         let waits = try Journal.events(at: folder.path + "/j").filter { $0.event == .waiting }
         #expect(waits.first?.title == "nothing")
@@ -167,8 +179,12 @@ final class TemporaryFolder {
         var displays: [String] { commands.withLock { $0.map(\.display) } }
     }
 
-    static func output(_ text: String) -> CommandResult { CommandResult(outcome: .exited(0), standardOutput: Data(text.utf8)) }
-    static func failure(_ text: String) -> CommandResult { CommandResult(outcome: .exited(1), standardError: Data(text.utf8)) }
+    static func output(_ text: String) -> CommandResult {
+        CommandResult(outcome: .exited(0), standardOutput: Data(text.utf8))
+    }
+    static func failure(_ text: String) -> CommandResult {
+        CommandResult(outcome: .exited(1), standardError: Data(text.utf8))
+    }
 
     let claim = ObjectReference(.claim, namespace: "n", name: "c", uid: "old")
 
@@ -184,7 +200,8 @@ final class TemporaryFolder {
 
     @Test func theUIDGoesWithTheDeletion() async throws {
         let remote = ScriptedRemote("a") { command in
-            command.display.contains("get") ? Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"old"}}"#) : Self.output("")
+            command.display.contains("get")
+                ? Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"old"}}"#) : Self.output("")
         }
         #expect(try await kubectl([remote]).delete(claim))
         let last = try #require(remote.commands.withLock { $0.last })
@@ -194,20 +211,28 @@ final class TemporaryFolder {
 
     @Test func oldKubectlDeletesByNameAfterComparing() async throws {
         let remote = ScriptedRemote("a") { command in
-            command.display.contains("get") ? Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"old"}}"#) : Self.output("")
+            command.display.contains("get")
+                ? Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"old"}}"#) : Self.output("")
         }
         #expect(try await kubectl([remote], version: KubernetesVersion(1, 15)).delete(claim))
         #expect(remote.displays.last == "kubectl delete persistentvolumeclaim c --wait=false -n n")
     }
 
     @Test func whatIsGoneIsNotAnError() async throws {
-        let remote = ScriptedRemote("a") { _ in Self.failure(#"Error from server (NotFound): persistentvolumeclaims "c" not found"#) }
+        let remote = ScriptedRemote("a") { _ in
+            Self.failure(#"Error from server (NotFound): persistentvolumeclaims "c" not found"#)
+        }
         #expect(try await kubectl([remote]).delete(claim) == false)
     }
 
     @Test func anotherMasterIsAskedWhereOneIsAway() async throws {
-        let away = ScriptedRemote("a") { _ in Self.failure("The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?") }
-        let lost = ScriptedRemote("b") { _ in throw SSHError(.connectionLost, host: "b", operation: "run", cause: "reset") }
+        let away = ScriptedRemote("a") { _ in
+            Self.failure(
+                "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?")
+        }
+        let lost = ScriptedRemote("b") { _ in
+            throw SSHError(.connectionLost, host: "b", operation: "run", cause: "reset")
+        }
         let there = ScriptedRemote("c") { _ in Self.output("ok") }
         #expect(try await kubectl([away, lost, there]).run(["version"]) == Data("ok".utf8))
     }
@@ -222,7 +247,8 @@ final class TemporaryFolder {
 @Suite struct OcbootConfigurationTests {
     @Test func itIsTheRunbooksConfiguration() throws {
         let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
-        let text = try OcbootConfiguration.text(plan, try RunbookCluster.inventory(), password: Secret(#"0neC1oud"DB#"#))
+        let text = try OcbootConfiguration.text(
+            plan, try RunbookCluster.inventory(), password: Secret(#"0neC1oud"DB#"#))
         #expect(
             text == #"""
                 primary_master_node:

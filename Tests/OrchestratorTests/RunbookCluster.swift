@@ -102,15 +102,20 @@ enum RunbookCluster {
 
     static func objects(dead: Int?) throws -> KubernetesObjects {
         var objects = KubernetesObjects()
-        for (index, name) in names.enumerated() { objects.nodes.append(node(name, addresses[index], isReady: index != dead, age: index)) }
+        for (index, name) in names.enumerated() {
+            objects.nodes.append(node(name, addresses[index], isReady: index != dead, age: index))
+        }
         for (namespace, set) in [("onecloud-minio", "minio"), ("onecloud-monitoring", "monitor-minio")] {
             objects.statefulSets.append(
                 StatefulSet(
-                    metadata: meta(set, namespace), spec: .init(replicas: 4, volumeClaimTemplates: [.init(metadata: .init(name: "export"))])))
+                    metadata: meta(set, namespace),
+                    spec: .init(replicas: 4, volumeClaimTemplates: [.init(metadata: .init(name: "export"))])))
             for (ordinal, place) in replicaNodes.enumerated() {
                 add("export-\(set)-\(ordinal)", namespace, on: place, to: &objects)
                 objects.pods.append(
-                    pod("\(set)-\(ordinal)", namespace, on: place, claim: "export-\(set)-\(ordinal)", owner: ("StatefulSet", set), isReady: place != dead))
+                    pod(
+                        "\(set)-\(ordinal)", namespace, on: place, claim: "export-\(set)-\(ordinal)",
+                        owner: ("StatefulSet", set), isReady: place != dead))
             }
         }
         add("default-influxdb", "onecloud", on: 0, to: &objects)
@@ -119,10 +124,18 @@ enum RunbookCluster {
                 metadata: meta("default-influxdb", "onecloud"),
                 spec: .init(
                     replicas: 1,
-                    template: .init(spec: PodSpec(volumes: [.init(name: "data", persistentVolumeClaim: .init(claimName: "default-influxdb"))])))))
+                    template: .init(
+                        spec: PodSpec(volumes: [
+                            .init(name: "data", persistentVolumeClaim: .init(claimName: "default-influxdb"))
+                        ])))))
         objects.pods.append(
-            pod("default-influxdb-1", "onecloud", on: 0, claim: "default-influxdb", owner: ("ReplicaSet", "default-influxdb-abc"), isReady: dead != 0))
-        objects.claims.append(Claim(metadata: meta("default-baremetal-agent", "onecloud"), spec: .init(storageClassName: "local-path"), status: .init(phase: "Pending")))
+            pod(
+                "default-influxdb-1", "onecloud", on: 0, claim: "default-influxdb",
+                owner: ("ReplicaSet", "default-influxdb-abc"), isReady: dead != 0))
+        objects.claims.append(
+            Claim(
+                metadata: meta("default-baremetal-agent", "onecloud"), spec: .init(storageClassName: "local-path"),
+                status: .init(phase: "Pending")))
         return objects
     }
 
@@ -142,28 +155,41 @@ enum RunbookCluster {
     }
 
     static func pod(
-        _ name: String, _ namespace: String, on place: Int, claim: String?, owner: (kind: String, name: String)?, isReady: Bool
+        _ name: String, _ namespace: String, on place: Int, claim: String?, owner: (kind: String, name: String)?,
+        isReady: Bool
     ) -> Pod {
         var metadata = meta(name, namespace)
-        if let owner { metadata.ownerReferences = [.init(kind: owner.kind, name: owner.name, uid: "uid-\(namespace)-\(owner.name)")] }
+        if let owner {
+            metadata.ownerReferences = [
+                .init(kind: owner.kind, name: owner.name, uid: "uid-\(namespace)-\(owner.name)")
+            ]
+        }
         return Pod(
             metadata: metadata,
             spec: PodSpec(
-                nodeName: names[place], volumes: claim.map { [.init(name: "data", persistentVolumeClaim: .init(claimName: $0))] } ?? []),
+                nodeName: names[place],
+                volumes: claim.map { [.init(name: "data", persistentVolumeClaim: .init(claimName: $0))] } ?? []),
             status: .init(phase: "Running", containerStatuses: [.init(name: "main", ready: isReady)]))
     }
 
     private static func add(_ claim: String, _ namespace: String, on place: Int, to objects: inout KubernetesObjects) {
         let volume = "pvc-\(namespace)-\(claim)"
         objects.claims.append(
-            Claim(metadata: meta(claim, namespace), spec: .init(storageClassName: "local-path", volumeName: volume), status: .init(phase: "Bound")))
+            Claim(
+                metadata: meta(claim, namespace), spec: .init(storageClassName: "local-path", volumeName: volume),
+                status: .init(phase: "Bound")))
         objects.volumes.append(
             Volume(
                 metadata: meta(volume, nil),
                 spec: .init(
-                    storageClassName: "local-path", claimRef: .init(namespace: namespace, name: claim, uid: "uid-\(namespace)-\(claim)"),
+                    storageClassName: "local-path",
+                    claimRef: .init(namespace: namespace, name: claim, uid: "uid-\(namespace)-\(claim)"),
                     nodeAffinity: .init(
-                        required: .init(nodeSelectorTerms: [.init(matchExpressions: [.init(key: "kubernetes.io/hostname", operator: "In", values: [names[place]])])])),
+                        required: .init(nodeSelectorTerms: [
+                            .init(matchExpressions: [
+                                .init(key: "kubernetes.io/hostname", operator: "In", values: [names[place]])
+                            ])
+                        ])),
                     hostPath: .init(path: "/opt/local-path-provisioner/\(volume)")),
                 status: .init(phase: "Bound")))
     }

@@ -90,7 +90,9 @@ extension CheckReport {
         source = state.cluster.source
         hosts = inventory.hosts.map { Self.host($0, state) }
         nodes = state.objects.nodes.map {
-            NodeLine(name: $0.name, address: $0.internalAddress, ready: $0.isReady, cordoned: $0.isCordoned, version: $0.kubeletVersion)
+            NodeLine(
+                name: $0.name, address: $0.internalAddress, ready: $0.isReady, cordoned: $0.isCordoned,
+                version: $0.kubeletVersion)
         }
         members = state.cluster.members.map {
             Member(id: $0.id, name: $0.name, healthy: $0.isHealthy, started: $0.isStarted, learner: $0.isLearner)
@@ -101,10 +103,14 @@ extension CheckReport {
         pendingPods = state.objects.pods.filter(\.isPending).map(\.reference)
         findings = []
         status = 0
-        findings = HostChecks.findings(state, at: now) + KeepalivedChecks.findings(state) + ClusterChecks.findings(state)
-        let isMasterUnreachable = inventory.masters.contains { state.hosts[$0.name]?.failure?.isUnreachableOrUntrusted == true }
+        findings =
+            HostChecks.findings(state, at: now) + KeepalivedChecks.findings(state) + ClusterChecks.findings(state)
+        let isMasterUnreachable = inventory.masters.contains {
+            state.hosts[$0.name]?.failure?.isUnreachableOrUntrusted == true
+        }
         let worst = findings.map(\.severity).max() ?? .ok
-        let exit: ExitStatus = isMasterUnreachable ? .unreachableOrUntrusted : worst == .failure ? .checkOrStepFailed : .done
+        let exit: ExitStatus =
+            isMasterUnreachable ? .unreachableOrUntrusted : worst == .failure ? .checkOrStepFailed : .done
         status = Int(exit.rawValue)
     }
 
@@ -117,10 +123,12 @@ extension CheckReport {
         return Host(
             name: host.name, address: host.address, role: host.role.rawValue, reached: true, hostname: facts.hostname,
             system: facts.system, clockOffset: (facts.clockOffset * 1000).rounded() / 1000,
-            diskUsedPercent: facts.disks.map(\.usedPercent).max(), kubeletRuns: facts.kubeletRuns, runtimes: facts.runtimes,
+            diskUsedPercent: facts.disks.map(\.usedPercent).max(), kubeletRuns: facts.kubeletRuns,
+            runtimes: facts.runtimes,
             certificatesUntil: facts.certificates.map(\.notAfter).min(),
             keepalived: facts.manifest.map {
-                Keepalived(priority: $0.priority, state: $0.state.rawValue, routerId: $0.routerID, virtualIps: $0.virtualIPs)
+                Keepalived(
+                    priority: $0.priority, state: $0.state.rawValue, routerId: $0.routerID, virtualIps: $0.virtualIPs)
             },
             holdsVip: facts.holds(state.inventory.cluster.vip))
     }
@@ -131,9 +139,14 @@ enum HostChecks {
     static func findings(_ state: ClusterState, at now: Date) -> [CheckReport.Finding] {
         state.inventory.hosts.flatMap { host -> [CheckReport.Finding] in
             switch state.hosts[host.name] {
-            case .reached(let facts): host.role == .spare && state.node(of: host) == nil ? spare(host, facts) : master(host, facts, now)
+            case .reached(let facts):
+                host.role == .spare && state.node(of: host) == nil ? spare(host, facts) : master(host, facts, now)
             case .failed(let failure):
-                [.init(severity: .failure, subject: host.name, text: failure.message, advice: "if it is dead for good: masterswap plan \(host.name) --with SPARE")]
+                [
+                    .init(
+                        severity: .failure, subject: host.name, text: failure.message,
+                        advice: "if it is dead for good: masterswap plan \(host.name) --with SPARE")
+                ]
             case nil: []
             }
         }
@@ -142,10 +155,16 @@ enum HostChecks {
     private static func master(_ host: Inventory.Host, _ facts: HostFacts, _ now: Date) -> [CheckReport.Finding] {
         var findings = both(host, facts)
         if !facts.kubeletRuns {
-            findings.append(.init(severity: .failure, subject: host.name, text: "the kubelet does not run", advice: "look at it: journalctl -u kubelet"))
+            findings.append(
+                .init(
+                    severity: .failure, subject: host.name, text: "the kubelet does not run",
+                    advice: "look at it: journalctl -u kubelet"))
         }
         if facts.runtimes.isEmpty {
-            findings.append(.init(severity: .failure, subject: host.name, text: "no container runtime runs", advice: "look at docker or containerd there"))
+            findings.append(
+                .init(
+                    severity: .failure, subject: host.name, text: "no container runtime runs",
+                    advice: "look at docker or containerd there"))
         }
         if let first = facts.certificates.min(by: { $0.notAfter < $1.notAfter }) {
             let left = first.notAfter.timeIntervalSince(now)
@@ -153,8 +172,11 @@ enum HostChecks {
                 findings.append(
                     .init(
                         severity: left < 0 ? .failure : .warning, subject: host.name,
-                        text: left < 0 ? "\(first.path) has expired" : "\(first.path) ends in \(Int(left / 86400)) days",
-                        advice: "renew them there: kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)"))
+                        text: left < 0
+                            ? "\(first.path) has expired" : "\(first.path) ends in \(Int(left / 86400)) days",
+                        advice:
+                            "renew them there: kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)")
+                )
             }
         }
         return findings
@@ -165,12 +187,15 @@ enum HostChecks {
         if !facts.clusterTraces.isEmpty {
             findings.append(
                 .init(
-                    severity: .warning, subject: host.name, text: "is a spare, but has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))",
+                    severity: .warning, subject: host.name,
+                    text: "is a spare, but has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))",
                     advice: "it cannot replace a master as it is; if nothing on it is needed: kubeadm reset"))
         }
         for (target, isReached) in facts.reaches.sorted(by: { $0.key < $1.key }) where !isReached {
             findings.append(
-                .init(severity: .warning, subject: host.name, text: "cannot reach \(target)", advice: "it cannot replace a master like that: look at routes and firewalls"))
+                .init(
+                    severity: .warning, subject: host.name, text: "cannot reach \(target)",
+                    advice: "it cannot replace a master like that: look at routes and firewalls"))
         }
         return findings
     }
@@ -180,12 +205,15 @@ enum HostChecks {
         if abs(facts.clockOffset) > CheckReport.clockWarning {
             findings.append(
                 .init(
-                    severity: .warning, subject: host.name, text: String(format: "its clock is %+.1f s off this machine's", facts.clockOffset),
+                    severity: .warning, subject: host.name,
+                    text: String(format: "its clock is %+.1f s off this machine's", facts.clockOffset),
                     advice: "see which of the two is right: chronyc tracking"))
         }
         for disk in facts.disks where disk.usedPercent >= CheckReport.diskWarning {
             findings.append(
-                .init(severity: .warning, subject: host.name, text: "\(disk.mount) is \(disk.usedPercent) % full", advice: "the kubelet evicts pods from 90 % on: make room"))
+                .init(
+                    severity: .warning, subject: host.name, text: "\(disk.mount) is \(disk.usedPercent) % full",
+                    advice: "the kubelet evicts pods from 90 % on: make room"))
         }
         return findings
     }
@@ -201,36 +229,64 @@ enum KeepalivedChecks {
             switch state.facts(host)?.keepalived {
             case .manifest(let manifest): manifests.append((host.name, manifest))
             case .absent?:
-                findings.append(.init(severity: .failure, subject: host.name, text: "has no keepalived manifest", advice: "it can never hold the VIP"))
+                findings.append(
+                    .init(
+                        severity: .failure, subject: host.name, text: "has no keepalived manifest",
+                        advice: "it can never hold the VIP"))
             case .unreadable(let why)?:
-                findings.append(.init(severity: .failure, subject: host.name, text: "its keepalived manifest: \(why)", advice: "look at \(state.inventory.cluster.distribution.keepalivedManifest)"))
+                findings.append(
+                    .init(
+                        severity: .failure, subject: host.name, text: "its keepalived manifest: \(why)",
+                        advice: "look at \(state.inventory.cluster.distribution.keepalivedManifest)"))
             case nil: break
             }
         }
         for (name, manifest) in manifests where !manifest.virtualIPs.contains(vip) {
-            findings.append(.init(severity: .failure, subject: name, text: "its keepalived does not carry \(vip)", advice: "compare KEEPALIVED_VIRTUAL_IPS with the other masters"))
+            findings.append(
+                .init(
+                    severity: .failure, subject: name, text: "its keepalived does not carry \(vip)",
+                    advice: "compare KEEPALIVED_VIRTUAL_IPS with the other masters"))
         }
         if Set(manifests.map(\.manifest.routerID)).count > 1 {
-            findings.append(.init(severity: .failure, subject: "keepalived", text: "the router ids differ", advice: "masters of one cluster share KEEPALIVED_ROUTER_ID"))
+            findings.append(
+                .init(
+                    severity: .failure, subject: "keepalived", text: "the router ids differ",
+                    advice: "masters of one cluster share KEEPALIVED_ROUTER_ID"))
         }
         if Set(manifests.map(\.manifest.password)).count > 1 {
-            findings.append(.init(severity: .failure, subject: "keepalived", text: "the passwords differ", advice: "masters of one cluster share KEEPALIVED_PASSWORD"))
+            findings.append(
+                .init(
+                    severity: .failure, subject: "keepalived", text: "the passwords differ",
+                    advice: "masters of one cluster share KEEPALIVED_PASSWORD"))
         }
         let primaries = manifests.filter { $0.manifest.state == .master }.map(\.name)
         if primaries.count > 1 {
-            findings.append(.init(severity: .warning, subject: "keepalived", text: "\(primaries.joined(separator: " and ")) are both MASTER", advice: "only the primary should be"))
+            findings.append(
+                .init(
+                    severity: .warning, subject: "keepalived",
+                    text: "\(primaries.joined(separator: " and ")) are both MASTER",
+                    advice: "only the primary should be"))
         } else if primaries.isEmpty, !manifests.isEmpty {
             findings.append(
-                .init(severity: .warning, subject: "keepalived", text: "no live master is in state MASTER", advice: "the dead one was the primary; a replacement makes another one primary"))
+                .init(
+                    severity: .warning, subject: "keepalived", text: "no live master is in state MASTER",
+                    advice: "the dead one was the primary; a replacement makes another one primary"))
         }
         switch state.vipHolders.count {
         case 1: break
-        case 0: findings.append(.init(severity: .failure, subject: "vip", text: "no host holds \(vip)", advice: "look at the keepalived pods"))
+        case 0:
+            findings.append(
+                .init(
+                    severity: .failure, subject: "vip", text: "no host holds \(vip)",
+                    advice: "look at the keepalived pods"))
         default:
             findings.append(
                 .init(
-                    severity: .failure, subject: "vip", text: "\(state.vipHolders.map(\.name).joined(separator: " and ")) hold \(vip)",
-                    advice: "they do not hear each other: compare router ids and passwords, look at the network between them"))
+                    severity: .failure, subject: "vip",
+                    text: "\(state.vipHolders.map(\.name).joined(separator: " and ")) hold \(vip)",
+                    advice:
+                        "they do not hear each other: compare router ids and passwords, look at the network between them"
+                ))
         }
         return findings
     }
@@ -242,7 +298,8 @@ enum ClusterChecks {
         guard state.cluster.source != nil else {
             return [
                 .init(
-                    severity: .failure, subject: "cluster", text: "no master gave an answer: \(state.unreachableSummary)",
+                    severity: .failure, subject: "cluster",
+                    text: "no master gave an answer: \(state.unreachableSummary)",
                     advice: "look at kubelet and API server of the masters that are up")
             ]
         }
@@ -252,8 +309,14 @@ enum ClusterChecks {
         }
         for problem in state.cluster.problems { add(.failure, "cluster", problem, "look at it on that host") }
         for node in state.objects.nodes {
-            if !node.isReady { add(.failure, node.name, "the node is not Ready", "if it is dead for good: masterswap plan \(node.name) --with SPARE") }
-            if node.isCordoned { add(.warning, node.name, "the node is cordoned", "if nobody needs that: kubectl uncordon \(node.name)") }
+            if !node.isReady {
+                add(
+                    .failure, node.name, "the node is not Ready",
+                    "if it is dead for good: masterswap plan \(node.name) --with SPARE")
+            }
+            if node.isCordoned {
+                add(.warning, node.name, "the node is cordoned", "if nobody needs that: kubectl uncordon \(node.name)")
+            }
             if node.isControlPlane, state.host(of: node) == nil {
                 add(.warning, node.name, "is a master that the inventory does not name", "add it with 'role: master'")
             }
@@ -265,17 +328,25 @@ enum ClusterChecks {
             add(.failure, host.name, "is no node of the cluster", "join it, or take it out of the inventory")
         }
         if !state.cluster.apiAnswersOnVIP {
-            add(.failure, "vip", "no API server answers on \(state.inventory.cluster.vip):\(state.inventory.cluster.apiPort)", "look at the API server of its holder")
+            add(
+                .failure, "vip",
+                "no API server answers on \(state.inventory.cluster.vip):\(state.inventory.cluster.apiPort)",
+                "look at the API server of its holder")
         }
         for member in state.cluster.members {
             if !member.isStarted {
-                add(.failure, "etcd", "member \(member.id) at \(member.addresses.joined(separator: ", ")) has never started", "a join was left half done")
+                add(
+                    .failure, "etcd",
+                    "member \(member.id) at \(member.addresses.joined(separator: ", ")) has never started",
+                    "a join was left half done")
             } else if !member.isHealthy {
                 add(.failure, "etcd", "member \(member.name) is not healthy", "look at its etcd pod")
             }
         }
         let pending = state.objects.pods.filter(\.isPending).map(\.reference)
-        if !pending.isEmpty { add(.warning, "pods", "Pending: \(pending.joined(separator: ", "))", "see why: kubectl describe pod") }
+        if !pending.isEmpty {
+            add(.warning, "pods", "Pending: \(pending.joined(separator: ", "))", "see why: kubectl describe pod")
+        }
         return findings
     }
 }

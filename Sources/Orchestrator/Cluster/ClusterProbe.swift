@@ -23,14 +23,17 @@ public struct ClusterProbe: Sendable {
         let cluster = inventory.cluster
         let local = Kubectl.prefix(cluster.distribution, apiServer: "\(host.address):\(cluster.apiPort)")
         let kubectl = ShellQuoting.join(local)
-        let onVIP = ShellQuoting.join(cluster.distribution.kubectl + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
+        let onVIP = ShellQuoting.join(
+            cluster.distribution.kubectl + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
         var script = SectionedScript()
         script.section("objects", "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o json")
-        script.section("kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
+        script.section(
+            "kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
         script.section("vip", "\(onVIP) --request-timeout=2s get --raw /healthz")
         script.section(
             "onecloud",
-            "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'")
+            "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'"
+        )
         script.section("version", "\(kubectl) version --client -o json")
         // The static pod is named after the node, and the node is found by the address: host names may differ from both.
         let find = """
@@ -61,15 +64,18 @@ public struct ClusterProbe: Sendable {
     ) throws -> ClusterObservation {
         guard let objects = sections["objects"], objects.succeeded else {
             throw ClusterError(
-                .commandFailed, host: host, operation: "kubectl get \(KubernetesObjects.kinds)", cause: errors.lastLines(2),
+                .commandFailed, host: host, operation: "kubectl get \(KubernetesObjects.kinds)",
+                cause: errors.lastLines(2),
                 advice: "the API server beside this master does not answer; look at its kubelet and its containers")
         }
         var observation = ClusterObservation(source: host)
         observation.objects = try Kubectl.decode(
-            KubernetesObjects.self, from: objects.output, host: host, operation: "kubectl get \(KubernetesObjects.kinds)")
+            KubernetesObjects.self, from: objects.output, host: host,
+            operation: "kubectl get \(KubernetesObjects.kinds)")
         observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
         if let config = sections["kubeadm-config"], config.succeeded {
-            let map = try Kubectl.decode(ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
+            let map = try Kubectl.decode(
+                ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
             observation.clusterStatus = ClusterStatus(map)
         }
         if let version = sections["onecloud"], version.succeeded, !version.text.isEmpty {

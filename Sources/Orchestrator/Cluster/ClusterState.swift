@@ -142,7 +142,9 @@ extension ClusterState {
 
     /// The kind of workload that has a claim by its template or its pods, whether the inventory names it or not.
     public func owner(of claim: Claim) -> String? {
-        if let set = objects.statefulSets.first(where: { $0.namespace == claim.namespace && $0.ordinal(ofClaim: claim.name) != nil }) {
+        if let set = objects.statefulSets.first(where: {
+            $0.namespace == claim.namespace && $0.ordinal(ofClaim: claim.name) != nil
+        }) {
             return "statefulset/\(set.name)"
         }
         if let deployment = objects.deployments.first(where: {
@@ -150,7 +152,9 @@ extension ClusterState {
         }) {
             return "deployment/\(deployment.name)"
         }
-        return pods(mounting: claim).first.flatMap { objects.owner(of: $0) }.map { "\($0.kind.lowercased())/\($0.name)" }
+        return pods(mounting: claim).first.flatMap { objects.owner(of: $0) }.map {
+            "\($0.kind.lowercased())/\($0.name)"
+        }
     }
 
     /// Volumes whose data lies on that node's disk and nowhere else, by the volume's node affinity.

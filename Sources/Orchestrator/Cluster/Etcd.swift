@@ -35,11 +35,16 @@ public enum EtcdOutput {
     private struct MemberList: Decodable {
         var members: [Member]
         struct Member: Decodable {
-            var ID: UInt64
+            var id: UInt64
             var name: String?
             var peerURLs: [String]?
             var clientURLs: [String]?
             var isLearner: Bool?
+
+            private enum CodingKeys: String, CodingKey {
+                case id = "ID"
+                case name, peerURLs, clientURLs, isLearner
+            }
         }
     }
 
@@ -48,7 +53,7 @@ public enum EtcdOutput {
     public static func members(_ json: Data) throws -> [EtcdMember] {
         try JSONDecoder().decode(MemberList.self, from: json).members.map { member in
             EtcdMember(
-                id: String(member.ID, radix: 16), name: member.name ?? "", peerURLs: member.peerURLs ?? [],
+                id: String(member.id, radix: 16), name: member.name ?? "", peerURLs: member.peerURLs ?? [],
                 clientURLs: member.clientURLs ?? [], isLearner: member.isLearner ?? false)
         }
     }

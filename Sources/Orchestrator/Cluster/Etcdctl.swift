@@ -15,7 +15,8 @@ public struct Etcdctl: Sendable {
         self.kubectl = kubectl
         let credentials = distribution.etcdCredentials
         let options = [
-            "--endpoints=https://127.0.0.1:2379", "--cacert=\(credentials.authority)", "--cert=\(credentials.certificate)",
+            "--endpoints=https://127.0.0.1:2379", "--cacert=\(credentials.authority)",
+            "--cert=\(credentials.certificate)",
             "--key=\(credentials.key)",
         ]
         isLocal = distribution == .k3s
@@ -40,7 +41,9 @@ public struct Etcdctl: Sendable {
         _ arguments: [String], timeout: Duration = .seconds(30), accepts: (CommandResult) -> Bool
     ) async throws -> Kubectl.Answer {
         try await kubectl.execute(accepts: accepts) { prefix in
-            Command((isLocal ? [] : prefix) + words + arguments, timeout: timeout, label: "etcdctl " + ShellQuoting.join(arguments))
+            Command(
+                (isLocal ? [] : prefix) + words + arguments, timeout: timeout,
+                label: "etcdctl " + ShellQuoting.join(arguments))
         }
     }
 
@@ -49,7 +52,9 @@ public struct Etcdctl: Sendable {
         let list = try await answer(["member", "list", "-w", "json"], accepts: \.succeeded)
         let members = try Self.parse(list.result.standardOutput, host: list.host)
         // An unhealthy member makes the exit status 1; the answer is in the text.
-        let health = try await answer(Self.healthArguments) { $0.succeeded || ($0.text + $0.errorText).contains("healthy") }.result
+        let health = try await answer(Self.healthArguments) {
+            $0.succeeded || ($0.text + $0.errorText).contains("healthy")
+        }.result
         return Self.mark(members, healthText: health.text + "\n" + health.errorText)
     }
 

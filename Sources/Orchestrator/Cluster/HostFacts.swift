@@ -117,14 +117,18 @@ public struct HostProbe: Sendable {
         script.section("kernel", "uname -r")
         script.section("disks", "df -Pk / /var/lib /tmp 2>/dev/null | tail -n +2")
         script.section("addresses", "ip -o -4 addr")
-        script.section("processes", "for name in kubelet k3s dockerd containerd crio; do pidof \"$name\" >/dev/null && echo \"$name\"; done; true")
+        script.section(
+            "processes",
+            "for name in kubelet k3s dockerd containerd crio; do pidof \"$name\" >/dev/null && echo \"$name\"; done; true"
+        )
         script.section("listening", "ss -ltn 2>/dev/null || netstat -ltn")
         let traces = [
             distribution.kubeletConfiguration, distribution.etcdDataDirectory + "/member",
             distribution.manifestDirectory + "/*",
         ]
         // The glob is left unquoted on purpose; the paths are constants without blanks.
-        script.section("traces", "for file in \(traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true")
+        script.section(
+            "traces", "for file in \(traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true")
         let certificates = distribution.certificateDirectory
         script.section(
             "certificates",
@@ -134,15 +138,20 @@ public struct HostProbe: Sendable {
                 [ -f "$file" ] && echo "$file $(openssl x509 -noout -enddate -in "$file" 2>/dev/null)"
             done; true
             """)
-        script.section("keepalived", "[ -e \(distribution.keepalivedManifest) ] || exit 44\ncat \(distribution.keepalivedManifest)")
+        script.section(
+            "keepalived", "[ -e \(distribution.keepalivedManifest) ] || exit 44\ncat \(distribution.keepalivedManifest)"
+        )
         for (index, target) in targets.enumerated() {
             let place = ShellQuoting.quote("/dev/tcp/\(target.host)/\(target.port)")
             script.section("reach-\(index)", "timeout 2 bash -c 'exec 3<>\"$0\"' \(place) 2>/dev/null")
         }
         for (index, login) in logins.enumerated() {
             // ocboot's Ansible does not check host keys either; nothing but `true` is run there.
-            let options = "-o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-            let place = ShellQuoting.join(["-p", String(login.ssh.port ?? 22), "-l", login.ssh.user ?? "root", "--", login.address])
+            let options =
+                "-o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+            let place = ShellQuoting.join([
+                "-p", String(login.ssh.port ?? 22), "-l", login.ssh.user ?? "root", "--", login.address,
+            ])
             script.section("login-\(index)", "timeout 5 ssh \(options) \(place) true </dev/null 2>/dev/null")
         }
         if let ocboot {
@@ -150,7 +159,8 @@ public struct HostProbe: Sendable {
             let isPath = program.contains("/")
             script.section(
                 "ocboot",
-                "cd \(ShellQuoting.quote(ocboot.directory)) 2>/dev/null && \(isPath ? "[ -x \(ShellQuoting.quote(program)) ]" : "command -v \(ShellQuoting.quote(program)) >/dev/null")")
+                "cd \(ShellQuoting.quote(ocboot.directory)) 2>/dev/null && \(isPath ? "[ -x \(ShellQuoting.quote(program)) ]" : "command -v \(ShellQuoting.quote(program)) >/dev/null")"
+            )
         }
         return script
     }
@@ -189,7 +199,9 @@ public struct HostProbe: Sendable {
     /// `ip -o -4 addr`: `2: eth0    inet 10.0.0.1/24 brd …`.
     private static func address(_ line: String) -> HostFacts.Address? {
         let words = line.split(separator: " ")
-        guard words.count >= 4, words[2] == "inet", let address = words[3].split(separator: "/").first else { return nil }
+        guard words.count >= 4, words[2] == "inet", let address = words[3].split(separator: "/").first else {
+            return nil
+        }
         return HostFacts.Address(interface: String(words[1]), address: String(address))
     }
 
@@ -208,7 +220,9 @@ public struct HostProbe: Sendable {
         format.timeZone = TimeZone(identifier: "UTC")
         format.dateFormat = "MMM d HH:mm:ss yyyy zzz"
         let words = line[range.upperBound...].split(separator: " ").joined(separator: " ")
-        return format.date(from: words).map { HostFacts.Certificate(path: String(line[..<range.lowerBound]), notAfter: $0) }
+        return format.date(from: words).map {
+            HostFacts.Certificate(path: String(line[..<range.lowerBound]), notAfter: $0)
+        }
     }
 
     private static func keepalived(_ section: SectionedScript.Section?) -> HostFacts.Keepalived {

@@ -99,7 +99,10 @@ public struct KeepalivedManifest: Sendable, Hashable {
 
     /// Lines that differ, as `- old` and `+ new`.
     public static func difference(_ old: String, _ new: String) -> [String] {
-        zip(old.split(separator: "\n", omittingEmptySubsequences: false), new.split(separator: "\n", omittingEmptySubsequences: false))
-            .filter { $0 != $1 }.flatMap { ["- \($0)", "+ \($1)"] }
+        zip(
+            old.split(separator: "\n", omittingEmptySubsequences: false),
+            new.split(separator: "\n", omittingEmptySubsequences: false)
+        )
+        .filter { $0 != $1 }.flatMap { ["- \($0)", "+ \($1)"] }
     }
 }

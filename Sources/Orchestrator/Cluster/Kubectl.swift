@@ -82,7 +82,9 @@ public struct Kubectl: Sendable {
         try await answer(arguments, input: input, timeout: timeout).result.standardOutput
     }
 
-    private func answer(_ arguments: [String], input: Data? = nil, timeout: Duration? = .seconds(60)) async throws -> Answer {
+    private func answer(_ arguments: [String], input: Data? = nil, timeout: Duration? = .seconds(60)) async throws
+        -> Answer
+    {
         try await execute { prefix in
             Command(
                 prefix + arguments, input: input, timeout: timeout, outputLimit: 512 << 20,
@@ -95,7 +97,8 @@ public struct Kubectl: Sendable {
         let arguments = ["get"] + arguments + ["-o", "json"]
         let answer = try await answer(arguments)
         return try Self.decode(
-            type, from: answer.result.standardOutput, host: answer.host, operation: "kubectl " + arguments.joined(separator: " "))
+            type, from: answer.result.standardOutput, host: answer.host,
+            operation: "kubectl " + arguments.joined(separator: " "))
     }
 
     /// `nil` where the API server says NotFound.

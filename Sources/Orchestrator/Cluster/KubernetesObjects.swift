@@ -286,7 +286,8 @@ public struct KubernetesObjects: Sendable, Hashable {
     public init() {}
 
     /// What to ask kubectl for.
-    static let kinds = "nodes,pods,persistentvolumes,persistentvolumeclaims,statefulsets.apps,deployments.apps,replicasets.apps"
+    static let kinds =
+        "nodes,pods,persistentvolumes,persistentvolumeclaims,statefulsets.apps,deployments.apps,replicasets.apps"
 
     public func node(_ name: String) -> Node? { nodes.first { $0.name == name } }
     public func volume(_ name: String) -> Volume? { volumes.first { $0.name == name } }
@@ -320,7 +321,8 @@ extension KubernetesObjects: Decodable {
         let list = try decoder.container(keyedBy: Keys.self)
         let listKind = try list.decode(String.self, forKey: .kind)
         guard listKind == "List" else {
-            throw DecodingError.dataCorruptedError(forKey: .kind, in: list, debugDescription: "expected a List, found \(listKind)")
+            throw DecodingError.dataCorruptedError(
+                forKey: .kind, in: list, debugDescription: "expected a List, found \(listKind)")
         }
         var kinds = try list.nestedUnkeyedContainer(forKey: .items)
         var items = try list.nestedUnkeyedContainer(forKey: .items)
@@ -334,7 +336,8 @@ extension KubernetesObjects: Decodable {
             case "Deployment": deployments.append(try items.decode(Deployment.self))
             case "ReplicaSet": replicaSets.append(try items.decode(ReplicaSet.self))
             case let kind:
-                throw DecodingError.dataCorruptedError(in: items, debugDescription: "an object of kind \(kind), which was not asked for")
+                throw DecodingError.dataCorruptedError(
+                    in: items, debugDescription: "an object of kind \(kind), which was not asked for")
             }
         }
     }

@@ -4,13 +4,19 @@ import Foundation
 public struct MinIOHeal: Sendable, Hashable {
     /// The summary that MinIO prints as JSON when it is through.
     public struct Summary: Sendable, Hashable, Codable {
-        public var Path: String?
-        public var ObjectsHealed: Int
-        public var ObjectsFailed: Int
-        public var BytesDone: Int?
-        public var BytesFailed: Int?
-        public var QueuedBuckets: [String]
-        public var HealedBuckets: [String]
+        public var objectsHealed: Int
+        public var objectsFailed: Int
+        public var bytesFailed: Int?
+        public var queuedBuckets: [String]
+        public var healedBuckets: [String]
+
+        private enum CodingKeys: String, CodingKey {
+            case objectsHealed = "ObjectsHealed"
+            case objectsFailed = "ObjectsFailed"
+            case bytesFailed = "BytesFailed"
+            case queuedBuckets = "QueuedBuckets"
+            case healedBuckets = "HealedBuckets"
+        }
     }
 
     public enum State: Sendable, Hashable {
@@ -30,15 +36,19 @@ public struct MinIOHeal: Sendable, Hashable {
         guard let firstLine = tail.split(separator: "\n", maxSplits: 1).first, firstLine.contains("complete") else {
             return .running
         }
-        guard let open = tail.range(of: "Summary:").flatMap({ tail.range(of: "{", range: $0.upperBound..<tail.endIndex) }),
+        guard
+            let open = tail.range(of: "Summary:").flatMap({ tail.range(of: "{", range: $0.upperBound..<tail.endIndex) }
+            ),
             let close = tail.range(of: "\n}", range: open.lowerBound..<tail.endIndex)
         else { return .running }
-        guard let summary = try? JSONDecoder().decode(Summary.self, from: Data(tail[open.lowerBound..<close.upperBound].utf8))
+        guard
+            let summary = try? JSONDecoder().decode(
+                Summary.self, from: Data(tail[open.lowerBound..<close.upperBound].utf8))
         else { return .failed("its summary cannot be read") }
-        if summary.ObjectsFailed > 0 { return .failed("\(summary.ObjectsFailed) objects could not be healed") }
-        if let bytes = summary.BytesFailed, bytes > 0 { return .failed("\(bytes) bytes could not be healed") }
-        if !summary.QueuedBuckets.isEmpty {
-            return .failed("buckets still queued: \(summary.QueuedBuckets.joined(separator: ", "))")
+        if summary.objectsFailed > 0 { return .failed("\(summary.objectsFailed) objects could not be healed") }
+        if let bytes = summary.bytesFailed, bytes > 0 { return .failed("\(bytes) bytes could not be healed") }
+        if !summary.queuedBuckets.isEmpty {
+            return .failed("buckets still queued: \(summary.queuedBuckets.joined(separator: ", "))")
         }
         return .complete(summary)
     }

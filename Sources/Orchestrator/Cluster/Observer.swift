@@ -27,7 +27,9 @@ public struct Observer: Sendable {
                 switch seen {
                 case .host(let host, let observation):
                     hosts[host.name] = observation
-                    if let facts = observation.facts, facts.kubeletRuns || host.role == .master { candidates.append(host) }
+                    if let facts = observation.facts, facts.kubeletRuns || host.role == .master {
+                        candidates.append(host)
+                    }
                 case .cluster(.success(let observation)):
                     cluster = observation
                 case .cluster(.failure(let failure)):

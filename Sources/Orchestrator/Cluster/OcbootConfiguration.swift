@@ -10,11 +10,13 @@ public enum OcbootConfiguration {
         else {
             throw ClusterError(
                 .changed, host: plan.primary.host, operation: "write ocboot's configuration",
-                cause: "the inventory names the hosts or ocboot no more", advice: "resume with the inventory that the run was begun with")
+                cause: "the inventory names the hosts or ocboot no more",
+                advice: "resume with the inventory that the run was begun with")
         }
         let cluster = inventory.cluster
         let controlPlane: [YAMLEntry] = [
-            YAMLEntry("controlplane_host", .string(cluster.vip)), YAMLEntry("controlplane_port", .string(String(cluster.apiPort))),
+            YAMLEntry("controlplane_host", .string(cluster.vip)),
+            YAMLEntry("controlplane_port", .string(String(cluster.apiPort))),
         ]
         func networks(_ host: Inventory.Host) -> YAMLValue {
             .string(ocboot.hostNetworks.replacing("{address}", with: host.address))
@@ -30,19 +32,22 @@ public enum OcbootConfiguration {
                 YAMLEntry("hostname", .string(primary.address)), YAMLEntry("use_local", .bool(false)),
                 YAMLEntry("user", .string(primary.ssh.user ?? "root")),
                 YAMLEntry("onecloud_version", .string(ocboot.onecloudVersion)),
-                YAMLEntry("db_host", .string(ocboot.database.host)), YAMLEntry("db_user", .string(ocboot.database.user)),
+                YAMLEntry("db_host", .string(ocboot.database.host)),
+                YAMLEntry("db_user", .string(ocboot.database.user)),
                 YAMLEntry("db_password", .string(password.reveal())),
                 YAMLEntry("db_port", .string(String(ocboot.database.port))),
                 YAMLEntry("image_repository", .string(ocboot.imageRepository)),
                 YAMLEntry("ha_using_local_registry", .bool(false)), YAMLEntry("node_ip", .string(primary.address)),
             ] + controlPlane + [
-                YAMLEntry("as_host", .bool(true)), YAMLEntry("high_availability", .bool(true)), YAMLEntry("use_ee", .bool(false)),
+                YAMLEntry("as_host", .bool(true)), YAMLEntry("high_availability", .bool(true)),
+                YAMLEntry("use_ee", .bool(false)),
                 YAMLEntry("enable_minio", .bool(true)), YAMLEntry("host_networks", networks(primary)),
             ]
         // On k3s a single entry joins nothing: a surviving master that is not the primary is listed too.
         let companions =
             cluster.distribution == .k3s
-            ? plan.survivors.filter { $0.host != plan.primary.host }.compactMap { inventory.host(named: $0.host) }.prefix(1) : []
+            ? plan.survivors.filter { $0.host != plan.primary.host }.compactMap { inventory.host(named: $0.host) }
+                .prefix(1) : []
         let masters: [YAMLEntry] =
             controlPlane + [
                 YAMLEntry("as_controller", .bool(true)), YAMLEntry("as_host", .bool(true)),

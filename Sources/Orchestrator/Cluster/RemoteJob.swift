@@ -45,11 +45,15 @@ public struct RemoteJob: Sendable {
             """
         let words = ["env"] + environment + command
         let result = try await remote.run(
-            .script(script, [directory, workingDirectory] + words, timeout: .seconds(30), label: "start \(ShellQuoting.join(command))"))
+            .script(
+                script, [directory, workingDirectory] + words, timeout: .seconds(30),
+                label: "start \(ShellQuoting.join(command))"))
         guard result.succeeded else {
             throw ClusterError(
-                .commandFailed, host: remote.name, operation: "start \(ShellQuoting.join(command)) in \(workingDirectory)",
-                cause: "\(result.outcome): \(result.errorText.lastLines(2))", advice: "see whether there is room and the folder is there")
+                .commandFailed, host: remote.name,
+                operation: "start \(ShellQuoting.join(command)) in \(workingDirectory)",
+                cause: "\(result.outcome): \(result.errorText.lastLines(2))",
+                advice: "see whether there is room and the folder is there")
         }
     }
 
@@ -70,7 +74,8 @@ public struct RemoteJob: Sendable {
             .script(script, [directory, String(offset + 1)], timeout: .seconds(30), label: "follow \(directory)/log"))
         guard result.succeeded, let end = result.standardOutput.firstIndex(of: UInt8(ascii: "\n")) else {
             throw ClusterError(
-                .badOutput, host: remote.name, operation: "follow \(directory)/log", cause: "\(result.outcome): \(result.errorText.lastLines(2))",
+                .badOutput, host: remote.name, operation: "follow \(directory)/log",
+                cause: "\(result.outcome): \(result.errorText.lastLines(2))",
                 advice: "look there: cat \(directory)/log")
         }
         let words = String(decoding: result.standardOutput[..<end], as: UTF8.self).split(separator: " ")

@@ -26,12 +26,16 @@ extension Inventory {
         return endpoint
     }
 
-    private func plainEndpoint(_ name: String, _ address: String, _ ssh: SSHSettings, _ sudoPassword: Secret?) -> Endpoint {
+    private func plainEndpoint(_ name: String, _ address: String, _ ssh: SSHSettings, _ sudoPassword: Secret?)
+        -> Endpoint
+    {
         func expand(_ path: String) -> String { (path as NSString).expandingTildeInPath }
         return Endpoint(
             name: name, host: address, port: ssh.port ?? 22, user: ssh.user ?? NSUserName(),
             identities: ssh.identity.map { [expand($0)] } ?? [],
-            knownHosts: ssh.knownHosts.map { [expand($0)] } ?? [expand("~/.ssh/known_hosts"), "/etc/ssh/ssh_known_hosts"],
+            knownHosts: ssh.knownHosts.map { [expand($0)] } ?? [
+                expand("~/.ssh/known_hosts"), "/etc/ssh/ssh_known_hosts",
+            ],
             become: ssh.become == .sudo ? .sudo(password: sudoPassword) : .none)
     }
 }

@@ -16,7 +16,12 @@ extension Inventory {
             let cause = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
             throw InventoryError(
                 file: file,
-                problems: [.init(line: 0, "\(cause); name one with -i FILE or MASTERSWAP_INVENTORY, or write one: masterswap inventory init")]
+                problems: [
+                    .init(
+                        line: 0,
+                        "\(cause); name one with -i FILE or MASTERSWAP_INVENTORY, or write one: masterswap inventory init"
+                    )
+                ]
             )
         }
         guard data.count <= sizeLimit else {
@@ -141,11 +146,13 @@ private struct InventoryReader {
         ])
         let directory = map.string("directory") ?? "/root/ocboot"
         if !directory.hasPrefix("/") {
-            problems.add(map.value("directory"), "ocboot.directory: '\(directory)' must be an absolute path on the master")
+            problems.add(
+                map.value("directory"), "ocboot.directory: '\(directory)' must be an absolute path on the master")
         }
         let command = map.strings("command") ?? ["./run.py", "{config}"]
         if !command.contains(where: { $0.contains("{config}") }) {
-            problems.add(map.value("command"), "ocboot.command: '{config}' must stand where the configuration file's path goes")
+            problems.add(
+                map.value("command"), "ocboot.command: '{config}' must stand where the configuration file's path goes")
         }
         let database = map.required("database", meaning: "host, port, user, password").flatMap(readDatabase)
         guard
@@ -163,8 +170,10 @@ private struct InventoryReader {
     private func readDatabase(_ node: YAMLNode) -> Inventory.Database? {
         guard let map = mapping(node, "ocboot.database") else { return nil }
         map.allow(["host", "port", "user", "password"])
-        let password = map.required("password", meaning: "where it is kept: {env: NAME}, {file: PATH} or {command: [...]}")
-            .flatMap(readSecretSource)
+        let password = map.required(
+            "password", meaning: "where it is kept: {env: NAME}, {file: PATH} or {command: [...]}"
+        )
+        .flatMap(readSecretSource)
         let host = map.requiredString("host", meaning: "the database's address")
         if let host, !isSafeName(host) {
             problems.add(map.value("host"), "ocboot.database.host: '\(host)' is no host name or address")
@@ -249,7 +258,8 @@ private struct InventoryReader {
             return .ignore
         }
         if case .claim = target {
-            problems.add(map.node, "\(map.path): a claim alone can only be left: add 'action: ignore', or name its workload")
+            problems.add(
+                map.node, "\(map.path): a claim alone can only be left: add 'action: ignore', or name its workload")
             return nil
         }
         if !map.has("data") {
@@ -258,7 +268,8 @@ private struct InventoryReader {
         if case .deployment = target, recreator == nil {
             problems.add(
                 map.node,
-                "\(map.path): a deployment's claim comes back only if somebody makes it again: add 'recreated_by: operator'")
+                "\(map.path): a deployment's claim comes back only if somebody makes it again: add 'recreated_by: operator'"
+            )
         }
         if case .statefulSet = target, recreator != nil {
             problems.add(map.value("recreated_by"), "\(map.path).recreated_by: a StatefulSet makes its claims itself")
@@ -314,7 +325,8 @@ private struct InventoryReader {
             }
             if let jump = host.ssh.jump, !JumpReference.isValid(jump, in: inventory) {
                 problems.add(
-                    node(of: host), "hosts.\(host.name): jump '\(jump)' is neither an inventory host nor user@host:port")
+                    node(of: host), "hosts.\(host.name): jump '\(jump)' is neither an inventory host nor user@host:port"
+                )
             }
             if host.ssh.jump == host.name {
                 problems.add(node(of: host), "hosts.\(host.name): jumps through itself")
@@ -382,7 +394,9 @@ enum YAMLGuard {
     /// The line on which flow or block nesting passes the limit.
     static func tooDeep(_ text: String) -> Int? {
         var depth = 0
-        for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .enumerated()
+        {
             var leading = 0
             var isLeading = true
             var markers = 0

@@ -12,7 +12,9 @@ extension Inventory.SecretSource: CustomStringConvertible {
             text = value
         case .file(let path):
             let expanded = (path as NSString).expandingTildeInPath
-            guard let data = FileManager.default.contents(atPath: expanded) else { throw missing("the file cannot be read") }
+            guard let data = FileManager.default.contents(atPath: expanded) else {
+                throw missing("the file cannot be read")
+            }
             text = String(decoding: data, as: UTF8.self)
         case .command(let command):
             text = try output(of: command)

@@ -80,7 +80,9 @@ struct StrictMapping {
         guard let node = value(key) else { return nil }
         guard let number = node.scalar.flatMap({ Int($0.string) }), range.contains(number) else {
             problems.add(
-                node, "\(path).\(key): expected a number from \(range.lowerBound) to \(range.upperBound), found \(node.shown)")
+                node,
+                "\(path).\(key): expected a number from \(range.lowerBound) to \(range.upperBound), found \(node.shown)"
+            )
             return nil
         }
         return number

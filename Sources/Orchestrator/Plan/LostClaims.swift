@@ -29,7 +29,8 @@ extension ClusterState {
                 case nil: .noRule
                 case let rule?: rule.rule == .ignore ? .ignore : .rebuild(rule)
                 }
-            return LostVolume(volume: volume, claim: claim, pods: pods(mounting: claim), owner: owner(of: claim), action: action)
+            return LostVolume(
+                volume: volume, claim: claim, pods: pods(mounting: claim), owner: owner(of: claim), action: action)
         }
         .sorted { ($0.claim?.reference ?? "~", $0.volume.name) < ($1.claim?.reference ?? "~", $1.volume.name) }
     }

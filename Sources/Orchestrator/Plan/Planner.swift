@@ -18,16 +18,21 @@ public enum Planner {
         let newNode = state.facts(proposal.replacement)?.hostname.lowercased() ?? proposal.replacement.name
         return Plan(
             cluster: state.inventory.cluster.name, vip: state.inventory.cluster.vip, madeAt: now,
-            kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) }, dead: proposal.dead,
+            kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) },
+            dead: proposal.dead,
             replacement: .init(host: proposal.replacement.name, address: proposal.replacement.address, node: newNode),
             survivors: proposal.survivors, primary: primary, promotes: proposal.promotes,
             member: proposal.deadMembers.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
             hasStaleClusterStatus: state.cluster.clusterStatus?.endpoints.contains(proposal.dead.node) ?? false,
             drainTimeout: request.drainTimeout,
             lostPods: lostPods(proposal),
-            cordons: state.objects.nodes.filter { $0.name != proposal.dead.node && $0.name != newNode && !$0.isCordoned }.map(\.name).sorted(),
+            cordons: state.objects.nodes.filter {
+                $0.name != proposal.dead.node && $0.name != newNode && !$0.isCordoned
+            }.map(\.name).sorted(),
             rebuilds: rebuilds(proposal),
-            ignoredClaims: proposal.lost.filter { $0.action == .ignore }.compactMap { $0.claim.map { ObjectReference(.claim, $0) } },
+            ignoredClaims: proposal.lost.filter { $0.action == .ignore }.compactMap {
+                $0.claim.map { ObjectReference(.claim, $0) }
+            },
             volumes: proposal.lost.filter { $0.action != .ignore }.map { ObjectReference(.volume, $0.volume) },
             acceptedLosses: request.acceptedLosses)
     }
@@ -45,7 +50,9 @@ public enum Planner {
             guard case .rebuild(let data, let heal, _) = workload.rule else { return nil }
             let lost = proposal.lost.filter { $0.action == .rebuild(workload) }
             guard !lost.isEmpty, let (kind, uid) = identity(of: workload, proposal.state) else { return nil }
-            let group = losses.first { $0.workload.namespace == workload.namespace && $0.workload.target == workload.target }
+            let group = losses.first {
+                $0.workload.namespace == workload.namespace && $0.workload.target == workload.target
+            }
             return Plan.Rebuild(
                 kind: kind, namespace: workload.namespace, name: workload.target.name, uid: uid, data: data, heal: heal,
                 isDataLost: data != .disposable && group?.isCovered == false,
@@ -58,10 +65,13 @@ public enum Planner {
                         pod: ordinal.map { "\(workload.target.name)-\($0)" })
                 })
         }
-        return rebuilds.enumerated().sorted { ($0.element.data.rank, $0.offset) < ($1.element.data.rank, $1.offset) }.map(\.element)
+        return rebuilds.enumerated().sorted { ($0.element.data.rank, $0.offset) < ($1.element.data.rank, $1.offset) }
+            .map(\.element)
     }
 
-    private static func identity(of workload: Inventory.Workload, _ state: ClusterState) -> (Plan.Rebuild.Kind, uid: String)? {
+    private static func identity(of workload: Inventory.Workload, _ state: ClusterState) -> (
+        Plan.Rebuild.Kind, uid: String
+    )? {
         switch workload.target {
         case .statefulSet(let name): state.statefulSet(workload.namespace, name).map { (.statefulSet, $0.uid) }
         case .deployment(let name): state.deployment(workload.namespace, name).map { (.deployment, $0.uid) }

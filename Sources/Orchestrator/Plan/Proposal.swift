@@ -32,7 +32,9 @@ public struct Proposal: Sendable {
             throw Refused([
                 Refusal(
                     "names-are-known", "'\(request.replacement)' is no host of the inventory",
-                    advice: "add it with 'role: spare'; known: \(state.inventory.hosts.map(\.name).joined(separator: ", "))")
+                    advice:
+                        "add it with 'role: spare'; known: \(state.inventory.hosts.map(\.name).joined(separator: ", "))"
+                )
             ])
         }
         self.dead = dead
@@ -40,7 +42,9 @@ public struct Proposal: Sendable {
         deadNode = state.objects.node(dead.node)
         let newNodeName = state.facts(replacement)?.hostname.lowercased() ?? replacement.name
         survivors = state.objects.nodes.filter { $0.isControlPlane && $0.name != dead.node && $0.name != newNodeName }
-            .map { Plan.Master(host: state.host(of: $0)?.name ?? $0.name, node: $0.name, address: $0.internalAddress ?? "") }
+            .map {
+                Plan.Master(host: state.host(of: $0)?.name ?? $0.name, node: $0.name, address: $0.internalAddress ?? "")
+            }
             .sorted { $0.node < $1.node }
         (primary, promotes) = Self.choosePrimary(state, survivors)
         lost = deadNode.map { state.lostVolumes(on: $0) } ?? []
@@ -53,7 +57,9 @@ public struct Proposal: Sendable {
     }
 
     /// The primary stays where it is; where the dead one was it, the survivor that holds the VIP takes over, as in the runbook.
-    private static func choosePrimary(_ state: ClusterState, _ survivors: [Plan.Master]) -> (Plan.Master?, promotes: Bool) {
+    private static func choosePrimary(_ state: ClusterState, _ survivors: [Plan.Master]) -> (
+        Plan.Master?, promotes: Bool
+    ) {
         if let primary = state.primary, let master = survivors.first(where: { $0.host == primary.name }) {
             return (master, false)
         }
@@ -64,7 +70,9 @@ public struct Proposal: Sendable {
     /// By inventory name, node name or address. A node that is deleted already is known by the inventory alone.
     private static func findDead(_ state: ClusterState, _ reference: String) throws -> Plan.DeadNode {
         let host = state.inventory.host(reference)
-        let node = state.objects.nodes.first { $0.name == reference || $0.internalAddress == reference } ?? host.flatMap(state.node(of:))
+        let node =
+            state.objects.nodes.first { $0.name == reference || $0.internalAddress == reference }
+            ?? host.flatMap(state.node(of:))
         guard let address = node?.internalAddress ?? host?.address, let name = node?.name ?? host?.name else {
             throw Refused([
                 Refusal(

@@ -35,14 +35,17 @@ public struct Inspection: Sendable, Codable {
         let lost = state.lostVolumes(on: node)
         volumes = lost.map { lost in
             VolumeLine(
-                volume: lost.volume.name, phase: lost.volume.phase, path: lost.volume.path, claim: lost.claim?.reference,
-                pods: lost.pods.map(\.reference), owner: lost.owner, rule: lost.rule, action: lost.actionText, isRefused: lost.action == .noRule)
+                volume: lost.volume.name, phase: lost.volume.phase, path: lost.volume.path,
+                claim: lost.claim?.reference,
+                pods: lost.pods.map(\.reference), owner: lost.owner, rule: lost.rule, action: lost.actionText,
+                isRefused: lost.action == .noRule)
         }
         let mounting = Set(lost.flatMap { $0.pods.map(\.uid) })
         otherPods = state.objects.pods.filter { $0.nodeName == node.name && !mounting.contains($0.uid) }.map { pod in
             PodLine(
                 pod: pod.reference, phase: pod.status?.phase ?? "",
-                owner: pod.isMirror ? "static pod" : state.objects.owner(of: pod).map { "\($0.kind.lowercased())/\($0.name)" },
+                owner: pod.isMirror
+                    ? "static pod" : state.objects.owner(of: pod).map { "\($0.kind.lowercased())/\($0.name)" },
                 isLost: pod.controller == nil && !pod.isMirror)
         }
     }
@@ -64,7 +67,11 @@ extension LostVolume {
             switch workload.target {
             case .deployment: "delete claim and deployment, the operator makes both again"
             case .statefulSet, .claim:
-                if case .rebuild(_, heal: .minio?, _) = workload.rule { "delete claim and pod, MinIO heals the new volume" } else { "delete claim and pod, the set makes both again" }
+                if case .rebuild(_, heal: .minio?, _) = workload.rule {
+                    "delete claim and pod, MinIO heals the new volume"
+                } else {
+                    "delete claim and pod, the set makes both again"
+                }
             }
         case .ignore: "leave the claim as it is"
         case .deleteVolume: "delete the volume, nothing claims it"

@@ -5,22 +5,33 @@ extension RunReport {
     public var markdown: String {
         var text = "# Run \(run)\n\n"
         if let plan {
-            text += "Replace `\(plan.dead.node)` (\(plan.dead.address)) with `\(plan.replacement.node)` (\(plan.replacement.address)) in cluster `\(plan.cluster)`.\n\n"
+            text +=
+                "Replace `\(plan.dead.node)` (\(plan.dead.address)) with `\(plan.replacement.node)` (\(plan.replacement.address)) in cluster `\(plan.cluster)`.\n\n"
         }
         text += "- Outcome: **\(outcome)**\(result.map { ": " + Markdown.escape($0) } ?? "")\n"
         if let startedAt { text += "- Began: \(startedAt.formatted(.iso8601))\n" }
         if let endedAt { text += "- Ended: \(endedAt.formatted(.iso8601))\n" }
-        text += String(format: "- Time in steps: %.1f s, of which %.1f s waiting for hosts and the cluster, %.1f s the tool's own\n\n", elapsed, waited, own)
+        text += String(
+            format:
+                "- Time in steps: %.1f s, of which %.1f s waiting for hosts and the cluster, %.1f s the tool's own\n\n",
+            elapsed, waited, own)
         text += "## Steps\n\n"
         text += Markdown.table(
             ["Step", "Outcome", "Seconds", "Waiting", "Own", "Seen"],
             steps.map {
-                [$0.title, $0.outcome.rawValue, String(format: "%.1f", $0.elapsed), String(format: "%.1f", $0.waited), String(format: "%.1f", $0.own), $0.text ?? ""]
+                [
+                    $0.title, $0.outcome.rawValue, String(format: "%.1f", $0.elapsed),
+                    String(format: "%.1f", $0.waited), String(format: "%.1f", $0.own), $0.text ?? "",
+                ]
             })
-        text += "\n## Destroyed\n\n" + (destroyed.isEmpty ? "Nothing.\n" : destroyed.map { "- \(Markdown.escape($0))\n" }.joined())
+        text +=
+            "\n## Destroyed\n\n"
+            + (destroyed.isEmpty ? "Nothing.\n" : destroyed.map { "- \(Markdown.escape($0))\n" }.joined())
         if !warnings.isEmpty { text += "\n## Warnings\n\n" + warnings.map { "- \(Markdown.escape($0))\n" }.joined() }
         if let before, let after {
-            text += "\n## Before and after\n\n" + Markdown.table(["What", "Before", "After"], Comparison.rows(before, after))
+            text +=
+                "\n## Before and after\n\n"
+                + Markdown.table(["What", "Before", "After"], Comparison.rows(before, after))
         }
         return text
     }
@@ -52,7 +63,9 @@ public enum Comparison {
             summary.nodes.map { ($0.name, ($0.isReady ? "Ready" : "NotReady") + ($0.isCordoned ? ", cordoned" : "")) }
         }
         func members(_ summary: ClusterSummary) -> [(String, String)] {
-            summary.members.map { ($0.name.isEmpty ? $0.id : $0.name, "\($0.id) " + ($0.isHealthy ? "healthy" : "not healthy")) }
+            summary.members.map {
+                ($0.name.isEmpty ? $0.id : $0.name, "\($0.id) " + ($0.isHealthy ? "healthy" : "not healthy"))
+            }
         }
         func claims(_ summary: ClusterSummary) -> [(String, String)] {
             summary.claims.map { ($0.reference, [$0.phase, $0.node].compactMap { $0 }.joined(separator: " on ")) }

@@ -26,7 +26,8 @@ public enum PlanText {
             let count = rebuild.claims.count
             let fate =
                 rebuild.isDataLost
-                ? "is lost" : rebuild.data == .disposable ? "is disposable and starts empty" : "is healed from the other drives"
+                ? "is lost"
+                : rebuild.data == .disposable ? "is disposable and starts empty" : "is healed from the other drives"
             return "\(rebuild.reference): the data of \(count) claim\(count == 1 ? "" : "s") \(fate)"
         }
     }

@@ -48,7 +48,10 @@ public struct RunReport: Sendable, Codable {
             case .stepStarted:
                 steps.removeAll { $0.id == event.step && $0.outcome != .done }
                 if !steps.contains(where: { $0.id == event.step }) {
-                    steps.append(Step(id: event.step ?? "", title: event.title ?? "", outcome: .unfinished, startedAt: event.at, elapsed: 0, waited: 0))
+                    steps.append(
+                        Step(
+                            id: event.step ?? "", title: event.title ?? "", outcome: .unfinished, startedAt: event.at,
+                            elapsed: 0, waited: 0))
                 }
             case .stepFinished: end(event, .done)
             case .stepSkipped: end(event, .skipped)
@@ -66,7 +69,9 @@ public struct RunReport: Sendable, Codable {
 
     private mutating func end(_ event: Event, _ outcome: Step.Outcome) {
         // A step that a resumed run found done keeps the figures of the run that did it.
-        guard let index = steps.firstIndex(where: { $0.id == event.step }), steps[index].outcome != .done else { return }
+        guard let index = steps.firstIndex(where: { $0.id == event.step }), steps[index].outcome != .done else {
+            return
+        }
         steps[index].outcome = outcome
         steps[index].text = event.text
         steps[index].elapsed = event.elapsed ?? 0

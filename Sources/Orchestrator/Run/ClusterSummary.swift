@@ -28,7 +28,9 @@ public struct ClusterSummary: Sendable, Hashable, Codable {
         let local = Set(state.inventory.cluster.localStorageClasses)
         claims = state.objects.claims.filter { $0.spec.storageClassName.map(local.contains) == true }.map { claim in
             let volume = claim.spec.volumeName.flatMap { state.objects.volume($0) }
-            return Claim(reference: claim.reference, phase: claim.status?.phase ?? "", node: volume?.nodes?.joined(separator: ", "))
+            return Claim(
+                reference: claim.reference, phase: claim.status?.phase ?? "",
+                node: volume?.nodes?.joined(separator: ", "))
         }
         pendingPods = state.objects.pods.filter { $0.isPending }.map(\.reference)
     }

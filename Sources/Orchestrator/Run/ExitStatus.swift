@@ -18,7 +18,9 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
         switch error {
         case is InventoryError: self = .inventoryWrong
         case let refused as Refused:
-            self = !refused.refusals.isEmpty && refused.refusals.allSatisfy(\.isUnreachable) ? .unreachableOrUntrusted : .refused
+            self =
+                !refused.refusals.isEmpty && refused.refusals.allSatisfy(\.isUnreachable)
+                ? .unreachableOrUntrusted : .refused
         case let error as SSHError where error.code == .cancelled: self = .interrupted
         case let error as SSHError: self = error.isUnreachableOrUntrusted ? .unreachableOrUntrusted : .checkOrStepFailed
         case is ClusterError: self = .checkOrStepFailed

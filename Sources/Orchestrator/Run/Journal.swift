@@ -83,7 +83,9 @@ public final class Journal: Sendable {
             guard let end = data[(data.startIndex + intact)...].firstIndex(of: UInt8(ascii: "\n")) else { break }
             let line = data[(data.startIndex + intact)..<end]
             guard let (event, next) = entry(line, after: sum) else {
-                if end == data.endIndex - 1 { break }
+                // A power cut may leave a last line whose pages were not all written; a whole line out of place is something else.
+                let isTorn = end == data.endIndex - 1 && (try? JSONSerialization.jsonObject(with: line)) == nil
+                if isTorn { break }
                 throw ClusterError(
                     .localFile, host: "this machine", operation: "read \(path)", cause: "line \(number) is damaged",
                     advice: "the journal was changed by something else; look at the cluster with: masterswap check")
@@ -96,10 +98,13 @@ public final class Journal: Sendable {
     }
 
     private static func entry(_ line: Data, after previous: String) -> (Event, sum: String)? {
-        guard line.starts(with: start), let key = line.range(of: entryKey), line.last == UInt8(ascii: "}") else { return nil }
+        guard line.starts(with: start), let key = line.range(of: entryKey), line.last == UInt8(ascii: "}") else {
+            return nil
+        }
         let entry = line[key.upperBound..<(line.endIndex - 1)]
         let sum = String(decoding: line[(line.startIndex + start.count)..<(key.lowerBound - 1)], as: UTF8.self)
-        guard sum == Self.sum(after: previous, Data(entry)), let event = try? EventCoding.decode(Event.self, from: Data(entry))
+        guard sum == Self.sum(after: previous, Data(entry)),
+            let event = try? EventCoding.decode(Event.self, from: Data(entry))
         else { return nil }
         return (event, sum)
     }

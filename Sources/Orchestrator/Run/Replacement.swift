@@ -31,7 +31,9 @@ public struct Replacement: Sendable {
         let run = try store.create()
         let journal = try Journal(path: run.journalPath)
         let context = context(plan, run, journal)
-        try context.record(Event(.runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan))
+        try context.record(
+            Event(
+                .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan))
         try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
         try await go(context)
     }
@@ -42,14 +44,16 @@ public struct Replacement: Sendable {
         guard plan.cluster == inventory.cluster.name, plan.vip == inventory.cluster.vip else {
             throw Refused([
                 Refusal(
-                    "same-inventory", "the run \(run.id) is of cluster '\(plan.cluster)' (\(plan.vip)), this inventory of '\(inventory.cluster.name)' (\(inventory.cluster.vip))",
+                    "same-inventory",
+                    "the run \(run.id) is of cluster '\(plan.cluster)' (\(plan.vip)), this inventory of '\(inventory.cluster.name)' (\(inventory.cluster.vip))",
                     advice: "name the inventory that the run was begun with: -i FILE")
             ])
         }
         _ = try databasePassword()
         let journal = try Journal(path: run.journalPath)
         let context = context(plan, run, journal)
-        try context.record(Event(.runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id))
+        try context.record(
+            Event(.runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id))
         try await go(context)
     }
 
@@ -58,7 +62,8 @@ public struct Replacement: Sendable {
     public static func plan(of run: RunStore.Run) throws -> Plan {
         guard let plan = try run.events().first?.plan else {
             throw ClusterError(
-                .localFile, host: "this machine", operation: "read \(run.journalPath)", cause: "it holds no plan: the run ended before it began",
+                .localFile, host: "this machine", operation: "read \(run.journalPath)",
+                cause: "it holds no plan: the run ended before it began",
                 advice: "begin a new one: masterswap replace")
         }
         return plan
@@ -66,8 +71,10 @@ public struct Replacement: Sendable {
 
     /// Whether each step has anything to do, without doing it.
     public func dryRun(_ plan: Plan) async throws -> [(step: any Step, status: Result<StepStatus, any Error>)] {
-        let run = RunStore.Run(id: "dry-run", directory: NSTemporaryDirectory() + "masterswap-dry-run-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(atPath: run.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let run = RunStore.Run(
+            id: "dry-run", directory: NSTemporaryDirectory() + "masterswap-dry-run-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(
+            atPath: run.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? FileManager.default.removeItem(atPath: run.directory) }
         let context = context(plan, run, try Journal(path: run.journalPath))
         var results: [(step: any Step, status: Result<StepStatus, any Error>)] = []

@@ -60,7 +60,8 @@ public struct RunContext: Sendable {
         let seats = try masters.map { master in
             Kubectl.Seat(remote: try remote(master.host), apiServer: "\(master.address):\(inventory.cluster.apiPort)")
         }
-        return Kubectl(seats, distribution: distribution, version: plan.kubernetes, patience: .seconds(90)) { [self] text in
+        return Kubectl(seats, distribution: distribution, version: plan.kubernetes, patience: .seconds(90)) {
+            [self] text in
             note(text)
         }
     }
@@ -124,10 +125,14 @@ public struct RunContext: Sendable {
                 throw ClusterError(
                     .waitTimedOut, host: host ?? plan.primary.host, operation: "wait for \(what)",
                     cause: "not so after \(Int(elapsed.seconds)) s: \(seen)",
-                    advice: "look at it there; when it is so, go on with: masterswap resume (a longer limit: --wait-timeout)")
+                    advice:
+                        "look at it there; when it is so, go on with: masterswap resume (a longer limit: --wait-timeout)"
+                )
             }
             if told.map({ $0.text != seen || ContinuousClock.now - $0.at > .seconds(10) }) ?? true {
-                tell(Event(.waiting, step: step, title: what, text: seen, elapsed: elapsed.seconds, limit: limit.seconds))
+                tell(
+                    Event(.waiting, step: step, title: what, text: seen, elapsed: elapsed.seconds, limit: limit.seconds)
+                )
                 told = (seen, .now)
             }
             try await stopwatch.waiting { try await Task.sleep(for: interval) }

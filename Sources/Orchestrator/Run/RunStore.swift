@@ -15,7 +15,8 @@ public struct RunStore: Sendable {
         if let state = environment["MASTERSWAP_STATE"], !state.isEmpty {
             root = state
         } else {
-            let base = environment["XDG_STATE_HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? NSHomeDirectory() + "/.local/state"
+            let base =
+                environment["XDG_STATE_HOME"].flatMap { $0.isEmpty ? nil : $0 } ?? NSHomeDirectory() + "/.local/state"
             root = base + "/masterswap"
         }
     }
@@ -60,9 +61,12 @@ public struct RunStore: Sendable {
         let all = runs()
         let found = id.map { id in all.filter { $0.id == id || $0.id.hasPrefix(id) } } ?? Array(all.suffix(1))
         if found.count == 1 { return found[0] }
-        let cause = id.map { found.isEmpty ? "there is no run '\($0)'" : "'\($0)' stands for \(found.count) runs" } ?? "there is no run yet"
+        let cause =
+            id.map { found.isEmpty ? "there is no run '\($0)'" : "'\($0)' stands for \(found.count) runs" }
+            ?? "there is no run yet"
         throw ClusterError(
-            .localFile, host: "this machine", operation: "find a run under \(root)", cause: cause, advice: "list them: masterswap runs")
+            .localFile, host: "this machine", operation: "find a run under \(root)", cause: cause,
+            advice: "list them: masterswap runs")
     }
 
     private static func makeDirectory(_ path: String) throws {
@@ -71,7 +75,8 @@ public struct RunStore: Sendable {
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
             throw ClusterError(
-                .localFile, host: "this machine", operation: "make the folder \(path)", cause: error.localizedDescription,
+                .localFile, host: "this machine", operation: "make the folder \(path)",
+                cause: error.localizedDescription,
                 advice: "make room or name another place in MASTERSWAP_STATE")
         }
     }

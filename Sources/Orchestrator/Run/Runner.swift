@@ -62,7 +62,9 @@ public struct Runner: Sendable {
     }
 
     /// A question that a restarting API server leaves open is asked again for a minute and a half.
-    private static func patiently(_ context: RunContext, _ ask: () async throws -> StepStatus) async throws -> StepStatus {
+    private static func patiently(_ context: RunContext, _ ask: () async throws -> StepStatus) async throws
+        -> StepStatus
+    {
         try await context.wait(for: "an answer", limit: .seconds(90)) { .done(try await ask()) }
     }
 

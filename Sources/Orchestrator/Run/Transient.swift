@@ -19,7 +19,8 @@ enum Transient {
     /// What kubectl and etcdctl print when the server side is away for the moment.
     private static let signs = [
         "connection refused", "was refused", "i/o timeout", "Client.Timeout", "TLS handshake timeout", "EOF",
-        "ServiceUnavailable", "server is currently unable", "etcdserver: leader changed", "etcdserver: request timed out",
+        "ServiceUnavailable", "server is currently unable", "etcdserver: leader changed",
+        "etcdserver: request timed out",
         "no route to host", "connection reset", "context deadline exceeded", "error dialing backend",
         "container not found", "unable to upgrade connection", "etcdserver: no leader", "InternalError",
     ]

@@ -19,7 +19,9 @@ struct CleanClusterStatusStep: Step {
             throw ClusterError(
                 .badOutput, host: plan.primary.host, operation: "edit configmap kube-system/kubeadm-config",
                 cause: "the entry of \(plan.dead.node) is not written as kubeadm writes it",
-                advice: "take it out by hand: kubectl -n kube-system edit configmap kubeadm-config; then: masterswap resume")
+                advice:
+                    "take it out by hand: kubectl -n kube-system edit configmap kubeadm-config; then: masterswap resume"
+            )
         }
         // Tested and replaced in one request, so that a change by somebody else in between is not lost.
         let patch = [
@@ -27,7 +29,9 @@ struct CleanClusterStatusStep: Step {
             PatchOperation(op: "replace", path: "/data/ClusterStatus", value: text),
         ]
         let json = String(decoding: try EventCoding.encode(patch), as: UTF8.self)
-        try await context.kubectl().run(["patch", "configmap", "kubeadm-config", "-n", "kube-system", "--type=json", "-p", json])
+        try await context.kubectl().run([
+            "patch", "configmap", "kubeadm-config", "-n", "kube-system", "--type=json", "-p", json,
+        ])
     }
 
     private struct PatchOperation: Encodable {
@@ -37,6 +41,7 @@ struct CleanClusterStatusStep: Step {
     }
 
     private func current(_ context: RunContext) async throws -> ClusterStatus? {
-        try await context.kubectl().find(ConfigMap.self, ["configmap", "kubeadm-config", "-n", "kube-system"]).flatMap(ClusterStatus.init)
+        try await context.kubectl().find(ConfigMap.self, ["configmap", "kubeadm-config", "-n", "kube-system"]).flatMap(
+            ClusterStatus.init)
     }
 }

@@ -9,14 +9,17 @@ struct CordonStep: Step {
     var effects: [Effect] { plan.cordons.map { .changes("node \($0): unschedulable for the time of the rebuild") } }
 
     func check(_ context: RunContext) async throws -> StepStatus {
-        let open = try await Cordons.nodes(context).filter { plan.cordons.contains($0.name) && !$0.isCordoned }.map(\.name)
+        let open = try await Cordons.nodes(context).filter { plan.cordons.contains($0.name) && !$0.isCordoned }.map(
+            \.name)
         return open.isEmpty ? .satisfied("cordoned") : .needed("schedulable: \(open.joined(separator: ", "))")
     }
 
     func run(_ context: RunContext) async throws {
         let kubectl = try context.kubectl()
         for node in try await Cordons.nodes(context) where plan.cordons.contains(node.name) && !node.isCordoned {
-            try await kubectl.run(["annotate", "node", node.name, "--overwrite", "\(Cordons.annotation)=\(context.run.id)"])
+            try await kubectl.run([
+                "annotate", "node", node.name, "--overwrite", "\(Cordons.annotation)=\(context.run.id)",
+            ])
             try await kubectl.run(["cordon", node.name])
         }
     }
@@ -36,7 +39,9 @@ struct UncordonStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let ours = try await Cordons.ours(context).map(\.name)
-        return ours.isEmpty ? .satisfied("none is cordoned by this tool") : .needed("cordoned by this tool: \(ours.joined(separator: ", "))")
+        return ours.isEmpty
+            ? .satisfied("none is cordoned by this tool")
+            : .needed("cordoned by this tool: \(ours.joined(separator: ", "))")
     }
 
     func run(_ context: RunContext) async throws {

@@ -5,14 +5,18 @@ struct DeleteNodeStep: Step {
     let id = "delete-node"
     var title: String { "Delete the node \(plan.dead.node)" }
     var effects: [Effect] {
-        [.destroys("node \(plan.dead.node)" + (plan.dead.uid.map { " (uid \($0))" } ?? "")), .destroys("its pods, without grace: nothing runs them any more")]
+        [
+            .destroys("node \(plan.dead.node)" + (plan.dead.uid.map { " (uid \($0))" } ?? "")),
+            .destroys("its pods, without grace: nothing runs them any more"),
+        ]
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let kubectl = try context.kubectl()
         if try await DeadNode.find(plan, kubectl) != nil { return .needed("the node is there") }
         let pods = try await DeadNode.pods(plan, kubectl)
-        return pods.isEmpty ? .satisfied("the node and its pods are gone") : .needed("\(pods.count) pods of it are left")
+        return pods.isEmpty
+            ? .satisfied("the node and its pods are gone") : .needed("\(pods.count) pods of it are left")
     }
 
     func run(_ context: RunContext) async throws {

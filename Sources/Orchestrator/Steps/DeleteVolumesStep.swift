@@ -9,7 +9,8 @@ struct DeleteVolumesStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let left = try await left(context)
-        return left.isEmpty ? .satisfied("none is left") : .needed("\(left.count) left: \(left.map(\.name).joined(separator: ", "))")
+        return left.isEmpty
+            ? .satisfied("none is left") : .needed("\(left.count) left: \(left.map(\.name).joined(separator: ", "))")
     }
 
     func run(_ context: RunContext) async throws {
@@ -21,12 +22,14 @@ struct DeleteVolumesStep: Step {
             {
                 throw ClusterError(
                     .changed, host: plan.primary.host, operation: "delete volume \(volume.name)",
-                    cause: "the claim \(claim.reference) is still bound to it", advice: "go on with: masterswap resume, which rebuilds the claim first")
+                    cause: "the claim \(claim.reference) is still bound to it",
+                    advice: "go on with: masterswap resume, which rebuilds the claim first")
             }
             guard volume.nodes?.allSatisfy({ $0 == plan.dead.hostnameLabel }) == true else {
                 throw ClusterError(
                     .changed, host: plan.primary.host, operation: "delete volume \(volume.name)",
-                    cause: "its node affinity names \(volume.nodes?.joined(separator: ", ") ?? "no node"), not \(plan.dead.node)",
+                    cause:
+                        "its node affinity names \(volume.nodes?.joined(separator: ", ") ?? "no node"), not \(plan.dead.node)",
                     advice: "make a new plan: masterswap plan")
             }
             let reference = ObjectReference(.volume, volume)
@@ -45,6 +48,8 @@ struct DeleteVolumesStep: Step {
     /// The planned volumes that are there, by UID.
     private func left(_ context: RunContext) async throws -> [Volume] {
         let planned = Set(plan.volumes.map(\.uid))
-        return try await context.kubectl().get(Volumes.self, ["persistentvolumes"]).items.filter { planned.contains($0.uid) }
+        return try await context.kubectl().get(Volumes.self, ["persistentvolumes"]).items.filter {
+            planned.contains($0.uid)
+        }
     }
 }

@@ -5,7 +5,8 @@ struct DrainStep: Step {
     let id = "drain"
     var title: String { "Drain \(plan.dead.node), at most \(plan.drainTimeout) s" }
     var effects: [Effect] {
-        [.changes("node \(plan.dead.node): cordoned, its pods evicted")] + plan.lostPods.map { .destroys("\($0), which nothing makes again") }
+        [.changes("node \(plan.dead.node): cordoned, its pods evicted")]
+            + plan.lostPods.map { .destroys("\($0), which nothing makes again") }
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {

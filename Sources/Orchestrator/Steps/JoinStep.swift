@@ -11,7 +11,9 @@ struct JoinStep: Step {
         [
             .makes("ocboot's configuration on \(plan.primary.host), 0600"),
             .makes("node \(plan.replacement.node) (\(plan.replacement.address)) and its etcd member"),
-            .changes("what ocboot does to every host that it names: its role 'common' sets up packages, firewall and the container runtime"),
+            .changes(
+                "what ocboot does to every host that it names: its role 'common' sets up packages, firewall and the container runtime"
+            ),
         ]
     }
 
@@ -43,17 +45,21 @@ struct JoinStep: Step {
         let status = try await follow(followed, Redactor([secret]), context)
         guard status == 0 else {
             throw ClusterError(
-                .commandFailed, host: plan.primary.host, operation: "run ocboot", cause: "it ended with status \(status); its last words are above",
+                .commandFailed, host: plan.primary.host, operation: "run ocboot",
+                cause: "it ended with status \(status); its last words are above",
                 advice: "its log is \(followed.directory)/log there; mend the cause, then: masterswap resume")
         }
     }
 
-    private func directory(_ context: RunContext, _ attempt: Int) -> String { "/var/lib/masterswap/\(context.run.id)/join-\(attempt)" }
+    private func directory(_ context: RunContext, _ attempt: Int) -> String {
+        "/var/lib/masterswap/\(context.run.id)/join-\(attempt)"
+    }
 
     private func start(_ attempt: Int, _ secret: Secret, _ context: RunContext) async throws -> RemoteJob {
         guard let ocboot = context.inventory.ocboot else {
             throw ClusterError(
-                .changed, host: plan.primary.host, operation: "run ocboot", cause: "the inventory has no ocboot section any more",
+                .changed, host: plan.primary.host, operation: "run ocboot",
+                cause: "the inventory has no ocboot section any more",
                 advice: "resume with the inventory that the run was begun with")
         }
         let remote = try context.remote(plan.primary.host)
@@ -73,7 +79,9 @@ struct JoinStep: Step {
         let remote = try context.remote(plan.primary.host)
         let parent = "/var/lib/masterswap/\(context.run.id)"
         let result = try await remote.run(
-            .script(#"cd "$1" 2>/dev/null || exit 0; for name in join-*; do [ -d "$name" ] && echo "$name"; done; true"#, [parent], label: "look for ocboot's runs"))
+            .script(
+                #"cd "$1" 2>/dev/null || exit 0; for name in join-*; do [ -d "$name" ] && echo "$name"; done; true"#,
+                [parent], label: "look for ocboot's runs"))
         let attempts = result.text.split(separator: "\n").compactMap { Int($0.dropFirst("join-".count)) }
         guard let last = attempts.max() else { return (0, nil) }
         return (last, RemoteJob(remote, directory: directory(context, last)))
@@ -106,7 +114,8 @@ struct JoinStep: Step {
                 lostSince = since
                 guard .now - since < .seconds(10) else {
                     throw ClusterError(
-                        .changed, host: plan.primary.host, operation: "follow ocboot", cause: "it was cut off without an exit status",
+                        .changed, host: plan.primary.host, operation: "follow ocboot",
+                        cause: "it was cut off without an exit status",
                         advice: "its log is \(job.directory)/log there; to run it again: masterswap resume")
                 }
                 return .pending("looking for it")

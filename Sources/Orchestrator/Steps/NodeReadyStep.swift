@@ -27,12 +27,18 @@ struct NodeReadyStep: Step {
         guard let node = try await kubectl.find(Node.self, ["node", name]) else { return "\(name) is no node yet" }
         guard node.isReady else { return "\(name) is not Ready" }
         let members = try await context.etcdctl().members()
-        guard let member = members.first(where: { $0.addresses.contains(plan.replacement.address) }) else { return "it is no etcd member yet" }
+        guard let member = members.first(where: { $0.addresses.contains(plan.replacement.address) }) else {
+            return "it is no etcd member yet"
+        }
         guard member.isStarted, !member.isLearner else { return "its etcd member has not started" }
         let unhealthy = members.filter { !$0.isHealthy }
-        guard unhealthy.isEmpty else { return "etcd member \(unhealthy.map(\.name).joined(separator: ", ")) is not healthy" }
+        guard unhealthy.isEmpty else {
+            return "etcd member \(unhealthy.map(\.name).joined(separator: ", ")) is not healthy"
+        }
         guard members.count == plan.survivors.count + 1 else { return "etcd has \(members.count) members" }
-        let pods = try await kubectl.get(Pods.self, ["pods", "-n", "kube-system", "--field-selector", "spec.nodeName=\(name)"]).items
+        let pods = try await kubectl.get(
+            Pods.self, ["pods", "-n", "kube-system", "--field-selector", "spec.nodeName=\(name)"]
+        ).items
         let unready = pods.filter { $0.isMirror && !$0.isReady }.map(\.name)
         return unready.isEmpty ? nil : "not Ready yet: \(unready.joined(separator: ", "))"
     }

@@ -8,7 +8,11 @@ struct PromoteStep: Step {
     let id = "promote"
     var title: String { "Make \(plan.primary.node) the keepalived MASTER" }
     var effects: [Effect] {
-        [.changes("keepalived.yaml on \(plan.primary.host): KEEPALIVED_PRIORITY 100, KEEPALIVED_STATE MASTER; every other byte stays")]
+        [
+            .changes(
+                "keepalived.yaml on \(plan.primary.host): KEEPALIVED_PRIORITY 100, KEEPALIVED_STATE MASTER; every other byte stays"
+            )
+        ]
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -33,7 +37,8 @@ struct PromoteStep: Step {
         } catch {
             throw ClusterError(
                 .badOutput, host: plan.primary.host, operation: "edit \(path(context))", cause: "\(error)",
-                advice: "set KEEPALIVED_PRIORITY to 100 and KEEPALIVED_STATE to MASTER by hand; then: masterswap resume")
+                advice: "set KEEPALIVED_PRIORITY to 100 and KEEPALIVED_STATE to MASTER by hand; then: masterswap resume"
+            )
         }
         if promoted != current.manifest.text {
             for line in KeepalivedManifest.difference(current.manifest.text, promoted) { context.note(line) }
@@ -46,7 +51,8 @@ struct PromoteStep: Step {
                 try await containerMissing(context).map { .pending($0) } ?? .done(())
             }
         } catch var error as ClusterError where error.code == .waitTimedOut {
-            error.advice = "restart the kubelet on \(plan.primary.host): systemctl restart kubelet; then: masterswap resume"
+            error.advice =
+                "restart the kubelet on \(plan.primary.host): systemctl restart kubelet; then: masterswap resume"
             throw error
         }
         _ = try await VIP.settle(masters, on: plan.primary.host, samples: 4, context)
@@ -58,13 +64,17 @@ struct PromoteStep: Step {
 
     private func read(_ context: RunContext) async throws -> (contents: Data, manifest: KeepalivedManifest) {
         let operation = "read \(path(context))"
-        let result = try await context.remote(plan.primary.host).run(Command(["cat", path(context)], timeout: .seconds(20), label: operation))
+        let result = try await context.remote(plan.primary.host).run(
+            Command(["cat", path(context)], timeout: .seconds(20), label: operation))
         do {
-            guard result.succeeded else { throw KeepalivedManifest.Unreadable(description: result.errorText.lastLines(1)) }
+            guard result.succeeded else {
+                throw KeepalivedManifest.Unreadable(description: result.errorText.lastLines(1))
+            }
             return (result.standardOutput, try KeepalivedManifest(result.text))
         } catch {
             throw ClusterError(
-                .badOutput, host: plan.primary.host, operation: operation, cause: "\(error)", advice: "look at the file there")
+                .badOutput, host: plan.primary.host, operation: operation, cause: "\(error)",
+                advice: "look at the file there")
         }
     }
 
@@ -72,19 +82,29 @@ struct PromoteStep: Step {
     /// kubelet has read the file: the container must have started after the file was written.
     private func containerMissing(_ context: RunContext) async throws -> String? {
         let name = "keepalived-\(plan.primary.node)"
-        guard let pod = try await context.kubectl().find(Pod.self, ["pod", name, "-n", "kube-system"]) else { return "there is no pod \(name)" }
+        guard let pod = try await context.kubectl().find(Pod.self, ["pod", name, "-n", "kube-system"]) else {
+            return "there is no pod \(name)"
+        }
         let environment = (pod.spec.containers ?? []).flatMap { $0.env ?? [] }
-        guard environment.contains(where: { $0.name == "KEEPALIVED_STATE" && $0.value == KeepalivedManifest.State.master.rawValue }) else {
+        guard
+            environment.contains(where: {
+                $0.name == "KEEPALIVED_STATE" && $0.value == KeepalivedManifest.State.master.rawValue
+            })
+        else {
             return "the kubelet has not taken the manifest up"
         }
         guard let container = pod.status?.containerStatuses?.first, container.ready,
             let text = container.state?.running?.startedAt, let started = try? Date(text, strategy: .iso8601)
         else { return "its container does not run" }
-        let modified = try await context.remote(plan.primary.host).run(Command(["stat", "-c", "%Y", path(context)], timeout: .seconds(20)))
-        guard modified.succeeded, let seconds = TimeInterval(modified.text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+        let modified = try await context.remote(plan.primary.host).run(
+            Command(["stat", "-c", "%Y", path(context)], timeout: .seconds(20)))
+        guard modified.succeeded,
+            let seconds = TimeInterval(modified.text.trimmingCharacters(in: .whitespacesAndNewlines))
+        else {
             return "the manifest's time cannot be read"
         }
         // Both times are that host's own; startedAt has whole seconds.
-        return started.timeIntervalSince1970 >= seconds.rounded(.down) ? nil : "its container is older than the manifest"
+        return started.timeIntervalSince1970 >= seconds.rounded(.down)
+            ? nil : "its container is older than the manifest"
     }
 }

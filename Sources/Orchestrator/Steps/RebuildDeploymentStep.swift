@@ -27,12 +27,14 @@ struct RebuildDeploymentStep: Step {
     func run(_ context: RunContext) async throws {
         let kubectl = try context.kubectl()
         for lost in rebuild.claims {
-            if let claim = try await kubectl.find(Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace]),
+            if let claim = try await kubectl.find(
+                Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace]),
                 claim.uid == lost.claim.uid, claim.spec.volumeName != lost.volume.name
             {
                 throw ClusterError(
                     .changed, host: plan.primary.host, operation: "delete \(lost.claim)",
-                    cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)", advice: "make a new plan: masterswap plan")
+                    cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)",
+                    advice: "make a new plan: masterswap plan")
             }
             if try await kubectl.delete(lost.claim) { context.destroyed("\(lost.claim)") }
             try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
@@ -47,22 +49,33 @@ struct RebuildDeploymentStep: Step {
 
     private func missing(_ context: RunContext) async throws -> String? {
         let kubectl = try context.kubectl()
-        guard let now = try await kubectl.find(Deployment.self, ["deployment", rebuild.name, "-n", rebuild.namespace]) else {
+        guard let now = try await kubectl.find(Deployment.self, ["deployment", rebuild.name, "-n", rebuild.namespace])
+        else {
             return "the deployment is not made again yet"
         }
         if now.uid == rebuild.uid { return "the deployment is still the old one" }
         for lost in rebuild.claims {
-            guard let claim = try await kubectl.find(Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace]) else {
+            guard
+                let claim = try await kubectl.find(
+                    Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace])
+            else {
                 return "the claim \(lost.claim.name) is not made again yet"
             }
             if claim.uid == lost.claim.uid { return "the claim \(claim.name) is still the one on \(plan.dead.node)" }
-            guard claim.isBound, let name = claim.spec.volumeName else { return "the new claim \(claim.name) is not Bound" }
-            guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else { return "its volume \(name) is not there" }
+            guard claim.isBound, let name = claim.spec.volumeName else {
+                return "the new claim \(claim.name) is not Bound"
+            }
+            guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else {
+                return "its volume \(name) is not there"
+            }
             guard try await RebuiltVolume.isOnReplacement(volume, context) else {
-                return "the new claim \(claim.name) is on \(volume.nodes?.joined(separator: ", ") ?? "no node"), not on \(plan.replacement.node)"
+                return
+                    "the new claim \(claim.name) is on \(volume.nodes?.joined(separator: ", ") ?? "no node"), not on \(plan.replacement.node)"
             }
         }
-        guard now.status?.availableReplicas ?? 0 >= now.replicas else { return "the new deployment is not available yet" }
+        guard now.status?.availableReplicas ?? 0 >= now.replicas else {
+            return "the new deployment is not available yet"
+        }
         return nil
     }
 }

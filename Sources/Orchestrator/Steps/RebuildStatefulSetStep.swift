@@ -11,8 +11,11 @@ struct RebuildStatefulSetStep: Step {
     var effects: [Effect] {
         rebuild.claims.flatMap { lost -> [Effect] in
             [
-                .destroys("\(lost.claim), on \(lost.volume.name)"), .destroys("pod \(rebuild.namespace)/\(lost.pod ?? "?"), Pending"),
-                .makes("both again on \(plan.replacement.node)" + (expectsHeal ? ", healed by MinIO from the other drives" : "")),
+                .destroys("\(lost.claim), on \(lost.volume.name)"),
+                .destroys("pod \(rebuild.namespace)/\(lost.pod ?? "?"), Pending"),
+                .makes(
+                    "both again on \(plan.replacement.node)"
+                        + (expectsHeal ? ", healed by MinIO from the other drives" : "")),
             ]
         }
     }
@@ -24,13 +27,17 @@ struct RebuildStatefulSetStep: Step {
         for lost in rebuild.claims {
             if let missing = try await missing(lost, context) { return .needed(missing) }
         }
-        return .satisfied("\(rebuild.claims.count) claims Bound on \(plan.replacement.node), pods Ready" + (expectsHeal ? ", healed" : ""))
+        return .satisfied(
+            "\(rebuild.claims.count) claims Bound on \(plan.replacement.node), pods Ready"
+                + (expectsHeal ? ", healed" : ""))
     }
 
     func run(_ context: RunContext) async throws {
         for lost in rebuild.claims { try await delete(lost, context) }
         for lost in rebuild.claims {
-            try await context.wait(for: "\(lost.claim.reference) on \(plan.replacement.node)", on: plan.replacement.host) { () -> RunContext.Poll<Void> in
+            try await context.wait(
+                for: "\(lost.claim.reference) on \(plan.replacement.node)", on: plan.replacement.host
+            ) { () -> RunContext.Poll<Void> in
                 if let missing = try await missing(lost, context) {
                     try await unblock(lost, context)
                     return .pending(missing)
@@ -47,7 +54,8 @@ struct RebuildStatefulSetStep: Step {
         guard claim.spec.volumeName == lost.volume.name else {
             throw ClusterError(
                 .changed, host: plan.primary.host, operation: "delete \(lost.claim)",
-                cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)", advice: "make a new plan: masterswap plan")
+                cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)",
+                advice: "make a new plan: masterswap plan")
         }
         if try await kubectl.delete(lost.claim) { context.destroyed("\(lost.claim)") }
         try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
@@ -67,7 +75,8 @@ struct RebuildStatefulSetStep: Step {
             try await clearSelectedNode(claim, context)
             return
         }
-        guard let pod = try await kubectl.find(Pod.self, ["pod", name, "-n", rebuild.namespace]), pod.isPending, pod.nodeName == nil,
+        guard let pod = try await kubectl.find(Pod.self, ["pod", name, "-n", rebuild.namespace]), pod.isPending,
+            pod.nodeName == nil,
             pod.metadata.deletionTimestamp == nil
         else { return }
         let reference = ObjectReference(.pod, pod)
@@ -79,7 +88,8 @@ struct RebuildStatefulSetStep: Step {
         guard claim.selectedNode == plan.dead.node, !claim.isBound else { return }
         context.note("clearing the selected node of \(claim.reference), which names \(plan.dead.node)")
         try await context.kubectl().run([
-            "annotate", "persistentvolumeclaim", claim.name, "-n", claim.namespace, "volume.kubernetes.io/selected-node-",
+            "annotate", "persistentvolumeclaim", claim.name, "-n", claim.namespace,
+            "volume.kubernetes.io/selected-node-",
         ])
     }
 
@@ -93,11 +103,16 @@ struct RebuildStatefulSetStep: Step {
         guard let claim = try await claim(lost, kubectl) else { return "the claim is not made again yet" }
         if claim.uid == lost.claim.uid { return "the claim is still the one on \(plan.dead.node)" }
         guard claim.isBound, let name = claim.spec.volumeName else { return "the new claim is not Bound" }
-        guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else { return "its volume \(name) is not there" }
-        guard try await RebuiltVolume.isOnReplacement(volume, context) else {
-            return "the new claim's volume is on \(volume.nodes?.joined(separator: ", ") ?? "no node"), not on \(plan.replacement.node)"
+        guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else {
+            return "its volume \(name) is not there"
         }
-        guard let podName = lost.pod, let pod = try await kubectl.find(Pod.self, ["pod", podName, "-n", rebuild.namespace]) else {
+        guard try await RebuiltVolume.isOnReplacement(volume, context) else {
+            return
+                "the new claim's volume is on \(volume.nodes?.joined(separator: ", ") ?? "no node"), not on \(plan.replacement.node)"
+        }
+        guard let podName = lost.pod,
+            let pod = try await kubectl.find(Pod.self, ["pod", podName, "-n", rebuild.namespace])
+        else {
             return "its pod is not made again yet"
         }
         guard pod.isReady else { return "pod \(pod.name) is \(pod.status?.phase ?? "not there"), not Ready" }
@@ -120,7 +135,9 @@ struct MinIOHealProof {
     /// What is missing for the proof; `nil` when it stands.
     /// - Throws: ``ClusterError`` where the heal ended and objects were not healed.
     func missing(_ context: RunContext) async throws -> String? {
-        let log = try await context.kubectl().run(["logs", pod.name, "-n", pod.namespace, "-c", pod.spec.containers?.first?.name ?? ""])
+        let log = try await context.kubectl().run([
+            "logs", pod.name, "-n", pod.namespace, "-c", pod.spec.containers?.first?.name ?? "",
+        ])
         switch MinIOHeal.state(ofLog: String(decoding: log, as: UTF8.self)) {
         case .notStarted: return "\(pod.name): MinIO has not begun to heal"
         case .running: return "\(pod.name): MinIO is healing"
@@ -141,7 +158,9 @@ struct MinIOHealProof {
             for bucket; do [ -d "$bucket" ] || echo "$bucket"; done
             """
         let result = try await context.remote(context.plan.replacement.host).run(
-            .script(script, [path] + summary.HealedBuckets, timeout: .seconds(30), label: "look for the healed buckets in \(path)"))
+            .script(
+                script, [path] + summary.healedBuckets, timeout: .seconds(30),
+                label: "look for the healed buckets in \(path)"))
         guard result.succeeded else { return "\(path) is not there on \(context.plan.replacement.host)" }
         let missing = result.text.split(separator: "\n")
         return missing.isEmpty ? nil : "healed by its log, but not on the disk: \(missing.joined(separator: ", "))"

@@ -5,7 +5,8 @@ struct RemoveMemberStep: Step {
     let id = "remove-member"
     var title: String { "Remove the dead etcd member" + (plan.member.map { " \($0.id)" } ?? "") }
     var effects: [Effect] {
-        plan.member.map { [.destroys("etcd member \($0.id) '\($0.name)' at \($0.peerURLs.joined(separator: ", "))")] } ?? []
+        plan.member.map { [.destroys("etcd member \($0.id) '\($0.name)' at \($0.peerURLs.joined(separator: ", "))")] }
+            ?? []
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -25,8 +26,11 @@ struct RemoveMemberStep: Step {
             let members = try await context.etcdctl().members()
             if members.contains(where: { $0.id == plan.member?.id }) { return .pending("it is listed") }
             let unhealthy = members.filter { !$0.isHealthy }
-            guard unhealthy.isEmpty else { return .pending("not healthy: \(unhealthy.map(\.name).joined(separator: ", "))") }
-            return .done(.satisfied("\(members.count) members, all healthy: \(members.map(\.name).joined(separator: ", "))"))
+            guard unhealthy.isEmpty else {
+                return .pending("not healthy: \(unhealthy.map(\.name).joined(separator: ", "))")
+            }
+            return .done(
+                .satisfied("\(members.count) members, all healthy: \(members.map(\.name).joined(separator: ", "))"))
         }
     }
 
@@ -36,13 +40,18 @@ struct RemoveMemberStep: Step {
         let members = try await context.etcdctl().members()
         guard let member = members.first(where: { $0.id == planned.id }) else { return nil }
         func changed(_ cause: String, _ advice: String) -> ClusterError {
-            ClusterError(.changed, host: plan.primary.host, operation: "look at etcd member \(planned.id)", cause: cause, advice: advice)
+            ClusterError(
+                .changed, host: plan.primary.host, operation: "look at etcd member \(planned.id)", cause: cause,
+                advice: advice)
         }
         guard member.name == planned.name, member.peerURLs == planned.peerURLs else {
-            throw changed("it is '\(member.name)' at \(member.peerURLs.joined(separator: ", ")) by now", "make a new plan: masterswap plan")
+            throw changed(
+                "it is '\(member.name)' at \(member.peerURLs.joined(separator: ", ")) by now",
+                "make a new plan: masterswap plan")
         }
         guard !member.isHealthy else {
-            throw changed("it is healthy again", "the old master is back: shut it down for good, then: masterswap resume")
+            throw changed(
+                "it is healthy again", "the old master is back: shut it down for good, then: masterswap resume")
         }
         let voting = members.filter { $0.id != planned.id && !$0.isLearner }
         let healthy = voting.filter(\.isHealthy).count

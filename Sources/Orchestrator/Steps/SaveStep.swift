@@ -9,7 +9,11 @@ struct SaveStep: Step {
     let id = "save"
     var title: String { "Save an etcd snapshot, kubeadm-config and the manifests here" }
     var effects: [Effect] {
-        [.makes("etcd-snapshot.db of \(plan.primary.node), kubeadm-config.json and manifests-HOST.tar in this run's folder, 0700")]
+        [
+            .makes(
+                "etcd-snapshot.db of \(plan.primary.node), kubeadm-config.json and manifests-HOST.tar in this run's folder, 0700"
+            )
+        ]
     }
 
     private static let snapshotName = "etcd-snapshot.db"
@@ -17,13 +21,16 @@ struct SaveStep: Step {
     func check(_ context: RunContext) async throws -> StepStatus {
         let missing = names(context).filter { !FileManager.default.fileExists(atPath: path($0, context)) }
         guard missing.isEmpty else { return .needed("nothing is saved yet: \(missing.joined(separator: ", "))") }
-        let size = (try? FileManager.default.attributesOfItem(atPath: path(Self.snapshotName, context))[.size] as? Int) ?? 0
+        let size =
+            (try? FileManager.default.attributesOfItem(atPath: path(Self.snapshotName, context))[.size] as? Int) ?? 0
         return .satisfied("saved in \(context.run.savedDirectory), the snapshot has \(size >> 10) KiB")
     }
 
     func run(_ context: RunContext) async throws {
         if context.distribution == .kubeadm {
-            let config = try await context.kubectl().run(["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"])
+            let config = try await context.kubectl().run([
+                "get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json",
+            ])
             try write(config, "kubeadm-config.json", context)
         }
         for survivor in plan.survivors {
@@ -31,7 +38,8 @@ struct SaveStep: Step {
                 Command(
                     ["tar", "-C", context.distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30)))
             guard result.succeeded, !result.standardOutput.isEmpty else {
-                throw failure(survivor.host, "read the manifests", "\(result.outcome): \(result.errorText.lastLines(2))")
+                throw failure(
+                    survivor.host, "read the manifests", "\(result.outcome): \(result.errorText.lastLines(2))")
             }
             try write(result.standardOutput, "manifests-\(survivor.host).tar", context)
         }
@@ -39,7 +47,8 @@ struct SaveStep: Step {
     }
 
     private func names(_ context: RunContext) -> [String] {
-        (context.distribution == .kubeadm ? ["kubeadm-config.json"] : []) + plan.survivors.map { "manifests-\($0.host).tar" }
+        (context.distribution == .kubeadm ? ["kubeadm-config.json"] : [])
+            + plan.survivors.map { "manifests-\($0.host).tar" }
             + [Self.snapshotName]
     }
 
@@ -65,7 +74,9 @@ struct SaveStep: Step {
         let etcdctl = try context.etcdctl()
         try await etcdctl.run(["snapshot", "save", remotePath], timeout: .seconds(300))
         let status = try await etcdctl.run(["snapshot", "status", remotePath, "-w", "json"], timeout: .seconds(120))
-        guard let verified = try? JSONDecoder().decode(SnapshotStatus.self, from: status.standardOutput), verified.totalKey > 0 else {
+        guard let verified = try? JSONDecoder().decode(SnapshotStatus.self, from: status.standardOutput),
+            verified.totalKey > 0
+        else {
             throw failure(remote.name, "verify the etcd snapshot", "etcdctl says: \(status.text.lastLines(1))")
         }
         let sum = try await remote.run(Command(["sha256sum", "--", remotePath], timeout: .seconds(120)))
@@ -90,16 +101,23 @@ struct SaveStep: Step {
         let piece = 8 << 20
         var hash = SHA256()
         try create(path)
-        guard let file = FileHandle(forWritingAtPath: path) else { throw localFailure("open \(path)", "cannot be opened") }
+        guard let file = FileHandle(forWritingAtPath: path) else {
+            throw localFailure("open \(path)", "cannot be opened")
+        }
         var offset = 0
         while true {
             let result = try await remote.run(
                 .script(
-                    #"tail -c "+$2" -- "$1" | head -c "$3""#, [remotePath, String(offset + 1), String(piece)], timeout: .seconds(120),
+                    #"tail -c "+$2" -- "$1" | head -c "$3""#, [remotePath, String(offset + 1), String(piece)],
+                    timeout: .seconds(120),
                     label: "read \(remotePath) from \(offset)"))
-            guard result.succeeded else { throw failure(remote.name, "read \(remotePath)", "\(result.outcome): \(result.errorText)") }
+            guard result.succeeded else {
+                throw failure(remote.name, "read \(remotePath)", "\(result.outcome): \(result.errorText)")
+            }
             if result.standardOutput.isEmpty { break }
-            do { try file.write(contentsOf: result.standardOutput) } catch { throw localFailure("write \(path)", "\(error)") }
+            do { try file.write(contentsOf: result.standardOutput) } catch {
+                throw localFailure("write \(path)", "\(error)")
+            }
             hash.update(data: result.standardOutput)
             offset += result.standardOutput.count
         }
@@ -113,7 +131,9 @@ struct SaveStep: Step {
     private func write(_ data: Data, _ name: String, _ context: RunContext) throws {
         let path = path(name, context)
         try create(path)
-        guard let file = FileHandle(forWritingAtPath: path) else { throw localFailure("open \(path)", "cannot be opened") }
+        guard let file = FileHandle(forWritingAtPath: path) else {
+            throw localFailure("open \(path)", "cannot be opened")
+        }
         do {
             try file.write(contentsOf: data)
             try file.synchronize()
@@ -130,7 +150,9 @@ struct SaveStep: Step {
     }
 
     private func failure(_ host: String, _ operation: String, _ cause: String) -> ClusterError {
-        ClusterError(.commandFailed, host: host, operation: operation, cause: cause, advice: "nothing was changed; mend it, then: masterswap resume")
+        ClusterError(
+            .commandFailed, host: host, operation: operation, cause: cause,
+            advice: "nothing was changed; mend it, then: masterswap resume")
     }
 
     private func localFailure(_ operation: String, _ cause: String) -> ClusterError {

@@ -47,13 +47,17 @@ enum VIP {
         let server = "https://\(vip):\(context.inventory.cluster.apiPort)"
         let answer = try await context.remote(holder).run(
             Command(
-                context.distribution.kubectl + ["--server", server, "--request-timeout=3s", "get", "--raw", "/healthz"],
+                context.distribution.kubectl + [
+                    "--server", server, "--request-timeout=3s", "get", "--raw", "/healthz",
+                ],
                 timeout: .seconds(10)))
         return answer.succeeded ? .held(by: holder) : .unsettled("\(holder) holds it, but no API server answers there")
     }
 
     /// Waits for the same good sight several times in a row: a VIP on the move looks settled for a moment, too.
-    static func settle(_ hosts: [String], on wanted: String?, samples: Int, _ context: RunContext) async throws -> String {
+    static func settle(_ hosts: [String], on wanted: String?, samples: Int, _ context: RunContext) async throws
+        -> String
+    {
         var good = 0
         return try await context.wait(for: "one holder of \(context.plan.vip)", limit: .seconds(180)) {
             switch try await look(hosts, context) {

@@ -18,7 +18,8 @@ struct VerifyStep: Step {
 
     func verify(_ context: RunContext) async throws -> StepStatus {
         .satisfied(
-            "\(plan.survivors.count + 1) masters Ready and as many healthy etcd members, one VIP holder, every claim and pod of the rebuilt workloads in place")
+            "\(plan.survivors.count + 1) masters Ready and as many healthy etcd members, one VIP holder, every claim and pod of the rebuilt workloads in place"
+        )
     }
 
     private func problems(_ context: RunContext) async throws -> [String] {
@@ -29,7 +30,9 @@ struct VerifyStep: Step {
         problems += rebuilds(objects)
         let planned = Set(plan.volumes.map(\.uid))
         problems += objects.volumes.filter { planned.contains($0.uid) }.map { "volume \($0.name) is still there" }
-        problems += objects.nodes.filter { $0.metadata.annotations?[Cordons.annotation] != nil }.map { "\($0.name) is still cordoned by this tool" }
+        problems += objects.nodes.filter { $0.metadata.annotations?[Cordons.annotation] != nil }.map {
+            "\($0.name) is still cordoned by this tool"
+        }
         return problems
     }
 
@@ -38,9 +41,14 @@ struct VerifyStep: Step {
             guard let node = objects.node(name) else { return "\(name) is no node" }
             return node.isReady ? nil : "\(name) is not Ready"
         }
-        if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid { problems.append("\(plan.dead.node) is still a node") }
+        if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid {
+            problems.append("\(plan.dead.node) is still a node")
+        }
         let unready = objects.pods.filter { $0.nodeName == plan.replacement.node && !$0.isReady && !$0.isFinished }
-        if !unready.isEmpty { problems.append("on \(plan.replacement.node) not Ready: \(unready.map(\.reference).joined(separator: ", "))") }
+        if !unready.isEmpty {
+            problems.append(
+                "on \(plan.replacement.node) not Ready: \(unready.map(\.reference).joined(separator: ", "))")
+        }
         return problems
     }
 
@@ -48,8 +56,12 @@ struct VerifyStep: Step {
         let members = try await context.etcdctl().members()
         let wanted = Set(plan.survivors.map(\.address) + [plan.replacement.address])
         let found = Set(members.flatMap(\.addresses))
-        var problems = wanted == found && members.count == wanted.count ? [] : ["etcd's members are at \(found.sorted().joined(separator: ", "))"]
-        problems += members.filter { !$0.isHealthy || !$0.isStarted || $0.isLearner }.map { "etcd member \($0.id) is not healthy" }
+        var problems =
+            wanted == found && members.count == wanted.count
+            ? [] : ["etcd's members are at \(found.sorted().joined(separator: ", "))"]
+        problems += members.filter { !$0.isHealthy || !$0.isStarted || $0.isLearner }.map {
+            "etcd member \($0.id) is not healthy"
+        }
         return problems
     }
 
@@ -65,10 +77,13 @@ struct VerifyStep: Step {
         guard let node = objects.node(plan.replacement.node) else { return [] }
         return plan.rebuilds.flatMap { rebuild in
             rebuild.claims.compactMap { lost -> String? in
-                guard let claim = objects.claim(rebuild.namespace, lost.claim.name), claim.uid != lost.claim.uid, claim.isBound,
+                guard let claim = objects.claim(rebuild.namespace, lost.claim.name), claim.uid != lost.claim.uid,
+                    claim.isBound,
                     let volume = claim.spec.volumeName.flatMap({ objects.volume($0) }), volume.isOnly(on: node)
                 else { return "the claim \(lost.claim.reference) is not Bound on \(node.name)" }
-                let pods = objects.pods.filter { $0.namespace == rebuild.namespace && $0.spec.claimNames.contains(claim.name) }
+                let pods = objects.pods.filter {
+                    $0.namespace == rebuild.namespace && $0.spec.claimNames.contains(claim.name)
+                }
                 return pods.contains(where: \.isReady) ? nil : "no Ready pod mounts \(lost.claim.reference)"
             }
         }

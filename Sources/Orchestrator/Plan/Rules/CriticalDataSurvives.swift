@@ -13,7 +13,7 @@ public enum CriticalDataSurvives: SafetyRule {
             let flags = missing.map { "--accept-data-loss \($0.reference)" }.joined(separator: " ")
             return [
                 refusal(
-                    "\(group.workload.namespace)/\(group.workload.target.name) is \(group.workload.data.rawValue): \(group.claims.count) of \(group.replicas) volumes are lost, \(group.redundancy) may be, and \(group.healthy) of the \(group.replicas - group.claims.count) others are healthy",
+                    "\(group.workload.namespace)/\(group.workload.target.name) is \(group.workload.data.rawValue): \(group.lost) of \(group.replicas) volumes are lost, \(group.redundancy) may be, and \(group.healthy) of the \(group.replicas - group.lost) others \(group.healthy == 1 ? "is" : "are") healthy",
                     advice: "bring the others back first; if the data may go: \(flags)")
             ]
         }
@@ -22,14 +22,17 @@ public enum CriticalDataSurvives: SafetyRule {
     /// The lost claims of one workload, and what is left of it.
     struct Group {
         var workload: (namespace: String, target: Inventory.Workload.Target, data: Inventory.Workload.DataClass)
+        /// Those to rebuild.
         var claims: [ObjectReference]
+        /// All volumes of the workload on the dead node, the ignored ones too.
+        var lost: Int
         var replicas: Int
         /// How many volumes may be lost without losing data.
         var redundancy: Int
         /// Replicas elsewhere that are ready and whose claim is bound.
         var healthy: Int
 
-        var isCovered: Bool { claims.count <= redundancy && healthy == replicas - claims.count }
+        var isCovered: Bool { lost <= redundancy && healthy == replicas - lost }
     }
 
     static func groups(_ proposal: Proposal) -> [Group] {
@@ -43,16 +46,23 @@ public enum CriticalDataSurvives: SafetyRule {
         return order.compactMap { workload in
             guard case .rebuild(let data, let heal, _) = workload.rule, let lost = claims[workload] else { return nil }
             let key = (workload.namespace, workload.target, data)
-            guard case .statefulSet(let name) = workload.target, let set = proposal.state.statefulSet(workload.namespace, name) else {
-                return Group(workload: key, claims: lost, replicas: lost.count, redundancy: 0, healthy: 0)
+            guard case .statefulSet(let name) = workload.target,
+                let set = proposal.state.statefulSet(workload.namespace, name)
+            else {
+                return Group(
+                    workload: key, claims: lost, lost: lost.count, replicas: lost.count, redundancy: 0, healthy: 0)
+            }
+            let all = proposal.lost.compactMap(\.claim).filter {
+                $0.namespace == set.namespace && set.ordinal(ofClaim: $0.name) != nil
             }
             return Group(
-                workload: key, claims: lost, replicas: set.replicas, redundancy: heal == .minio ? set.replicas / 2 : 0,
-                healthy: healthyElsewhere(proposal, set, lost: lost))
+                workload: key, claims: lost, lost: all.count, replicas: set.replicas,
+                redundancy: heal == .minio ? set.replicas / 2 : 0,
+                healthy: healthyElsewhere(proposal, set, lost: all))
         }
     }
 
-    private static func healthyElsewhere(_ proposal: Proposal, _ set: StatefulSet, lost: [ObjectReference]) -> Int {
+    private static func healthyElsewhere(_ proposal: Proposal, _ set: StatefulSet, lost: [Claim]) -> Int {
         let lostNames = Set(lost.map(\.name))
         return proposal.state.objects.pods.filter { pod in
             pod.namespace == set.namespace && pod.controller?.uid == set.uid && pod.isReady

@@ -9,7 +9,9 @@ public enum EveryLostClaimHasARule: SafetyRule {
             let owner = lost.owner.map { " of \($0)" } ?? ""
             return refusal(
                 "the claim \(claim)\(owner) is bound to \(proposal.dead.node) and no workload of the inventory names it",
-                advice: "add a rule for it under 'workloads', or '{ namespace: \(lost.claim?.namespace ?? ""), claim: \(lost.claim?.name ?? ""), action: ignore }'")
+                advice:
+                    "add a rule for it under 'workloads', or '{ namespace: \(lost.claim?.namespace ?? ""), claim: \(lost.claim?.name ?? ""), action: ignore }'"
+            )
         }
     }
 }

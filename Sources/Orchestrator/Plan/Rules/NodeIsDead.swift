@@ -8,7 +8,9 @@ public enum NodeIsDead: SafetyRule {
         var refusals: [Refusal] = []
         if let node = proposal.deadNode, node.isReady {
             refusals.append(
-                refusal("\(dead.node) is Ready", advice: "a working node is not replaced; if it is the right one, shut it down first"))
+                refusal(
+                    "\(dead.node) is Ready",
+                    advice: "a working node is not replaced; if it is the right one, shut it down first"))
         }
         switch proposal.state.hosts[dead.host] {
         case .reached:

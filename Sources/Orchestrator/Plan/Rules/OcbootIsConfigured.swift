@@ -5,7 +5,11 @@ public enum OcbootIsConfigured: SafetyRule {
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         guard let ocboot = proposal.state.inventory.ocboot else {
-            return [refusal("the inventory has no 'ocboot' section", advice: "add it: directory, onecloud_version, image_repository, database")]
+            return [
+                refusal(
+                    "the inventory has no 'ocboot' section",
+                    advice: "add it: directory, onecloud_version, image_repository, database")
+            ]
         }
         var refusals: [Refusal] = []
         if let primary = proposal.primary, proposal.state.hosts[primary.host]?.facts?.hasOcboot == false {

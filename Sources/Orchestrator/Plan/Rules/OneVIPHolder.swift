@@ -10,7 +10,11 @@ public enum OneVIPHolder: SafetyRule {
         switch holders.count {
         case 1:
             guard proposal.survivors.contains(where: { $0.host == holders[0] }) else {
-                return [refusal("the VIP \(vip) is on \(holders[0]), which is no surviving master", advice: "take it off that host first")]
+                return [
+                    refusal(
+                        "the VIP \(vip) is on \(holders[0]), which is no surviving master",
+                        advice: "take it off that host first")
+                ]
             }
             guard state.cluster.apiAnswersOnVIP else {
                 return [
@@ -24,13 +28,17 @@ public enum OneVIPHolder: SafetyRule {
             return [
                 refusal(
                     "no master holds the VIP \(vip)",
-                    advice: "keepalived takes some seconds after a failure; if it stays so, look at the keepalived pods: masterswap check")
+                    advice:
+                        "keepalived takes some seconds after a failure; if it stays so, look at the keepalived pods: masterswap check"
+                )
             ]
         default:
             return [
                 refusal(
                     "\(holders.joined(separator: " and ")) hold the VIP \(vip) at the same time",
-                    advice: "keepalived does not hear its peers: compare router id and password of the manifests: masterswap check")
+                    advice:
+                        "keepalived does not hear its peers: compare router id and password of the manifests: masterswap check"
+                )
             ]
         }
     }

@@ -17,15 +17,21 @@ public enum ReplacementFits: SafetyRule {
         let offset = facts.clockOffset - reference
         if abs(offset) > clockLimit {
             refusals.append(
-                refusal("the clock of \(host.name) is \(Int(offset)) s off the primary's", advice: "set it there: chronyc makestep"))
+                refusal(
+                    "the clock of \(host.name) is \(Int(offset)) s off the primary's",
+                    advice: "set it there: chronyc makestep"))
         }
         for disk in facts.disks where disk.mount != "/tmp" && disk.availableKiB < freeKiB {
             refusals.append(
-                refusal("\(host.name) has \(disk.availableKiB >> 10) MiB free on \(disk.mount)", advice: "make room: 5 GiB at least"))
+                refusal(
+                    "\(host.name) has \(disk.availableKiB >> 10) MiB free on \(disk.mount)",
+                    advice: "make room: 5 GiB at least"))
         }
         for (target, isReached) in facts.reaches.sorted(by: { $0.key < $1.key }) where !isReached {
             refusals.append(
-                refusal("\(host.name) cannot open a connection to \(target)", advice: "look at routes and firewalls between them"))
+                refusal(
+                    "\(host.name) cannot open a connection to \(target)",
+                    advice: "look at routes and firewalls between them"))
         }
         if let primary = proposal.primary, state.hosts[primary.host]?.facts?.logsInto[host.address] == false {
             refusals.append(

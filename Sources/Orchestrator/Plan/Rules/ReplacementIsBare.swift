@@ -20,7 +20,8 @@ public enum ReplacementIsBare: SafetyRule {
             let failure = state.hosts[host.name]?.failure
             return [
                 refusal(
-                    failure?.message ?? "\(host.name) was not looked at", advice: "see that it is up and that the key is on it",
+                    failure?.message ?? "\(host.name) was not looked at",
+                    advice: "see that it is up and that the key is on it",
                     isUnreachable: failure?.isUnreachableOrUntrusted ?? true)
             ]
         }

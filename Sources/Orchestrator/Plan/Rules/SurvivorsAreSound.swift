@@ -6,12 +6,19 @@ public enum SurvivorsAreSound: SafetyRule {
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let state = proposal.state
         guard !proposal.survivors.isEmpty else {
-            return [refusal("no other master is left", advice: "restore the cluster from an etcd snapshot; this tool cannot help")]
+            return [
+                refusal(
+                    "no other master is left",
+                    advice: "restore the cluster from an etcd snapshot; this tool cannot help")
+            ]
         }
         return proposal.survivors.flatMap { survivor -> [Refusal] in
             var refusals: [Refusal] = []
             if state.objects.node(survivor.node)?.isReady != true {
-                refusals.append(refusal("\(survivor.node) is not Ready", advice: "mend it first: kubectl describe node \(survivor.node)"))
+                refusals.append(
+                    refusal(
+                        "\(survivor.node) is not Ready", advice: "mend it first: kubectl describe node \(survivor.node)"
+                    ))
             }
             switch state.hosts[survivor.host] {
             case .reached: break
