@@ -5,8 +5,8 @@ extension Endpoint {
     public func validate() throws(SSHError) {
         func refuse(_ what: String, _ value: String, _ why: String) -> SSHError {
             SSHError(
-                .invalidEndpoint, host: TerminalText.sanitize(name), operation: "read the endpoint",
-                cause: "the \(what) \"\(TerminalText.sanitize(value).replacing("\n", with: "\\x0a"))\" \(why)")
+                .invalidEndpoint, host: TerminalText.line(name), operation: "read the endpoint",
+                cause: "the \(what) \"\(TerminalText.line(value))\" \(why)")
         }
         if let why = Self.fault(in: name, also: "@[]") { throw refuse("name", name, why) }
         if let why = Self.fault(in: host, also: "") { throw refuse("address", host, why) }

@@ -125,7 +125,7 @@ enum KnownHostsFile {
     static func remove(_ name: String, from path: String) throws {
         guard FileManager.default.fileExists(atPath: path) else { return }
         try rewrite(path) { text in
-            text = text.split(separator: "\n", omittingEmptySubsequences: false)
+            text = KnownHosts.lines(text)
                 .compactMap { without(name, $0) }.joined(separator: "\n")
         }
     }

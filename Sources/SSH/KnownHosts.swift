@@ -68,7 +68,7 @@ public struct KnownHosts: Sendable {
     }
 
     private mutating func read(_ text: String, file: String) {
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in Self.lines(text).enumerated() {
             switch Self.parse(line, file: file, number: index + 1) {
             case .nothing: break
             case .bad(let reason): warnings.append(Warning(file: file, line: index + 1, reason: reason))
@@ -123,6 +123,11 @@ public struct KnownHosts: Sendable {
         case nothing
         case bad(String)
         case entry(Entry)
+    }
+
+    /// `\r\n` is one character to Swift.
+    static func lines(_ text: String) -> [Substring] {
+        text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
     }
 
     static func parse(_ line: Substring, file: String, number: Int) -> Line {

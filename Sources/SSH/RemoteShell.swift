@@ -13,17 +13,28 @@ struct RemoteShell: Sendable {
     /// would become the command's input.
     let prompt: String?
     let isElevated: Bool
+    /// Goes before the command's own input: the arguments of a command that is too long for a request.
+    let prologue: [UInt8]
 
     /// How much later than our own deadline the remote one is: ours is the one that reports.
     static let grace = 5
 
+    /// libssh2 1.10 sends no packet longer than 35,000 bytes, and a request is one packet.
+    static let longest = 30_000
+
     init(_ arguments: [String], timeout: Duration, become: Endpoint.Become) {
         marker = "ssh-" + String(UInt64.random(in: .min ... .max), radix: 36)
         let seconds = timeout.milliseconds / 1000 + 1 + Self.grace
+        let joined = ShellQuoting.join(arguments)
+        let isLong = joined.utf8.count > Self.longest
+        // Cut short by a lost connection, the text would be another command: its last word tells that it is whole.
+        let text = isLong ? "set -- \(joined); whole=\(marker)" : ""
+        prologue = Array(text.utf8)
+        let read = isLong ? "eval \"$(head -c \(prologue.count))\"; [ \"$whole\" = \(marker) ] || exit 125; " : ""
         let wrapper =
-            "printf '%s %s\\n' \(marker) $$ >&2; "
+            "printf '%s %s\\n' \(marker) $$ >&2; \(read)"
             + "if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \(seconds) \"$@\"; fi; exec \"$@\""
-        let words = ["sh", "-c", wrapper, "sh"] + arguments
+        let words = ["sh", "-c", wrapper, "sh"] + (isLong ? [] : arguments)
         isElevated = become != .none
         (line, prompt) = Self.elevate(words, become: become, marker: marker)
     }

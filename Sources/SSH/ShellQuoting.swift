@@ -4,7 +4,12 @@ public enum ShellQuoting {
     public static func quote(_ argument: String) -> String {
         let isPlain = !argument.isEmpty && argument.utf8.allSatisfy(isPlainByte)
         if isPlain { return argument }
-        return "'" + argument.replacing("'", with: "'\\''") + "'"
+        // By scalars: to Swift a quote and a combining accent are one character, which is not a quote; to a shell it is one.
+        var quoted = "'"
+        for scalar in argument.unicodeScalars {
+            if scalar == "'" { quoted += "'\\''" } else { quoted.unicodeScalars.append(scalar) }
+        }
+        return quoted + "'"
     }
 
     public static func join(_ arguments: [String]) -> String {

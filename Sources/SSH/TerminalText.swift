@@ -17,6 +17,19 @@ public enum TerminalText {
         return safe
     }
 
+    /// The same for text that has to stay on its line: newlines and tabs become `\n` and `\t`.
+    public static func line(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                sanitize(text).unicodeScalars.flatMap { scalar -> [Unicode.Scalar] in
+                    switch scalar {
+                    case "\n": ["\\", "n"]
+                    case "\t": ["\\", "t"]
+                    default: [scalar]
+                    }
+                }))
+    }
+
     private static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x09, 0x0A: false

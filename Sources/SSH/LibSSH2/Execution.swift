@@ -80,6 +80,7 @@ struct Execution {
         private let password: Secret?
         /// The password, once it was asked for; what is left of it.
         var secret: [UInt8] = []
+        var prologue: [UInt8]
         var sentInput = 0
         var isInputClosed = false
 
@@ -88,6 +89,7 @@ struct Execution {
             errors = Capture(limit: outputLimit)
             filter = PreambleFilter(shell)
             isElevated = shell.isElevated
+            prologue = shell.prologue
             self.password = password
         }
 
@@ -153,6 +155,11 @@ struct Execution {
             return count > 0
         }
         guard exchange.takesInput, !exchange.isInputClosed else { return false }
+        if !exchange.prologue.isEmpty {
+            let count = try exchange.prologue.withUnsafeBytes { try write(channel, $0[...]) }
+            exchange.prologue.removeFirst(count)
+            return count > 0
+        }
         if exchange.sentInput < input.count {
             let count = try write(channel, input[exchange.sentInput...])
             exchange.sentInput += count

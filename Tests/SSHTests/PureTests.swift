@@ -1,0 +1,326 @@
+import Foundation
+import Testing
+
+@testable import SSH
+
+struct TerminalTextTests {
+    @Test func controlCharactersAreShownAndNotObeyed() {
+        #expect(TerminalText.sanitize("plain\ttext\nwith é, 漢字 and 🙂") == "plain\ttext\nwith é, 漢字 and 🙂")
+        #expect(TerminalText.sanitize("\u{1B}]0;title\u{7}") == "\\x1b]0;title\\x07")
+        #expect(TerminalText.sanitize("a\rb\u{8}\u{7F}\u{9B}31m\u{0}") == "a\\x0db\\x08\\x7f\\x9b31m\\x00")
+        #expect(TerminalText.sanitize("a\r\nb") == "a\\x0d\nb")
+        #expect(TerminalText.sanitize("abc\u{202E}dcba") == "abc\\u{202e}dcba")
+    }
+
+    @Test func nothingHarmfulIsLeftOfAnyText() {
+        for value in UInt32(0)...0x3000 {
+            guard let scalar = Unicode.Scalar(value) else { continue }
+            let safe = TerminalText.sanitize(String(Character(scalar)))
+            #expect(safe.unicodeScalars.allSatisfy { $0.value >= 0x20 || $0.value == 9 || $0.value == 10 })
+            #expect(!safe.unicodeScalars.contains { (0x7F...0x9F).contains($0.value) })
+        }
+    }
+}
+
+struct EndpointValidationTests {
+    private func endpoint(name: String = "name", host: String = "host", user: String = "root", port: Int = 22)
+        -> Endpoint
+    {
+        Endpoint(name: name, host: host, port: port, user: user, knownHosts: ["f"])
+    }
+
+    @Test(arguments: ["host", "10.0.0.1", "fe80::1%eth0", "a-b.example.com", "host_1"])
+    func usualNamesAreFine(host: String) throws {
+        try endpoint(name: host, host: host).validate()
+    }
+
+    @Test(arguments: [
+        "", "-oProxyCommand=id", "--", "$(id)", "`id`", "a b", "a\nb", "a\0b", "a;b", "a|b", "a&b", "a'b", "a\"b",
+        "a\\b",
+        "a\u{1B}b", "a\tb", "a,b", "*", "!a", "#a", "é", "a/b", "a>b", "a{b}", "a(b)", "a=b", "~",
+    ])
+    func otherNamesAreRefused(bad: String) {
+        for endpoint in [endpoint(name: bad), endpoint(host: bad), endpoint(user: bad)] {
+            let error = #expect(throws: SSHError.self) { try endpoint.validate() }
+            #expect(error?.code == .invalidEndpoint)
+            #expect(error?.description.unicodeScalars.contains { $0.value < 0x20 } == false)
+        }
+        var behind = endpoint()
+        behind.jumps = [endpoint(host: bad)]
+        #expect(throws: SSHError.self) { try behind.validate() }
+    }
+
+    @Test(arguments: [0, -1, 65536, Int.max])
+    func portsOutOfRangeAreRefused(port: Int) {
+        #expect(throws: SSHError.self) { try endpoint(port: port).validate() }
+    }
+}
+
+struct PreambleFilterTests {
+    private let shell = RemoteShell(["true"], timeout: .seconds(1), become: .sudo(password: Secret("p")))
+
+    private func pass(_ text: String, by size: Int, _ shell: RemoteShell? = nil) -> (String, PreambleFilter) {
+        var filter = PreambleFilter(shell ?? self.shell)
+        var passed: [UInt8] = []
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            rest.prefix(size).withUnsafeBytes { passed += filter.pass($0) }
+            rest = rest.dropFirst(size)
+        }
+        passed += filter.flush()
+        return (String(decoding: passed, as: UTF8.self), filter)
+    }
+
+    @Test(arguments: [1, 2, 3, 7, 1000])
+    func theLineIsTakenOutWhereverItIsCut(size: Int) {
+        let text = "from a profile\n\(shell.prompt!)\(shell.marker) 4711\nan error\n"
+        let (passed, filter) = pass(text, by: size)
+        #expect(passed == "from a profile\nan error\n")
+        #expect(filter.process == 4711)
+        #expect(filter.prompts == 1)
+    }
+
+    @Test func withoutTheLineAllIsPassedOn() {
+        let (passed, filter) = pass("sh: not found\n", by: 5)
+        #expect(passed == "sh: not found\n")
+        #expect(filter.process == nil)
+    }
+
+    @Test func aProfileThatNeverStopsIsNotHeldInMemory() {
+        let noise = String(repeating: "noise\n", count: 200_000)
+        let (passed, filter) = pass(noise + "\(shell.marker) 12\nend", by: 30_000)
+        #expect(passed == noise + "end")
+        #expect(filter.process == 12)
+    }
+
+    @Test func theSecondLineIsTheCommandsOwn() {
+        let (passed, _) = pass("\(shell.marker) 1\n\(shell.marker) 2\n", by: 1000)
+        #expect(passed == "\(shell.marker) 2\n")
+    }
+}
+
+/// The wrapper, run by the shells of this machine.
+struct RemoteShellTests {
+    private func run(_ arguments: [String], input: Data = Data()) throws -> (status: Int32, output: Data) {
+        let shell = RemoteShell(arguments, timeout: .seconds(5), become: .none)
+        return try LocalProcess.output(of: "/bin/sh", ["-c", shell.line], input: Data(shell.prologue) + input)
+    }
+
+    @Test func theStatusIsTheCommands() throws {
+        #expect(try run(["sh", "-c", "exit 3"]).status == 3)
+        #expect(try run(["sh", "-c", "kill -9 $$"]).status == 137)
+        #expect(try run(["no such program"]).status == 127)
+    }
+
+    @Test func aLongCommandGoesByStandardInput() throws {
+        let script = "cat; printf '%s' \"$1\" | wc -c; # " + String(repeating: "it's long ", count: 5000)
+        let argument = String(repeating: "x\n", count: 30_000)
+        let shell = RemoteShell(["sh", "-c", script, "sh", argument], timeout: .seconds(5), become: .none)
+        #expect(shell.line.utf8.count < 1000)
+        let result = try run(["sh", "-c", script, "sh", argument], input: Data("input;".utf8))
+        #expect(String(decoding: result.output, as: UTF8.self).replacing(" ", with: "") == "input;60000\n")
+    }
+
+    @Test func aLongCommandThatIsCutShortIsNotRun() throws {
+        let shell = RemoteShell(
+            ["touch", "/nonexistent/file", String(repeating: "x", count: 40_000)], timeout: .seconds(5), become: .none)
+        for cut in [0, 10, shell.prologue.count / 2, shell.prologue.count - 1] {
+            let result = try LocalProcess.output(
+                of: "/bin/sh", ["-c", shell.line], input: Data(shell.prologue.prefix(cut)))
+            #expect([2, 125].contains(result.status), "cut at \(cut): \(result.status)")
+        }
+    }
+
+    @Test func sudoHasThePasswordNowhereInTheLine() {
+        let shell = RemoteShell(["id"], timeout: .seconds(5), become: .sudo(password: Secret("hunter2")))
+        #expect(!shell.line.contains("hunter2"))
+        #expect(shell.line.hasPrefix("exec sudo -S -p \(shell.prompt!)") || shell.line.contains("sudo -S -p"))
+        let without = RemoteShell(["id"], timeout: .seconds(5), become: .sudo(password: nil))
+        #expect(without.line.hasPrefix("exec sudo -n -- sh -c "))
+    }
+}
+
+struct PacketWitnessTests {
+    @Test func mismatchesNameWhatTheServerOffers() {
+        var theirs = Array(repeating: ["a", "b"], count: 8)
+        theirs[5] = ["x-etm", "y-etm"]
+        let ours = KeyExchangeProposal(lists: Array(repeating: ["b"], count: 8))
+        #expect(
+            KeyExchangeProposal.mismatches(ours: ours, theirs: KeyExchangeProposal(lists: theirs))
+                == ["no common MAC from the server: the server offers x-etm, y-etm"])
+    }
+
+    @Test func wireReadersStopAtTheEnd() {
+        for bytes in [[], [0], [0, 0, 0], [0, 0, 0, 1], [255, 255, 255, 255, 1]] as [[UInt8]] {
+            var reader = WireReader(bytes)
+            #expect(reader.string() == nil)
+        }
+        var reader = WireReader([0, 0, 0, 2, 65, 66, 7] as [UInt8])
+        #expect(reader.string().map(Array.init) == [65, 66])
+        #expect(reader.byte() == 7)
+        #expect(reader.isAtEnd)
+    }
+}
+
+struct PrivateKeyFileTests {
+    @Test func otherFilesAreNamedForWhatTheyAre() {
+        func problem(_ text: String) -> String {
+            do throws(PrivateKeyFile.Problem) {
+                _ = try PrivateKeyFile(path: "f", contents: Data(text.utf8))
+                return "none"
+            } catch {
+                return error.description
+            }
+        }
+        #expect(problem("ssh-ed25519 AAAA c").contains("public key"))
+        #expect(problem("PuTTY-User-Key-File-3").contains("not a private key"))
+        #expect(
+            problem("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----").contains("damaged"))
+        #expect(problem("").contains("not a private key"))
+    }
+}
+
+struct UserConfigurationTests {
+    @Test func theOutputOfSSHIsRead() {
+        let output = """
+            host web
+            user deploy
+            hostname 10.1.2.3
+            port 2200
+            identityfile ~/keys/one
+            identityfile ~/keys/two
+            globalknownhostsfile /etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2
+            userknownhostsfile ~/.ssh/known_hosts ~/.ssh/known_hosts2
+            proxyjump admin@gate:2222,inner
+            """
+        let read = UserConfiguration(parsing: output, exists: { $0.hasSuffix("two") })
+        #expect(read.hostName == "10.1.2.3")
+        #expect(read.port == 2200)
+        #expect(read.user == "deploy")
+        #expect(read.identities == ["~/keys/two"])
+        #expect(
+            read.knownHosts == [
+                "~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2",
+            ])
+        #expect(read.jumps == ["admin@gate:2222", "inner"])
+    }
+
+    @Test func sshsDefaultKeysAreNoChoice() {
+        let output = "identityfile ~/.ssh/id_rsa\nidentityfile ~/.ssh/id_ed25519\nproxyjump none\nproxycommand none\n"
+        let read = UserConfiguration(parsing: output, exists: { _ in true })
+        #expect(read.identities == [])
+        #expect(read.jumps == [])
+        #expect(read.unsupported == [])
+    }
+
+    @Test func theInventoryWins() async throws {
+        var draft = EndpointDraft(name: "n", host: "web")
+        let read: @Sendable (String) async throws(SSHError) -> UserConfiguration? = { (host) async throws(SSHError) in
+            UserConfiguration(
+                parsing: "user \(host)-user\nhostname \(host).example.com\nport 2200\nproxyjump a@gate:1,gate2\n")
+        }
+        // The stub gives every host a ProxyJump: those of jump hosts must not be followed.
+        let filled = try await draft.resolve(reading: read)
+        #expect(filled.host == "web.example.com")
+        #expect(filled.user == "web-user")
+        #expect(filled.port == 2200)
+        #expect(filled.knownHosts == ["~/.ssh/known_hosts"])
+        #expect(filled.jumps.map(\.host) == ["gate.example.com", "gate2.example.com"])
+        #expect(filled.jumps.map(\.user) == ["a", "gate2-user"])
+        #expect(filled.jumps.map(\.port) == [1, 2200])
+        draft.user = "root"
+        draft.port = 22
+        draft.jumps = []
+        draft.knownHosts = ["mine"]
+        let kept = try await draft.resolve(reading: read)
+        #expect(kept.user == "root")
+        #expect(kept.port == 22)
+        #expect(kept.jumps == [])
+        #expect(kept.knownHosts == ["mine"])
+    }
+
+    @Test func aProxyCommandIsRefusedAndNotIgnored() async {
+        let error = await #expect(throws: SSHError.self) {
+            try await EndpointDraft(name: "n", host: "web").resolve(reading: { (_) async throws(SSHError) in
+                UserConfiguration(parsing: "proxycommand nc %h %p\n")
+            })
+        }
+        #expect(error?.cause.contains("ProxyCommand nc") == true)
+    }
+
+    @Test func jumpsAreRead() {
+        #expect(EndpointDraft.jump("root@gate:2222").user == "root")
+        #expect(EndpointDraft.jump("root@gate:2222").port == 2222)
+        #expect(EndpointDraft.jump("ssh://root@[fe80::1]:2222").host == "fe80::1")
+        #expect(EndpointDraft.jump("fe80::1").host == "fe80::1")
+        #expect(EndpointDraft.jump("gate").port == nil)
+        #expect(EndpointDraft.jump("gate:x").port == 0)
+    }
+
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/ssh"), "no ssh on this machine"))
+    func theLocalSSHIsAsked() async throws {
+        let folder = NSTemporaryDirectory() + "/ssh-unit.\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try Data("Host web\n HostName 10.1.2.3\n Port 2200\n ProxyJump gate\n".utf8)
+            .write(to: URL(filePath: "\(folder)/config"))
+        let read = try await UserConfiguration.read(host: "web", arguments: ["-F", "\(folder)/config"])
+        #expect(read?.hostName == "10.1.2.3")
+        #expect(read?.port == 2200)
+        #expect(read?.jumps == ["gate"])
+        let error = await #expect(throws: SSHError.self) { try await UserConfiguration.read(host: "-oProxyCommand=id") }
+        #expect(error?.code == .invalidEndpoint)
+        #expect(try await UserConfiguration.read(host: "web", ssh: "/nonexistent/ssh") == nil)
+    }
+}
+
+struct GateTests {
+    @Test func noMoreThanItsNumberGetIn() async throws {
+        let gate = Gate(3)
+        let counter = Counter()
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<100 {
+                group.addTask {
+                    _ = try? await gate.pass(
+                        { () async throws(SSHError) -> Void in
+                            await counter.enter()
+                            await Task.yield()
+                            await counter.leave()
+                        }, cancelled: { SSHError(.cancelled, host: "", operation: "", cause: "") })
+                }
+            }
+        }
+        #expect(await counter.most <= 3)
+        #expect(await counter.total == 100)
+    }
+
+    @Test func whoIsCancelledLeavesTheQueue() async throws {
+        let gate = Gate(1)
+        let (stream, hold) = AsyncStream<Void>.makeStream()
+        let error = SSHError(.cancelled, host: "", operation: "", cause: "")
+        let first = Task {
+            try await gate.pass({ () async throws(SSHError) -> Void in for await _ in stream {} }, cancelled: { error })
+        }
+        let second = Task {
+            try await gate.pass({ () async throws(SSHError) -> Void in }, cancelled: { error })
+        }
+        second.cancel()
+        await #expect(throws: SSHError.self) { try await second.value }
+        hold.finish()
+        try await first.value
+    }
+
+    private actor Counter {
+        var now = 0
+        var most = 0
+        var total = 0
+
+        func enter() {
+            now += 1
+            total += 1
+            most = max(most, now)
+        }
+
+        func leave() { now -= 1 }
+    }
+}
