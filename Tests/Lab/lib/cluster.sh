@@ -1,5 +1,5 @@
 # The cluster: kubeadm init on the first master, two joins, as ocboot's people would: nothing here is of the lab's own
-# making but the settings, which are at the top of Tests/Lab/README.md.
+# making but the settings, which Tests/Lab/README.md names.
 
 kubelet_configuration() {
     cat <<END
@@ -74,7 +74,7 @@ cluster_up() {
     token=$(in_host "$PRIMARY" kubeadm token generate)
     key=$(in_host "$PRIMARY" kubeadm certs certificate-key)
     kubeadm_on "$PRIMARY" init --config /run/lab/kubeadm.yaml --skip-phases=addon --ignore-preflight-errors=all
-    in_host "$PRIMARY" kubeadm token create "$token" --ttl 2h >/dev/null 2>&1
+    kubeadm_on "$PRIMARY" token create "$token" --ttl 2h
     kubeadm_on "$PRIMARY" init phase upload-certs --upload-certs --certificate-key "$key"
 
     for name in "${MASTERS[@]:1}"; do

@@ -1,1 +1,12 @@
-verb_inventory() { :; }
+# masterswap's inventory of this cluster. inventory/lab.yaml is the one of profile runbook; the others differ in values.
+
+verb_inventory() {
+    local i role hosts=
+    for i in "${!NAMES[@]}"; do
+        role=master
+        ((i < 3)) || role=spare
+        hosts+="  ${NAMES[i]}: { address: ${ADDRESSES[i]}, role: $role }"$'\n'
+    done
+    local HOSTS=${hosts%$'\n'}
+    render "$LAB/lib/inventory.yaml"
+}

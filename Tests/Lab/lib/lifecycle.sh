@@ -147,5 +147,3 @@ verb_env() {
     done
     echo "LAB_LOG=$STATE/log"
 }
-
-verb_clock() { die "the lab has no clocks of its own yet"; }

@@ -1,2 +1,62 @@
-workloads_up() { :; }
-install_ocboot() { :; }
+# The workloads of the runbook, and ocboot on the masters.
+
+# claim NAMESPACE NAME LABEL SIZE [MASTER]: a claim whose volume is on that master (its number), or an unbound one.
+claim() {
+    local NAMESPACE=$1 CLAIM=$2 LABEL=$3 SIZE=$4 SELECTED=
+    [[ -z ${5:-} ]] || SELECTED="volume.kubernetes.io/selected-node: ${MASTERS[$5]}"
+    render "$LAB/workloads/claim.yaml"
+}
+minio_set() {
+    local NAMESPACE=$1 SET=$2 BUCKET=$3 i
+    shift 3
+    for i in 0 1 2 3; do claim "$NAMESPACE" "export-$SET-$i" "$SET" 1Ti "${@:i+1:1}"; done
+    render "$LAB/workloads/minio.yaml"
+}
+
+workloads_up() {
+    local name OWNER
+    say "the workloads of the runbook"
+    for name in "${MASTERS[@]}"; do
+        kube label node "$name" onecloud.yunion.io/controller=enable onecloud.yunion.io/host=enable >/dev/null
+    done
+    kube apply -f - <"$LAB/workloads/1-base.yaml" >"$STATE/log/workloads.log"
+    wait_until 30 "the custom resources to be served" kube get onecloudclusters,etcdclusters -A || die "no custom resources"
+    # The pod and the claims go first: the operator makes only what is not there.
+    {
+        claim onecloud default-influxdb influxdb 20G "$INFLUXDB_ON"
+        claim onecloud default-glance glance 100G "$GLANCE_ON"
+        claim onecloud default-baremetal-agent baremetal-agent 10G
+        minio_set onecloud-minio minio onecloud-images "${MINIO_ON[@]}"
+        minio_set onecloud-monitoring monitor-minio loki "${MONITOR_MINIO_ON[@]}"
+    } | kube apply -f - >>"$STATE/log/workloads.log"
+    render "$LAB/workloads/2-onecloud.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
+    OWNER=$(kube get -n onecloud etcdcluster default -o 'jsonpath={.metadata.uid}')
+    render "$LAB/workloads/etcd-pod.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
+    wait_until 120 "every pod to be Ready" workloads_ready || die "not every pod is Ready" "see: $LAB/lab status"
+    workloads_lie_as_planned
+}
+
+workloads_ready() {
+    local pods ready
+    pods=$(kube get pods -A -o jsonpath='{range .items[*]}{.metadata.name} {.status.phase} {.status.containerStatuses[*].ready}{"\n"}{end}') || return 1
+    # Two sets of four, one influxdb, one glance, three hosts, one etcd, two stand-ins, and five static pods on each master.
+    ready=$(grep -c ' Running true$' <<<"$pods") || true
+    ((ready >= 8 + 1 + 1 + 3 + 1 + 2 + 15 && ready == $(grep -c . <<<"$pods")))
+}
+
+workloads_lie_as_planned() {
+    local i set where
+    for i in 0 1 2 3; do
+        [[ $(node_of onecloud-minio "minio-$i") == "${MASTERS[${MINIO_ON[i]}]}" &&
+            $(node_of onecloud-monitoring "monitor-minio-$i") == "${MASTERS[${MONITOR_MINIO_ON[i]}]}" ]] ||
+            die "minio-$i or monitor-minio-$i is not where profile $CLUSTER wants it" "see: $LAB/lab status"
+    done
+}
+node_of() { kube get pod -n "$1" "$2" -o 'jsonpath={.spec.nodeName}'; }
+
+# ocboot, and the key that it logs in with, as on every master of such a cluster.
+install_ocboot() {
+    in_host "$1" sh -c 'mkdir -p /root/ocboot && cat >/root/ocboot/run.py && chmod 755 /root/ocboot/run.py' <"$LAB/ocboot/run.py"
+    in_host "$1" sh -c 'umask 077; cat >/root/.ssh/id_rsa' <"$STATE/keys/ocboot"
+    in_host "$1" sh -c 'cat >/root/.ssh/id_rsa.pub' <"$STATE/keys/ocboot.pub"
+}
