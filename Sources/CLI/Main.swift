@@ -18,6 +18,6 @@ struct Masterswap: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             CheckCommand.self, InspectCommand.self, PlanCommand.self, ReplaceCommand.self, ResumeCommand.self,
-            RunsCommand.self, ReportCommand.self, ExecCommand.self, InventoryCommand.self,
+            RunsCommand.self, ReportCommand.self, ExecCommand.self, InventoryCommand.self, UnlockCommand.self,
         ])
 }

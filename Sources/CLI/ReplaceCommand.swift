@@ -30,16 +30,30 @@ struct ReplaceCommand: AsyncParsableCommand {
         if let saved { request.acceptedLosses += saved.acceptedLosses }
         let asked = try request.request(options)
         try await Session.run(options) { [options, dryRun, yes] session in
-            let terminal = session.terminal
-            let state = await session.observe()
-            let plan = try Planner.plan(state, asked, now: Date())
-            if let saved { try Self.refuseIfOther(saved, plan) }
-            PlanText.lines(plan).forEach(terminal.progress)
             let replacement = session.replacement(options)
-            if dryRun { return try await Self.show(try await replacement.dryRun(plan), terminal) }
-            if !yes { try Confirmation.ask(plan, terminal) }
-            try await replacement.begin(plan, before: state)
+            let state = await session.observe()
+            if dryRun {
+                let plan = try Self.plan(state, asked, saved, session.terminal)
+                let results = try await replacement.dryRun(plan)
+                return try Self.show(results, session.terminal)
+            }
+            // Without a master there is no lock to take either; the planner says why nothing can be done.
+            if state.cluster.source == nil { _ = try Planner.plan(state, asked, now: Date()) }
+            try await replacement.locked(by: state.liveMasters) { lock in
+                let plan = try Self.plan(state, asked, saved, session.terminal)
+                if !yes { try Confirmation.ask(plan, session.terminal) }
+                try await replacement.begin(plan, before: state, lock: lock)
+            }
         }
+    }
+
+    private static func plan(
+        _ state: ClusterState, _ request: ReplacementRequest, _ saved: Plan?, _ terminal: Terminal
+    ) throws -> Plan {
+        let plan = try Planner.plan(state, request, now: Date())
+        if let saved { try refuseIfOther(saved, plan) }
+        PlanText.lines(plan).forEach(terminal.progress)
+        return plan
     }
 
     /// A saved plan is run only where it is what would be planned now, UID by UID.
@@ -62,7 +76,7 @@ struct ReplaceCommand: AsyncParsableCommand {
     }
 
     private static func show(_ results: [(step: any Step, status: Result<StepStatus, any Error>)], _ terminal: Terminal)
-        async throws
+        throws
     {
         terminal.progress("")
         for result in results {
@@ -91,13 +105,20 @@ struct ReplaceCommand: AsyncParsableCommand {
 /// The operator types the dead node's name: a `y` is typed too easily at 3 a.m.
 enum Confirmation {
     static func ask(_ plan: Plan, _ terminal: Terminal) throws {
+        if terminal.canAsk {
+            terminal.say("")
+            for line in PlanText.dataLines(plan) { terminal.say(line) }
+        }
+        try ask("Type the dead node's name, \(plan.dead.node), to go on: ", expecting: plan.dead.node, terminal)
+    }
+
+    /// - Throws: `Declined` where there is no terminal, or something else is typed.
+    static func ask(_ question: String, expecting answer: String, _ terminal: Terminal) throws {
         guard terminal.canAsk else {
             throw Declined("there is no terminal to ask on; nothing was changed; to go on without being asked: --yes")
         }
-        terminal.say("")
-        for line in PlanText.dataLines(plan) { terminal.say(line) }
-        FileHandle.standardError.write(Data("Type the dead node's name, \(plan.dead.node), to go on: ".utf8))
-        guard readLine() == plan.dead.node else { throw Declined("not confirmed; nothing was changed") }
+        FileHandle.standardError.write(Data(question.utf8))
+        guard readLine() == answer else { throw Declined("not confirmed; nothing was changed") }
     }
 }
 

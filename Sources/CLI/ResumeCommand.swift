@@ -17,7 +17,9 @@ struct ResumeCommand: AsyncParsableCommand {
     func run() async throws {
         try await Session.run(options) { [options, runName] session in
             let run = try RunStore().find(runName)
-            try await session.replacement(options).resume(run)
+            let replacement = session.replacement(options)
+            let masters = try Replacement.plan(of: run).survivors.compactMap { session.inventory.host(named: $0.host) }
+            try await replacement.locked(by: masters) { lock in try await replacement.resume(run, lock: lock) }
         }
     }
 }

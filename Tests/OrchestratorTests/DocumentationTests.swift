@@ -8,7 +8,8 @@ import Testing
     let readme: String
 
     init() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
         readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
     }
 

@@ -5,8 +5,15 @@ public enum Planner {
     /// - Parameter now: when; for the plan's date only.
     /// - Throws: ``Refused`` with every rule's objections.
     public static func plan(_ state: ClusterState, _ request: ReplacementRequest, now: Date) throws -> Plan {
+        try plan(state, request, now: now, rules: SafetyRules.all)
+    }
+
+    /// - Parameter rules: all of them but in a test, which shows that each one is needed.
+    static func plan(
+        _ state: ClusterState, _ request: ReplacementRequest, now: Date, rules: [any SafetyRule.Type]
+    ) throws -> Plan {
         let proposal = try Proposal(state, request)
-        let refusals = SafetyRules.all.flatMap { $0.refusals(proposal) }
+        let refusals = rules.flatMap { $0.refusals(proposal) }
         guard refusals.isEmpty else { throw Refused(refusals) }
         guard let primary = proposal.primary else {
             throw Refused([

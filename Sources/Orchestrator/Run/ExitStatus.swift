@@ -23,7 +23,9 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
                 ? .unreachableOrUntrusted : .refused
         case let error as SSHError where error.code == .cancelled: self = .interrupted
         case let error as SSHError: self = error.isUnreachableOrUntrusted ? .unreachableOrUntrusted : .checkOrStepFailed
+        case let error as ClusterError where error.code == .noMaster: self = .unreachableOrUntrusted
         case is ClusterError: self = .checkOrStepFailed
+        case is Locked: self = .locked
         case is Declined: self = .cancelledByOperator
         case is CancellationError: self = .interrupted
         default: self = .programFault

@@ -22,15 +22,46 @@ public struct Replacement: Sendable {
         self.emit = emit
     }
 
+    /// Does work under the cluster's lock, which is given back on every way out.
+    /// - Parameter masters: those that answer; one of them is asked.
+    /// - Throws: ``Locked`` where another run holds it.
+    public func locked<T: Sendable>(
+        by masters: [Inventory.Host], _ work: @Sendable (ClusterLock) async throws -> T
+    ) async throws -> T {
+        let lock = try await ClusterLock.acquire(try kubectl(masters)) { emit(Event(.note, text: $0)) }
+        do {
+            let result = try await work(lock)
+            await lock.release()
+            return result
+        } catch {
+            // A run that is cancelled gives it back all the same: in a task of its own.
+            await Task { await lock.release() }.value
+            throw error
+        }
+    }
+
+    /// kubectl on the first of these masters that answers.
+    public func kubectl(_ masters: [Inventory.Host]) throws -> Kubectl {
+        let seats = try masters.map {
+            Kubectl.Seat(remote: try remotes[$0], apiServer: "\($0.address):\(inventory.cluster.apiPort)")
+        }
+        guard !seats.isEmpty else {
+            throw ClusterError(
+                .noMaster, host: inventory.cluster.name, operation: "find a master to ask", cause: "none answers",
+                advice: "see which are up: masterswap check")
+        }
+        return Kubectl(seats, distribution: inventory.cluster.distribution, patience: .seconds(60))
+    }
+
     /// Begins a run of a plan and goes through it.
     /// - Parameter before: what the plan was made from.
     /// - Throws: what ended the run, after it was journaled and told.
-    public func begin(_ plan: Plan, before: ClusterState) async throws {
+    public func begin(_ plan: Plan, before: ClusterState, lock: ClusterLock) async throws {
         // Asked for before the first act: a join without it would stop half-way.
         _ = try databasePassword()
         let run = try store.create()
         let journal = try Journal(path: run.journalPath)
-        let context = context(plan, run, journal)
+        let context = context(plan, run, journal, lock)
         try context.record(
             Event(
                 .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan))
@@ -39,7 +70,7 @@ public struct Replacement: Sendable {
     }
 
     /// Goes on with a run. Where it stands is asked of the cluster: steps that are true already are skipped.
-    public func resume(_ run: RunStore.Run) async throws {
+    public func resume(_ run: RunStore.Run, lock: ClusterLock) async throws {
         let plan = try Self.plan(of: run)
         guard plan.cluster == inventory.cluster.name, plan.vip == inventory.cluster.vip else {
             throw Refused([
@@ -51,7 +82,7 @@ public struct Replacement: Sendable {
         }
         _ = try databasePassword()
         let journal = try Journal(path: run.journalPath)
-        let context = context(plan, run, journal)
+        let context = context(plan, run, journal, lock)
         try context.record(
             Event(.runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id))
         try await go(context)
@@ -76,7 +107,7 @@ public struct Replacement: Sendable {
         try FileManager.default.createDirectory(
             atPath: run.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? FileManager.default.removeItem(atPath: run.directory) }
-        let context = context(plan, run, try Journal(path: run.journalPath))
+        let context = context(plan, run, try Journal(path: run.journalPath), nil)
         var results: [(step: any Step, status: Result<StepStatus, any Error>)] = []
         for step in ReplacementSteps.make(plan) {
             var context = context
@@ -90,9 +121,11 @@ public struct Replacement: Sendable {
         return results
     }
 
-    private func context(_ plan: Plan, _ run: RunStore.Run, _ journal: Journal) -> RunContext {
+    private func context(
+        _ plan: Plan, _ run: RunStore.Run, _ journal: Journal, _ lock: ClusterLock?
+    ) -> RunContext {
         RunContext(
-            plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, limits: limits,
+            plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, lock: lock, limits: limits,
             databasePassword: databasePassword, emit: emit)
     }
 

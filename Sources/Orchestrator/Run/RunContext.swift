@@ -21,11 +21,13 @@ public struct RunContext: Sendable {
     let stopwatch: Stopwatch
     private let remotes: Remotes
     private let journal: Journal
+    private let lock: ClusterLock?
     private let emit: @Sendable (Event) -> Void
     var step: String?
 
     public init(
-        plan: Plan, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal, limits: Limits,
+        plan: Plan, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal, lock: ClusterLock?,
+        limits: Limits,
         databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
     ) {
         self.plan = plan
@@ -33,6 +35,7 @@ public struct RunContext: Sendable {
         self.run = run
         self.limits = limits
         self.journal = journal
+        self.lock = lock
         self.databasePassword = databasePassword
         self.emit = emit
         let stopwatch = Stopwatch()
@@ -69,6 +72,20 @@ public struct RunContext: Sendable {
     /// etcdctl in the primary's static etcd pod.
     public func etcdctl() throws -> Etcdctl {
         Etcdctl(try kubectl(), node: plan.primary.node, distribution: distribution)
+    }
+
+    // MARK: Destroying
+
+    /// Asked before every destructive act: no other run has taken over.
+    /// - Throws: ``Locked``.
+    public func assertLockHeld() async throws {
+        try await lock?.assertHeld()
+    }
+
+    /// Deletes a planned object, by its UID, and tells so.
+    public func delete(_ object: ObjectReference, force: Bool = false) async throws {
+        try await assertLockHeld()
+        if try await kubectl().delete(object, force: force) { destroyed("\(object)") }
     }
 
     // MARK: Telling

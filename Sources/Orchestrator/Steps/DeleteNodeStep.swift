@@ -24,7 +24,7 @@ struct DeleteNodeStep: Step {
         try await DeadNode.refuseIfAlive(plan, context)
         if let uid = plan.dead.uid {
             let node = ObjectReference(.node, name: plan.dead.node, uid: uid)
-            if try await kubectl.delete(node) { context.destroyed("\(node)") }
+            try await context.delete(node)
         }
         // Pod garbage collection would take up to a minute; the node is dead and gone, and its pods' end is part of the plan.
         try await context.wait(for: "the dead node's pods to be gone") {
@@ -32,7 +32,7 @@ struct DeleteNodeStep: Step {
             if pods.isEmpty { return .done(()) }
             for pod in pods {
                 let reference = ObjectReference(.pod, pod)
-                if try await kubectl.delete(reference, force: true) { context.destroyed("\(reference)") }
+                try await context.delete(reference, force: true)
             }
             return .pending("\(pods.count) left: \(pods.prefix(3).map(\.reference).joined(separator: ", "))")
         }

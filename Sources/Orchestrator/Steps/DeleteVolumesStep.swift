@@ -33,7 +33,7 @@ struct DeleteVolumesStep: Step {
                     advice: "make a new plan: masterswap plan")
             }
             let reference = ObjectReference(.volume, volume)
-            if try await kubectl.delete(reference) { context.destroyed("\(reference)") }
+            try await context.delete(reference)
         }
         try await context.wait(for: "the volumes to be gone", limit: .seconds(120)) {
             let left = try await left(context)

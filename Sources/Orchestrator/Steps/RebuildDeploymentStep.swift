@@ -36,12 +36,12 @@ struct RebuildDeploymentStep: Step {
                     cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)",
                     advice: "make a new plan: masterswap plan")
             }
-            if try await kubectl.delete(lost.claim) { context.destroyed("\(lost.claim)") }
+            try await context.delete(lost.claim)
             try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
                 try await kubectl.uid(of: lost.claim) == lost.claim.uid ? .pending("a pod still holds it") : .done(())
             }
         }
-        if try await kubectl.delete(deployment) { context.destroyed("\(deployment)") }
+        try await context.delete(deployment)
         try await context.wait(for: "the operator to make \(rebuild.reference) again", on: plan.replacement.host) {
             try await missing(context).map { .pending($0) } ?? .done(())
         }

@@ -57,7 +57,7 @@ struct RebuildStatefulSetStep: Step {
                 cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)",
                 advice: "make a new plan: masterswap plan")
         }
-        if try await kubectl.delete(lost.claim) { context.destroyed("\(lost.claim)") }
+        try await context.delete(lost.claim)
         try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
             let uid = try await kubectl.uid(of: lost.claim)
             return uid == lost.claim.uid ? .pending("a pod still holds it") : .done(())
@@ -80,7 +80,7 @@ struct RebuildStatefulSetStep: Step {
             pod.metadata.deletionTimestamp == nil
         else { return }
         let reference = ObjectReference(.pod, pod)
-        if try await kubectl.delete(reference) { context.destroyed("\(reference)") }
+        try await context.delete(reference)
     }
 
     /// A new claim whose `selected-node` names the dead node is never bound (kubernetes/kubernetes#100485).

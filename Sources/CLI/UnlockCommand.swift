@@ -1,0 +1,31 @@
+import ArgumentParser
+import Foundation
+import Orchestrator
+
+struct UnlockCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unlock", abstract: "Show who holds the cluster's lock, and take it away when you say so.",
+        discussion: """
+            A run that was cut off leaves its lock to run out by itself within half a minute. A run that still lives finds its \
+            lock gone at its next destructive act, and stops.
+
+            Example:
+              masterswap unlock
+            """)
+
+    @Flag(name: .long, help: "Do not ask; required where there is no terminal.") var yes = false
+    @OptionGroup var options: GlobalOptions
+
+    func run() async throws {
+        try await Session.run(options) { [options, yes] session in
+            let kubectl = try session.replacement(options).kubectl(session.inventory.masters)
+            guard let holder = try await ClusterLock.holder(kubectl) else {
+                return session.terminal.print("Nobody holds the lock.")
+            }
+            session.terminal.print("Held by \(holder).")
+            if !yes { try Confirmation.ask("Type 'unlock' to take it away: ", expecting: "unlock", session.terminal) }
+            try await ClusterLock.breakLock(kubectl)
+            session.terminal.print("Taken away.")
+        }
+    }
+}
