@@ -240,15 +240,11 @@ final class Session {
     private func verdict(_ error: LibraryError, _ refusalsBefore: Int) throws -> Attempt {
         // The code is the same for a refusal and for a connection that was lost while waiting for it.
         if witness.refusals > refusalsBefore { return .refused }
-        switch error.code {
-        case LIBSSH2_ERROR_FILE, LIBSSH2_ERROR_PUBLICKEY_UNRECOGNIZED, LIBSSH2_ERROR_KEYFILE_AUTH_FAILED,
-            LIBSSH2_ERROR_METHOD_NOT_SUPPORTED, LIBSSH2_ERROR_METHOD_NONE:
-            return .unusable(error.message)
-        case LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED where error.message == "Callback returned error":
-            return .unusable("the key cannot be decrypted: wrong passphrase, or a damaged file")
-        default:
-            throw error
-        }
+        let isLost = error.isConnectionLoss || error.message.hasSuffix("USERAUTH response")
+        if isLost || witness.farewell != nil { throw error }
+        // Whatever else there is comes from reading the key, before anything of it was sent.
+        if error.message == "Callback returned error" { return .unusable("the key could not sign") }
+        return .unusable(error.message)
     }
 
     // MARK: Channels
