@@ -7,6 +7,16 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text, json
 }
 
+/// `HOST=SHA256:…`, as the error about an unknown host prints it.
+struct AcceptedHostKey: ExpressibleByArgument {
+    let acceptance: HostKeyAcceptance
+
+    init?(argument: String) {
+        guard let acceptance = HostKeyAcceptance(argument) else { return nil }
+        self.acceptance = acceptance
+    }
+}
+
 /// What every verb takes.
 struct GlobalOptions: ParsableArguments {
     @Option(
@@ -34,6 +44,16 @@ struct GlobalOptions: ParsableArguments {
 
     @Option(help: "Seconds for each single wait of a run.")
     var waitTimeout: Int = 900
+
+    @Option(
+        name: .customLong("accept-host-key"),
+        help: ArgumentHelp(
+            "Let the key of a host in that no known_hosts file names; it is written there.",
+            valueName: "host=sha256:..."))
+    var acceptedHostKeys: [AcceptedHostKey] = []
+
+    @Flag(help: "Ask for the sudo password of hosts with 'become: sudo'; without it sudo must not want one.")
+    var askSudoPassword = false
 
     @Flag(name: [.customShort("v"), .customLong("verbose")], help: "Say more.")
     var isVerbose = false

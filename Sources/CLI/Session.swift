@@ -10,14 +10,29 @@ struct Session: Sendable {
     let remotes: Remotes
     let terminal: Terminal
 
-    init(_ options: GlobalOptions) throws {
+    init(_ options: GlobalOptions) async throws {
         let inventory = try Inventory.read(options.inventoryPath)
+        let terminal = Terminal(options)
         let pool = ConnectionPool(
-            limits: .init(connect: .seconds(options.connectTimeout), command: .seconds(options.commandTimeout)))
+            limits: .init(
+                connect: .seconds(options.connectTimeout), command: .seconds(options.commandTimeout),
+                concurrency: options.concurrency),
+            acceptances: options.acceptedHostKeys.map(\.acceptance),
+            passphrase: { path in terminal.askSecret("Passphrase of \(path): ") },
+            notice: { terminal.say($0) })
+        let needsPassword = options.askSudoPassword && inventory.hosts.contains { $0.ssh.become == .sudo }
+        let password = needsPassword ? terminal.askSecret("sudo password: ") : nil
+        let endpoints = await inventory.endpoints(sudoPassword: password)
         self.inventory = inventory
         self.pool = pool
-        remotes = Remotes { host in pool.remote(inventory.endpoint(of: host)) }
-        terminal = Terminal(options)
+        self.terminal = terminal
+        remotes = Remotes { host in
+            guard let endpoint = endpoints[host.name] else {
+                throw SSHError(
+                    .invalidEndpoint, host: host.name, operation: "find the host", cause: "it is not in the inventory")
+            }
+            return pool.remote(try endpoint.get())
+        }
     }
 
     func observe() async -> ClusterState {
@@ -43,7 +58,7 @@ struct Session: Sendable {
     static func run(_ options: GlobalOptions, _ work: @escaping @Sendable (Session) async throws -> Void) async throws {
         let session: Session
         do {
-            session = try Session(options)
+            session = try await Session(options)
         } catch let error as ValidationError {
             throw error
         } catch {

@@ -1,4 +1,5 @@
 import Foundation
+import SSH
 
 #if canImport(Glibc)
     import Glibc
@@ -61,6 +62,27 @@ struct Terminal: Sendable {
 
     /// Both standard streams are a person's.
     var canAsk: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }
+
+    /// Asks on the terminal itself, whatever the standard streams are, without an echo; `nil` where there is none.
+    func askSecret(_ question: String) -> Secret? {
+        let descriptor = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var old = termios()
+        guard tcgetattr(descriptor, &old) == 0 else { return nil }
+        var silent = old
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        guard tcsetattr(descriptor, TCSAFLUSH, &silent) == 0 else { return nil }
+        defer {
+            _ = tcsetattr(descriptor, TCSAFLUSH, &old)
+            write("\n", to: descriptor)
+        }
+        write(question, to: descriptor)
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while read(descriptor, &byte, 1) == 1, byte != UInt8(ascii: "\n") { bytes.append(byte) }
+        return bytes.isEmpty ? nil : Secret(String(decoding: bytes, as: UTF8.self))
+    }
 
     var width: Int {
         var size = winsize()

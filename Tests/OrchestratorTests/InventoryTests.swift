@@ -36,8 +36,8 @@ import Testing
             """, file: "x")
         #expect(inventory.hosts[0].ssh == .init(user: "root", port: 22, become: .sudo))
         #expect(inventory.hosts[1].ssh == .init(user: "root", port: 2222, jump: "one", become: .none))
-        let endpoint = inventory.endpoint(of: inventory.hosts[1])
-        #expect(endpoint.jumps.map(\.host) == ["10.0.0.1"])
+        #expect(inventory.draft(of: inventory.hosts[1]).jumps?.map(\.host) == ["10.0.0.1"])
+        #expect(inventory.draft(of: inventory.hosts[0]).jumps == nil, "ssh_config may have one")
     }
 
     @Test func everyMistakeIsToldWithItsLine() {

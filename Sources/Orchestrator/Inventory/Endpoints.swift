@@ -2,40 +2,66 @@ import Foundation
 public import SSH
 
 extension Inventory {
-    /// How a host is reached, by the inventory; what it leaves open has OpenSSH's defaults.
+    /// How each host is reached, by its name: by the inventory, and where that leaves something open, by the user's ssh_config.
     /// - Parameter sudoPassword: for hosts with `become: sudo`.
-    public func endpoint(of host: Host, sudoPassword: Secret? = nil) -> Endpoint {
+    public func endpoints(sudoPassword: Secret? = nil) async -> [String: Result<Endpoint, SSHError>] {
+        await withTaskGroup(of: (String, Result<Endpoint, SSHError>).self) { group in
+            for host in hosts {
+                group.addTask {
+                    let draft = draft(of: host, sudoPassword: sudoPassword)
+                    // Asking ssh(1) costs a process a host; nothing is asked where nothing is open.
+                    guard draft.isOpen else { return (host.name, .success(draft.endpoint(nil))) }
+                    do throws(SSHError) {
+                        return (host.name, .success(try await draft.resolve()))
+                    } catch {
+                        return (host.name, .failure(error))
+                    }
+                }
+            }
+            var endpoints: [String: Result<Endpoint, SSHError>] = [:]
+            for await (name, endpoint) in group { endpoints[name] = endpoint }
+            return endpoints
+        }
+    }
+
+    func draft(of host: Host, sudoPassword: Secret? = nil) -> EndpointDraft {
+        var draft = EndpointDraft(
+            name: host.name, host: host.address, port: host.ssh.port, user: host.ssh.user,
+            identities: host.ssh.identity.map { [$0] }, knownHosts: host.ssh.knownHosts.map { [$0] },
+            become: host.ssh.become == .sudo ? .sudo(password: sudoPassword) : .none)
+        if host.ssh.jump != nil { draft.jumps = jumps(to: host) }
+        return draft
+    }
+
+    /// Outermost first. An inventory host used as a jump may have one itself; a circle ends where it closes.
+    private func jumps(to host: Host) -> [Endpoint] {
         var jumps: [Endpoint] = []
         var seen: Set<String> = [host.name]
         var next = host.ssh.jump
-        // An inventory host used as a jump may have one itself; a circle ends where it closes.
         while let reference = next, seen.insert(reference).inserted {
             if let hop = self.host(named: reference) {
-                jumps.insert(plainEndpoint(hop.name, hop.address, hop.ssh, sudoPassword), at: 0)
+                jumps.insert(plainEndpoint(hop.name, hop.address, hop.ssh), at: 0)
                 next = hop.ssh.jump
             } else if let hop = JumpReference.parse(reference) {
                 var settings = host.ssh
                 settings.user = hop.user ?? settings.user
                 settings.port = hop.port
-                jumps.insert(plainEndpoint(reference, hop.host, settings, nil), at: 0)
+                jumps.insert(plainEndpoint(reference, hop.host, settings), at: 0)
                 next = nil
             }
         }
-        var endpoint = plainEndpoint(host.name, host.address, host.ssh, sudoPassword)
-        endpoint.jumps = jumps
-        return endpoint
+        return jumps
     }
 
-    private func plainEndpoint(_ name: String, _ address: String, _ ssh: SSHSettings, _ sudoPassword: Secret?)
-        -> Endpoint
-    {
-        func expand(_ path: String) -> String { (path as NSString).expandingTildeInPath }
-        return Endpoint(
-            name: name, host: address, port: ssh.port ?? 22, user: ssh.user ?? NSUserName(),
-            identities: ssh.identity.map { [expand($0)] } ?? [],
-            knownHosts: ssh.knownHosts.map { [expand($0)] } ?? [
-                expand("~/.ssh/known_hosts"), "/etc/ssh/ssh_known_hosts",
-            ],
-            become: ssh.become == .sudo ? .sudo(password: sudoPassword) : .none)
+    private func plainEndpoint(_ name: String, _ address: String, _ ssh: SSHSettings) -> Endpoint {
+        EndpointDraft(
+            name: name, host: address, port: ssh.port, user: ssh.user, identities: ssh.identity.map { [$0] },
+            knownHosts: ssh.knownHosts.map { [$0] }
+        ).endpoint(nil)
     }
+}
+
+extension EndpointDraft {
+    /// Whether ssh_config could still say something.
+    fileprivate var isOpen: Bool { user == nil || identities == nil || knownHosts == nil }
 }
