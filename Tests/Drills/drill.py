@@ -1,0 +1,205 @@
+"""The acts of a drill: a lab, a power cut, the tool on the admin's machine, and what it refuses."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import lab
+import snapshots
+from lab import Failed
+from state import State, differences, is_well, reference
+
+HERE = Path(__file__).resolve().parent
+CONNECT_TIMEOUT = 10    # seconds: masterswap's default, given to it nevertheless
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def indented(text):
+    return "\n".join(f"    {line}" for line in text.strip().splitlines())
+
+
+class Drill:
+    """One lab, and a folder with all that was written down about it."""
+
+    def __init__(self, profile):
+        self.program = lab.program()
+        self.folder = Path(os.environ.get("MASTERSWAP_DRILL") or tempfile.mkdtemp(prefix="masterswap-drill-"))
+        (self.folder / "state").mkdir(parents=True, exist_ok=True, mode=0o700)
+        lab.live("up", "--profile", profile)
+        self.lab = lab.Environment()
+        self.dead, self.spare = self.lab.dead, self.lab.spare
+        self.inventory = self.folder / "inventory.yaml"
+        self.inventory.write_text(lab.must("inventory"))
+        if not self.inventory.read_text().strip():
+            raise Failed(f"'lab inventory' gave none\nnext: {lab.LAB} inventory")
+        self.last = None
+
+    # Looking
+
+    def snapshot(self, name):
+        path = self.folder / f"{name}.json"
+        snapshots.write(path, snapshots.take())
+        self.last = State(snapshots.read(path))
+        return path, self.last
+
+    def healthy_snapshot(self):
+        """What there was before; every pod Ready, so that what is not so afterwards is the replacement's."""
+        def look():
+            path, state = self.snapshot("before")
+            unwell = [reference(p) for p in state.of("Pod") if not is_well(p)]
+            unready = [n for n, node in state.nodes.items() if not node["ready"] or node["cordoned"]]
+            return None if unwell or unready or len(state.nodes) != 3 else path
+
+        path = lab.wait_until("three Ready nodes and every pod Ready before anything is done", 60, look)
+        return path, self.last
+
+    # The power cut
+
+    def cut_power(self):
+        """Cuts the dead one's power; gives the master that holds the VIP thereafter."""
+        lab.live("power-cut", self.dead)
+        survivors = [m for m in self.lab.masters if m != self.dead]
+
+        def is_not_ready():
+            for host in survivors:
+                node = lab.kubectl_json(host, "get", "node", self.dead)
+                if node:
+                    return any(c["type"] == "Ready" and c["status"] != "True" for c in node["status"]["conditions"])
+            return False
+
+        started = time.monotonic()
+        lab.wait_until(f"{self.dead} to be NotReady", 240, is_not_ready)
+        say(f"{self.dead} is NotReady, {time.monotonic() - started:.0f} s after its power was cut")
+
+        def holder():
+            holders = self.lab.vip_holders()
+            return holders[0] if len(holders) == 1 else None
+
+        return lab.wait_until(f"the VIP {self.lab.vip} on one survivor", 60, holder)
+
+    # The tool
+
+    def command(self, *arguments, inventory=None):
+        # The lab's admin machine gives the database's password to what runs on it.
+        return [str(lab.LAB), "admin", "--", "env", f"MASTERSWAP_STATE={self.folder}/state", self.program, *arguments, "-i", str(inventory or self.inventory)]
+
+    def tool(self, *arguments, inventory=None, seconds=180):
+        """Runs masterswap on the admin's machine; gives (exit status, standard output, standard error, seconds)."""
+        started = time.monotonic()
+        try:
+            done = subprocess.run(self.command(*arguments, inventory=inventory), stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"'masterswap {' '.join(arguments)}' did not end within {seconds} s\nnext: try it by hand: {' '.join(self.command(*arguments))}")
+        return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), time.monotonic() - started
+
+    def replace(self):
+        """The replacement, its output on the terminal; gives its seconds."""
+        started = time.monotonic()
+        sys.stdout.flush()
+        status = subprocess.run(self.command("replace", self.dead, "--with", self.spare, "--yes"), stdin=subprocess.DEVNULL).returncode
+        if status != 0:
+            raise Failed(
+                f"masterswap replace ended with {status}, expected 0\n"
+                f"next: {' '.join(self.command('runs'))}; the runs' journals are in {self.folder}/state")
+        return time.monotonic() - started
+
+    # Refusals: by exit status, by what is said, and by what has not changed
+
+    def expect(self, what, expected, arguments, named=(), inventory=None, dead=None):
+        before = self.last
+        status, out, err, seconds = self.tool(*arguments, inventory=inventory)
+        say(f"\n{what}: exit {status}, {seconds:.1f} s; masterswap said:")
+        say(indented(err or out))
+        _, after = self.snapshot("after-" + re.sub(r"\W+", "-", what.lower()))
+        wrong = [] if status == expected else [f"exit {status}, expected {expected}"]
+        wrong += [f"standard error does not name {name}" for name in named if name not in err]
+        wrong += differences(before, after, dead)
+        if wrong:
+            raise Failed(f"{what}: " + "; ".join(wrong))
+        say(f"ok: {what}: exit {status}" + (f", {', '.join(named)} named" if named else "") + ", nothing changed")
+        return seconds
+
+    def replace_refused(self, what, named=(), inventory=None, dead=None):
+        self.expect(what, 3, ("replace", self.dead, "--with", self.spare, "--yes"), named, inventory, dead)
+
+    def refused_while_healthy(self):
+        self.replace_refused("replace on a healthy cluster")
+
+    def refused_with_one_dead(self):
+        self.snapshot("after-power-cut")
+        seconds = self.expect("check with one master dead", 4, ("check", "--connect-timeout", str(CONNECT_TIMEOUT)), dead=self.dead)
+        say(f"    it took {seconds:.1f} s; the connect timeout plus 2 s is {CONNECT_TIMEOUT + 2} s")
+        for what, namespace, name, change in [
+            ("no rule for monitor-minio", "onecloud-monitoring", "monitor-minio", lambda rule: []),
+            ("critical data without redundancy or consent", "onecloud-minio", "minio", without_heal),
+        ]:
+            sets = self.last.claims_of_set(namespace, name)
+            lost = [f"{namespace}/{claim}" for claim, found in sets.items() if found and self.last.node_of(found) == self.dead]
+            if not lost:
+                raise Failed(f"{what}: {self.dead} holds no claim of {namespace}/{name}, so there is nothing to refuse\nnext: see where the profile puts its volumes")
+            inventory = self.folder / f"inventory-{name}.yaml"
+            inventory.write_text(changed_rule(self.inventory.read_text(), name, change))
+            self.replace_refused(what, lost, inventory, self.dead)
+
+
+def changed_rule(inventory, statefulset, change):
+    """The inventory with the lines of one StatefulSet's rule changed."""
+    lines, kept, found, i = inventory.splitlines(), [], 0, 0
+    while i < len(lines):
+        rule, i = [lines[i]], i + 1
+        indent = len(rule[0]) - len(rule[0].lstrip())
+        if rule[0].lstrip().startswith("- "):
+            while i < len(lines) and lines[i].strip() and len(lines[i]) - len(lines[i].lstrip()) > indent:
+                rule.append(lines[i])
+                i += 1
+            if re.search(rf"\bstatefulset:\s*[\"']?{re.escape(statefulset)}[\"']?\s*(,|}}|$)", "\n".join(rule), re.M):
+                rule, found = change(rule), found + 1
+        kept += rule
+    if found != 1:
+        raise Failed(f"the lab's inventory has {found} rules for the StatefulSet {statefulset}, expected 1\nnext: {lab.LAB} inventory")
+    return "\n".join(kept) + "\n"
+
+
+def without_heal(rule):
+    text = "\n".join(rule)
+    changed = re.sub(r",\s*heal:\s*[\w\"']+|\bheal:\s*[\w\"']+\s*,\s*|\n\s+heal:\s*[\w\"']+(?=\n|$)", "", text)
+    if changed == text:
+        raise Failed(f"this rule has no 'heal' to take out: {text.strip()}\nnext: {lab.LAB} inventory")
+    return changed.split("\n")
+
+
+def compare(before, after):
+    return subprocess.run([sys.executable, "-B", str(HERE / "compare"), str(before), str(after)]).returncode
+
+
+def verify(before, after, *options):
+    return subprocess.run([sys.executable, "-B", str(HERE / "verify"), str(before), str(after), *options]).returncode
+
+
+def main(name, act):
+    """Runs a drill; a lab of one that failed stays up."""
+    try:
+        return act()
+    except KeyboardInterrupt:
+        print(f"\n{name}: interrupted; the lab stays up; next: {lab.LAB} down", file=sys.stderr)
+        return 130
+    except (Failed, OSError) as error:
+        print(f"\n{name}: FAILED: {error}", file=sys.stderr)
+        print(f"{name}: the lab stays as it is, for you to look at: {lab.LAB} status; to end it: {lab.LAB} down", file=sys.stderr)
+        return 1
+
+
+def tidy(drill, down):
+    if down:
+        lab.live("down")
+        shutil.rmtree(drill.folder, ignore_errors=True)
+    else:
+        say(f"The lab stays up; snapshots and runs are in {drill.folder}. To end it: {lab.LAB} down")
