@@ -6,6 +6,7 @@ MINIO = [("onecloud-minio", "minio"), ("onecloud-monitoring", "monitor-minio")]
 INFLUXDB = ("onecloud", "default-influxdb")     # claim and deployment have one name
 KEPT = ["Node", "PersistentVolumeClaim", "PersistentVolume", "StatefulSet", "Deployment", "ReplicaSet", "DaemonSet", "ConfigMap", "Secret",
         "Namespace", "Service", "Pod"]
+PROMOTION = ("KEEPALIVED_PRIORITY", "KEEPALIVED_STATE")
 RESOURCES = {kind.lower() + "s": kind for kind in KEPT}
 
 
@@ -64,7 +65,8 @@ class Verification:
         found = sorted(self.after.nodes)
         wrong = [] if found == self.masters else [f"there are {found}, expected {self.masters}"]
         wrong += [] if len(self.masters) == 3 else [f"before there were {sorted(self.before.nodes)}: not three with {self.dead} among them"]
-        return demand(wrong + [f"{n} is not Ready" for n, node in self.after.nodes.items() if not node["ready"]], f"{len(found)} Ready: {', '.join(found)}")
+        wrong += [f"{n} is not Ready" for n, node in self.after.nodes.items() if not node["ready"]]
+        return demand(wrong, f"{len(found)} Ready: {', '.join(found)}")
 
     def cordons(self):
         return demand([f"{n} is cordoned" for n, node in self.after.nodes.items() if node["cordoned"]], "none")
@@ -85,11 +87,13 @@ class Verification:
         listed = self.after.snapshot["cluster_status"]
         if listed is None and self.before.snapshot["cluster_status"] is None:
             return "kubeadm keeps none in this version"
-        return demand([] if sorted(listed or []) == self.masters else [f"lists {listed}, expected {self.masters}"], ", ".join(self.masters))
+        wrong = [] if sorted(listed or []) == self.masters else [f"lists {listed}, expected {self.masters}"]
+        return demand(wrong, ", ".join(self.masters))
 
     def vip(self):
         holders = self.after.vip_holders
-        return demand([] if holders == [self.primary] else [f"{self.after.vip} is on {holders}, expected {self.primary} alone"], f"{self.after.vip} on {self.primary} alone")
+        wrong = [] if holders == [self.primary] else [f"{self.after.vip} is on {holders}, expected {self.primary} alone"]
+        return demand(wrong, f"{self.after.vip} on {self.primary} alone")
 
     def primary_manifest(self):
         old, new = (s.hosts.get(self.primary, {}).get("keepalived") for s in (self.before, self.after))
@@ -101,7 +105,7 @@ class Verification:
             wrong.append("it has more or fewer lines than before")
         elif len(lines) != (2 if self.promoted else 0):
             wrong.append(f"{len(lines)} changed lines, expected {2 if self.promoted else 0}: lines {[number for number, _ in lines]}")
-        elif self.promoted and any(setting(old["text"], n) == setting(new["text"], n) for n in ("KEEPALIVED_PRIORITY", "KEEPALIVED_STATE")):
+        elif self.promoted and any(setting(old["text"], n) == setting(new["text"], n) for n in PROMOTION):
             wrong.append(f"the changed lines are not priority and state: lines {[number for number, _ in lines]}")
         if self.after.keepalived(self.primary) != ("MASTER", "100"):
             wrong.append(f"it says {self.after.keepalived(self.primary)}, expected MASTER and 100")
@@ -117,7 +121,8 @@ class Verification:
 
     def pods(self):
         pods = self.after.of("Pod")
-        wrong = [f'{reference(p)} is {p["phase"]}{"" if p["ready"] else ", not Ready"}{", ending" if p.get("terminating") else ""}' for p in pods if not is_well(p)]
+        wrong = [f'{reference(p)} is {p["phase"]}{"" if p["ready"] else ", not Ready"}{", ending" if p.get("terminating") else ""}'
+                 for p in pods if not is_well(p)]
         return demand(wrong + ([] if pods else ["there are none"]), f"{len(pods)}, each Running and Ready")
 
     def minio(self, namespace, name):
@@ -147,7 +152,8 @@ class Verification:
 
     def volumes(self):
         volumes = self.after.of("PersistentVolume")
-        return demand([f'{v["name"]} ({v["claim"]}) is {v["phase"]}' for v in volumes if v["phase"] in ("Released", "Failed")], f"{len(volumes)}, none Released or Failed")
+        wrong = [f'{v["name"]} ({v["claim"]}) is {v["phase"]}' for v in volumes if v["phase"] in ("Released", "Failed")]
+        return demand(wrong, f"{len(volumes)}, none Released or Failed")
 
     # Nothing but the planned objects was deleted
 
@@ -163,8 +169,9 @@ class Verification:
             return (o["namespace"], o["name"] if o["kind"] == "Deployment" else owner.get("name")) == INFLUXDB
         if o["kind"] == "Pod":
             # A pod without node is one that waits for a lost volume, and is on no surviving node.
-            return o["node"] in (self.dead, None) or (self.promoted and o["mirror"] and reference(o) == f"kube-system/keepalived-{self.primary}") or (
-                self.is_influxdb_lost and o["namespace"] == INFLUXDB[0] and INFLUXDB[1] in o["claims"])
+            is_influxdb = o["namespace"] == INFLUXDB[0] and INFLUXDB[1] in o["claims"]
+            is_edited = self.promoted and o["mirror"] and reference(o) == f"kube-system/keepalived-{self.primary}"
+            return o["node"] in (self.dead, None) or is_edited or (self.is_influxdb_lost and is_influxdb)
         return False
 
     def kept(self, kind):

@@ -89,15 +89,17 @@ class Drill:
 
     def command(self, *arguments, inventory=None):
         # The lab's admin machine gives the database's password to what runs on it.
-        return [str(lab.LAB), "admin", "--", "env", f"MASTERSWAP_STATE={self.folder}/state", self.program, *arguments, "-i", str(inventory or self.inventory)]
+        settings = [f"MASTERSWAP_STATE={self.folder}/state"]
+        return [str(lab.LAB), "admin", "--", "env", *settings, self.program, *arguments, "-i", str(inventory or self.inventory)]
 
     def tool(self, *arguments, inventory=None, seconds=180):
         """Runs masterswap on the admin's machine; gives (exit status, standard output, standard error, seconds)."""
         started = time.monotonic()
         try:
-            done = subprocess.run(self.command(*arguments, inventory=inventory), stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+            command = self.command(*arguments, inventory=inventory)
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise Failed(f"'masterswap {' '.join(arguments)}' did not end within {seconds} s\nnext: try it by hand: {' '.join(self.command(*arguments))}")
+            raise Failed(f"'masterswap {' '.join(arguments)}' did not end within {seconds} s\nnext: try it by hand: {' '.join(command)}")
         return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), time.monotonic() - started
 
     def replace(self):
@@ -144,7 +146,9 @@ class Drill:
             sets = self.last.claims_of_set(namespace, name)
             lost = [f"{namespace}/{claim}" for claim, found in sets.items() if found and self.last.node_of(found) == self.dead]
             if not lost:
-                raise Failed(f"{what}: {self.dead} holds no claim of {namespace}/{name}, so there is nothing to refuse\nnext: see where the profile puts its volumes")
+                raise Failed(
+                    f"{what}: {self.dead} holds no claim of {namespace}/{name}, so there is nothing to refuse\n"
+                    "next: see where the profile puts its volumes")
             inventory = self.folder / f"inventory-{name}.yaml"
             inventory.write_text(changed_rule(self.inventory.read_text(), name, change))
             self.replace_refused(what, lost, inventory, self.dead)

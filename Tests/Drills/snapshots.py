@@ -52,7 +52,8 @@ def take(seconds=120):
 
 
 def look_at_host(name, environment):
-    host = {"address": environment.addresses[name], "power": environment.has_power(name), "is_master": False, "holds_vip": False, "keepalived": None}
+    host = {"address": environment.addresses[name], "power": environment.has_power(name)}
+    host |= {"is_master": False, "holds_vip": False, "keepalived": None}
     if not host["power"]:
         return host
     addresses = lab.must("host", name, "--", "ip", "-o", "-4", "addr", "show")
@@ -68,9 +69,14 @@ def look_at_host(name, environment):
 def without_password(text, host):
     """The manifest with the SHA-256 of the VRRP password in its place."""
     pattern = re.compile(r"(name: *KEEPALIVED_PASSWORD[ \t]*\n[ \t]*value:[ \t]*)(\S.*)")
-    hidden, count = pattern.subn(lambda m: m[1] + "sha256:" + hashlib.sha256(m[2].strip().strip("'\"").encode()).hexdigest(), text)
+    def hide(match):
+        return match[1] + "sha256:" + hashlib.sha256(match[2].strip().strip("'\"").encode()).hexdigest()
+
+    hidden, count = pattern.subn(hide, text)
     if count != text.count("KEEPALIVED_PASSWORD"):
-        raise lab.Failed(f"{host}:{MANIFEST} has its password in a form that is not known here, and is not written down\nnext: teach without_password() in {__file__}")
+        raise lab.Failed(
+            f"{host}:{MANIFEST} has its password in a form that is not known here, and is not written down\n"
+            f"next: teach without_password() in {__file__}")
     return hidden
 
 
@@ -85,13 +91,14 @@ def trim(item):
     if meta.get("deletionTimestamp"):
         kept["terminating"] = True
     if item["kind"] == "Node":
-        kept |= {"ready": conditions.get("Ready") == "True", "cordoned": bool(spec.get("unschedulable")), "version": status.get("nodeInfo", {}).get("kubeletVersion")}
+        kept |= {"ready": conditions.get("Ready") == "True", "cordoned": bool(spec.get("unschedulable"))}
     elif item["kind"] == "Pod":
         claims = [v["persistentVolumeClaim"]["claimName"] for v in spec.get("volumes") or [] if "persistentVolumeClaim" in v]
-        kept |= {"node": spec.get("nodeName"), "phase": status.get("phase"), "ready": conditions.get("Ready") == "True", "claims": claims,
-                 "mirror": "kubernetes.io/config.mirror" in meta.get("annotations", {})}
+        kept |= {"node": spec.get("nodeName"), "phase": status.get("phase"), "ready": conditions.get("Ready") == "True",
+                 "claims": claims, "mirror": "kubernetes.io/config.mirror" in meta.get("annotations", {})}
     elif item["kind"] == "PersistentVolume":
-        kept |= {"phase": status.get("phase"), "nodes": affinity(spec), "claim": spec.get("claimRef") and f'{spec["claimRef"]["namespace"]}/{spec["claimRef"]["name"]}'}
+        claim = spec.get("claimRef")
+        kept |= {"phase": status.get("phase"), "nodes": affinity(spec), "claim": claim and f'{claim["namespace"]}/{claim["name"]}'}
     elif item["kind"] == "PersistentVolumeClaim":
         kept |= {"phase": status.get("phase"), "volume": spec.get("volumeName"), "class": spec.get("storageClassName")}
     elif item["kind"] == "StatefulSet":
@@ -101,7 +108,8 @@ def trim(item):
 
 def affinity(spec):
     terms = ((spec.get("nodeAffinity") or {}).get("required") or {}).get("nodeSelectorTerms") or []
-    return sorted({value for term in terms for e in term.get("matchExpressions") or [] if e["key"] == "kubernetes.io/hostname" for value in e.get("values") or []})
+    expressions = [e for term in terms for e in term.get("matchExpressions") or [] if e["key"] == "kubernetes.io/hostname"]
+    return sorted({value for e in expressions for value in e.get("values") or []})
 
 
 def read_metadata(host):
@@ -120,7 +128,8 @@ def read_metadata(host):
 
 def read_cluster_status(host):
     """kubeadm's own list of API endpoints, name by name; None where kubeadm keeps none (from 1.22 on)."""
-    out = lab.must("host", host, "--", "kubectl", "get", "configmap", "kubeadm-config", "-n", "kube-system", "--ignore-not-found", "-o", "jsonpath={.data.ClusterStatus}")
+    config = ["configmap", "kubeadm-config", "-n", "kube-system", "--ignore-not-found"]
+    out = lab.must("host", host, "--", "kubectl", "get", *config, "-o", "jsonpath={.data.ClusterStatus}")
     if not out.strip():
         return None
     section = re.search(r"^apiEndpoints:[ \t]*\n((?:[ \t]+.*\n?)*)", out, re.M)
@@ -166,7 +175,8 @@ def read_audit(host):
         if event.get("stage") != "ResponseComplete" or (is_create and (ref.get("subresource") or not ref.get("name"))):
             continue
         entries.append({
-            "id": event["auditID"], "host": host, "time": event["requestReceivedTimestamp"], "verb": event["verb"], "user": event["user"].get("username"),
+            "id": event["auditID"], "host": host, "time": event["requestReceivedTimestamp"], "verb": event["verb"],
+            "user": event["user"].get("username"),
             "agent": event.get("userAgent", ""), "resource": ref.get("resource"), "subresource": ref.get("subresource"),
             "namespace": ref.get("namespace"), "name": ref.get("name"), "code": (event.get("responseStatus") or {}).get("code"),
             "dry_run": "dryRun=" in event.get("requestURI", ""),
