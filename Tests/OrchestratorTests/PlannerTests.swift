@@ -57,7 +57,17 @@ import Testing
 
     @Test func aClusterWithNothingWrongIsLeftAlone() throws {
         let refusals = refusals(try RunbookCluster.state(isDead: false))
-        #expect(refusals.filter { $0 == "node-is-dead" }.count == 3, "Ready, on SSH, and the VIP's holder: \(refusals)")
+        #expect(refusals.filter { $0 == "node-is-dead" }.count == 3, "Ready, on SSH, a healthy member: \(refusals)")
+    }
+
+    @Test func aFencedMasterIsDeadThoughItAnswers() throws {
+        var state = try RunbookCluster.state()
+        var facts = HostFacts(hostname: RunbookCluster.names[0])
+        state.hosts[RunbookCluster.names[0]] = .reached(facts)
+        #expect(refusals(state).isEmpty)
+        facts.listening = [2379]
+        state.hosts[RunbookCluster.names[0]] = .reached(facts)
+        #expect(refusals(state) == ["node-is-dead"])
     }
 
     @Test func aHostThatRefusesOurKeyIsAlive() throws {

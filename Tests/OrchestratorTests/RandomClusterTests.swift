@@ -78,6 +78,7 @@ import Testing
         func require(_ holds: Bool, _ rule: String) { if !holds { violations.insert(rule) } }
         let node = state.objects.node(plan.dead.node)
         require(node?.isReady != true && state.hosts[plan.dead.host]?.failure?.isSilent == true, "node-is-dead")
+        require(!state.cluster.members.contains { $0.id == plan.member?.id && $0.isHealthy }, "node-is-dead")
         for survivor in plan.survivors {
             require(
                 state.hosts[survivor.host]?.facts != nil && state.objects.node(survivor.node)?.isReady == true,

@@ -102,7 +102,7 @@ final class TemporaryFolder {
         let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
         return RunContext(
             plan: plan, inventory: try RunbookCluster.inventory(), remotes: Remotes { _ in LocalRemote(shell: "sh") },
-            run: .init(id: "r", directory: folder.path), journal: journal, lock: nil, limits: .init(),
+            run: .init(id: "r", directory: folder.path), journal: journal, lock: nil, watch: nil, limits: .init(),
             databasePassword: { Secret("x") }, emit: { _ in })
     }
 

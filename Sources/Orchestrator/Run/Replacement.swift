@@ -61,7 +61,9 @@ public struct Replacement: Sendable {
         _ = try databasePassword()
         let run = try store.create()
         let journal = try Journal(path: run.journalPath)
-        let context = context(plan, run, journal, lock)
+        let watch = DeadMasterWatch.start(plan, inventory, remotes)
+        defer { watch?.stop() }
+        let context = context(plan, run, journal, lock, watch)
         try context.record(
             Event(
                 .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan))
@@ -72,20 +74,37 @@ public struct Replacement: Sendable {
     /// Goes on with a run. Where it stands is asked of the cluster: steps that are true already are skipped.
     public func resume(_ run: RunStore.Run, lock: ClusterLock) async throws {
         let plan = try Self.plan(of: run)
-        guard plan.cluster == inventory.cluster.name, plan.vip == inventory.cluster.vip else {
-            throw Refused([
-                Refusal(
-                    "same-inventory",
-                    "the run \(run.id) is of cluster '\(plan.cluster)' (\(plan.vip)), this inventory of '\(inventory.cluster.name)' (\(inventory.cluster.vip))",
-                    advice: "name the inventory that the run was begun with: -i FILE")
-            ])
-        }
+        try refuseOtherInventory(plan, run)
         _ = try databasePassword()
         let journal = try Journal(path: run.journalPath)
-        let context = context(plan, run, journal, lock)
+        let watch = DeadMasterWatch.start(plan, inventory, remotes)
+        defer { watch?.stop() }
+        let context = context(plan, run, journal, lock, watch)
         try context.record(
             Event(.runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id))
         try await go(context)
+    }
+
+    /// A run goes on only with an inventory that means the same cluster and the same machines by the same names.
+    private func refuseOtherInventory(_ plan: Plan, _ run: RunStore.Run) throws {
+        var differences: [String] = []
+        if plan.cluster != inventory.cluster.name {
+            differences.append("cluster '\(plan.cluster)' is '\(inventory.cluster.name)' here")
+        }
+        if plan.vip != inventory.cluster.vip { differences.append("VIP \(plan.vip) is \(inventory.cluster.vip) here") }
+        let planned = plan.survivors.map { ($0.host, $0.address) } + [(plan.replacement.host, plan.replacement.address)]
+        for (name, address) in planned where inventory.host(named: name)?.address != address {
+            differences.append(
+                "\(name) at \(address) is \(inventory.host(named: name).map { "at \($0.address)" } ?? "not") here")
+        }
+        guard differences.isEmpty else {
+            throw Refused([
+                Refusal(
+                    "same-inventory",
+                    "the run \(run.id) was begun with another inventory: \(differences.joined(separator: "; "))",
+                    advice: "name the one that it was begun with: -i FILE")
+            ])
+        }
     }
 
     /// The plan that a run was begun with.
@@ -107,7 +126,7 @@ public struct Replacement: Sendable {
         try FileManager.default.createDirectory(
             atPath: run.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? FileManager.default.removeItem(atPath: run.directory) }
-        let context = context(plan, run, try Journal(path: run.journalPath), nil)
+        let context = context(plan, run, try Journal(path: run.journalPath), nil, nil)
         var results: [(step: any Step, status: Result<StepStatus, any Error>)] = []
         for step in ReplacementSteps.make(plan) {
             var context = context
@@ -122,10 +141,12 @@ public struct Replacement: Sendable {
     }
 
     private func context(
-        _ plan: Plan, _ run: RunStore.Run, _ journal: Journal, _ lock: ClusterLock?
+        _ plan: Plan, _ run: RunStore.Run, _ journal: Journal, _ lock: ClusterLock?,
+        _ watch: DeadMasterWatch?
     ) -> RunContext {
         RunContext(
-            plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, lock: lock, limits: limits,
+            plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, lock: lock, watch: watch,
+            limits: limits,
             databasePassword: databasePassword, emit: emit)
     }
 

@@ -22,11 +22,13 @@ public struct RunContext: Sendable {
     private let remotes: Remotes
     private let journal: Journal
     private let lock: ClusterLock?
+    private let watch: DeadMasterWatch?
     private let emit: @Sendable (Event) -> Void
     var step: String?
 
     public init(
         plan: Plan, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal, lock: ClusterLock?,
+        watch: DeadMasterWatch?,
         limits: Limits,
         databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
     ) {
@@ -36,6 +38,7 @@ public struct RunContext: Sendable {
         self.limits = limits
         self.journal = journal
         self.lock = lock
+        self.watch = watch
         self.databasePassword = databasePassword
         self.emit = emit
         let stopwatch = Stopwatch()
@@ -76,15 +79,16 @@ public struct RunContext: Sendable {
 
     // MARK: Destroying
 
-    /// Asked before every destructive act: no other run has taken over.
-    /// - Throws: ``Locked``.
-    public func assertLockHeld() async throws {
+    /// Asked before every act: no other run has taken over, and the dead master is still dead.
+    /// - Throws: ``Locked``; ``ClusterError`` with `changed`.
+    public func assertMayAct() async throws {
+        try await watch?.assertDead()
         try await lock?.assertHeld()
     }
 
     /// Deletes a planned object, by its UID, and tells so.
     public func delete(_ object: ObjectReference, force: Bool = false) async throws {
-        try await assertLockHeld()
+        try await assertMayAct()
         if try await kubectl().delete(object, force: force) { destroyed("\(object)") }
     }
 

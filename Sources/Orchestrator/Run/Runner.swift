@@ -44,7 +44,7 @@ public struct Runner: Sendable {
             case .needed(let why):
                 try context.record(Event(.stepBegan, step: step.id, title: step.title, text: why))
             }
-            try await context.assertLockHeld()
+            try await context.assertMayAct()
             try await step.run(context)
             switch try await Self.patiently(context, { try await step.verify(context) }) {
             case .satisfied(let seen):

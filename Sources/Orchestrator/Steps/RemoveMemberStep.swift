@@ -16,7 +16,7 @@ struct RemoveMemberStep: Step {
 
     func run(_ context: RunContext) async throws {
         guard let member = try await current(context) else { return }
-        try await context.assertLockHeld()
+        try await context.assertMayAct()
         try await context.etcdctl().run(["member", "remove", member.id])
         context.destroyed("etcd member \(member.id) '\(member.name)'")
     }

@@ -1,0 +1,73 @@
+import SSH
+import Synchronization
+
+/// Looks at the dead master for as long as a run lasts: should it come back, no further act is done.
+///
+/// A master that returns with its old disk still thinks that it is MASTER with priority 100 and a member of etcd.
+public final class DeadMasterWatch: Sendable {
+    enum Sight: Sendable {
+        /// Not looked at yet.
+        case unknown
+        case dead
+        case alive(String)
+    }
+
+    private let sight = Mutex(Sight.unknown)
+    private let host: String
+    private let task = Mutex<Task<Void, Never>?>(nil)
+
+    /// - Parameter look: one look; `nil` where it is dead or fenced, else what was seen.
+    public init(host: String, every interval: Duration = .seconds(2), look: @escaping @Sendable () async -> String?) {
+        self.host = host
+        task.withLock { task in
+            task = Task { [weak self] in
+                while !Task.isCancelled {
+                    let seen = await look()
+                    guard !Task.isCancelled, let self else { return }
+                    self.sight.withLock { $0 = seen.map { .alive($0) } ?? .dead }
+                    try? await Task.sleep(for: interval)
+                }
+            }
+        }
+    }
+
+    public func stop() {
+        task.withLock { $0?.cancel() }
+    }
+
+    /// Before every act.
+    /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
+    public func assertDead() async throws {
+        while true {
+            switch sight.withLock({ $0 }) {
+            case .dead: return
+            case .unknown: try await Task.sleep(for: .milliseconds(50))
+            case .alive(let seen):
+                throw ClusterError(
+                    .changed, host: host, operation: "see that the old master stays dead", cause: "it is back: \(seen)",
+                    advice:
+                        "shut it down for good, or fence it with: masterswap resume --fence; then: masterswap resume")
+            }
+        }
+    }
+}
+
+extension DeadMasterWatch {
+    /// Watches a run's dead master with the same probe that found it dead.
+    static func start(_ plan: Plan, _ inventory: Inventory, _ remotes: Remotes) -> DeadMasterWatch? {
+        // Where the machine was installed anew under the same name, the spare is what answers there.
+        guard plan.dead.address != plan.replacement.address, let host = inventory.host(named: plan.dead.host) else {
+            return nil
+        }
+        return DeadMasterWatch(host: host.name) {
+            do {
+                let facts = try await HostProbe(inventory, for: host).run(on: try remotes[host])
+                let life = facts.signsOfLife(vip: plan.vip)
+                return life.isEmpty ? nil : life.joined(separator: ", ")
+            } catch {
+                let failure = ClusterState.HostFailure(error)
+                return failure.isSilent || error is CancellationError ? nil : failure.message
+            }
+        }
+    }
+}
