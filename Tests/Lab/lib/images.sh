@@ -7,7 +7,7 @@ build_images() {
     key=$({
         echo "$REPOSITORY"
         cat "$LAB/lib/images.sh" "$LAB"/images/*
-        stat -L -c '%n %s %Y' "$kubernetes"/* /usr/bin/{busybox,etcd,etcdctl} /usr/sbin/keepalived
+        stat -L -c '%n %s %Y' "$kubernetes"/* /usr/bin/{busybox,etcd,etcdctl,socat} /usr/sbin/keepalived
     } | sha256sum | cut -c1-16)
     archive=$cache/images-$key.tar
     if [[ ! -e $archive ]]; then
@@ -71,7 +71,7 @@ make_archive() (
     begin; add /usr/bin/etcd /usr/local/bin; add /usr/bin/etcdctl /usr/local/bin; image '["etcd"]' etcd:3.4.13-0
     begin; image '["/bin/tail", "-f", "/dev/null"]' pause:3.2
     begin; add /usr/sbin/keepalived /usr/sbin; cp "$LAB/images/keepalived" "$root/entry"; image '["/entry"]' keepalived:v2.0.25
-    begin; cp "$LAB/images/minio" "$root/entry"; add "$kubernetes/kubectl" /usr/local/bin
+    begin; cp "$LAB/images/minio" "$root/entry"; add "$kubernetes/kubectl" /usr/local/bin; add /usr/bin/socat /usr/local/bin
     cp "$LAB/images/local-path-provisioner" "$LAB/images/onecloud-operator" "$root/usr/local/bin/"
     # One layer for these three: they differ in what they are told to run.
     image '["/entry"]' minio:RELEASE.2021-06-17T00-10-46Z local-path-provisioner:v0.0.11 onecloud-operator:v3.8.8

@@ -29,9 +29,10 @@ workloads_up() {
         minio_set onecloud-minio minio onecloud-images "${MINIO_ON[@]}"
         minio_set onecloud-monitoring monitor-minio loki "${MONITOR_MINIO_ON[@]}"
     } | kube apply -f - >>"$STATE/log/workloads.log"
-    render "$LAB/workloads/2-onecloud.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
+    render "$LAB/workloads/2-cluster.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
     OWNER=$(kube get -n onecloud etcdcluster default -o 'jsonpath={.metadata.uid}')
     render "$LAB/workloads/etcd-pod.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
+    render "$LAB/workloads/3-onecloud.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
     wait_until 120 "every pod to be Ready" workloads_ready || die "not every pod is Ready" "see: $LAB/lab status"
     workloads_lie_as_planned
 }
