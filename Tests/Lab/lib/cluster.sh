@@ -92,7 +92,7 @@ kube() { in_host "${KUBE_HOST:-$PRIMARY}" kubectl "$@"; }
 vip_holders() {
     local name
     for name in "${NAMES[@]}"; do
-        process_of "host-$name" >/dev/null && in_host "$name" ip -o -4 addr show | grep -q " $VIP/" && echo "$name"
+        process_of "host-$name" >/dev/null && [[ $(in_host "$name" ip -o -4 addr show) == *" $VIP/"* ]] && echo "$name"
     done
     return 0
 }

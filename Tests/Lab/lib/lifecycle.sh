@@ -1,19 +1,28 @@
 # The verbs: up and down, power, and what they tell.
 
-# Settings of the whole machine that a lab changes, and kubelets change: kept, and put back by `down`.
+# Settings of the whole machine that a lab changes, and kubelets change: kept by the first lab, put back by the last one's
+# `down`. A file for each lab that is up stands beside them.
 SETTINGS=(fs/inotify/max_user_instances fs/inotify/max_user_watches vm/overcommit_memory vm/panic_on_oom kernel/panic
     kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes)
+KEPT=/run/masterswap-lab-settings
 keep_settings() {
     local name
-    for name in "${SETTINGS[@]}"; do echo "$name $(<"/proc/sys/$name")"; done >"$STATE/settings"
+    mkdir -p "$KEPT"
+    [[ -e $KEPT/values ]] || for name in "${SETTINGS[@]}"; do echo "$name $(<"/proc/sys/$name")"; done >"$KEPT/values"
+    echo "$STATE" >"$KEPT/$CGROUP_PARENT"
     echo 8192 >/proc/sys/fs/inotify/max_user_instances
     (($(</proc/sys/fs/inotify/max_user_watches) >= 524288)) || echo 524288 >/proc/sys/fs/inotify/max_user_watches
 }
 restore_settings() {
-    local name value
+    local name value others
+    [[ -e $KEPT/$CGROUP_PARENT ]] || return 0
+    rm "$KEPT/$CGROUP_PARENT"
+    others=("$KEPT"/masterswap-lab-*)
+    ((${#others[@]} == 0)) || return 0
     while read -r name value; do
         [[ $(<"/proc/sys/$name") == "$value" ]] || echo "$value" >"/proc/sys/$name"
-    done <"$STATE/settings"
+    done <"$KEPT/values"
+    rm -r "$KEPT"
 }
 
 verb_up() {
@@ -88,7 +97,7 @@ take_down() {
     cgroups_down
     for file in "$STATE"/hosts/*; do remove_disk "${file##*/}"; done
     while mountpoint -q "$SHARE/kubernetes" 2>/dev/null; do umount "$SHARE/kubernetes"; done
-    [[ ! -e $STATE/settings ]] || restore_settings
+    restore_settings
     rm -rf --one-file-system "$STATE"
 }
 
