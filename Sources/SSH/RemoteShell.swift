@@ -51,15 +51,22 @@ struct RemoteShell: Sendable {
         }
     }
 
-    /// Ends a process group: TERM, then KILL for what is still there after two seconds. Status 0 where nothing is left.
+    /// Ends a process group: TERM, then KILL for what is still there after a second. Status 0 where nothing is left.
+    /// `-s`, because dash takes `--` for a pid after `-TERM`.
     static func killing(_ process: Int, become: Endpoint.Become) -> RemoteShell {
         let script = """
-            kill -TERM -- -\(process) 2>/dev/null || kill -TERM \(process) 2>/dev/null
-            for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-            kill -0 -- -\(process) 2>/dev/null || kill -0 \(process) 2>/dev/null || exit 0
+            p=\(process)
+            gone() {
+            for i in 1 2 3 4 5 6 7 8 9 10; do
+            kill -s 0 -- -$p 2>/dev/null || kill -s 0 $p 2>/dev/null || return 0
             sleep 0.1
             done
-            kill -KILL -- -\(process) 2>/dev/null; kill -KILL \(process) 2>/dev/null; exit 0
+            return 1
+            }
+            kill -s TERM -- -$p 2>/dev/null || kill -s TERM $p 2>/dev/null
+            gone && exit 0
+            kill -s KILL -- -$p 2>/dev/null; kill -s KILL $p 2>/dev/null
+            gone
             """
         return RemoteShell(["sh", "-c", script], timeout: .seconds(5), become: become)
     }
