@@ -114,12 +114,12 @@ actor Connection {
     }
 
     /// Ends the remote process group over the same session, where that is still sound. The bell of the cancelled command is not
-    /// listened to; three seconds are.
+    /// listened to; five seconds are the limit.
     private func endRemotely(_ process: Int?, after error: any Error, _ session: Session, _ endpoint: Endpoint)
         -> Ending
     {
         guard error is Stop, let process, !session.isDirty else { return .unknown }
-        let waiter = Waiter(bell: bell, deadline: .after(.seconds(3)), interrupt: Interrupt())
+        let waiter = Waiter(bell: bell, deadline: .after(.seconds(5)), interrupt: Interrupt())
         let execution = Execution(
             session: session, shell: .killing(process, become: endpoint.become), waiter: waiter,
             password: endpoint.become.password)

@@ -17,7 +17,7 @@ actor HostConnections {
 
     private let endpoint: Endpoint
     private let maximum: Int
-    private let dial: @Sendable (Interrupt) async throws(SSHError) -> Connection
+    private let dialler: Dialler
     private var idle: [Connection] = []
     private var busy: [ObjectIdentifier: Connection] = [:]
     private var dialling = 0
@@ -29,11 +29,11 @@ actor HostConnections {
     private static let patience = Duration.milliseconds(250)
 
     init(
-        _ endpoint: Endpoint, maximum: Int, dial: @escaping @Sendable (Interrupt) async throws(SSHError) -> Connection
+        _ endpoint: Endpoint, maximum: Int, dialler: Dialler
     ) {
         self.endpoint = endpoint
         self.maximum = max(maximum, 1)
-        self.dial = dial
+        self.dialler = dialler
     }
 
     func lease(_ interrupt: Interrupt) async throws(SSHError) -> Lease {
@@ -86,7 +86,7 @@ actor HostConnections {
     private func open(_ interrupt: Interrupt) async throws(SSHError) -> Lease {
         let connection: Connection
         do throws(SSHError) {
-            connection = try await dial(interrupt)
+            connection = try await dialler.dial(endpoint, interrupt)
             dialling -= 1
         } catch {
             dialling -= 1

@@ -51,15 +51,28 @@ struct RemoteShell: Sendable {
         }
     }
 
-    /// Ends a process group: TERM, then KILL for what is still there after two seconds. Status 0 where nothing is left.
+    /// Ends a process group: TERM, then KILL for what is still there after a second. Status 0 where nothing is left
+    /// but zombies, which `kill -0` would take for living.
+    /// `-s`, because dash takes `--` for a pid after `-TERM`.
     static func killing(_ process: Int, become: Endpoint.Become) -> RemoteShell {
         let script = """
-            kill -TERM -- -\(process) 2>/dev/null || kill -TERM \(process) 2>/dev/null
-            for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-            kill -0 -- -\(process) 2>/dev/null || kill -0 \(process) 2>/dev/null || exit 0
-            sleep 0.1
+            p=\(process)
+            there() {
+            for f in /proc/[0-9]*/stat; do
+            { read -r l <"$f"; } 2>/dev/null || continue
+            set -- ${l##*) }
+            if [ "$3" = $p ] || [ "$f" = /proc/$p/stat ]; then [ "$1" = Z ] || return 0; fi
             done
-            kill -KILL -- -\(process) 2>/dev/null; kill -KILL \(process) 2>/dev/null; exit 0
+            return 1
+            }
+            gone() {
+            for i in 1 2 3 4 5 6 7 8 9 10; do there || return 0; sleep 0.1; done
+            return 1
+            }
+            kill -s TERM -- -$p 2>/dev/null || kill -s TERM $p 2>/dev/null
+            gone && exit 0
+            kill -s KILL -- -$p 2>/dev/null; kill -s KILL $p 2>/dev/null
+            gone
             """
         return RemoteShell(["sh", "-c", script], timeout: .seconds(5), become: become)
     }

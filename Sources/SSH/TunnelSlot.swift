@@ -1,9 +1,6 @@
 /// The connection through one row of jump hosts; dialled when first needed, again where it was lost.
 actor TunnelSlot {
-    typealias Dial = @Sendable (Interrupt) async throws(SSHError) -> Tunnel
-
     private let hop: Endpoint
-    private let dial: Dial
     private let interrupt = Interrupt()
     private var tunnels: [Tunnel] = []
     private var isDialling = false
@@ -14,20 +11,26 @@ actor TunnelSlot {
     /// the next targets go through another connection, up to so many.
     private static let maximum = 8
 
-    init(hop: Endpoint, dial: @escaping Dial) {
+    init(hop: Endpoint) {
         self.hop = hop
-        self.dial = dial
+    }
+
+    deinit {
+        interrupt.cancel()
+        for tunnel in tunnels { tunnel.close() }
     }
 
     /// Has the connection ready, so that opening through it takes no dial.
-    func prepare(for endpoint: Endpoint, _ interrupt: Interrupt) async throws(SSHError) {
-        _ = try await tunnel(for: endpoint, interrupt)
+    func prepare(for endpoint: Endpoint, _ interrupt: Interrupt, _ dialler: Dialler) async throws(SSHError) {
+        _ = try await tunnel(for: endpoint, interrupt, dialler)
     }
 
     /// A socket whose other end is `endpoint`, by way of the jump hosts.
-    func open(to endpoint: Endpoint, deadline: Deadline, interrupt: Interrupt) async throws(SSHError) -> Int32 {
+    func open(to endpoint: Endpoint, deadline: Deadline, interrupt: Interrupt, _ dialler: Dialler)
+        async throws(SSHError) -> Int32
+    {
         while true {
-            let tunnel = try await tunnel(for: endpoint, interrupt)
+            let tunnel = try await tunnel(for: endpoint, interrupt, dialler)
             switch await tunnel.open(to: endpoint, deadline: deadline, interrupt: interrupt) {
             case .opened(let socket): return socket
             case .failed(let error): throw error
@@ -47,7 +50,9 @@ actor TunnelSlot {
         tunnels = []
     }
 
-    private func tunnel(for endpoint: Endpoint, _ caller: Interrupt) async throws(SSHError) -> Tunnel {
+    private func tunnel(for endpoint: Endpoint, _ caller: Interrupt, _ dialler: Dialler) async throws(SSHError)
+        -> Tunnel
+    {
         tunnels.removeAll { !$0.isAlive }
         if let free = tunnels.first(where: { !$0.isStalled }) { return free }
         if tunnels.count >= Self.maximum, let any = tunnels.randomElement() { return any }
@@ -55,7 +60,7 @@ actor TunnelSlot {
         if !isDialling {
             isDialling = true
             // Not a child of the caller: others wait for it too, whatever becomes of this one.
-            Task { finish(await self.result()) }
+            Task { finish(await self.result(dialler)) }
         }
         nextTicket += 1
         let ticket = nextTicket
@@ -73,9 +78,9 @@ actor TunnelSlot {
         return try result.get()
     }
 
-    private func result() async -> Result<Tunnel, SSHError> {
+    private func result(_ dialler: Dialler) async -> Result<Tunnel, SSHError> {
         do throws(SSHError) {
-            return .success(try await dial(interrupt))
+            return .success(try await dialler.dialTunnel(hop, interrupt))
         } catch {
             return .failure(error)
         }

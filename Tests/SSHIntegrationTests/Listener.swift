@@ -24,7 +24,11 @@ final class Listener: Sendable {
                 _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
                 accepted.withLock { $0 += 1 }
                 connections.withLock { $0.append(connection) }
-                Thread { serve(connection) }.start()
+                Thread { [self] in
+                    serve(connection)
+                    connections.withLock { $0.removeAll { $0 == connection } }
+                    close(connection)
+                }.start()
             }
         }
         thread.start()
@@ -37,28 +41,36 @@ final class Listener: Sendable {
         to target: Int, toServer: @escaping @Sendable (Data) -> Data? = { $0 },
         toClient: @escaping @Sendable (Data) -> Data? = { $0 }, greeting: Data = Data()
     ) throws -> Listener {
-        try Listener { client in
-            guard let server = connectLocal(target) else { return }
-            send(greeting, to: client)
-            let back = Thread {
-                pump(server, client, toClient)
-                shutdown(client, Int32(SHUT_WR))
-            }
-            back.start()
-            pump(client, server, toServer)
-            shutdown(server, Int32(SHUT_WR))
-            while !back.isFinished { usleep(2000) }
-            close(server)
+        try Listener { client in forward(client, to: target, toServer: toServer, toClient: toClient, greeting: greeting)
         }
+    }
+
+    static func forward(
+        _ client: Int32, to target: Int, toServer: @escaping @Sendable (Data) -> Data? = { $0 },
+        toClient: @escaping @Sendable (Data) -> Data? = { $0 }, greeting: Data = Data()
+    ) {
+        guard let server = connectLocal(target) else { return }
+        send(greeting, to: client)
+        let back = Thread {
+            pump(server, client, toClient)
+            shutdown(client, Int32(SHUT_WR))
+        }
+        back.start()
+        pump(client, server, toServer)
+        shutdown(server, Int32(SHUT_WR))
+        while !back.isFinished { usleep(2000) }
+        close(server)
     }
 
     func end() {
         shutdown(descriptor, Int32(SHUT_RDWR))
         close(descriptor)
-        for connection in connections.withLock({ $0 }) {
-            shutdown(connection, Int32(SHUT_RDWR))
-            close(connection)
-        }
+        dropConnections()
+    }
+
+    /// Cuts what is there; new connections are taken as before.
+    func dropConnections() {
+        for connection in connections.withLock({ $0 }) { shutdown(connection, Int32(SHUT_RDWR)) }
     }
 
     // MARK: Plumbing

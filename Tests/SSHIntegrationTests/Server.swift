@@ -69,6 +69,16 @@ final class Server: Sendable {
 
     var log: String { (try? String(contentsOfFile: "\(folder)/log", encoding: .utf8)) ?? "" }
 
+    /// What sshd has written when `condition` holds of it; its unprivileged half writes late. Gives up after ten seconds.
+    func log(when condition: (String) -> Bool) -> String {
+        for _ in 0..<5000 {
+            let text = log
+            if condition(text) { return text }
+            usleep(2000)
+        }
+        return log
+    }
+
     func stop() {
         process.end()
         try? FileManager.default.removeItem(atPath: folder)
@@ -118,6 +128,15 @@ final class Server: Sendable {
     static func makeKey(_ type: String, at path: String, passphrase: String = "", extra: [String] = []) throws {
         try Tool.run("/usr/bin/ssh-keygen", ["-q", "-t", type, "-N", passphrase, "-C", "test", "-f", path] + extra)
     }
+}
+
+final class Flag: Sendable {
+    private let value = Mutex(false)
+
+    var isRaised: Bool { value.withLock { $0 } }
+
+    func raise() { value.withLock { $0 = true } }
+    func lower() { value.withLock { $0 = false } }
 }
 
 struct TestFailure: Error, CustomStringConvertible {

@@ -67,7 +67,18 @@ struct Execution {
         } catch let failure as Failure {
             throw failure
         } catch {
+            if error is Stop { learnProcess(channel, number, &exchange) }
             throw Failure.afterSending(error, process: exchange.process)
+        }
+    }
+
+    /// A command that was sent and stopped before its process id was here: without it nothing could be ended, so it is waited
+    /// for a moment longer, if the session is sound.
+    private func learnProcess(_ channel: OpaquePointer, _ number: UInt32, _ exchange: inout Exchange) {
+        let longer = Waiter(bell: waiter.bell, deadline: .after(.seconds(1)), interrupt: Interrupt())
+        let execution = Execution(session: session, shell: shell, waiter: longer, password: nil)
+        while exchange.process == nil, !session.isDirty, session.witness.channels[number]?.isClosed == false {
+            guard (try? execution.drain(channel, &exchange)) != nil, (try? session.pause(longer)) != nil else { return }
         }
     }
 
@@ -119,18 +130,8 @@ struct Execution {
     private func pump(
         _ channel: OpaquePointer, _ number: UInt32, _ input: UnsafeRawBufferPointer, _ exchange: inout Exchange
     ) throws {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-        defer { buffer.deallocate() }
         while true {
-            var hasMoved = false
-            for stream in [Int32(0), Int32(SSH_EXTENDED_DATA_STDERR)] {
-                while let count = try session.attempt(waiter, { read(channel, stream, buffer) }), count > 0 {
-                    hasMoved = true
-                    try exchange.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]), isError: stream != 0)
-                    // A stream that never pauses must not hide the deadline.
-                    try waiter.check()
-                }
-            }
+            var hasMoved = try drain(channel, &exchange)
             let isClosed = session.witness.channels[number]?.isClosed == true
             if isClosed {
                 if !hasMoved && libssh2_channel_eof(channel) == 1 { return }
@@ -139,6 +140,22 @@ struct Execution {
             }
             if !hasMoved { try session.pause(waiter) }
         }
+    }
+
+    /// - Returns: whether something came in.
+    private func drain(_ channel: OpaquePointer, _ exchange: inout Exchange) throws -> Bool {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        var hasMoved = false
+        for stream in [Int32(0), Int32(SSH_EXTENDED_DATA_STDERR)] {
+            while let count = try session.attempt(waiter, { read(channel, stream, buffer) }), count > 0 {
+                hasMoved = true
+                try exchange.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]), isError: stream != 0)
+                // A stream that never pauses must not hide the deadline.
+                try waiter.check()
+            }
+        }
+        return hasMoved
     }
 
     private func read(_ channel: OpaquePointer, _ stream: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int {

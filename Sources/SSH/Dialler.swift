@@ -1,0 +1,98 @@
+import Synchronization
+
+/// Makes connections for a pool: what all its hosts share.
+final class Dialler: Sendable {
+    private struct State {
+        var tunnels: [[Endpoint]: TunnelSlot] = [:]
+        var servers: [String: Gate] = [:]
+    }
+
+    private let limits: ConnectionPool.Limits
+    private let trust: HostKeyTrust
+    private let keys: KeyRing
+    private let dials: Gate
+    private let state = Mutex(State())
+
+    init(limits: ConnectionPool.Limits, trust: HostKeyTrust, keys: KeyRing) {
+        self.limits = limits
+        self.trust = trust
+        self.keys = keys
+        dials = Gate(limits.concurrency)
+    }
+
+    func close() async {
+        let tunnels = state.withLock { state in
+            defer { state.tunnels = [:] }
+            return Array(state.tunnels.values)
+        }
+        for tunnel in tunnels { await tunnel.close() }
+    }
+
+    func dial(_ endpoint: Endpoint, _ interrupt: Interrupt) async throws(SSHError) -> Connection {
+        try endpoint.validate()
+        let connector = await connector(endpoint)
+        let tunnel = tunnel(endpoint.jumps)
+        // Before the gates: who waits for a jump host holds no place that its dial needs.
+        try await tunnel?.prepare(for: endpoint, interrupt, self)
+        return try await passGates(endpoint) { () async throws(SSHError) -> Connection in
+            let deadline = Deadline.after(limits.connect)
+            let socket = try await tunnel?.open(to: endpoint, deadline: deadline, interrupt: interrupt, self)
+            let connection: Connection
+            do {
+                connection = try Connection(name: endpoint.name)
+            } catch {
+                throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
+            }
+            try await connection.connect(connector, interrupt: interrupt, deadline: deadline, through: socket)
+            return connection
+        }
+    }
+
+    private func connector(_ endpoint: Endpoint) async -> Connector {
+        Connector(
+            endpoint: endpoint, trust: trust, credentials: await keys.credentials(for: endpoint), limit: limits.connect)
+    }
+
+    private func passGates<Result: Sendable>(
+        _ endpoint: Endpoint, _ body: @Sendable () async throws(SSHError) -> Result
+    ) async throws(SSHError) -> Result {
+        let cancelled = { @Sendable in
+            SSHError(.cancelled, host: endpoint.name, operation: "wait for its turn to connect", cause: "cancelled")
+        }
+        let key = (endpoint.jumps + [endpoint]).map { "\($0.host) \($0.port)" }.joined(separator: " ")
+        let server = state.withLock { state in
+            let gate = state.servers[key] ?? Gate(limits.handshakesPerServer)
+            state.servers[key] = gate
+            return gate
+        }
+        // The server's gate first: who waits at it holds no place that another server's dial could use.
+        return try await server.pass(
+            { () async throws(SSHError) -> Result in try await dials.pass(body, cancelled: cancelled) },
+            cancelled: cancelled)
+    }
+
+    // MARK: Jump hosts
+
+    /// The one connection through these hosts, shared by everything behind them.
+    private func tunnel(_ jumps: [Endpoint]) -> TunnelSlot? {
+        guard var hop = jumps.last else { return nil }
+        hop.jumps = Array(jumps.dropLast())
+        let endpoint = hop
+        return state.withLock { state in
+            let slot = state.tunnels[jumps] ?? TunnelSlot(hop: endpoint)
+            state.tunnels[jumps] = slot
+            return slot
+        }
+    }
+
+    func dialTunnel(_ hop: Endpoint, _ interrupt: Interrupt) async throws(SSHError) -> Tunnel {
+        let connector = await connector(hop)
+        let outer = tunnel(hop.jumps)
+        try await outer?.prepare(for: hop, interrupt, self)
+        return try await passGates(hop) { () async throws(SSHError) -> Tunnel in
+            let deadline = Deadline.after(limits.connect)
+            let socket = try await outer?.open(to: hop, deadline: deadline, interrupt: interrupt, self)
+            return try await Tunnel.connect(connector, interrupt: interrupt, deadline: deadline, through: socket)
+        }
+    }
+}
