@@ -16,10 +16,10 @@ release: packages ## the program, optimised: .build/release/masterswap
 test: packages ## unit tests, and integration tests against a real sshd; no lab needed
 	Tests/run
 
-demo: release ## bring the lab up, cut the first master's power, replace it
+demo: lab-packages release ## bring the lab up, cut the first master's power, replace it
 	MASTERSWAP=$(BINARY) Tests/Drills/demo
 
-drill: release ## the drills on the lab: a dead primary, and a dead non-primary under other names
+drill: lab-packages release ## the drills on the lab: a dead primary, and a dead non-primary under other names
 	MASTERSWAP=$(BINARY) Tests/Drills/run
 
 lab-down: ## end the lab; nothing of it is left
@@ -34,6 +34,8 @@ lint: ## what `format` would change, as errors
 clean: ## remove the builds
 	rm -rf .build
 
-.PHONY: packages
+.PHONY: packages lab-packages
 packages:
 	@Tests/install-packages Tests/packages
+lab-packages:
+	@Tests/install-packages Tests/packages Tests/Lab/packages
