@@ -47,7 +47,7 @@ enter_cgroups() {
 remove_cgroups() {
     local folder
     for folder in "$CGROUPS"/*/"$CGROUP_PARENT${1:+/$1}"; do
-        [[ ! -d $folder ]] || wait_until 20 "the processes in $folder to end" remove_cgroup_tree "$folder"
+        [[ ! -d $folder ]] || wait_until 60 "the processes in $folder to end" remove_cgroup_tree "$folder"
     done
 }
 remove_cgroup_tree() { [[ ! -d $1 ]] || find "$1" -depth -type d -exec rmdir {} + ; }

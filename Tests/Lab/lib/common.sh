@@ -34,7 +34,7 @@ end_process() {
     local pid
     pid=$(process_of "$1") || { rm -f "$STATE/run/$1"; return 0; }
     kill -KILL "$pid" 2>/dev/null || true
-    wait_until 20 "the end of process $pid ($1)" gone "$1"
+    wait_until 60 "the end of process $pid ($1)" gone "$1"
     rm -f "$STATE/run/$1"
 }
 gone() { ! process_of "$1"; }

@@ -43,7 +43,7 @@ start_first_process() {
         exec setsid nsenter --net="$NETWORKS/$name" -- "$@"
     ) </dev/null >>"$STATE/log/$name.log" 2>&1 &
     record_process "unshare-$name" $!
-    wait_until 20 "the first process of $name" record_first_process "$name" || die "$name did not start" "see $STATE/log/$name.log"
+    wait_until 60 "the first process of $name" record_first_process "$name" || die "$name did not start" "see $STATE/log/$name.log"
 }
 record_first_process() {
     local parent child
@@ -71,7 +71,7 @@ in_host() {
 }
 host_answers() { in_host "$1" test -e /run/lab/ready; }
 wait_for_host() {
-    wait_until 60 "sshd and containerd on $1" host_answers "$1" ||
+    wait_until 180 "sshd and containerd on $1" host_answers "$1" ||
         die "$1 does not come up" "see $STATE/log/$1.log, or: $LAB/lab shell $1"
 }
 
@@ -94,7 +94,7 @@ admin_up() {
         : >"$1/ready"
         trap : TERM INT HUP
         while :; do sleep 3600 & wait; done' admin "$STATE/admin"
-    wait_until 20 "the admin's machine" test -e "$STATE/admin/ready" || die "no admin's machine" "see $STATE/log/admin.log"
+    wait_until 60 "the admin's machine" test -e "$STATE/admin/ready" || die "no admin's machine" "see $STATE/log/admin.log"
 }
 in_admin() {
     local pid folder=$PWD

@@ -68,9 +68,9 @@ verb_up() {
     wait_for_host "$SPARE"
     for name in "${MASTERS[@]}"; do install_ocboot "$name"; done
     distribute_known_hosts
-    wait_until 90 "three Ready nodes" nodes_ready 3 || die "not all nodes are Ready" "see: $LAB/lab host $PRIMARY -- kubectl get nodes"
+    wait_until 240 "three Ready nodes" nodes_ready 3 || die "not all nodes are Ready" "see: $LAB/lab host $PRIMARY -- kubectl get nodes"
     workloads_up
-    wait_until 60 "the pods of kube-system to be ready" system_pods_ready || die "kube-system is not well" "see: $LAB/lab status"
+    wait_until 240 "the pods of kube-system to be ready" system_pods_ready || die "kube-system is not well" "see: $LAB/lab status"
     [[ $(vip_holders) == "$PRIMARY" ]] || die "the VIP $VIP is on '$(vip_holders | xargs)', not on $PRIMARY alone"
     : >"$STATE/up"
     say "up after $((SECONDS - started)) s: $CLUSTER, VIP $VIP on $PRIMARY; bare: $SPARE"

@@ -20,7 +20,7 @@ workloads_up() {
         kube label node "$name" onecloud.yunion.io/controller=enable onecloud.yunion.io/host=enable >/dev/null
     done
     kube apply -f - <"$LAB/workloads/1-base.yaml" >"$STATE/log/workloads.log"
-    wait_until 30 "the custom resources to be served" kube get onecloudclusters,etcdclusters -A || die "no custom resources"
+    wait_until 120 "the custom resources to be served" kube get onecloudclusters,etcdclusters -A || die "no custom resources"
     # The pod and the claims go first: the operator makes only what is not there.
     {
         claim onecloud default-influxdb influxdb 20G "$INFLUXDB_ON"
@@ -33,7 +33,7 @@ workloads_up() {
     OWNER=$(kube get -n onecloud etcdcluster default -o 'jsonpath={.metadata.uid}')
     render "$LAB/workloads/etcd-pod.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
     render "$LAB/workloads/3-onecloud.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
-    wait_until 120 "every pod to be Ready" workloads_ready || die "not every pod is Ready" "see: $LAB/lab status"
+    wait_until 300 "every pod to be Ready" workloads_ready || die "not every pod is Ready" "see: $LAB/lab status"
     workloads_lie_as_planned
 }
 
