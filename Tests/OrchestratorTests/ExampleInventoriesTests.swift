@@ -9,10 +9,11 @@ import Testing
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("inventory")
 
-    static let examples: [String] = (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.filter {
-        // hosts.yaml is the default name: a person's own, if it is there.
-        $0.hasSuffix(".yaml") && $0 != "hosts.yaml"
-    }.sorted() ?? []
+    static let examples: [String] =
+        (try? FileManager.default.contentsOfDirectory(atPath: folder.path))?.filter {
+            // hosts.yaml is the default name: a person's own, if it is there.
+            $0.hasSuffix(".yaml") && $0 != "hosts.yaml"
+        }.sorted() ?? []
 
     @Test func thereIsOneForEachKindOfCluster() {
         for name in ["kubeadm.yaml", "k3s.yaml", "jump-host-sudo.yaml", "lab.yaml"] {
@@ -25,7 +26,8 @@ import Testing
         #expect(inventory.masters.count == 3)
         #expect(inventory.hosts.count(where: { $0.role == .spare }) == 1)
         #expect(inventory.ocboot != nil)
-        #expect(inventory.workloads.contains { if case .rebuild(.critical, .minio, _) = $0.rule { true } else { false } })
+        #expect(
+            inventory.workloads.contains { if case .rebuild(.critical, .minio, _) = $0.rule { true } else { false } })
         #expect(inventory.cluster.distribution == (name == "k3s.yaml" ? .k3s : .kubeadm))
     }
 
