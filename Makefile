@@ -1,8 +1,12 @@
 # Two commands do everything on a fresh Debian 12 with a Swift toolchain: `make test` and `make demo`.
 SWIFT ?= swift
 BINARY = .build/release/masterswap
+# Where `make install` puts it; DESTDIR goes before, for packagers.
+PREFIX ?= /usr/local
+# One file that runs where no Swift is. macOS has the runtime itself.
+STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
 
-.PHONY: help build release test demo drill lab-down format lint clean
+.PHONY: help build release install man deb deb-test test demo drill lab-down format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -10,8 +14,23 @@ help: ## this list
 build: packages ## a debug build
 	$(SWIFT) build
 
-release: packages ## the program, optimised: .build/release/masterswap
-	$(SWIFT) build -c release --product masterswap
+release: packages ## the program, optimised, Swift's runtime linked in: .build/release/masterswap
+	$(SWIFT) build -c release $(STATIC) --product masterswap
+
+install: ## install the release build, manual page, completions, documents: PREFIX (/usr/local), DESTDIR
+	@[ -x $(BINARY) ] || { echo "no release build here; next: make release"; exit 1; }
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install $(BINARY)
+
+man: ## the manual page, made from the program's help: .build/masterswap.1
+	@[ -x $(BINARY) ] || { echo "no release build here; next: make release"; exit 1; }
+	packaging/man $(BINARY) > .build/masterswap.1
+	man --warnings -l -Tutf8 -Z .build/masterswap.1 > /dev/null
+
+deb: release deb-packages ## a Debian package in .build; needs no root
+	packaging/deb $(BINARY)
+
+deb-test: ## try that package on a bare Debian 12 made by debootstrap; needs root
+	@packaging/test-deb "$$(ls -t .build/masterswap_*.deb | head -n 1)"
 
 test: packages ## unit tests, and integration tests against a real sshd; no lab needed
 	Tests/run
@@ -34,8 +53,10 @@ lint: ## what `format` would change, as errors
 clean: ## remove the builds
 	rm -rf .build
 
-.PHONY: packages lab-packages
+.PHONY: packages deb-packages lab-packages
 packages:
 	@Tests/install-packages Tests/packages
+deb-packages:
+	@Tests/install-packages packaging/packages
 lab-packages:
 	@Tests/install-packages Tests/packages Tests/Lab/packages

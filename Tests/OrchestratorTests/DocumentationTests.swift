@@ -3,23 +3,112 @@ import Testing
 
 @testable import Orchestrator
 
-/// The README's tables are promises: they say what the code says.
+/// What the documents promise is what the code does, in both languages.
 @Suite struct DocumentationTests {
-    let readme: String
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
 
-    init() throws {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        readme = try String(contentsOf: root.appendingPathComponent("README.md"), encoding: .utf8)
+    static func document(_ path: String) throws -> String {
+        try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)
     }
 
-    @Test func everySafetyRuleIsListedWithWhatItPrevents() {
+    static let readmes = ["README.md", "README.zh-CN.md"]
+    static let guides = ["docs/from-the-runbook.md", "docs/from-the-runbook.zh-CN.md"]
+
+    @Test func everySafetyRuleIsListedWithWhatItPrevents() throws {
+        let readme = try Self.document("README.md")
         for rule in SafetyRules.all { #expect(readme.contains("| `\(rule.id)` | \(rule.prevents) |"), "\(rule.id)") }
-        let listed = readme.split(separator: "\n").filter { $0.hasPrefix("| `") }
-        #expect(listed.count == SafetyRules.all.count)
     }
 
-    @Test func everyExitStatusIsListed() {
-        for status in ExitStatus.allCases { #expect(readme.contains("| \(status.rawValue) | "), "\(status)") }
+    @Test(arguments: readmes) func theRulesAreJustThose(_ path: String) throws {
+        let rows = try Self.document(path).split(separator: "\n").filter { $0.hasPrefix("| `") }
+        let ids = rows.compactMap { $0.split(separator: "`").dropFirst().first.map(String.init) }
+        #expect(ids == SafetyRules.all.map { $0.id })
+    }
+
+    @Test(arguments: readmes) func theExitStatusesAreJustThose(_ path: String) throws {
+        let rows = try Self.document(path).split(separator: "\n").compactMap { line in
+            line.hasPrefix("| ") ? Int32(line.dropFirst(2).prefix { $0 != " " }) : nil
+        }
+        #expect(rows == ExitStatus.allCases.map { Int32($0.rawValue) })
+    }
+
+    /// Two languages, one document: the same headings in level and number, the same code, the same links out.
+    @Test(arguments: [readmes, guides]) func bothLanguagesSayTheSame(_ pair: [String]) throws {
+        let english = try Self.document(pair[0])
+        let chinese = try Self.document(pair[1])
+        #expect(Outline(english).headings == Outline(chinese).headings)
+        #expect(Outline(english).tableRows == Outline(chinese).tableRows)
+        #expect(Outline(english).codeBlocks == Outline(chinese).codeBlocks)
+        let file = { (path: String) in path.split(separator: "/").last.map(String.init) ?? path }
+        #expect(english.contains("](\(file(pair[1])))"), "links its translation")
+        #expect(chinese.contains("](\(file(pair[0])))"), "links its original")
+    }
+
+    /// The guide names steps by the ids that the journal and `--output json` carry.
+    @Test(arguments: guides) func theGuideNamesEveryStep(_ path: String) throws {
+        let guide = try Self.document(path)
+        let fixed = [
+            "save", "drain", "delete-node", "remove-member", "clean-cluster-status", "vip", "join", "node-ready",
+            "promote",
+            "cordon", "delete-volumes", "uncordon", "verify",
+        ]
+        for id in fixed + ["rebuild-onecloud-minio-minio", "rebuild-onecloud-default-influxdb"] {
+            #expect(guide.contains("`\(id)`"), "\(id)")
+        }
+        let sources = try Self.stepIdentifiers()
+        #expect(Set(fixed) == sources, "a step was added or renamed: the guide and this list want it, too")
+    }
+
+    @Test func everyLinkToAFileLeadsToOne() throws {
+        for path in Self.readmes + Self.guides + ["docs/ssh.md"] {
+            let folder = Self.root.appendingPathComponent(path).deletingLastPathComponent()
+            for match in try Self.document(path).matches(of: /\]\(([^)#:]+)\)/) {
+                let target = folder.appendingPathComponent(String(match.1)).standardizedFileURL.path
+                #expect(FileManager.default.fileExists(atPath: target), "\(path): \(match.1)")
+            }
+        }
+    }
+
+    private static func stepIdentifiers() throws -> Set<String> {
+        let folder = root.appendingPathComponent("Sources/Orchestrator/Steps")
+        var ids: Set<String> = []
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) where name.hasSuffix(".swift") {
+            let text = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)
+            for match in text.matches(of: /let id = "([a-z-]+)"/) { ids.insert(String(match.1)) }
+        }
+        return ids
+    }
+}
+
+/// What of a Markdown document must not differ between languages.
+private struct Outline {
+    /// The level of each heading, in order.
+    var headings: [Int] = []
+    var tableRows = 0
+    /// Without their comments, which are translated.
+    var codeBlocks: [String] = []
+
+    init(_ text: String) {
+        var block: [String]?
+        for line in text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) {
+            if line.hasPrefix("```") {
+                if let lines = block {
+                    codeBlocks.append(lines.joined(separator: "\n"))
+                    block = nil
+                } else {
+                    block = [line]
+                }
+            } else if block != nil {
+                let code = line.replacing(/\s*#.*$/, with: "")
+                if !code.isEmpty { block?.append(code) }
+            } else if line.hasPrefix("#") {
+                headings.append(line.prefix { $0 == "#" }.count)
+            } else if line.hasPrefix("|") {
+                tableRows += 1
+            }
+        }
+        // Drawings have words in them: only that they are there is compared.
+        codeBlocks = codeBlocks.map { $0.hasPrefix("```\n") ? "```" : $0 }
     }
 }
