@@ -143,12 +143,17 @@ struct Connector {
                     continue
                 case .agent(let key, let comment):
                     name = "\(comment) from the agent"
-                    attempt = try session.authenticate(user: endpoint.user, agent: key, waiter)
+                    attempt = try session.authenticate(user: endpoint.user, key: .agent(key), waiter)
                     if key.type == "ssh-rsa" { refusedRSA = true }
                 case .file(let file, let passphrase):
                     name = file.path
-                    attempt = try session.authenticate(
-                        user: endpoint.user, privateKey: file.contents, passphrase: passphrase, waiter)
+                    attempt =
+                        if let key = file.ed25519 {
+                            try session.authenticate(user: endpoint.user, key: .ed25519(key), waiter)
+                        } else {
+                            try session.authenticate(
+                                user: endpoint.user, privateKey: file.contents, passphrase: passphrase, waiter)
+                        }
                     if file.isRSA { refusedRSA = true }
                 }
             } catch let stop as Stop {
