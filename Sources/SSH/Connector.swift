@@ -113,8 +113,10 @@ struct Connector {
         if !session.greeting.isSSH {
             let cause =
                 words.isEmpty ? "the server closed the connection before its version" : "the server said: \(words)"
+            // What OpenSSH says to some that it drops; other words are not an SSH server's.
+            let isDrop = words.isEmpty || ["MaxStartups", "Not allowed at this time"].contains { words.contains($0) }
             return EstablishError(
-                error: failure(.handshakeFailed, "handshake", cause, "is it an SSH server?"), isDrop: true)
+                error: failure(.handshakeFailed, "handshake", cause, "is it an SSH server?"), isDrop: isDrop)
         }
         let mismatches = session.mismatches
         if !mismatches.isEmpty {
