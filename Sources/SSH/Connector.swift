@@ -113,8 +113,10 @@ struct Connector {
         if !session.greeting.isSSH {
             let cause =
                 words.isEmpty ? "the server closed the connection before its version" : "the server said: \(words)"
+            // What OpenSSH says to some that it drops; other words are not an SSH server's.
+            let isDrop = words.isEmpty || ["MaxStartups", "Not allowed at this time"].contains { words.contains($0) }
             return EstablishError(
-                error: failure(.handshakeFailed, "handshake", cause, "is it an SSH server?"), isDrop: true)
+                error: failure(.handshakeFailed, "handshake", cause, "is it an SSH server?"), isDrop: isDrop)
         }
         let mismatches = session.mismatches
         if !mismatches.isEmpty {
@@ -143,12 +145,17 @@ struct Connector {
                     continue
                 case .agent(let key, let comment):
                     name = "\(comment) from the agent"
-                    attempt = try session.authenticate(user: endpoint.user, agent: key, waiter)
+                    attempt = try session.authenticate(user: endpoint.user, key: .agent(key), waiter)
                     if key.type == "ssh-rsa" { refusedRSA = true }
                 case .file(let file, let passphrase):
                     name = file.path
-                    attempt = try session.authenticate(
-                        user: endpoint.user, privateKey: file.contents, passphrase: passphrase, waiter)
+                    attempt =
+                        if let key = file.ed25519 {
+                            try session.authenticate(user: endpoint.user, key: .ed25519(key), waiter)
+                        } else {
+                            try session.authenticate(
+                                user: endpoint.user, privateKey: file.contents, passphrase: passphrase, waiter)
+                        }
                     if file.isRSA { refusedRSA = true }
                 }
             } catch let stop as Stop {

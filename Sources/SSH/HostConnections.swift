@@ -21,6 +21,7 @@ actor HostConnections {
     private var idle: [Connection] = []
     private var busy: [ObjectIdentifier: Connection] = [:]
     private var dialling = 0
+    private var dials: [ObjectIdentifier: Interrupt] = [:]
     private var isClosed = false
     private var nextTicket = 0
     private var waiting: [(ticket: Int, continuation: CheckedContinuation<Grant, Never>)] = []
@@ -75,6 +76,7 @@ actor HostConnections {
     func close() async {
         isClosed = true
         for connection in busy.values { connection.interrupt() }
+        for interrupt in dials.values { interrupt.cancel() }
         while let next = next() { next.resume(returning: .failed(cancelled("the connections were closed"))) }
         let connections = idle
         idle = []
@@ -85,6 +87,8 @@ actor HostConnections {
 
     private func open(_ interrupt: Interrupt) async throws(SSHError) -> Lease {
         let connection: Connection
+        dials[ObjectIdentifier(interrupt)] = interrupt
+        defer { dials[ObjectIdentifier(interrupt)] = nil }
         do throws(SSHError) {
             connection = try await dialler.dial(endpoint, interrupt)
             dialling -= 1

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 
 /// What can be read of a private key file without its passphrase.
@@ -7,6 +8,8 @@ struct PrivateKeyFile: Sendable {
     /// `nil` where the format does not say without decrypting.
     let publicBlob: Data?
     let isEncrypted: Bool
+    /// The key itself, where it is one that we sign with: Ed25519, unencrypted.
+    let ed25519: Ed25519Key?
 
     var type: String? { publicBlob.flatMap { HostKey(blob: $0)?.type } }
     var isRSA: Bool { type == "ssh-rsa" || String(decoding: contents.prefix(64), as: UTF8.self).contains("BEGIN RSA") }
@@ -51,6 +54,7 @@ struct PrivateKeyFile: Sendable {
         }
         guard text.contains("-----BEGIN OPENSSH PRIVATE KEY-----") else {
             publicBlob = nil
+            ed25519 = nil
             isEncrypted = text.contains("ENCRYPTED")
             return
         }
@@ -69,7 +73,33 @@ struct PrivateKeyFile: Sendable {
         }
         publicBlob = key.blob
         isEncrypted = !cipher.elementsEqual("none".utf8)
+        ed25519 = isEncrypted ? nil : reader.string().flatMap { Ed25519Key(privateSection: $0, blob: key.blob) }
     }
+}
+
+/// An Ed25519 private key (RFC 8032); its seed is never printed.
+struct Ed25519Key: Sendable, CustomReflectable {
+    /// The public key.
+    let blob: Data
+    private let key: Curve25519.Signing.PrivateKey
+
+    /// - Parameter section: the private half of an OpenSSH key file: two equal numbers, then the type's fields.
+    init?(privateSection section: some Collection<UInt8>, blob: Data) {
+        var reader = WireReader(section)
+        guard let check = reader.uint32(), check == reader.uint32(), let type = reader.string(),
+            type.elementsEqual("ssh-ed25519".utf8), let publicKey = reader.string(), let pair = reader.string(),
+            pair.count == 64, let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: Data(pair.prefix(32))),
+            key.publicKey.rawRepresentation.elementsEqual(publicKey), blob.suffix(32).elementsEqual(publicKey)
+        else { return nil }
+        self.blob = blob
+        self.key = key
+    }
+
+    func sign(_ data: Data) throws -> Data {
+        try key.signature(for: data)
+    }
+
+    var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 enum Paths {

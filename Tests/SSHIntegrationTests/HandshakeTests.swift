@@ -49,6 +49,18 @@ extension Integration {
             #expect(error.code == .cancelled)
         }
 
+        @Test func closingThePoolEndsADial() async throws {
+            let listener = try Listener { _ in while true { sleep(1000) } }
+            defer { listener.end() }
+            let pool = pool(connect: .seconds(1000))
+            let remote = pool.remote(endpoint(port: listener.port))
+            let task = Task { try await remote.run(Command(["true"])) }
+            try await Integration.wait(for: task) { listener.acceptedCount > 0 }
+            await pool.close()
+            let error = try #require(await #expect(throws: SSHError.self) { _ = try await task.value })
+            #expect(error.code == .cancelled)
+        }
+
         /// A server that stops in the middle of the key exchange.
         @Test func aServerThatStopsInTheMiddleEndsWithTheDeadline() async throws {
             try await Server.with { server in

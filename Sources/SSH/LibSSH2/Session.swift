@@ -209,20 +209,21 @@ final class Session {
         }
     }
 
-    /// Signs by an agent. Its socket is spoken to in here, not by libssh2, whose agent calls block without a limit.
-    func authenticate(user: String, agent: AgentKey, _ waiter: Waiter) throws -> Attempt {
+    /// Signs by an agent or a key of ours. The agent is spoken to in here, not by libssh2, whose agent calls block without a
+    /// limit.
+    func authenticate(user: String, key: KeySigner.Key, _ waiter: Waiter) throws -> Attempt {
         let refusals = witness.refusals
-        let signer = AgentSigner(key: agent, waiter: waiter)
+        let signer = KeySigner(key: key, waiter: waiter)
         var context: UnsafeMutableRawPointer? = Unmanaged.passUnretained(signer).toOpaque()
         do {
             try withExtendedLifetime(signer) {
                 try withUnsafeMutablePointer(to: &context) { context in
-                    _ = try agent.blob.withUnsafeBytes { blob in
+                    _ = try key.blob.withUnsafeBytes { blob in
                         try complete(waiter) {
                             Int(
                                 libssh2_userauth_publickey(
                                     raw, user, blob.bindMemory(to: UInt8.self).baseAddress, blob.count,
-                                    AgentSigner.callback, context))
+                                    KeySigner.callback, context))
                         }
                     }
                 }
