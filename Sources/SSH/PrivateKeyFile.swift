@@ -103,7 +103,11 @@ struct Ed25519Key: Sendable, CustomReflectable {
 }
 
 enum Paths {
-    static var home: String { FileManager.default.homeDirectoryForCurrentUser.path }
+    /// `HOME` first, as a shell expands `~`; the password database where it is not set.
+    static var home: String {
+        ProcessInfo.processInfo.environment["HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
+            ?? FileManager.default.homeDirectoryForCurrentUser.path
+    }
 
     /// `~` and `~/…`, as ssh_config has them.
     static func expand(_ path: String) -> String {
