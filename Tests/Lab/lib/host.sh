@@ -79,9 +79,10 @@ wait_for_host() {
 # home: ssh takes the home from /etc/passwd, everything else from HOME.
 ADMIN_HOME=$STATE/admin/home
 admin_up() {
+    mkdir -p "$STATE/admin/etc"
     mkdir -p -m 700 "$ADMIN_HOME/.ssh"
-    sed "s|^root:.*|root:x:0:0:root:$ADMIN_HOME:/bin/bash|" /etc/passwd >"$STATE/admin/passwd"
-    hosts_file >"$STATE/admin/hosts"
+    sed "s|^root:.*|root:x:0:0:root:$ADMIN_HOME:/bin/bash|" /etc/passwd >"$STATE/admin/etc/passwd"
+    hosts_file >"$STATE/admin/etc/hosts"
     cp "$STATE/keys/admin" "$ADMIN_HOME/.ssh/id_ed25519"
     cp "$STATE/keys/admin.pub" "$ADMIN_HOME/.ssh/id_ed25519.pub"
     # shellcheck disable=SC2016
@@ -89,8 +90,8 @@ admin_up() {
         set -e
         mount --make-rprivate /
         mount -t proc proc /proc
-        mount --bind "$1/passwd" /etc/passwd
-        mount --bind "$1/hosts" /etc/hosts
+        # Over the whole of /etc: a mount on one file is gone as soon as somebody replaces that file (adduser does).
+        mount -t overlay overlay -o "lowerdir=$1/etc:/etc" /etc
         : >"$1/ready"
         trap : TERM INT HUP
         while :; do sleep 3600 & wait; done' admin "$STATE/admin"
