@@ -55,7 +55,7 @@ struct GlobalOptions: ParsableArguments {
     @Flag(help: "Ask for the sudo password of hosts with 'become: sudo'; without it sudo must not want one.")
     var askSudoPassword = false
 
-    @Flag(name: [.customShort("v"), .customLong("verbose")], help: "Say more.")
+    @Flag(name: [.customShort("v"), .customLong("verbose")], help: "Say more: the commands that hosts are given.")
     var isVerbose = false
 
     @Flag(name: .customLong("no-color"), help: "No colors (also: NO_COLOR).")

@@ -25,7 +25,7 @@ struct ReplaceCommand: AsyncParsableCommand {
             "Where the old master answers: stop its kubelet, take its keepalived and etcd manifests away, after asking."
     )
     var fence = false
-    @Flag(name: .long, help: "Do not ask; required where there is no terminal.") var yes = false
+    @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {

@@ -39,6 +39,7 @@ final class RunView: Sendable {
         case .waiting:
             let clock = "\(Int(event.elapsed ?? 0)) of \(Int(event.limit ?? 0)) s"
             return [terminal.paint("      … \(event.title ?? ""): \(event.text ?? "") (\(clock))", .dim)]
+        case .command: return terminal.isVerbose ? [terminal.paint("      $ \(event.text ?? "")", .dim)] : []
         case .output: return [terminal.paint("      | \(event.text ?? "")", .dim)]
         case .note: return ["      \(event.text ?? "")"]
         case .warning: return [terminal.paint("      warning: \(event.text ?? "")", .yellow)]

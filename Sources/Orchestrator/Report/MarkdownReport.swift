@@ -28,6 +28,9 @@ extension RunReport {
             "\n## Destroyed\n\n"
             + (destroyed.isEmpty ? "Nothing.\n" : destroyed.map { "- \(Markdown.escape($0))\n" }.joined())
         if !warnings.isEmpty { text += "\n## Warnings\n\n" + warnings.map { "- \(Markdown.escape($0))\n" }.joined() }
+        if !commands.isEmpty {
+            text += "\n## Commands run\n\n" + commands.map { "    \($0.replacing("\n", with: " "))\n" }.joined()
+        }
         if let before, let after {
             text +=
                 "\n## Before and after\n\n"

@@ -28,6 +28,8 @@ public struct RunReport: Sendable, Codable {
     /// In order; a step of a resumed run stands where it was last begun.
     public var steps: [Step]
     public var destroyed: [String]
+    /// `HOST: COMMAND`, in the order in which they were first given.
+    public var commands: [String]
     public var warnings: [String]
     public var before: ClusterSummary?
     public var after: ClusterSummary?
@@ -36,6 +38,7 @@ public struct RunReport: Sendable, Codable {
         self.run = run
         steps = []
         destroyed = []
+        commands = []
         warnings = []
         for event in events {
             switch event.event {
@@ -57,6 +60,7 @@ public struct RunReport: Sendable, Codable {
             case .stepSkipped: end(event, .skipped)
             case .stepFailed: end(event, .failed)
             case .destroyed: if let text = event.text { destroyed.append(text) }
+            case .command: if let text = event.text, !commands.contains(text) { commands.append(text) }
             case .warning: if let text = event.text { warnings.append(text) }
             case .result:
                 status = event.status

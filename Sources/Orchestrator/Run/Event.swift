@@ -15,6 +15,8 @@ public struct Event: Sendable, Hashable, Codable {
         case waiting
         /// A line that a remote program printed.
         case output
+        /// A command given to a host, told the first time that a step gives it: `text` is `HOST: COMMAND`.
+        case command
         case note
         case warning
         /// A destructive act that was done: `text` names the object.

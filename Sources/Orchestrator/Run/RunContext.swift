@@ -1,5 +1,6 @@
 import Foundation
 public import SSH
+import Synchronization
 
 /// All that a step may use: the plan, the hosts, and the ways to wait and to tell.
 public struct RunContext: Sendable {
@@ -18,7 +19,8 @@ public struct RunContext: Sendable {
     public let limits: Limits
     /// Fetched when first needed, by the join.
     public let databasePassword: @Sendable () throws -> Secret
-    let stopwatch: Stopwatch
+    let stopwatch = Stopwatch()
+    private let told = CommandsTold()
     private let remotes: Remotes
     private let journal: Journal
     private let lock: ClusterLock?
@@ -41,9 +43,7 @@ public struct RunContext: Sendable {
         self.watch = watch
         self.databasePassword = databasePassword
         self.emit = emit
-        let stopwatch = Stopwatch()
-        self.stopwatch = stopwatch
-        self.remotes = Remotes { host in TimedRemote(base: try remotes[host], stopwatch: stopwatch) }
+        self.remotes = remotes
     }
 
     public var distribution: Inventory.Distribution { inventory.cluster.distribution }
@@ -57,7 +57,11 @@ public struct RunContext: Sendable {
                 .changed, host: name, operation: "find the host", cause: "the inventory does not name it any more",
                 advice: "resume with the inventory that the run was begun with")
         }
-        return try remotes[host]
+        return ToldRemote(base: try remotes[host], stopwatch: stopwatch) { [self] command in
+            // What is polled is told once a step.
+            let text = String("\(name): \(command.display)".prefix(400))
+            if told.insert("\(step ?? "") \(text)") { tell(Event(.command, step: step, text: text)) }
+        }
     }
 
     /// kubectl on the primary, and on the next survivor where that one does not answer.
@@ -161,19 +165,30 @@ public struct RunContext: Sendable {
     }
 }
 
-/// Counts the time in which a remote host works as waiting.
-private struct TimedRemote: Remote {
+/// Counts the time in which a remote host works as waiting, and tells what it is given to do.
+private struct ToldRemote: Remote {
     let base: any Remote
     let stopwatch: Stopwatch
+    let tell: @Sendable (Command) -> Void
     var name: String { base.name }
 
     func run(_ command: Command) async throws -> CommandResult {
-        try await stopwatch.waiting { try await base.run(command) }
+        tell(command)
+        return try await stopwatch.waiting { try await base.run(command) }
     }
     func upload(_ contents: Data, to path: String, mode: UInt16) async throws {
+        tell(Command(["upload", "\(contents.count) bytes", path]))
         try await stopwatch.waiting { try await base.upload(contents, to: path, mode: mode) }
     }
     func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {
+        tell(Command(["replace", "at once", path]))
         try await stopwatch.waiting { try await base.replaceFile(path, expected: expected, with: contents) }
     }
+}
+
+/// The commands of a run that were told already.
+private final class CommandsTold: Sendable {
+    private let seen = Mutex<Set<String>>([])
+
+    func insert(_ key: String) -> Bool { seen.withLock { $0.insert(key).inserted } }
 }
