@@ -156,3 +156,12 @@ verb_env() {
     done
     echo "LAB_LOG=$STATE/log"
 }
+
+# There is one clock for the whole machine: what differs is what `date` says on the host, to people and to programs over ssh.
+verb_clock() {
+    (($# == 2)) && [[ $2 =~ ^[+-]?[0-9]+$ ]] || { usage >&2; exit 64; }
+    local name
+    name=${NAMES[$(index_of "$1")]}
+    if (($2 == 0)); then in_host "$name" rm -f /usr/local/bin/date; return; fi
+    sed "s/@OFFSET@/$2/" "$LAB/host/date" | in_host "$name" sh -c 'cat >/usr/local/bin/date; chmod 755 /usr/local/bin/date'
+}
