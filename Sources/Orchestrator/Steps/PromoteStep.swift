@@ -47,7 +47,7 @@ struct PromoteStep: Step {
         }
         // The kubelet may not restart a changed static pod (kubernetes/kubernetes#44450, #109596); it is never restarted from here.
         do {
-            try await context.wait(for: "keepalived on \(plan.primary.node) to run with it", limit: .seconds(180)) {
+            try await context.wait(for: "keepalived on \(plan.primary.node) to run with it") {
                 try await containerMissing(context).map { .pending($0) } ?? .done(())
             }
         } catch var error as ClusterError where error.code == .waitTimedOut {
@@ -78,9 +78,27 @@ struct PromoteStep: Step {
         }
     }
 
-    /// Why the running container cannot be the edited one; `nil` when it is. The pod's environment alone would only show that the
-    /// kubelet has read the file: the container must have started after the file was written.
+    /// Why what runs cannot be what was edited; `nil` when it is.
+    ///
+    /// The processes on the host say it first: the kubelet may need minutes for its word, because the VIP that its own connection
+    /// to the API server goes by leaves this very host while keepalived restarts.
     private func containerMissing(_ context: RunContext) async throws -> String? {
+        // Just two variables are printed: the password stands beside them.
+        let script =
+            #"for pid in $(pidof keepalived); do tr '\0' '\n' <"/proc/$pid/environ" | grep -E '^KEEPALIVED_(STATE|PRIORITY)='; done; true"#
+        let result = try await context.remote(plan.primary.host).run(
+            .script(script, timeout: .seconds(20), label: "look at keepalived's environment"))
+        let variables = Set(result.text.split(separator: "\n").map(String.init))
+        if variables == ["KEEPALIVED_STATE=MASTER", "KEEPALIVED_PRIORITY=\(KeepalivedManifest.primaryPriority)"] {
+            return nil
+        }
+        // An image may start keepalived without its environment; then the kubelet's word has to do.
+        return variables.isEmpty ? try await podMissing(context) : "the old container still runs"
+    }
+
+    /// The pod's environment alone would only show that the kubelet has read the file: the container must have started after the
+    /// file was written.
+    private func podMissing(_ context: RunContext) async throws -> String? {
         let name = "keepalived-\(plan.primary.node)"
         guard let pod = try await context.kubectl().find(Pod.self, ["pod", name, "-n", "kube-system"]) else {
             return "there is no pod \(name)"

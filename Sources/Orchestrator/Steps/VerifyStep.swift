@@ -49,6 +49,12 @@ struct VerifyStep: Step {
             problems.append(
                 "on \(plan.replacement.node) not Ready: \(unready.map(\.reference).joined(separator: ", "))")
         }
+        let masters = Set(plan.survivors.map(\.node))
+        let mirrors = objects.pods.filter { $0.isMirror && $0.nodeName.map(masters.contains) == true }
+        problems += mirrors.filter { !$0.isReady }.map { "static pod \($0.name) is not Ready" }
+        if plan.promotes, !mirrors.contains(where: { $0.name == "keepalived-\(plan.primary.node)" }) {
+            problems.append("the kubelet of \(plan.primary.node) has not told of its keepalived yet")
+        }
         return problems
     }
 
