@@ -86,8 +86,10 @@ public struct RunContext: Sendable {
     /// Asked before every act: no other run has taken over, and the dead master is still dead.
     /// - Throws: ``Locked``; ``ClusterError`` with `changed`.
     public func assertMayAct() async throws {
-        try await watch?.assertDead()
-        try await lock?.assertHeld()
+        try await stopwatch.waiting {
+            try await watch?.assertDead()
+            try await lock?.assertHeld()
+        }
     }
 
     /// Deletes a planned object, by its UID, and tells so.
