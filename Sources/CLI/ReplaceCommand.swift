@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import Orchestrator
-import SSH
 
 struct ReplaceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,11 +19,6 @@ struct ReplaceCommand: AsyncParsableCommand {
     @OptionGroup var replacement: ReplacementOptions
     @Option(help: "Run just this saved plan; refused where the cluster asks for another by now.") var plan: String?
     @Flag(help: "Look at every step and change nothing.") var dryRun = false
-    @Flag(
-        help:
-            "Where the old master answers: stop its kubelet, take its keepalived and etcd manifests away, after asking."
-    )
-    var fence = false
     @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
     @OptionGroup var options: GlobalOptions
 
@@ -35,16 +29,10 @@ struct ReplaceCommand: AsyncParsableCommand {
         request.replacement = request.replacement ?? saved?.replacement.host
         if let saved { request.acceptedLosses += saved.acceptedLosses }
         let asked = try request.request(options)
-        try await Session.run(options) { [options, dryRun, yes, fence] session in
-            if fence, !dryRun {
-                if !yes {
-                    try Confirmation.ask(
-                        "Type 'fence' to take \(asked.dead) out of the cluster: ", expecting: "fence", session.terminal)
-                }
-                try await session.fence(asked.dead)
-            }
+        try await Session.run(options) { [options, dryRun, yes] session in
             let replacement = session.replacement(options)
             let state = await session.observe()
+            let seenAt = ContinuousClock.now
             if dryRun {
                 let plan = try Self.plan(state, asked, saved, session.terminal)
                 let results = try await replacement.dryRun(plan)
@@ -55,6 +43,10 @@ struct ReplaceCommand: AsyncParsableCommand {
             try await replacement.locked(by: state.liveMasters) { lock in
                 let plan = try Self.plan(state, asked, saved, session.terminal)
                 if !yes { try Confirmation.ask(plan, session.terminal) }
+                // Waiting for another run's lock or for an answer takes its time: what was seen before must still be so.
+                if ContinuousClock.now - seenAt > .seconds(30) {
+                    try Self.refuseIfOther(plan, try Planner.plan(await session.observe(), asked, now: Date()))
+                }
                 try await replacement.begin(plan, before: state, lock: lock)
             }
         }
@@ -136,18 +128,6 @@ enum Confirmation {
 }
 
 extension Session {
-    /// Fences the dead master, where it answers at all.
-    func fence(_ reference: String) async throws {
-        guard let host = inventory.host(reference) else {
-            throw ValidationError("--fence: '\(reference)' is no host of the inventory")
-        }
-        do {
-            terminal.say("\(host.name): \(try await Fence.run(try remotes[host], inventory.cluster.distribution))")
-        } catch let error as SSHError where error.code == .unreachable {
-            terminal.say("\(host.name) does not answer: there is nothing to fence")
-        }
-    }
-
     func replacement(_ options: GlobalOptions) -> Replacement {
         let view = RunView(terminal)
         let source = inventory.ocboot?.database.password

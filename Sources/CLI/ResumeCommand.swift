@@ -12,15 +12,15 @@ struct ResumeCommand: AsyncParsableCommand {
 
     @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run"))
     var runName: String?
-    @Flag(help: "Where the old master answers again: stop its kubelet, take its keepalived and etcd manifests away.")
-    var fence = false
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {
-        try await Session.run(options) { [options, runName, fence] session in
+        try await Session.run(options) { [options, runName] session in
             let run = try RunStore().find(runName)
+            if RunReport(run: run.id, events: try run.events()).status == 0 {
+                return session.terminal.progress("Run \(run.id) is done and verified; there is nothing to resume.")
+            }
             let replacement = session.replacement(options)
-            if fence { try await session.fence(try Replacement.plan(of: run).dead.host) }
             let masters = try Replacement.plan(of: run).survivors.compactMap { session.inventory.host(named: $0.host) }
             try await replacement.locked(by: masters) { lock in try await replacement.resume(run, lock: lock) }
         }

@@ -51,7 +51,7 @@ final class RunView: Sendable {
                     + (event.text ?? "")
             ]
         case .stepFailed: return [terminal.paint("      failed", .red)]
-        case .stateBefore, .stateAfter: return []
+        case .stateBefore, .stateAfter, .destroying: return []
         case .result: return result(event, state)
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import SSH
 import Testing
 
 @testable import Orchestrator
@@ -60,14 +61,20 @@ import Testing
         #expect(refusals.filter { $0 == "node-is-dead" }.count == 3, "Ready, on SSH, a healthy member: \(refusals)")
     }
 
-    @Test func aFencedMasterIsDeadThoughItAnswers() throws {
+    @Test func aHostThatAnswersInAnyWayIsAlive() {
+        func isSilent(_ code: SSHError.Code, _ cause: String) -> Bool {
+            ClusterState.HostFailure(SSHError(code, host: "a", operation: "connect", cause: cause)).isSilent
+        }
+        #expect(isSilent(.unreachable, "No route to host"))
+        #expect(isSilent(.unreachable, "no answer within 10 s"))
+        #expect(!isSilent(.unreachable, "Connection refused"), "its kernel lives, and so may its containers")
+        for code in SSHError.Code.allCases where code != .unreachable { #expect(!isSilent(code, "x"), "\(code)") }
+    }
+
+    @Test func aHostThatIsNoSpareIsNotJoined() throws {
         var state = try RunbookCluster.state()
-        var facts = HostFacts(hostname: RunbookCluster.names[0])
-        state.hosts[RunbookCluster.names[0]] = .reached(facts)
-        #expect(refusals(state).isEmpty)
-        facts.listening = [2379]
-        state.hosts[RunbookCluster.names[0]] = .reached(facts)
-        #expect(refusals(state) == ["node-is-dead"])
+        state.inventory.hosts[3].role = .master
+        #expect(refusals(state) == ["replacement-is-bare"])
     }
 
     @Test func aHostThatRefusesOurKeyIsAlive() throws {
@@ -226,6 +233,9 @@ import Testing
         let plan = try Planner.plan(state, RunbookCluster.request, now: now)
         #expect(plan.dead.uid == nil)
         #expect(plan.member?.id == "14da7b338b44eee0")
+        #expect(plan.rebuilds.flatMap(\.claims).count == 5, "its volumes are known without it")
+        state.inventory.workloads = []
+        #expect(refusals(state).filter { $0 == "claims-have-rules" }.count == 5)
     }
 
     @Test func aSavedPlanIsTheSamePlan() throws {

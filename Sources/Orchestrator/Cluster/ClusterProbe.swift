@@ -51,9 +51,18 @@ public struct ClusterProbe: Sendable {
             "--endpoints=https://127.0.0.1:2379 --cacert=\(credentials.authority) --cert=\(credentials.certificate) --key=\(credentials.key)"
         switch inventory.cluster.distribution {
         case .kubeadm:
-            // Reading may use the shell where the image has one (etcd 3.3 needs the variable), else etcdctl itself.
-            return
-                "etcdctl() { \(kubectl) exec -n kube-system \"etcd-$node\" -- sh -c 'ETCDCTL_API=3 exec etcdctl \"$@\"' sh \(options) \"$@\" || [ $? -ne 126 ] || \(kubectl) exec -n kube-system \"etcd-$node\" -- etcdctl \(options) \"$@\"; }\netcdctl"
+            // etcd 3.3 needs the variable, and its image has a shell; newer images may have none. A dead member makes `health` end
+            // with 1, which is an answer.
+            return """
+                direct() { \(kubectl) exec -n kube-system "etcd-$node" -- etcdctl \(options) "$@"; }
+                by_shell() { \(kubectl) exec -n kube-system "etcd-$node" -- sh -c 'ETCDCTL_API=3 exec etcdctl "$@"' sh \(options) "$@"; }
+                ask() {
+                    answer=$(direct "$@" 2>&1) && { printf '%s' "$answer"; return 0; }
+                    case $answer in *healthy*) printf '%s' "$answer"; return 0;; esac
+                    by_shell "$@"
+                }
+                ask
+                """
         case .k3s:
             return "ETCDCTL_API=3 etcdctl \(options)"
         }
@@ -81,9 +90,10 @@ public struct ClusterProbe: Sendable {
         if let version = sections["onecloud"], version.succeeded, !version.text.isEmpty {
             observation.onecloudVersion = version.text
         }
-        if let members = sections["members"], members.succeeded {
-            observation.members = Etcdctl.mark(
-                try Etcdctl.parse(members.output, host: host), healthText: sections["health"]?.text ?? "")
+        if let section = sections["members"], section.succeeded,
+            let members = try? Etcdctl.parse(section.output, host: host)
+        {
+            observation.members = Etcdctl.mark(members, healthText: sections["health"]?.text ?? "")
         } else {
             observation.problems.append("\(host): etcdctl member list: \(errors.lastLines(2))")
         }

@@ -41,7 +41,8 @@ public struct ClusterState: Sendable {
             self.init(
                 message: "\(error)",
                 // A host that is found but refuses our key, or shows another host key, is alive.
-                isSilent: code == .unreachable || code == .handshakeFailed,
+                // So is one whose kernel refuses the connection: its containers may run.
+                isSilent: code == .unreachable && !"\(error)".localizedCaseInsensitiveContains("refused"),
                 isUnreachableOrUntrusted: (error as? SSHError)?.isUnreachableOrUntrusted ?? false)
         }
     }
@@ -155,11 +156,6 @@ extension ClusterState {
         return pods(mounting: claim).first.flatMap { objects.owner(of: $0) }.map {
             "\($0.kind.lowercased())/\($0.name)"
         }
-    }
-
-    /// Volumes whose data lies on that node's disk and nowhere else, by the volume's node affinity.
-    public func volumes(on node: Node) -> [Volume] {
-        objects.volumes.filter { $0.isOnly(on: node) }
     }
 
     /// The claim that a volume is bound to, if it is still that claim.

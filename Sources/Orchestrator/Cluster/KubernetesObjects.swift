@@ -206,9 +206,11 @@ public struct Volume: KubernetesObject {
     }
 
     /// Its data is on that node's disk and nowhere else.
-    public func isOnly(on node: Node) -> Bool {
+    public func isOnly(on node: Node) -> Bool { isOnly(onHostname: node.hostnameLabel) }
+
+    func isOnly(onHostname hostname: String) -> Bool {
         guard let nodes, !nodes.isEmpty else { return false }
-        return nodes.allSatisfy { $0 == node.hostnameLabel }
+        return nodes.allSatisfy { $0 == hostname }
     }
 }
 

@@ -19,8 +19,11 @@ public struct LostVolume: Sendable, Hashable {
 
 extension ClusterState {
     /// What hangs on a node by its volumes: found by the volumes' node affinity, never by names.
-    public func lostVolumes(on node: Node) -> [LostVolume] {
-        volumes(on: node).map { volume in
+    public func lostVolumes(on node: Node) -> [LostVolume] { lostVolumes(onHostname: node.hostnameLabel) }
+
+    /// By the hostname label that volumes name: it outlives the node itself, which somebody may have deleted already.
+    func lostVolumes(onHostname hostname: String) -> [LostVolume] {
+        objects.volumes.filter { $0.isOnly(onHostname: hostname) }.map { volume in
             guard let claim = claim(of: volume) else {
                 return LostVolume(volume: volume, claim: nil, pods: [], owner: nil, action: .deleteVolume)
             }

@@ -47,7 +47,7 @@ public struct Proposal: Sendable {
             }
             .sorted { $0.node < $1.node }
         (primary, promotes) = Self.choosePrimary(state, survivors)
-        lost = deadNode.map { state.lostVolumes(on: $0) } ?? []
+        lost = state.lostVolumes(onHostname: dead.hostnameLabel)
         let distribution = state.inventory.cluster.distribution
         deadMembers = state.cluster.members.filter { member in
             // An unstarted member has no name yet; its address is all there is.

@@ -66,7 +66,7 @@ public struct RunReport: Sendable, Codable {
                 status = event.status
                 result = event.text
                 endedAt = event.at
-            case .stepBegan, .waiting, .output, .note: break
+            case .stepBegan, .destroying, .waiting, .output, .note: break
             }
         }
     }

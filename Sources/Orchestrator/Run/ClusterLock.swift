@@ -19,9 +19,15 @@ public actor ClusterLock {
         /// Tells two runs of one process apart, and a process id that was given out again.
         public var token: String
 
+        /// Host names repeat; the boot's id does not.
+        private static let thisMachine: String = {
+            let boot = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
+            return ProcessInfo.processInfo.hostName + (boot.map { "+" + $0.prefix(8) } ?? "")
+        }()
+
         static func current() -> Owner {
             Owner(
-                user: NSUserName(), machine: ProcessInfo.processInfo.hostName,
+                user: NSUserName(), machine: thisMachine,
                 process: ProcessInfo.processInfo.processIdentifier,
                 token: String(UInt64.random(in: .min ... .max), radix: 16))
         }
@@ -50,7 +56,7 @@ public actor ClusterLock {
 
         /// It ran on this machine, and its process is gone: nobody has to wait for the lease to run out.
         var isGoneFromHere: Bool {
-            machine == ProcessInfo.processInfo.hostName && kill(process, 0) != 0 && errno == ESRCH
+            machine == Self.thisMachine && kill(process, 0) != 0 && errno == ESRCH
         }
     }
 
@@ -227,6 +233,11 @@ public struct Locked: Error, Sendable, CustomStringConvertible {
     public let description: String
 
     init(_ lease: ClusterLock.Lease?) {
+        guard lease?.holder != nil else {
+            description =
+                "this run's lock of the cluster was taken away; nothing more is done; to go on: masterswap resume"
+            return
+        }
         description =
             "another run holds the lock of this cluster: \(ClusterLock.describe(lease)); wait for its end, or, if it is surely gone: masterswap unlock"
     }

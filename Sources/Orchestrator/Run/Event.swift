@@ -19,6 +19,8 @@ public struct Event: Sendable, Hashable, Codable {
         case command
         case note
         case warning
+        /// A destructive act that is about to be done, on the disk before it is: `text` names the object.
+        case destroying
         /// A destructive act that was done: `text` names the object.
         case destroyed
         case stepSkipped = "step-skipped"

@@ -15,7 +15,13 @@ import Synchronization
 public final class Journal: Sendable {
     private let path: String
     private let descriptor: Int32
-    private let lastSum: Mutex<String>
+    private struct End {
+        var sum: String
+        var length: Int
+        /// A failed line could not be taken back: nothing may be added to it.
+        var isBroken = false
+    }
+    private let end: Mutex<End>
 
     /// Opens a journal, making it where it is not there; its folder must be there.
     /// - Throws: ``ClusterError`` with `localFile`.
@@ -24,7 +30,7 @@ public final class Journal: Sendable {
         let existing = FileManager.default.contents(atPath: path) ?? Data()
         let (_, intact, sum) = try Self.read(existing, path: path)
         descriptor = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
-        lastSum = Mutex(sum)
+        end = Mutex(End(sum: sum, length: intact))
         guard descriptor >= 0 else { throw Self.fault(path, "open", errno) }
         // A line that a crash has torn is cut off before the next one is added to it.
         if intact < existing.count, ftruncate(descriptor, off_t(intact)) != 0 {
@@ -41,11 +47,20 @@ public final class Journal: Sendable {
     public func append(_ event: Event, durable: Bool = true) throws {
         let entry: Data
         do { entry = try EventCoding.encode(event) } catch { throw Self.fault(path, "encode", EINVAL) }
-        try lastSum.withLock { lastSum in
-            let sum = Self.sum(after: lastSum, entry)
-            try add(Data(#"{"sum":"\#(sum)","entry":"#.utf8) + entry + Data("}\n".utf8))
-            if durable, fsync(descriptor) != 0 { throw Self.fault(path, "fsync", errno) }
-            lastSum = sum
+        try end.withLock { end in
+            guard !end.isBroken else { throw Self.fault(path, "write", EIO) }
+            let sum = Self.sum(after: end.sum, entry)
+            let line = Data(#"{"sum":"\#(sum)","entry":"#.utf8) + entry + Data("}\n".utf8)
+            do {
+                try add(line)
+                if durable, fsync(descriptor) != 0 { throw Self.fault(path, "fsync", errno) }
+            } catch {
+                // A disk that is full has taken a part of the line; the next one must not be glued to it.
+                end.isBroken = ftruncate(descriptor, off_t(end.length)) != 0
+                throw error
+            }
+            end.sum = sum
+            end.length += line.count
         }
     }
 

@@ -92,7 +92,10 @@ public struct Replacement: Sendable {
             differences.append("cluster '\(plan.cluster)' is '\(inventory.cluster.name)' here")
         }
         if plan.vip != inventory.cluster.vip { differences.append("VIP \(plan.vip) is \(inventory.cluster.vip) here") }
-        let planned = plan.survivors.map { ($0.host, $0.address) } + [(plan.replacement.host, plan.replacement.address)]
+        let planned =
+            plan.survivors.map { ($0.host, $0.address) } + [
+                (plan.replacement.host, plan.replacement.address), (plan.dead.host, plan.dead.address),
+            ]
         for (name, address) in planned where inventory.host(named: name)?.address != address {
             differences.append(
                 "\(name) at \(address) is \(inventory.host(named: name).map { "at \($0.address)" } ?? "not") here")

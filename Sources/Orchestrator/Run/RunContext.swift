@@ -95,6 +95,7 @@ public struct RunContext: Sendable {
     /// Deletes a planned object, by its UID, and tells so.
     public func delete(_ object: ObjectReference, force: Bool = false) async throws {
         try await assertMayAct()
+        try record(Event(.destroying, step: step, text: "\(object)"))
         if try await kubectl().delete(object, force: force) { destroyed("\(object)") }
     }
 

@@ -12,20 +12,24 @@ public struct Runner: Sendable {
 
     /// Steps that are true already are skipped; the first that fails ends the run, after what must not outlive it is undone.
     public func run() async throws {
-        var begun: [any Step] = []
+        var reached: [any Step] = []
         do {
             for step in steps {
                 try Task.checkCancellation()
-                if try await run(step) { begun.append(step) }
+                // Also one that was done by an earlier run, or is done in part: what it left must not outlive this one.
+                reached.append(step)
+                try await run(step)
             }
+        } catch let error as Locked {
+            // The cluster is another run's by now: nothing of it is touched.
+            throw error
         } catch {
-            await undo(begun, after: error)
+            await undo(reached)
             throw error
         }
     }
 
-    /// - Returns: whether it acted.
-    private func run(_ step: any Step) async throws -> Bool {
+    private func run(_ step: any Step) async throws {
         var context = context
         context.step = step.id
         let started = ContinuousClock.now
@@ -40,7 +44,7 @@ public struct Runner: Sendable {
             switch try await Self.patiently(context, { try await step.check(context) }) {
             case .satisfied(let seen):
                 try context.record(timed(.stepSkipped, seen))
-                return false
+                return
             case .needed(let why):
                 try context.record(Event(.stepBegan, step: step.id, title: step.title, text: why))
             }
@@ -49,7 +53,6 @@ public struct Runner: Sendable {
             switch try await Self.patiently(context, { try await step.verify(context) }) {
             case .satisfied(let seen):
                 try context.record(timed(.stepFinished, seen))
-                return true
             case .needed(let why):
                 throw ClusterError(
                     .changed, host: context.plan.primary.host, operation: step.title, cause: "done, and yet: \(why)",
@@ -69,7 +72,7 @@ public struct Runner: Sendable {
         try await context.wait(for: "an answer", limit: .seconds(90)) { .done(try await ask()) }
     }
 
-    private func undo(_ steps: [any Step], after error: any Error) async {
+    private func undo(_ steps: [any Step]) async {
         // A run that is cancelled still has to uncordon: the work is a task of its own.
         await Task { [context] in
             for step in steps.reversed() {

@@ -24,8 +24,29 @@ struct CordonStep: Step {
         }
     }
 
+    /// A claim that was deleted and is not bound again yet would land on any node that is schedulable: it is waited for first,
+    /// but not for ever.
     func undo(_ context: RunContext) async throws {
+        guard try await !Cordons.ours(context).isEmpty else { return }
+        try? await context.wait(for: "deleted claims to be Bound before the nodes are uncordoned", limit: .seconds(90))
+        {
+            let open = try await unbound(context)
+            return open.isEmpty ? .done(()) : .pending(open.joined(separator: ", "))
+        }
         try await Cordons.release(context)
+    }
+
+    private struct Claims: Decodable {
+        var items: [Claim]
+    }
+
+    /// Claims of the plan that are gone, or made again and not bound.
+    private func unbound(_ context: RunContext) async throws -> [String] {
+        let claims = try await context.kubectl().get(Claims.self, ["persistentvolumeclaims", "-A"]).items
+        return plan.rebuilds.flatMap(\.claims).map(\.claim).filter { planned in
+            let claim = claims.first { $0.reference == planned.reference }
+            return claim?.isBound != true
+        }.map(\.reference)
     }
 }
 

@@ -22,7 +22,10 @@ struct JoinStep: Step {
         let state = try await job?.progress(after: .max - 1).state
         switch state {
         case .running: return .needed("ocboot is at work already")
-        case .ended(let status) where status != 0: return .needed("ocboot ended with status \(status)")
+        case .ended(let status) where status != 0:
+            // A late task of ocboot's may have failed and been mended by hand since.
+            if try await node(context)?.isReady == true { break }
+            return .needed("ocboot ended with status \(status)")
         case .lost: return .needed("ocboot was cut off")
         case .ended, .absent, nil: break
         }
@@ -39,10 +42,15 @@ struct JoinStep: Step {
             context.note("ocboot is at work already: following it")
             followed = job
         } else {
+            try await refuseIfHalfJoined(context)
             attempt += 1
             followed = try await start(attempt, secret, context)
         }
         let status = try await follow(followed, Redactor([secret]), context)
+        // It holds the database password.
+        if status == 0, let configuration = configurationPath(context) {
+            _ = try await context.remote(plan.primary.host).run(Command(["rm", "-f", "--", configuration]))
+        }
         guard status == 0 else {
             throw ClusterError(
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
@@ -51,19 +59,33 @@ struct JoinStep: Step {
         }
     }
 
+    /// ocboot skips the join of a host that has a kubelet configuration: a join that failed half-way has to be cleaned up first.
+    private func refuseIfHalfJoined(_ context: RunContext) async throws {
+        guard try await node(context) == nil else { return }
+        let file = context.distribution.kubeletConfiguration
+        let there = try await context.remote(plan.replacement.host).run(
+            Command(["test", "-e", file], timeout: .seconds(20)))
+        guard there.succeeded else { return }
+        throw ClusterError(
+            .changed, host: plan.replacement.host, operation: "join \(plan.replacement.node)",
+            cause: "an earlier join left \(file) behind, with which ocboot would skip it",
+            advice:
+                "run there: kubeadm reset -f; remove an etcd member at \(plan.replacement.address), if there is one: etcdctl member list; then: masterswap resume"
+        )
+    }
+
     private func directory(_ context: RunContext, _ attempt: Int) -> String {
         "/var/lib/masterswap/\(context.run.id)/join-\(attempt)"
     }
 
     private func start(_ attempt: Int, _ secret: Secret, _ context: RunContext) async throws -> RemoteJob {
-        guard let ocboot = context.inventory.ocboot else {
+        guard let ocboot = context.inventory.ocboot, let configuration = configurationPath(context) else {
             throw ClusterError(
                 .changed, host: plan.primary.host, operation: "run ocboot",
                 cause: "the inventory has no ocboot section any more",
                 advice: "resume with the inventory that the run was begun with")
         }
         let remote = try context.remote(plan.primary.host)
-        let configuration = "\(ocboot.directory)/masterswap-\(context.run.id).yml"
         let text = try OcbootConfiguration.text(plan, context.inventory, password: secret)
         try await remote.upload(Data(text.utf8), to: configuration, mode: 0o600)
         let job = RemoteJob(remote, directory: directory(context, attempt))
@@ -72,6 +94,10 @@ struct JoinStep: Step {
         // A missing hugepages setting made ocboot restart masters (cloudpods#19281).
         try await job.start(command, in: ocboot.directory, environment: ["NO_REBOOT=1", "PYTHONUNBUFFERED=1"])
         return job
+    }
+
+    private func configurationPath(_ context: RunContext) -> String? {
+        context.inventory.ocboot.map { "\($0.directory)/masterswap-\(context.run.id).yml" }
     }
 
     /// The attempt with the highest number; 0 and `nil` where there is none.

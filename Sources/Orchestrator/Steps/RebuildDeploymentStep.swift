@@ -69,8 +69,7 @@ struct RebuildDeploymentStep: Step {
                 return "its volume \(name) is not there"
             }
             guard try await RebuiltVolume.isOnReplacement(volume, context) else {
-                return
-                    "the new claim \(claim.name) is on \(volume.nodes?.joined(separator: ", ") ?? "no node"), not on \(plan.replacement.node)"
+                throw RebuiltVolume.misplaced(claim, volume, plan)
             }
         }
         guard now.status?.availableReplicas ?? 0 >= now.replicas else {

@@ -33,6 +33,7 @@ struct RebuildStatefulSetStep: Step {
     }
 
     func run(_ context: RunContext) async throws {
+        try await refuseIfOthersAreUnwell(context)
         for lost in rebuild.claims { try await delete(lost, context) }
         for lost in rebuild.claims {
             try await context.wait(
@@ -45,6 +46,31 @@ struct RebuildStatefulSetStep: Step {
                 return .done(())
             }
         }
+    }
+
+    private struct Pods: Decodable {
+        var items: [Pod]
+    }
+
+    /// The plan counted the healthy replicas before ocboot touched every host; they are counted again before the first claim goes.
+    private func refuseIfOthersAreUnwell(_ context: RunContext) async throws {
+        guard !rebuild.isDataLost, rebuild.data != .disposable else { return }
+        let kubectl = try context.kubectl()
+        let set = try await kubectl.get(StatefulSet.self, ["statefulset", rebuild.name, "-n", rebuild.namespace])
+        let lost = Set(rebuild.claims.compactMap(\.pod))
+        let wanted = set.replicas - lost.count - ignored(set)
+        // What ocboot restarted is given the time to come back.
+        try await context.wait(for: "the other replicas of \(rebuild.reference) to be Ready", limit: .seconds(180)) {
+            let pods = try await kubectl.get(Pods.self, ["pods", "-n", rebuild.namespace]).items
+            let healthy = pods.filter { $0.controller?.uid == rebuild.uid && !lost.contains($0.name) && $0.isReady }
+                .count
+            return healthy >= wanted ? .done(()) : .pending("\(healthy) of \(wanted)")
+        }
+    }
+
+    /// Replicas on the dead node whose claims the inventory leaves alone: they stay down.
+    private func ignored(_ set: StatefulSet) -> Int {
+        plan.ignoredClaims.filter { $0.namespace == rebuild.namespace && set.ordinal(ofClaim: $0.name) != nil }.count
     }
 
     /// The claim goes first: a pod made while it is still there would be given it again (kubernetes/kubernetes#74374, #89910).
@@ -107,8 +133,7 @@ struct RebuildStatefulSetStep: Step {
             return "its volume \(name) is not there"
         }
         guard try await RebuiltVolume.isOnReplacement(volume, context) else {
-            return
-                "the new claim's volume is on \(volume.nodes?.joined(separator: ", ") ?? "no node"), not on \(plan.replacement.node)"
+            throw RebuiltVolume.misplaced(claim, volume, plan)
         }
         guard let podName = lost.pod,
             let pod = try await kubectl.find(Pod.self, ["pod", podName, "-n", rebuild.namespace])
@@ -124,6 +149,17 @@ enum RebuiltVolume {
     static func isOnReplacement(_ volume: Volume, _ context: RunContext) async throws -> Bool {
         let node = try await context.kubectl().get(Node.self, ["node", context.plan.replacement.node])
         return volume.isOnly(on: node)
+    }
+
+    /// Nothing moves a bound claim, so waiting would not help.
+    static func misplaced(_ claim: Claim, _ volume: Volume, _ plan: Plan) -> ClusterError {
+        ClusterError(
+            .changed, host: plan.primary.host, operation: "see \(claim.reference) on \(plan.replacement.node)",
+            cause:
+                "it was bound on \(volume.nodes?.joined(separator: ", ") ?? "no node"), which was schedulable meanwhile",
+            advice:
+                "cordon every node but \(plan.replacement.node), delete the claim and its pod by hand (kubectl delete pvc,pod -n \(claim.namespace)), then: masterswap resume"
+        )
     }
 }
 

@@ -17,7 +17,13 @@ struct RemoveMemberStep: Step {
     func run(_ context: RunContext) async throws {
         guard let member = try await current(context) else { return }
         try await context.assertMayAct()
-        try await context.etcdctl().run(["member", "remove", member.id])
+        try context.record(Event(.destroying, step: id, text: "etcd member \(member.id) '\(member.name)'"))
+        do {
+            try await context.etcdctl().run(["member", "remove", member.id])
+        } catch {
+            // The answer to a removal that was done may be lost on its way.
+            if try await current(context) != nil { throw error }
+        }
         context.destroyed("etcd member \(member.id) '\(member.name)'")
     }
 

@@ -63,7 +63,8 @@ struct SaveStep: Step {
             try await fetchSnapshot(remotePath, from: remote, context)
         } catch {
             // The snapshot holds every secret of the cluster: no copy is left lying about.
-            _ = try? await remote.run(remove)
+            // In a task of its own, for a run that is cancelled.
+            await Task { _ = try? await remote.run(remove) }.value
             throw error
         }
         _ = try await remote.run(remove)
@@ -72,6 +73,17 @@ struct SaveStep: Step {
     /// Verified there by etcdctl, and here by its checksum.
     private func fetchSnapshot(_ remotePath: String, from remote: any Remote, _ context: RunContext) async throws {
         let etcdctl = try context.etcdctl()
+        // A snapshot is as large as the database; a full disk would stop one of the members that are left.
+        let room = try await remote.run(
+            .script(
+                #"[ "$(df -Pk "$1" | awk 'NR == 2 { print $4 }')" -gt "$((2 * $(du -k "$1/member/snap/db" | cut -f1)))" ]"#,
+                [context.distribution.etcdDataDirectory], timeout: .seconds(20),
+                label: "see that there is room for a snapshot"))
+        guard room.succeeded else {
+            throw failure(
+                remote.name, "see that there is room for a snapshot",
+                "less than twice the size of etcd's database is free")
+        }
         try await etcdctl.run(["snapshot", "save", remotePath], timeout: .seconds(300))
         let status = try await etcdctl.run(["snapshot", "status", remotePath, "-w", "json"], timeout: .seconds(120))
         guard let verified = try? JSONDecoder().decode(SnapshotStatus.self, from: status.standardOutput),

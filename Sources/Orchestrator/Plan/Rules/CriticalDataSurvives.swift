@@ -1,6 +1,6 @@
 /// Of data that must not be lost, what the dead node held has to be covered by what the other nodes hold, all of it healthy.
 ///
-/// MinIO with N drives has a parity of N/2 by default (EC:2 of 4): it reads with N/2 drives, so N/2 may be lost.
+/// MinIO with N drives has a parity of N/2 by default, and of 4 at most since 2021 (EC:2 of 4, EC:4 of 16): as many may be lost.
 public enum CriticalDataSurvives: SafetyRule {
     public static let id = "critical-data-survives"
     public static let prevents = "deleting the copy that the rest would have to be healed from"
@@ -57,7 +57,7 @@ public enum CriticalDataSurvives: SafetyRule {
             }
             return Group(
                 workload: key, claims: lost, lost: all.count, replicas: set.replicas,
-                redundancy: heal == .minio ? set.replicas / 2 : 0,
+                redundancy: heal == .minio ? min(set.replicas / 2, 4) : 0,
                 healthy: healthyElsewhere(proposal, set, lost: all))
         }
     }

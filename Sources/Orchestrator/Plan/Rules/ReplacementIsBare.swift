@@ -16,6 +16,13 @@ public enum ReplacementIsBare: SafetyRule {
         if let survivor = proposal.survivors.first(where: { $0.host == host.name || $0.address == host.address }) {
             return [refusal("\(survivor.node) is a master already", advice: "name a spare: --with HOST")]
         }
+        guard host.role == .spare else {
+            return [
+                refusal(
+                    "\(host.name) is no spare in the inventory, so that nobody looked whether it fits",
+                    advice: "if it is bare, give it 'role: spare'")
+            ]
+        }
         guard let facts = state.facts(host) else {
             let failure = state.hosts[host.name]?.failure
             return [
