@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 # One file that runs where no Swift is. macOS has the runtime itself.
 STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
 
-.PHONY: help build release install man deb deb-test test demo drill lab-down format lint clean
+.PHONY: help build release install man deb deb-test test demo drill bench lab-down format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ demo: lab-packages release ## bring the lab up, cut the first master's power, re
 drill: lab-packages release ## the drills on the lab: a dead primary, and a dead non-primary under other names
 	MASTERSWAP=$(BINARY) Tests/Drills/run
 
+bench: bench-packages release ## masterswap beside its peers on up to 500 loopback hosts; hours; needs root; BENCH: options
+	Tests/Bench/setup
+	/usr/bin/python3 -B Tests/Bench/bench --masterswap $(BINARY) $(BENCH)
+
 lab-down: ## end the lab; nothing of it is left
 	Tests/Lab/lab down
 
@@ -53,10 +57,12 @@ lint: ## what `format` would change, as errors
 clean: ## remove the builds
 	rm -rf .build
 
-.PHONY: packages deb-packages lab-packages
+.PHONY: packages deb-packages lab-packages bench-packages
 packages:
 	@Tests/install-packages Tests/packages
 deb-packages:
 	@Tests/install-packages packaging/packages
 lab-packages:
 	@Tests/install-packages Tests/packages Tests/Lab/packages
+bench-packages:
+	@Tests/install-packages Tests/packages Tests/Bench/packages
