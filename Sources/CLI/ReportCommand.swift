@@ -4,7 +4,7 @@ import Orchestrator
 
 struct ReportCommand: ParsableCommand {
     enum Format: String, ExpressibleByArgument, CaseIterable {
-        case markdown, json
+        case markdown, html, json
     }
 
     static let configuration = CommandConfiguration(
@@ -12,12 +12,12 @@ struct ReportCommand: ParsableCommand {
         discussion: """
             Examples:
               masterswap report 20261122-0301
-              masterswap report 20261122-0301 --format json --out run.json
+              masterswap report 20261122-0301 --format html --out run.html
             """)
 
     @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run"))
     var name: String?
-    @Option(help: "markdown or json.") var format: Format = .markdown
+    @Option(help: "markdown, html (one file, for a browser) or json.") var format: Format = .markdown
     @Option(help: "Write it to this file.") var out: String?
     @OptionGroup var options: GlobalOptions
 
@@ -25,10 +25,14 @@ struct ReportCommand: ParsableCommand {
         let terminal = Terminal(options)
         do {
             let run = try RunStore().find(name)
-            let report = RunReport(run: run.id, events: try run.events())
+            let events = try run.events()
+            let report = RunReport(run: run.id, events: events)
             let text =
-                format == .json
-                ? String(decoding: try EventCoding.encode(report), as: UTF8.self) + "\n" : report.markdown
+                switch format {
+                case .markdown: report.markdown
+                case .html: HTMLReport(report, events: events).text
+                case .json: String(decoding: try EventCoding.encode(report), as: UTF8.self) + "\n"
+                }
             guard let out else { return terminal.print(String(text.dropLast())) }
             do { try Data(text.utf8).write(to: URL(fileURLWithPath: out), options: .atomic) } catch {
                 throw ClusterError(

@@ -58,6 +58,17 @@ import Testing
         #expect(markdown.contains("    a: kubectl drain | x"))
     }
 
+    @Test func theHTMLStandsByItselfAndEscapesWhatItTells() throws {
+        let odd = Event(.note, at: start, text: "<script>alert('x')</script> & \u{1B}[31m")
+        let events = try events() + [odd]
+        let html = HTMLReport(RunReport(run: "r", events: events), events: events).text
+        for reference in ["http://", "https://", "src=", "href=", "<script", "@import", "url(", "\u{1B}"] {
+            #expect(!html.contains(reference), "\(reference)")
+        }
+        #expect(html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp;"))
+        #expect(html.contains("pod a/b (uid 1)"))
+    }
+
     @Test func beforeAndAfterStandSideBySide() throws {
         let rows = Comparison.rows(
             ClusterSummary(try RunbookCluster.state()), ClusterSummary(try RunbookCluster.state(isDead: false)))
