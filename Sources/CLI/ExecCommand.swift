@@ -48,6 +48,8 @@ private struct ExecLine: Encodable {
     var outcome: String
     var stdout: String?
     var stderr: String?
+    /// Bytes of both streams that came beyond what is kept.
+    var droppedBytes: Int?
     var error: String?
 
     init(_ answer: FanOut.Answer) {
@@ -57,6 +59,8 @@ private struct ExecLine: Encodable {
             outcome = result.outcome.description
             stdout = result.text
             stderr = result.errorText
+            let dropped = result.droppedOutput + result.droppedError
+            droppedBytes = dropped > 0 ? dropped : nil
         case .failure(let error):
             outcome = "failed"
             self.error = "\(error)"
@@ -83,6 +87,8 @@ struct ExecView {
                 if !result.succeeded { failures.append("\(answer.host.name): \(result.outcome)") }
                 var text = result.text + result.errorText
                 while text.hasSuffix("\n") { text.removeLast() }
+                let dropped = result.droppedOutput + result.droppedError
+                if dropped > 0 { text += "\n(\(dropped) more bytes were dropped)" }
                 let key = TerminalText.sanitize(text)
                 if let index = groups.firstIndex(where: { $0.key == key }) {
                     groups[index].hosts.append(answer.host.name)

@@ -5,6 +5,11 @@ public struct FanOut: Sendable {
     public struct Answer: Sendable {
         public var host: Inventory.Host
         public var result: Result<CommandResult, any Error>
+
+        public init(host: Inventory.Host, result: Result<CommandResult, any Error>) {
+            self.host = host
+            self.result = result
+        }
     }
 
     let remotes: Remotes
