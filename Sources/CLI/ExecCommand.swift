@@ -23,7 +23,7 @@ struct ExecCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try await Session.run(options) { [options, command] session in
+        try await Session.run(options, keepsConnections: false) { [options, command] session in
             let hosts = try session.hosts(limit: options.limit)
             let fanOut = FanOut(remotes: session.remotes, concurrency: options.concurrency)
             let terminal = session.terminal

@@ -10,13 +10,14 @@ struct Session: Sendable {
     let remotes: Remotes
     let terminal: Terminal
 
-    init(_ options: GlobalOptions) async throws {
+    /// - Parameter keepsConnections: false where each host gets one command only.
+    init(_ options: GlobalOptions, keepsConnections: Bool = true) async throws {
         let inventory = try Inventory.read(options.inventoryPath)
         let terminal = Terminal(options)
         let pool = ConnectionPool(
             limits: .init(
                 connect: .seconds(options.connectTimeout), command: .seconds(options.commandTimeout),
-                concurrency: options.concurrency),
+                concurrency: options.concurrency, keepsIdle: keepsConnections),
             acceptances: options.acceptedHostKeys.map(\.acceptance),
             passphrase: { path in terminal.askSecret("Passphrase of \(path): ") },
             notice: { terminal.say($0) })
@@ -55,10 +56,13 @@ struct Session: Sendable {
     }
 
     /// Runs a verb's work, tells an error on standard error, and ends with the status that the contract has for it.
-    static func run(_ options: GlobalOptions, _ work: @escaping @Sendable (Session) async throws -> Void) async throws {
+    static func run(
+        _ options: GlobalOptions, keepsConnections: Bool = true,
+        _ work: @escaping @Sendable (Session) async throws -> Void
+    ) async throws {
         let session: Session
         do {
-            session = try await Session(options)
+            session = try await Session(options, keepsConnections: keepsConnections)
         } catch let error as ValidationError {
             throw error
         } catch {

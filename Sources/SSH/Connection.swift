@@ -10,20 +10,20 @@ actor Connection {
     }
 
     private let executor: ThreadExecutor
-    private let bell: WakePipe
     private var state = State.new
     nonisolated private let current = Mutex<Interrupt?>(nil)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
-    init(name: String) throws(SystemError) {
-        bell = try WakePipe()
-        executor = ThreadExecutor(name: name)
+    init() throws(SystemError) {
+        executor = try ThreadExecutor.take()
     }
 
     deinit {
-        executor.stop()
+        executor.giveBack()
     }
+
+    private var bell: WakePipe { executor.bell }
 
     var isOpen: Bool {
         if case .open = state { true } else { false }

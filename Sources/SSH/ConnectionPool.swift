@@ -17,16 +17,20 @@ public final class ConnectionPool: Sendable {
         public var handshakesPerServer: Int
         /// Connections to one endpoint, for commands that run beside a long one.
         public var connectionsPerHost: Int
+        /// Whether a connection stays open for the host's next command. Where there is one command a host and hundreds of hosts,
+        /// it had better not: open connections and their threads would pile up to the end.
+        public var keepsIdle: Bool
 
         public init(
             connect: Duration = .seconds(10), command: Duration = .seconds(60), concurrency: Int = 64,
-            handshakesPerServer: Int = 8, connectionsPerHost: Int = 4
+            handshakesPerServer: Int = 8, connectionsPerHost: Int = 4, keepsIdle: Bool = true
         ) {
             self.connect = connect
             self.command = command
             self.concurrency = concurrency
             self.handshakesPerServer = handshakesPerServer
             self.connectionsPerHost = connectionsPerHost
+            self.keepsIdle = keepsIdle
         }
     }
 
@@ -77,7 +81,7 @@ public final class ConnectionPool: Sendable {
     private func connections(_ endpoint: Endpoint) -> HostConnections {
         hosts.withLock { hosts in
             if let known = hosts[endpoint] { return known }
-            let connections = HostConnections(endpoint, maximum: limits.connectionsPerHost, dialler: dialler)
+            let connections = HostConnections(endpoint, limits, dialler: dialler)
             hosts[endpoint] = connections
             return connections
         }

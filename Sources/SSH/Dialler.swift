@@ -39,7 +39,7 @@ final class Dialler: Sendable {
             let socket = try await tunnel?.open(to: endpoint, deadline: deadline, interrupt: interrupt, self)
             let connection: Connection
             do {
-                connection = try Connection(name: endpoint.name)
+                connection = try Connection()
             } catch {
                 throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
             }

@@ -17,6 +17,7 @@ actor HostConnections {
 
     private let endpoint: Endpoint
     private let maximum: Int
+    private let keepsIdle: Bool
     private let dialler: Dialler
     private var idle: [Connection] = []
     private var busy: [ObjectIdentifier: Connection] = [:]
@@ -30,10 +31,11 @@ actor HostConnections {
     private static let patience = Duration.milliseconds(250)
 
     init(
-        _ endpoint: Endpoint, maximum: Int, dialler: Dialler
+        _ endpoint: Endpoint, _ limits: ConnectionPool.Limits, dialler: Dialler
     ) {
         self.endpoint = endpoint
-        self.maximum = max(maximum, 1)
+        maximum = max(limits.connectionsPerHost, 1)
+        keepsIdle = limits.keepsIdle
         self.dialler = dialler
     }
 
@@ -55,7 +57,7 @@ actor HostConnections {
         }
     }
 
-    func release(_ lease: Lease, isSound: Bool) {
+    func release(_ lease: Lease, isSound: Bool) async {
         let connection = lease.connection
         if !isSound || isClosed {
             busy[ObjectIdentifier(connection)] = nil
@@ -64,6 +66,7 @@ actor HostConnections {
             next.resume(returning: .lease(Lease(connection: connection, isReused: true)))
         } else {
             busy[ObjectIdentifier(connection)] = nil
+            guard keepsIdle else { return await connection.close() }
             idle.append(connection)
         }
     }

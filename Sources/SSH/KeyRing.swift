@@ -82,7 +82,7 @@ actor KeyRing {
 
     private static func list(_ path: String) async -> Result<[AgentKey], AgentFailure> {
         await withCheckedContinuation { continuation in
-            OwnThread.start("agent") {
+            OwnThread.start {
                 do {
                     let waiter = Waiter(bell: try WakePipe(), deadline: .after(.seconds(5)), interrupt: Interrupt())
                     let agent = try AgentClient(path: path, waiter: waiter)

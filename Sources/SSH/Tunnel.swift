@@ -73,7 +73,7 @@ final class Tunnel: Sendable {
     ) async throws(SSHError) -> Tunnel {
         let result = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<Tunnel, SSHError>, Never>) in
-            OwnThread.start("tunnel \(connector.endpoint.name)") {
+            OwnThread.start {
                 do throws(SSHError) {
                     let tunnel: Tunnel
                     do {

@@ -53,7 +53,7 @@ public struct UserConfiguration: Sendable, Hashable {
         try Endpoint(name: host, host: host, user: "user", knownHosts: []).validate()
         guard FileManager.default.isExecutableFile(atPath: ssh) else { return nil }
         let result: Result<(status: Int32, output: Data), any Error> = await withCheckedContinuation { continuation in
-            OwnThread.start("ssh -G") {
+            OwnThread.start {
                 continuation.resume(
                     returning: Result { try LocalProcess.output(of: ssh, arguments + ["-G", "--", host]) })
             }

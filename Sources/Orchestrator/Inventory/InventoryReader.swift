@@ -42,7 +42,8 @@ extension Inventory {
         }
         let root: YAMLNode
         do {
-            guard let node = try Yams.compose(yaml: text) else {
+            // Every scalar is read as text and judged by its key: YAML's own guesses ("no" is false) would only harm.
+            guard let node = try Yams.compose(yaml: text, .basic) else {
                 throw InventoryError(file: file, problems: [.init(line: 0, "the file is empty")])
             }
             root = node

@@ -56,7 +56,7 @@ struct StrictMapping {
 
     /// The node under a key; an explicit `null` counts as absent.
     func value(_ key: String) -> YAMLNode? {
-        guard let node = mapping[YAMLNode(key)] else { return nil }
+        guard let node = mapping.first(where: { $0.key.string == key })?.value else { return nil }
         return node.isNull ? nil : node
     }
 

@@ -33,8 +33,8 @@ final class PacketWitness {
     private(set) var methodsOffered: [String]?
     /// Failures of authentication so far: without one more of them, a failed attempt was a lost connection.
     private(set) var refusals = 0
-    /// The proposals of both sides in the order that they were freed: ours first.
-    private(set) var proposals: [KeyExchangeProposal] = []
+    /// The SSH_MSG_KEXINIT of both sides in the order that they were freed, ours first; read only where they do not agree.
+    private var keyExchangeInits: [[UInt8]] = []
     /// The server's last words.
     private(set) var farewell: String?
     private var isInKeyExchange = true
@@ -46,7 +46,16 @@ final class PacketWitness {
     /// Key exchanges are over for now: proposals of later ones are not kept.
     func handshakeEnded() {
         isInKeyExchange = false
-        proposals = []
+        keyExchangeInits = []
+    }
+
+    /// What the two sides could not agree on, in words; empty where they would agree or did not get so far.
+    var mismatches: [String] {
+        let proposals = keyExchangeInits.compactMap { packet in
+            var reader = WireReader(packet[1...])
+            return KeyExchangeProposal(&reader)
+        }
+        return proposals.count < 2 ? [] : KeyExchangeProposal.mismatches(ours: proposals[0], theirs: proposals[1])
     }
 
     fileprivate func see(_ packet: UnsafeRawBufferPointer) {
@@ -61,7 +70,7 @@ final class PacketWitness {
             guard reader.uint32() != nil, let words = reader.string(limit: 1024), !words.isEmpty else { return }
             farewell = String(decoding: words, as: UTF8.self)
         case 20 where isInKeyExchange:  // SSH_MSG_KEXINIT
-            if let proposal = KeyExchangeProposal(&reader) { proposals.append(proposal) }
+            keyExchangeInits.append(Array(packet))
         case 51:  // SSH_MSG_USERAUTH_FAILURE
             guard let list = reader.string(limit: 1024) else { return }
             methodsOffered = String(decoding: list, as: UTF8.self).split(separator: ",").map(String.init)

@@ -166,10 +166,7 @@ final class Session {
     var greeting: (words: String, isSSH: Bool) { (witness.preface.words, witness.preface.isOver) }
 
     /// What the two sides could not agree on, where that is why the handshake failed.
-    var mismatches: [String] {
-        guard witness.proposals.count >= 2 else { return [] }
-        return KeyExchangeProposal.mismatches(ours: witness.proposals[0], theirs: witness.proposals[1])
-    }
+    var mismatches: [String] { witness.mismatches }
 
     var hostKey: HostKey? {
         var length = 0
@@ -300,20 +297,30 @@ final class Preface {
                 return count
             }
             if isOver { return Self.read(socket, buffer, length, flags) }
-            var byte: UInt8 = 0
-            let count = Self.read(socket, &byte, 1, flags)
-            guard count == 1 else { return count }
-            line.append(byte)
-            total += 1
-            if line.elementsEqual("SSH-".utf8) {
+            let count = readLine(socket, flags)
+            guard count > 0 else { return count }
+            total += count
+            if line.starts(with: "SSH-".utf8) {
                 isOver = true
                 pending = line[...]
-            } else if byte == UInt8(ascii: "\n") {
+            } else if line.last == UInt8(ascii: "\n") {
                 if words.utf8.count < 1024 { words += String(decoding: line, as: UTF8.self) }
                 line = []
             }
             // Something else than an SSH server, one that never ends.
             if total > Self.limit { return -Int(EPROTO) }
+        }
+    }
+
+    /// Takes in what is there of the line and no byte beyond it: the packets after it are libssh2's.
+    private func readLine(_ socket: Int32, _ flags: Int32) -> Int {
+        withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
+            let there = Self.read(socket, buffer.baseAddress!, buffer.count, flags | Int32(MSG_PEEK))
+            guard there > 0 else { return there }
+            let end = buffer[..<there].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? there
+            let count = Self.read(socket, buffer.baseAddress!, end, flags)
+            if count > 0 { line.append(contentsOf: buffer[..<count]) }
+            return count
         }
     }
 

@@ -139,7 +139,7 @@ enum Resolver {
         // getaddrinfo has no deadline of its own. Its thread may outlive us; it holds nothing but its box.
         let box = Box()
         let bell = waiter.bell
-        OwnThread.start("resolve") {
+        OwnThread.start {
             let answer = look(up: host, port: port, flags: AI_NUMERICSERV)
             box.answer.withLock { $0 = answer }
             bell.wake()

@@ -14,22 +14,53 @@ enum OwnThread {
     /// libssh2 and its crypto need far less stack than the 8 MiB default; with hundreds of hosts the address space shows.
     static let stackSize = 512 << 10
 
-    /// Runs `body` on a thread of its own. Every signal is blocked there: libssh2 takes EINTR for a fatal error.
-    static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        let thread = Thread {
+    private final class Start {
+        let body: @Sendable () -> Void
+
+        init(_ body: @escaping @Sendable () -> Void) {
+            self.body = body
+        }
+
+        func run() {
             var all = sigset_t()
             sigfillset(&all)
             pthread_sigmask(SIG_SETMASK, &all, nil)
             body()
         }
-        thread.stackSize = stackSize
-        thread.name = name
-        thread.start()
+    }
+
+    /// Runs `body` on a thread of its own. Every signal is blocked there: libssh2 takes EINTR for a fatal error.
+    static func start(_ body: @escaping @Sendable () -> Void) {
+        let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
+        defer { attributes.deallocate() }
+        pthread_attr_init(attributes)
+        defer { pthread_attr_destroy(attributes) }
+        pthread_attr_setstacksize(attributes, stackSize)
+        pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
+        let start = Unmanaged.passRetained(Start(body)).toOpaque()
+        #if canImport(Darwin)
+            var thread: pthread_t?
+            let code = pthread_create(&thread, attributes, { OwnThread.run($0) }, start)
+        #else
+            var thread = pthread_t()
+            let code = pthread_create(&thread, attributes, { OwnThread.run($0!) }, start)
+        #endif
+        guard code == 0 else {
+            fatalError("cannot start a thread: \(String(cString: strerror(code))); see ulimit -u, or lower --concurrency")
+        }
+    }
+
+    private static func run(_ start: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+        Unmanaged<Start>.fromOpaque(start).takeRetainedValue().run()
+        return nil
     }
 }
 
 /// Runs an actor's jobs on a thread of its own, one after another, so that its blocking calls (poll, key decryption, an agent
 /// that asks its user) never hold a thread of the cooperative pool.
+///
+/// One that an actor gave back serves the next: a thread's first use of OpenSSL (a random generator of its own, seeded) and of
+/// malloc (an arena) costs a fifth of a connection.
 final class ThreadExecutor: SerialExecutor {
     private struct State {
         var jobs: [UnownedJob] = []
@@ -38,9 +69,30 @@ final class ThreadExecutor: SerialExecutor {
 
     private let state = Mutex(State())
     private let pending = DispatchSemaphore(value: 0)
+    /// Wakes the thread where it waits for a descriptor.
+    let bell: WakePipe
 
-    init(name: String) {
-        OwnThread.start(name) { [self] in loop() }
+    private static let spare = Mutex<[ThreadExecutor]>([])
+    private static let sparesKept = 64
+
+    private init() throws(SystemError) {
+        bell = try WakePipe()
+        OwnThread.start { [self] in loop() }
+    }
+
+    static func take() throws(SystemError) -> ThreadExecutor {
+        if let spare = spare.withLock({ $0.popLast() }) { return spare }
+        return try ThreadExecutor()
+    }
+
+    /// To be called when the last reference to the actor goes: nothing of it is queued any more.
+    func giveBack() {
+        let isKept = Self.spare.withLock { spare in
+            guard spare.count < Self.sparesKept else { return false }
+            spare.append(self)
+            return true
+        }
+        if !isKept { stop() }
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -50,7 +102,7 @@ final class ThreadExecutor: SerialExecutor {
     }
 
     /// Ends the thread when the jobs queued so far are done.
-    func stop() {
+    private func stop() {
         state.withLock { $0.isStopped = true }
         pending.signal()
     }
