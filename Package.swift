@@ -43,6 +43,7 @@ let package = Package(
         .testTarget(name: "SSHTests", dependencies: ["SSH"], swiftSettings: settings),
         .testTarget(name: "SSHIntegrationTests", dependencies: ["SSH"], swiftSettings: settings),
         .testTarget(name: "OrchestratorTests", dependencies: ["Orchestrator", "SSH"], swiftSettings: settings),
-        .testTarget(name: "CLITests", dependencies: ["masterswap"], swiftSettings: settings),
+        .testTarget(
+            name: "CLITests", dependencies: ["masterswap"], exclude: ["Fixtures", "Golden"], swiftSettings: settings),
     ]
 )

@@ -20,7 +20,7 @@ struct CheckCommand: AsyncParsableCommand {
         try await Session.run(options) { [options] session in
             var inventory = session.inventory
             inventory.hosts = try session.hosts(limit: options.limit)
-            let report = CheckReport(await Observer(inventory, session.remotes).observe(), at: Date())
+            let report = CheckReport(await session.observe(inventory), at: Date())
             if session.terminal.isJSON {
                 try session.terminal.printJSON(report)
             } else {

@@ -27,16 +27,16 @@ struct ExecCommand: AsyncParsableCommand {
             let hosts = try session.hosts(limit: options.limit)
             let fanOut = FanOut(remotes: session.remotes, concurrency: options.concurrency)
             let terminal = session.terminal
+            let count = HostCount(hosts, terminal)
             let answers = await fanOut.run(Command(command, timeout: .seconds(options.commandTimeout)), on: hosts) {
                 answer in
                 if terminal.isJSON { try? terminal.printJSON(ExecLine(answer), pretty: false) }
+                count.done(answer.host)
             }
+            count.end()
             let status = ExecView.status(answers)
-            if terminal.isJSON {
-                try terminal.printJSON(ExecResult(status: Int(status.rawValue)), pretty: false)
-            } else {
-                ExecView(answers: answers, terminal: terminal).lines.forEach(terminal.print)
-            }
+            if !terminal.isJSON { ExecView(answers: answers, terminal: terminal).lines.forEach(terminal.print) }
+            terminal.printResult(ResultLine(status: status))
             if status != .done { throw ExitCode(status.rawValue) }
         }
     }
@@ -66,11 +66,6 @@ private struct ExecLine: Encodable {
             self.error = "\(error)"
         }
     }
-}
-
-private struct ExecResult: Encodable {
-    var event = "result"
-    var status: Int
 }
 
 /// Hosts that gave the same output stand together, as with `clush -b`; failures come last.

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -9,6 +10,14 @@ import Foundation
 
 /// Ctrl-C: the first one cancels the work, which then ends at a safe point; the second ends the program at once.
 enum Interrupt {
+    private static let acting = Mutex(false)
+
+    /// A run is at work on the cluster: it ends at a safe point, which may take a while. Before that, nothing was changed.
+    static var isActing: Bool {
+        get { acting.withLock { $0 } }
+        set { acting.withLock { $0 = newValue } }
+    }
+
     static func cancelling(_ work: @escaping @Sendable () async throws -> Void) async throws {
         let task = Task { try await work() }
         let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
@@ -18,8 +27,9 @@ enum Interrupt {
         signal(SIGPIPE, SIG_IGN)
         let handler: @Sendable () -> Void = {
             if task.isCancelled { exit(130) }
-            FileHandle.standardError.write(
-                Data("\ninterrupted: ending the step at a safe point; once more ends at once\n".utf8))
+            Terminal.screen.write(
+                isActing ? "\ninterrupted: ending the step at a safe point; once more ends at once\n" : "\n",
+                to: STDERR_FILENO)
             task.cancel()
         }
         source.setEventHandler(handler: handler)

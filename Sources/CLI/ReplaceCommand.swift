@@ -42,7 +42,7 @@ struct ReplaceCommand: AsyncParsableCommand {
             if state.cluster.source == nil { _ = try Planner.plan(state, asked, now: Date()) }
             try await replacement.locked(by: state.liveMasters) { lock in
                 let plan = try Self.plan(state, asked, saved, session.terminal)
-                if !yes { try Confirmation.ask(plan, session.terminal) }
+                if !yes { try await Confirmation.ask(plan, session.terminal) }
                 // Waiting for another run's lock or for an answer takes its time: what was seen before must still be so.
                 if ContinuousClock.now - seenAt > .seconds(30) {
                     try Self.refuseIfOther(plan, try Planner.plan(await session.observe(), asked, now: Date()))
@@ -92,44 +92,36 @@ struct ReplaceCommand: AsyncParsableCommand {
                 case .failure(let error): "could not look: \(error)"
                 }
             terminal.progress("\(result.step.title): \(text)")
-            if terminal.isJSON {
-                terminal.print(
-                    String(
-                        decoding: try EventCoding.encode(Event(.note, step: result.step.id, text: text)), as: UTF8.self)
-                )
-            }
+            terminal.printEvent(Event(.note, step: result.step.id, title: result.step.title, text: text))
         }
         terminal.progress("\nDry run: nothing was changed.")
-        if terminal.isJSON {
-            terminal.print(
-                String(decoding: try EventCoding.encode(Event(.result, text: "dry run", status: 0)), as: UTF8.self))
-        }
+        terminal.printEvent(Event(.result, text: "dry run: nothing was changed", status: 0))
     }
 }
 
 /// The operator types the dead node's name: a `y` is typed too easily at 3 a.m.
 enum Confirmation {
-    static func ask(_ plan: Plan, _ terminal: Terminal) throws {
+    static func ask(_ plan: Plan, _ terminal: Terminal) async throws {
         if terminal.canAsk {
             terminal.say("")
             for line in PlanText.dataLines(plan) { terminal.say(line) }
         }
-        try ask("Type the dead node's name, \(plan.dead.node), to go on: ", expecting: plan.dead.node, terminal)
+        try await ask("Type the dead node's name, \(plan.dead.node), to go on: ", expecting: plan.dead.node, terminal)
     }
 
-    /// - Throws: `Declined` where there is no terminal, or something else is typed.
-    static func ask(_ question: String, expecting answer: String, _ terminal: Terminal) throws {
+    /// - Throws: `Declined` where there is no terminal, or something else is typed; `CancellationError` on Ctrl-C.
+    static func ask(_ question: String, expecting answer: String, _ terminal: Terminal) async throws {
         guard terminal.canAsk else {
             throw Declined("there is no terminal to ask on; nothing was changed; to go on without being asked: --yes")
         }
-        FileHandle.standardError.write(Data(question.utf8))
-        guard readLine() == answer else { throw Declined("not confirmed; nothing was changed") }
+        guard try await terminal.ask(question) == answer else { throw Declined("not confirmed; nothing was changed") }
     }
 }
 
 extension Session {
-    func replacement(_ options: GlobalOptions) -> Replacement {
-        let view = RunView(terminal)
+    /// - Parameter plan: of the run that is resumed.
+    func replacement(_ options: GlobalOptions, resuming plan: Plan? = nil) -> Replacement {
+        let view = RunView(terminal, plan: plan)
         let source = inventory.ocboot?.database.password
         return Replacement(
             inventory: inventory, remotes: remotes, store: RunStore(),

@@ -18,10 +18,13 @@ struct ResumeCommand: AsyncParsableCommand {
         try await Session.run(options) { [options, runName] session in
             let run = try RunStore().find(runName)
             if RunReport(run: run.id, events: try run.events()).status == 0 {
-                return session.terminal.progress("Run \(run.id) is done and verified; there is nothing to resume.")
+                let text = "Run \(run.id) is done and verified; there is nothing to resume."
+                session.terminal.progress(text)
+                return session.terminal.printEvent(Event(.result, text: text, status: 0, run: run.id))
             }
-            let replacement = session.replacement(options)
-            let masters = try Replacement.plan(of: run).survivors.compactMap { session.inventory.host(named: $0.host) }
+            let plan = try Replacement.plan(of: run)
+            let replacement = session.replacement(options, resuming: plan)
+            let masters = plan.survivors.compactMap { session.inventory.host(named: $0.host) }
             try await replacement.locked(by: masters) { lock in try await replacement.resume(run, lock: lock) }
         }
     }

@@ -2,31 +2,77 @@ import Foundation
 import Orchestrator
 import Synchronization
 
-/// A run's events as lines: text for people, JSON for programs.
+/// A run's events: a screen that fills in on a person's terminal, lines elsewhere, JSON for programs.
 final class RunView: Sendable {
     private let terminal: Terminal
+    private let isLive: Bool
     private struct State {
         var events: [Event] = []
         var number = 0
         var total = 0
+        var progress: Progress
+        /// Draws anew every second, for the clocks and after a change of the screen's size.
+        var ticker: Task<Void, Never>?
     }
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    init(_ terminal: Terminal) {
+    /// - Parameter plan: known beforehand where a run is resumed.
+    init(_ terminal: Terminal, plan: Plan? = nil) {
         self.terminal = terminal
+        isLive = terminal.isLive
+        state = Mutex(State(total: plan.map { ReplacementSteps.make($0).count } ?? 0, progress: Progress(plan: plan)))
     }
 
     func show(_ event: Event) {
-        if terminal.isJSON, let json = try? EventCoding.encode(event) {
-            terminal.print(String(decoding: json, as: UTF8.self))
-        }
+        if event.event == .runStarted { Interrupt.isActing = true }
+        if event.event == .result { Interrupt.isActing = false }
+        terminal.printEvent(event)
         let lines = state.withLock { state -> [String] in
             state.events.append(event)
             if let plan = event.plan { state.total = ReplacementSteps.make(plan).count }
             if event.event == .stepStarted { state.number += 1 }
             return self.lines(event, state)
         }
-        lines.forEach(terminal.progress)
+        if isLive { showLive(event, lines) } else { lines.forEach(terminal.progress) }
+    }
+
+    /// - Parameter lines: what is shown where there is no screen; those of the result stand under it.
+    private func showLive(_ event: Event, _ lines: [String]) {
+        let isRunning = state.withLock { state in
+            state.progress.note(event)
+            if event.event == .runStarted { state.ticker = ticker() }
+            if event.event == .result {
+                state.ticker?.cancel()
+                state.ticker = nil
+            }
+            return state.ticker != nil
+        }
+        if isRunning { return draw() }
+        guard event.event == .result else { return lines.forEach(terminal.progress) }
+        draw(isLast: true)
+        let warnings = state.withLock { $0.progress.warnings }
+        (warnings.map { terminal.paint("warning: \($0)", .yellow) } + lines).forEach(terminal.progress)
+    }
+
+    private func ticker() -> Task<Void, Never> {
+        Task { [weak self] in
+            while !Task.isCancelled {
+                self?.draw()
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+    }
+
+    private func draw(isLast: Bool = false) {
+        guard let size = LiveScreen.size(of: STDOUT_FILENO) else { return }
+        // Under the lock, so that an older picture is never drawn over a newer one.
+        state.withLock { state in
+            guard isLast || state.ticker != nil else { return }
+            let screen = ProgressScreen(progress: state.progress, width: size.width, height: size.height, now: Date())
+            Terminal.screen.draw(
+                screen.lines.map { line in line.style.map { terminal.paint(line.text, $0) } ?? line.text }, size: size)
+            if isLast { Terminal.screen.end() }
+        }
     }
 
     private func lines(_ event: Event, _ state: State) -> [String] {
@@ -60,20 +106,28 @@ final class RunView: Sendable {
         let report = RunReport(run: event.run ?? "", events: state.events)
         var lines: [String] = [""]
         if let before = report.before, let after = report.after {
-            var table = Table(["", "BEFORE", "AFTER"])
-            table.rows = Comparison.rows(before, after)
+            lines +=
+                ComparisonView(rows: Comparison.rows(before, after)).lines(width: isLive ? terminal.width : nil) + [""]
+        }
+        func seconds(_ value: Double) -> String { String(format: "%.1f", value) }
+        if isLive {
+            // The screen above has the steps.
+            let own = String(format: "%.2f", report.own)
+            lines += ["\(seconds(report.elapsed)) s in steps, of which \(own) s were the tool's own.", ""]
+        } else {
+            var table = Table(["STEP", "SECONDS", "WAITING", "OWN", "OUTCOME"])
+            table.rows = report.steps.map {
+                [
+                    $0.title, seconds($0.elapsed), seconds($0.waited), String(format: "%.2f", $0.own),
+                    $0.outcome.rawValue,
+                ]
+            }
+            table.rows.append([
+                "in all", seconds(report.elapsed), seconds(report.waited), String(format: "%.2f", report.own),
+                report.outcome,
+            ])
             lines += table.lines + [""]
         }
-        var table = Table(["STEP", "SECONDS", "WAITING", "OWN", "OUTCOME"])
-        func seconds(_ value: Double) -> String { String(format: "%.1f", value) }
-        table.rows = report.steps.map {
-            [$0.title, seconds($0.elapsed), seconds($0.waited), String(format: "%.2f", $0.own), $0.outcome.rawValue]
-        }
-        table.rows.append([
-            "in all", seconds(report.elapsed), seconds(report.waited), String(format: "%.2f", report.own),
-            report.outcome,
-        ])
-        lines += table.lines + [""]
         if event.status == 0 {
             lines.append(
                 terminal.paint("Done and verified.", .green) + " To read it again: masterswap report \(event.run ?? "")"
@@ -84,5 +138,21 @@ final class RunView: Sendable {
                     + " (\(report.outcome)). To go on: masterswap resume \(event.run ?? "")")
         }
         return lines
+    }
+}
+
+/// Before and after: a table where it fits, else what is different, each in lines of its own.
+struct ComparisonView {
+    /// What, before, after.
+    let rows: [[String]]
+
+    /// - Parameter width: of the screen; `nil` where there is none.
+    func lines(width: Int?) -> [String] {
+        var table = Table(["", "BEFORE", "AFTER"])
+        table.rows = rows
+        guard let width, table.lines.contains(where: { Columns.width($0) > width }) else { return table.lines }
+        let different = rows.filter { $0[1] != $0[2] }
+        return ["BEFORE → AFTER"] + different.flatMap { ["\($0[0])", "    \($0[1]) → \($0[2])"] }
+            + (different.count < rows.count ? ["\(rows.count - different.count) more are as they were"] : [])
     }
 }

@@ -4,7 +4,12 @@ import Orchestrator
 
 struct RunsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "runs", abstract: "List the runs that were begun from this machine.")
+        commandName: "runs", abstract: "List the runs that were begun from this machine.",
+        discussion: """
+            Examples:
+              masterswap runs
+              masterswap runs --output json
+            """)
 
     @OptionGroup var options: GlobalOptions
 

@@ -36,8 +36,13 @@ struct Session: Sendable {
         }
     }
 
-    func observe() async -> ClusterState {
-        await Observer(inventory, remotes).observe()
+    func observe() async -> ClusterState { await observe(inventory) }
+
+    /// - Parameter inventory: ours, or a part of it.
+    func observe(_ inventory: Inventory) async -> ClusterState {
+        let count = HostCount(inventory.hosts, terminal)
+        defer { count.end() }
+        return await Observer(inventory, remotes, each: count.done).observe()
     }
 
     /// The hosts that `--limit` names.
@@ -73,13 +78,19 @@ struct Session: Sendable {
             await session.pool.close()
         } catch {
             await session.pool.close()
-            if error is ExitCode || error is ValidationError { throw error }
+            if error is ExitCode { throw error }
+            if let error = error as? ValidationError {
+                session.terminal.printResult(ResultLine(error, status: .usage))
+                throw error
+            }
             throw fail(error, session.terminal)
         }
     }
 
+    /// Tells it to a person, and as the last line of JSON where a program asked.
     static func fail(_ error: any Error, _ terminal: Terminal) -> ExitCode {
         let status = ExitStatus(error)
+        terminal.printResult(ResultLine(error, status: status))
         switch error {
         case let refused as Refused:
             terminal.say(terminal.paint("Refused; nothing was changed.", .red))
@@ -92,5 +103,25 @@ struct Session: Sendable {
         default: terminal.say(terminal.paint("error: ", .red) + TerminalText.sanitize("\(error)"))
         }
         return ExitCode(status.rawValue)
+    }
+}
+
+/// The last line of `--output json` where no run had one: `{"event":"result","status":3,"text":"…","refusals":[…]}`.
+struct ResultLine: Encodable {
+    private(set) var event = Event.Name.result
+    var at = Date()
+    var status: Int
+    var text: String?
+    /// Each with its rule, the reason and what to do next.
+    var refusals: [Refusal]?
+
+    init(status: ExitStatus, text: String? = nil) {
+        self.status = Int(status.rawValue)
+        self.text = text
+    }
+
+    init(_ error: any Error, status: ExitStatus) {
+        self.init(status: status, text: error is CancellationError ? "interrupted" : "\(error)")
+        refusals = (error as? Refused)?.refusals
     }
 }

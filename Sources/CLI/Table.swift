@@ -9,13 +9,11 @@ struct Table {
 
     var lines: [String] {
         let all = [header] + rows
-        let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
+        let widths = header.indices.map { column in all.map { Columns.width($0[column]) }.max() ?? 0 }
         return all.map { row in
             var line = ""
             for (column, cell) in row.enumerated() {
-                line +=
-                    column == row.count - 1
-                    ? cell : cell + String(repeating: " ", count: widths[column] - cell.count + 2)
+                line += column == row.count - 1 ? cell : Columns.pad(cell, to: widths[column] + 2)
             }
             while line.hasSuffix(" ") { line.removeLast() }
             return line

@@ -1,5 +1,7 @@
 import Foundation
+import Orchestrator
 import SSH
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -20,6 +22,10 @@ struct Terminal: Sendable {
     let isJSON: Bool
     let isVerbose: Bool
     private let hasColor: Bool
+    /// Shared by copies: whether the last line of JSON was written.
+    private let answered = Answered()
+    /// One for the whole program, as the terminal is.
+    static let screen = LiveScreen()
 
     init(_ options: GlobalOptions) {
         isJSON = options.output == .json
@@ -37,12 +43,12 @@ struct Terminal: Sendable {
 
     /// The verb's answer: standard output.
     func print(_ line: String) {
-        write(line + "\n", to: STDOUT_FILENO)
+        Self.screen.write(line + "\n", to: STDOUT_FILENO)
     }
 
     /// Words for a person that are no answer: standard error.
     func say(_ line: String) {
-        write(line + "\n", to: STDERR_FILENO)
+        Self.screen.write(line + "\n", to: STDERR_FILENO)
     }
 
     /// Progress is the answer of a run in text; with JSON it would be in the way.
@@ -60,8 +66,70 @@ struct Terminal: Sendable {
         print(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
+    /// One line of JSON, where JSON is asked for.
+    func printEvent(_ event: Event) {
+        guard isJSON, let json = try? EventCoding.encode(event) else { return }
+        if event.event == .result { answered.isResultWritten = true }
+        print(String(decoding: json, as: UTF8.self))
+    }
+
+    /// The last line of JSON, however it ended; written once.
+    func printResult(_ result: ResultLine) {
+        guard isJSON, !answered.isResultWritten, let json = try? EventCoding.encode(result) else { return }
+        answered.isResultWritten = true
+        print(String(decoding: json, as: UTF8.self))
+    }
+
+    // MARK: A person's terminal
+
+    /// Escape sequences are understood.
+    private static var isCapable: Bool {
+        ProcessInfo.processInfo.environment["TERM"].map { !$0.isEmpty && $0 != "dumb" } ?? false
+    }
+
+    /// Lines can be drawn again in place: a person's terminal, large enough, and nobody who wants every line.
+    var isLive: Bool {
+        guard !isJSON, !isVerbose, Self.isCapable, let size = LiveScreen.size(of: STDOUT_FILENO) else { return false }
+        return size.width >= 30 && size.height >= 8
+    }
+
+    /// One line on standard error that comes and goes.
+    func showStatus(_ line: (_ width: Int) -> String) {
+        guard Self.isCapable, let size = LiveScreen.size(of: STDERR_FILENO) else { return }
+        Self.screen.draw([paint(line(size.width), .dim)], size: size, on: STDERR_FILENO)
+    }
+
+    func clearStatus() {
+        Self.screen.clear()
+    }
+
     /// Both standard streams are a person's.
     var canAsk: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1 }
+
+    /// Asks on standard error and reads a line from standard input; `nil` at its end.
+    /// - Throws: `CancellationError` as soon as the program is interrupted.
+    func ask(_ question: String) async throws -> String? {
+        // What was typed before the question is no answer to it.
+        _ = tcflush(STDIN_FILENO, TCIFLUSH)
+        Self.screen.write(question, to: STDERR_FILENO)
+        return try await Self.readLine(from: STDIN_FILENO)
+    }
+
+    static func readLine(from descriptor: Int32) async throws -> String? {
+        var bytes: [UInt8] = []
+        while true {
+            try Task.checkCancellation()
+            var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard poll(&waiting, 1, 0) > 0 else {
+                try await Task.sleep(for: .milliseconds(50))
+                continue
+            }
+            var byte: UInt8 = 0
+            guard read(descriptor, &byte, 1) == 1 else { return nil }
+            if byte == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
+            bytes.append(byte)
+        }
+    }
 
     /// Asks on the terminal itself, whatever the standard streams are, without an echo; `nil` where there is none.
     func askSecret(_ question: String) -> Secret? {
@@ -71,16 +139,24 @@ struct Terminal: Sendable {
         var old = termios()
         guard tcgetattr(descriptor, &old) == 0 else { return nil }
         var silent = old
-        silent.c_lflag &= ~tcflag_t(ECHO)
+        // Ctrl-C comes as a byte, so that the echo is back before the program ends.
+        silent.c_lflag &= ~tcflag_t(ECHO | ISIG)
         guard tcsetattr(descriptor, TCSAFLUSH, &silent) == 0 else { return nil }
-        defer {
+        func restore() {
             _ = tcsetattr(descriptor, TCSAFLUSH, &old)
-            write("\n", to: descriptor)
+            Descriptor.write("\n", to: descriptor)
         }
-        write(question, to: descriptor)
+        defer { restore() }
+        Descriptor.write(question, to: descriptor)
         var bytes: [UInt8] = []
         var byte: UInt8 = 0
-        while read(descriptor, &byte, 1) == 1, byte != UInt8(ascii: "\n") { bytes.append(byte) }
+        while read(descriptor, &byte, 1) == 1, byte != UInt8(ascii: "\n") {
+            if byte == old.interruptCharacter {
+                restore()
+                exit(130)
+            }
+            bytes.append(byte)
+        }
         return bytes.isEmpty ? nil : Secret(String(decoding: bytes, as: UTF8.self))
     }
 
@@ -89,22 +165,21 @@ struct Terminal: Sendable {
         if ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 { return Int(size.ws_col) }
         return 100
     }
+}
 
-    /// Written whole, so that lines of concurrent tasks do not mix; a reader that is gone (`| head`) is no fault.
-    private func write(_ text: String, to descriptor: Int32) {
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { systemWrite(descriptor, $0.baseAddress, $0.count) }
-            if count < 0 {
-                if errno == EINTR || errno == EAGAIN { continue }
-                return
-            }
-            bytes = bytes.dropFirst(count)
-        }
+extension termios {
+    /// The byte that Ctrl-C, or what the user has in its place, sends.
+    fileprivate var interruptCharacter: UInt8 {
+        var characters = c_cc
+        return withUnsafeBytes(of: &characters) { $0[Int(VINTR)] }
     }
 }
 
-/// write(2), by a name that does not clash with the method above.
-private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
-    write(descriptor, bytes, count)
+private final class Answered: Sendable {
+    private let written = Mutex(false)
+
+    var isResultWritten: Bool {
+        get { written.withLock { $0 } }
+        set { written.withLock { $0 = newValue } }
+    }
 }

@@ -19,13 +19,17 @@ struct UnlockCommand: AsyncParsableCommand {
     func run() async throws {
         try await Session.run(options) { [options, yes] session in
             let kubectl = try session.replacement(options).kubectl(session.inventory.masters)
-            guard let holder = try await ClusterLock.holder(kubectl) else {
-                return session.terminal.print("Nobody holds the lock.")
+            let terminal = session.terminal
+            func end(_ text: String) {
+                if !terminal.isJSON { terminal.print(text) }
+                terminal.printEvent(Event(.result, text: text, status: 0))
             }
-            session.terminal.print("Held by \(holder).")
-            if !yes { try Confirmation.ask("Type 'unlock' to take it away: ", expecting: "unlock", session.terminal) }
+            guard let holder = try await ClusterLock.holder(kubectl) else { return end("Nobody holds the lock.") }
+            terminal.progress("Held by \(holder).")
+            terminal.printEvent(Event(.note, text: "Held by \(holder)."))
+            if !yes { try await Confirmation.ask("Type 'unlock' to take it away: ", expecting: "unlock", terminal) }
             try await ClusterLock.breakLock(kubectl)
-            session.terminal.print("Taken away.")
+            end("Taken away.")
         }
     }
 }

@@ -11,6 +11,19 @@ import Testing
         }
     }
 
+    /// A verb that has verbs of its own shows them; every other one shows how it is called.
+    @Test func everyVerbsHelpHasAnExample() {
+        func leaves(_ command: any ParsableCommand.Type) -> [any ParsableCommand.Type] {
+            let inner = command.configuration.subcommands
+            return inner.isEmpty ? [command] : inner.flatMap(leaves)
+        }
+        for verb in leaves(Masterswap.self) {
+            let help = Masterswap.helpMessage(for: verb)
+            #expect(help.contains("Example"), "\(verb)")
+            #expect(help.contains("  masterswap "), "\(verb)")
+        }
+    }
+
     @Test func optionsAreRead() throws {
         let command = try #require(
             try Masterswap.parseAsRoot([

@@ -4,10 +4,15 @@ import SSH
 public struct Observer: Sendable {
     let inventory: Inventory
     let remotes: Remotes
+    private let each: @Sendable (Inventory.Host) -> Void
 
-    public init(_ inventory: Inventory, _ remotes: Remotes) {
+    /// - Parameter each: called as each host has been looked at, in the order in which they are.
+    public init(
+        _ inventory: Inventory, _ remotes: Remotes, each: @escaping @Sendable (Inventory.Host) -> Void = { _ in }
+    ) {
         self.inventory = inventory
         self.remotes = remotes
+        self.each = each
     }
 
     /// The cluster is read by way of the first master that answers and has a working API server; a dead host delays nothing but
@@ -27,6 +32,7 @@ public struct Observer: Sendable {
                 switch seen {
                 case .host(let host, let observation):
                     hosts[host.name] = observation
+                    each(host)
                     if let facts = observation.facts, facts.kubeletRuns || host.role == .master {
                         candidates.append(host)
                     }

@@ -1,0 +1,111 @@
+import Foundation
+import Orchestrator
+
+/// Where a run stands, kept up by its events: all that the live screen shows.
+struct Progress {
+    enum Mark: String {
+        case pending = "·"
+        case current = "▶"
+        case done = "✓"
+        case skipped = "-"
+        case failed = "✗"
+    }
+
+    struct Step {
+        var id: String
+        var title: String
+        var mark = Mark.pending
+        var startedAt: Date?
+        var elapsed = 0.0
+    }
+
+    struct Wait {
+        var title: String
+        var text: String
+        var at: Date
+        var elapsed: Double
+        var limit: Double
+    }
+
+    private(set) var title = ""
+    private(set) var startedAt: Date?
+    private(set) var endedAt: Date?
+    private(set) var steps: [Step] = []
+    private(set) var wait: Wait?
+    /// What the current step said last, the newest at the end.
+    private(set) var tail: [String] = []
+    /// How many lines it said before those.
+    private(set) var folded = 0
+    private(set) var failure: String?
+    private(set) var warnings: [String] = []
+
+    /// - Parameter plan: known beforehand where a run is resumed.
+    init(plan: Plan? = nil) {
+        if let plan { take(plan) }
+    }
+
+    private mutating func take(_ plan: Plan) {
+        steps = ReplacementSteps.make(plan).map { Step(id: $0.id, title: $0.title) }
+    }
+
+    mutating func note(_ event: Event) {
+        switch event.event {
+        case .runStarted:
+            title = event.title ?? ""
+            startedAt = event.at
+            if let plan = event.plan { take(plan) }
+        case .stepStarted:
+            if !steps.contains(where: { $0.id == event.step }) {
+                steps.append(Step(id: event.step ?? "", title: event.title ?? ""))
+            }
+            mark(event, .current)
+            tail = []
+            folded = 0
+            wait = nil
+        case .stepBegan, .note: tell(event.text ?? "")
+        case .output: tell("| " + (event.text ?? ""))
+        case .destroyed: tell("- " + (event.text ?? ""))
+        case .warning:
+            warnings.append(event.text ?? "")
+            tell("warning: " + (event.text ?? ""))
+        case .waiting:
+            wait = Wait(
+                title: event.title ?? "", text: event.text ?? "", at: event.at, elapsed: event.elapsed ?? 0,
+                limit: event.limit ?? 0)
+        case .stepFinished: mark(event, .done)
+        case .stepSkipped: mark(event, .skipped)
+        case .stepFailed:
+            mark(event, .failed)
+            failure = event.text
+        case .result:
+            endedAt = event.at
+            wait = nil
+        case .command, .destroying, .stateBefore, .stateAfter: break
+        }
+    }
+
+    private mutating func mark(_ event: Event, _ mark: Mark) {
+        guard let index = steps.firstIndex(where: { $0.id == event.step }) else { return }
+        steps[index].mark = mark
+        if mark == .current {
+            steps[index].startedAt = event.at
+        } else {
+            steps[index].elapsed = event.elapsed ?? 0
+            wait = nil
+        }
+    }
+
+    /// As many lines as a tall screen can show, and no more.
+    private mutating func tell(_ text: String) {
+        var line = text.trimmingCharacters(in: .whitespacesAndNewlines)
+        // Ansible underlines each task's name with asterisks up to the screen's end.
+        if line.hasSuffix("***") {
+            line = line.trimmingCharacters(in: CharacterSet(charactersIn: "* "))
+        }
+        guard !line.isEmpty, line != "|" else { return }
+        tail.append(line)
+        guard tail.count > 20 else { return }
+        tail.removeFirst()
+        folded += 1
+    }
+}

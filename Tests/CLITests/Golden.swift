@@ -1,0 +1,19 @@
+import Foundation
+import Testing
+
+/// Texts that were looked at by a person and are held to: files under `Golden`, written anew with `MASTERSWAP_RECORD_GOLDEN=1`.
+enum Golden {
+    static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+
+    static func expect(_ lines: [String], in name: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let file = folder.appendingPathComponent("Golden/\(name).txt")
+        let text = lines.map { $0 + "\n" }.joined()
+        if ProcessInfo.processInfo.environment["MASTERSWAP_RECORD_GOLDEN"] == "1" {
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: file)
+        }
+        let golden = try String(contentsOf: file, encoding: .utf8)
+        #expect(text == golden, "\(name)", sourceLocation: sourceLocation)
+    }
+}
