@@ -4,7 +4,7 @@ import Orchestrator
 
 /// What `plan` and `replace` share: the dead one, the new one, and what may be lost.
 struct ReplacementOptions: ParsableArguments {
-    @Argument(help: "The dead master: an inventory name, a node name or an address.") var node: String
+    @Argument(help: "The dead master: an inventory name, a node name or an address.") var node: String?
     @Option(name: .customLong("with"), help: "The spare that takes its place.") var replacement: String?
     @Option(
         name: .customLong("accept-data-loss"), parsing: .upToNextOption,
@@ -12,6 +12,7 @@ struct ReplacementOptions: ParsableArguments {
     var acceptedLosses: [String] = []
 
     func request(_ options: GlobalOptions) throws -> ReplacementRequest {
+        guard let node else { throw ValidationError("NODE is missing: the dead master") }
         guard let replacement else {
             throw ValidationError("--with HOST is missing: the spare that takes \(node)'s place")
         }
@@ -24,6 +25,9 @@ struct PlanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan", abstract: "Show what a replacement would do, or why it is refused; changes nothing.",
         discussion: """
+            Reads like a runbook: every step with its reason, the commands, what is made (+), changed (~) and destroyed (-), \
+            the data at risk, the time.
+
             Examples:
               masterswap plan lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4
               masterswap plan lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4 --out plan.json
@@ -33,26 +37,42 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(help: "Save the plan, for: masterswap replace --plan FILE.") var out: String?
     @OptionGroup var options: GlobalOptions
 
+    func validate() throws {
+        _ = try replacement.request(options)
+    }
+
     func run() async throws {
         let request = try replacement.request(options)
         try await Session.run(options) { [out] session in
             let plan = try Planner.plan(await session.observe(), request, now: Date())
-            if session.terminal.isJSON {
-                session.terminal.print(String(decoding: try EventCoding.encode(plan), as: UTF8.self))
-            } else {
-                PlanText.lines(plan).forEach(session.terminal.print)
-                session.terminal.print("\nNothing was changed.")
-            }
-            if let out { try PlanFile.write(plan, to: out) }
+            let document = try EventCoding.encode(PlanDocument(plan, session.inventory))
+            if let out { try PlanFile.write(document, to: out) }
+            if session.terminal.isJSON { return session.terminal.print(String(decoding: document, as: UTF8.self)) }
+            for line in PlanText(plan, session.inventory).lines { session.terminal.print(session.terminal.paint(line)) }
+            let next = out.map { "--plan \($0)" } ?? "\(plan.dead.node) --with \(plan.replacement.host)"
+            session.terminal.print("\nNothing was changed. To do it: masterswap replace \(next)")
+        }
+    }
+}
+
+extension Terminal {
+    func paint(_ line: PlanText.Line) -> String {
+        switch line.kind {
+        case .heading, .step: paint(line.text, .bold)
+        case .plain: line.text
+        case .made: paint(line.text, .green)
+        case .changed: paint(line.text, .yellow)
+        case .destroyed, .warning: paint(line.text, .red)
+        case .command: paint(line.text, .dim)
         }
     }
 }
 
 /// A saved plan.
 enum PlanFile {
-    static func write(_ plan: Plan, to path: String) throws {
+    static func write(_ document: Data, to path: String) throws {
         do {
-            try EventCoding.encode(plan).write(to: URL(fileURLWithPath: path), options: .atomic)
+            try document.write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {
             throw ClusterError(
                 .localFile, host: "this machine", operation: "write \(path)", cause: error.localizedDescription,

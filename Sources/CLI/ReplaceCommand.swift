@@ -13,7 +13,7 @@ struct ReplaceCommand: AsyncParsableCommand {
             Examples:
               masterswap replace lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4
               masterswap replace lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4 --dry-run
-              masterswap replace lzx-ocboot-ha-test --plan plan.json --yes
+              masterswap replace --plan plan.json --yes
             """)
 
     @OptionGroup var replacement: ReplacementOptions
@@ -22,10 +22,15 @@ struct ReplaceCommand: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
     @OptionGroup var options: GlobalOptions
 
+    func validate() throws {
+        if plan == nil { _ = try replacement.request(options) }
+    }
+
     func run() async throws {
         let saved: Plan?
         do { saved = try plan.map(PlanFile.read) } catch { throw Session.fail(error, Terminal(options)) }
         var request = replacement
+        request.node = request.node ?? saved?.dead.node
         request.replacement = request.replacement ?? saved?.replacement.host
         if let saved { request.acceptedLosses += saved.acceptedLosses }
         let asked = try request.request(options)
@@ -34,18 +39,19 @@ struct ReplaceCommand: AsyncParsableCommand {
             let state = await session.observe()
             let seenAt = ContinuousClock.now
             if dryRun {
-                let plan = try Self.plan(state, asked, saved, session.terminal)
+                let plan = try Self.plan(state, asked, saved, session)
                 let results = try await replacement.dryRun(plan)
                 return try Self.show(results, session.terminal)
             }
             // Without a master there is no lock to take either; the planner says why nothing can be done.
             if state.cluster.source == nil { _ = try Planner.plan(state, asked, now: Date()) }
             try await replacement.locked(by: state.liveMasters) { lock in
-                let plan = try Self.plan(state, asked, saved, session.terminal)
-                if !yes { try await Confirmation.ask(plan, session.terminal) }
+                let plan = try Self.plan(state, asked, saved, session)
+                if !yes { try await Confirmation.ask(plan, session) }
                 // Waiting for another run's lock or for an answer takes its time: what was seen before must still be so.
                 if ContinuousClock.now - seenAt > .seconds(30) {
-                    try Self.refuseIfOther(plan, try Planner.plan(await session.observe(), asked, now: Date()))
+                    try Self.refuseIfOther(
+                        plan, try Planner.plan(await session.observe(), asked, now: Date()), session.inventory)
                 }
                 try await replacement.begin(plan, before: state, lock: lock)
             }
@@ -53,24 +59,25 @@ struct ReplaceCommand: AsyncParsableCommand {
     }
 
     private static func plan(
-        _ state: ClusterState, _ request: ReplacementRequest, _ saved: Plan?, _ terminal: Terminal
+        _ state: ClusterState, _ request: ReplacementRequest, _ saved: Plan?, _ session: Session
     ) throws -> Plan {
-        let plan = try Planner.plan(state, request, now: Date())
-        if let saved { try refuseIfOther(saved, plan) }
-        PlanText.lines(plan).forEach(terminal.progress)
+        let current = try Planner.plan(state, request, now: Date())
+        if let saved { try refuseIfOther(saved, current, session.inventory) }
+        let plan = saved ?? current
+        for line in PlanText(plan, session.inventory).lines { session.terminal.progress(session.terminal.paint(line)) }
         return plan
     }
 
     /// A saved plan is run only where it is what would be planned now, UID by UID.
-    private static func refuseIfOther(_ saved: Plan, _ current: Plan) throws {
+    private static func refuseIfOther(_ saved: Plan, _ current: Plan, _ inventory: Inventory) throws {
         var comparable = current
         comparable.madeAt = saved.madeAt
         comparable.drainTimeout = saved.drainTimeout
         comparable.acceptedLosses = saved.acceptedLosses
         guard comparable != saved else { return }
-        let old = Set(PlanText.lines(saved))
-        let different = PlanText.lines(comparable).filter { !old.contains($0) }.map {
-            $0.trimmingCharacters(in: .whitespaces)
+        let old = Set(PlanText(saved, inventory).lines)
+        let different = PlanText(comparable, inventory).lines.filter { !old.contains($0) }.map {
+            $0.text.trimmingCharacters(in: .whitespaces)
         }
         throw Refused([
             Refusal(
@@ -101,12 +108,15 @@ struct ReplaceCommand: AsyncParsableCommand {
 
 /// The operator types the dead node's name: a `y` is typed too easily at 3 a.m.
 enum Confirmation {
-    static func ask(_ plan: Plan, _ terminal: Terminal) async throws {
+    static func ask(_ plan: Plan, _ session: Session) async throws {
+        let terminal = session.terminal
         if terminal.canAsk {
             terminal.say("")
-            for line in PlanText.dataLines(plan) { terminal.say(line) }
+            for line in PlanText(plan, session.inventory).summary { terminal.say(terminal.paint(line)) }
         }
-        try await ask("Type the dead node's name, \(plan.dead.node), to go on: ", expecting: plan.dead.node, terminal)
+        try await ask(
+            "Type the dead node's name, \(plan.dead.node), to go on (Ctrl-C: nothing is done): ",
+            expecting: plan.dead.node, terminal)
     }
 
     /// - Throws: `Declined` where there is no terminal, or something else is typed; `CancellationError` on Ctrl-C.

@@ -76,7 +76,9 @@ final class TemporaryFolder {
     struct FakeStep: Step {
         let id: String
         var title: String { id }
+        let reason = ""
         let effects: [Effect] = []
+        let estimate = 0
         let log: @Sendable (String) -> Void
         var isDone: @Sendable () -> Bool
         var act: @Sendable () throws -> Void

@@ -7,27 +7,33 @@ public import SSH
 /// ever entered.
 public struct Etcdctl: Sendable {
     private let kubectl: Kubectl
-    /// etcdctl and its options, after kubectl's own words.
     private let words: [String]
     private let isLocal: Bool
 
     public init(_ kubectl: Kubectl, node: String, distribution: Inventory.Distribution) {
         self.kubectl = kubectl
+        isLocal = distribution == .k3s
+        words = Self.words(node: node, distribution: distribution, version: kubectl.version)
+    }
+
+    /// etcdctl and its options, after kubectl's own words where the member runs in a pod.
+    static func words(
+        node: String, distribution: Inventory.Distribution, version: KubernetesVersion?
+    ) -> [String] {
         let credentials = distribution.etcdCredentials
         let options = [
             "--endpoints=https://127.0.0.1:2379", "--cacert=\(credentials.authority)",
             "--cert=\(credentials.certificate)",
             "--key=\(credentials.key)",
         ]
-        isLocal = distribution == .k3s
         switch distribution {
         case .kubeadm:
             // etcd 3.3, up to Kubernetes 1.16, speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
-            let isOld = kubectl.version.map { $0 < KubernetesVersion(1, 17) } ?? false
+            let isOld = version.map { $0 < KubernetesVersion(1, 17) } ?? false
             let program = isOld ? ["sh", "-c", #"ETCDCTL_API=3 exec etcdctl "$@""#, "sh"] : ["etcdctl"]
-            words = ["exec", "-n", "kube-system", "etcd-\(node)", "--"] + program + options
+            return ["exec", "-n", "kube-system", "etcd-\(node)", "--"] + program + options
         case .k3s:
-            words = ["env", "ETCDCTL_API=3", "etcdctl"] + options
+            return ["env", "ETCDCTL_API=3", "etcdctl"] + options
         }
     }
 
@@ -43,13 +49,16 @@ public struct Etcdctl: Sendable {
         try await kubectl.execute(accepts: accepts) { prefix in
             Command(
                 (isLocal ? [] : prefix) + words + arguments, timeout: timeout,
-                label: "etcdctl " + ShellQuoting.join(arguments))
+                label: Self.label(arguments))
         }
     }
 
+    /// What a person is shown in place of the whole command.
+    static func label(_ arguments: [String]) -> String { "etcdctl " + ShellQuoting.join(arguments) }
+
     /// Every member, each asked for its health.
     public func members() async throws -> [EtcdMember] {
-        let list = try await answer(["member", "list", "-w", "json"], accepts: \.succeeded)
+        let list = try await answer(Self.listArguments, accepts: \.succeeded)
         let members = try Self.parse(list.result.standardOutput, host: list.host)
         // An unhealthy member makes the exit status 1; the answer is in the text.
         let health = try await answer(Self.healthArguments) {
@@ -57,6 +66,8 @@ public struct Etcdctl: Sendable {
         }.result
         return Self.mark(members, healthText: health.text + "\n" + health.errorText)
     }
+
+    static let listArguments = ["member", "list", "-w", "json"]
 
     /// All members are asked at once; a dead one costs the two seconds.
     static let healthArguments = ["endpoint", "health", "--cluster", "--command-timeout=2s"]

@@ -97,6 +97,43 @@ public struct KeepalivedManifest: Sendable, Hashable {
         lines[index + 1] = old[..<colon.upperBound] + " " + value + ending
     }
 
+    /// What `promoted` changes, as `diff -u` has it, the password masked; `nil` where nothing is to change or it cannot be edited.
+    public func promotionDiff(path: String) -> [String]? {
+        guard let edited = try? promoted(), edited != text else { return nil }
+        let old = masked(text)
+        let new = masked(edited)
+        let changed = old.indices.filter { old[$0] != new[$0] }
+        // Lines are changed in place, none is added: a hunk is the neighbourhood of changes that are near one another.
+        var hunks: [ClosedRange<Int>] = []
+        for index in changed {
+            let range = max(0, index - 3)...min(old.count - 1, index + 3)
+            if let last = hunks.last, last.upperBound + 1 >= range.lowerBound {
+                hunks[hunks.count - 1] = last.lowerBound...range.upperBound
+            } else {
+                hunks.append(range)
+            }
+        }
+        return ["--- \(path)", "+++ \(path)"]
+            + hunks.flatMap { range -> [String] in
+                let place = "\(range.lowerBound + 1),\(range.count)"
+                return ["@@ -\(place) +\(place) @@"]
+                    + range.flatMap { old[$0] == new[$0] ? [" " + old[$0]] : ["-" + old[$0], "+" + new[$0]] }
+            }
+    }
+
+    /// Its lines, without the password.
+    private func masked(_ text: String) -> [String] {
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        if lines.last == "" { lines.removeLast() }
+        for index in lines.indices.dropFirst() where lines[index - 1].contains("KEEPALIVED_PASSWORD") {
+            guard let colon = lines[index].range(of: "value:") else { continue }
+            lines[index] = lines[index][..<colon.upperBound] + " ••••"
+        }
+        let secret = password.reveal()
+        // A short one may be a part of anything.
+        return secret.count < 6 ? lines : lines.map { $0.replacing(secret, with: "••••") }
+    }
+
     /// Lines that differ, as `- old` and `+ new`.
     public static func difference(_ old: String, _ new: String) -> [String] {
         zip(

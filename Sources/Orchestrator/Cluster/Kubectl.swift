@@ -88,9 +88,12 @@ public struct Kubectl: Sendable {
         try await execute { prefix in
             Command(
                 prefix + arguments, input: input, timeout: timeout, outputLimit: 512 << 20,
-                label: "kubectl " + ShellQuoting.join(arguments))
+                label: Self.label(arguments))
         }
     }
+
+    /// What a person is shown in place of the whole command.
+    static func label(_ arguments: [String]) -> String { "kubectl " + ShellQuoting.join(arguments) }
 
     /// - Throws: as `run`; ``ClusterError`` with `badOutput` where the answer is not what was asked for.
     public func get<T: Decodable>(_ type: T.Type, _ arguments: [String]) async throws -> T {
@@ -195,20 +198,26 @@ extension Kubectl {
     public func delete(_ object: ObjectReference, force: Bool = false) async throws -> Bool {
         guard try await uid(of: object) == object.uid else { return false }
         do {
-            if let version, version < KubernetesVersion(1, 18) {
-                let grace = force ? ["--grace-period=0", "--force"] : []
-                try await run(["delete", object.kind.rawValue, object.name, "--wait=false"] + object.scope + grace)
-            } else {
-                var options =
-                    #"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Background","preconditions":{"uid":"\#(object.uid)"}"#
-                if force { options += #","gracePeriodSeconds":0"# }
-                try await run(["delete", "--raw", object.apiPath, "-f", "-"], input: Data((options + "}").utf8))
-            }
+            let deletion = Self.deletion(object, version: version, force: force)
+            try await run(deletion.arguments, input: deletion.input)
         } catch let error as ClusterError where error.code == .commandFailed {
             // Lost the race against a controller: what counts is that this object is gone.
             if try await uid(of: object) == object.uid { throw error }
             return false
         }
         return true
+    }
+
+    static func deletion(
+        _ object: ObjectReference, version: KubernetesVersion?, force: Bool
+    ) -> (arguments: [String], input: Data?) {
+        if let version, version < KubernetesVersion(1, 18) {
+            let grace = force ? ["--grace-period=0", "--force"] : []
+            return (["delete", object.kind.rawValue, object.name, "--wait=false"] + object.scope + grace, nil)
+        }
+        var options =
+            #"{"kind":"DeleteOptions","apiVersion":"v1","propagationPolicy":"Background","preconditions":{"uid":"\#(object.uid)"}"#
+        if force { options += #","gracePeriodSeconds":0"# }
+        return (["delete", "--raw", object.apiPath, "-f", "-"], Data((options + "}").utf8))
     }
 }

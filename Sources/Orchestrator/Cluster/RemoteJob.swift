@@ -47,7 +47,7 @@ public struct RemoteJob: Sendable {
         let result = try await remote.run(
             .script(
                 script, [directory, workingDirectory] + words, timeout: .seconds(30),
-                label: "start \(ShellQuoting.join(command))"))
+                label: Self.label(command)))
         guard result.succeeded else {
             throw ClusterError(
                 .commandFailed, host: remote.name,
@@ -56,6 +56,9 @@ public struct RemoteJob: Sendable {
                 advice: "see whether there is room and the folder is there")
         }
     }
+
+    /// What a person is shown in place of the script.
+    static func label(_ command: [String]) -> String { "start " + ShellQuoting.join(command) }
 
     /// Where it stands, and what it printed since `offset` bytes.
     public func progress(after offset: Int) async throws -> Progress {

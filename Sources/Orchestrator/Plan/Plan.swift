@@ -35,6 +35,9 @@ public struct Plan: Sendable, Hashable, Codable {
     public var volumes: [ObjectReference]
     /// What the operator agreed to lose, as named on the command line.
     public var acceptedLosses: [String]
+    /// The edit of the primary's keepalived manifest as `diff -u` has it, without the password; `nil` where there is none to make,
+    /// and in plans of before 0.2.
+    public var manifestDiff: [String]?
 
     public struct DeadNode: Sendable, Hashable, Codable {
         /// The inventory's name.
@@ -80,8 +83,21 @@ public struct Plan: Sendable, Hashable, Codable {
         /// More is lost than the redundancy covers, and that was agreed to: nothing can heal.
         public var isDataLost: Bool
         public var claims: [LostClaim]
+        /// Why the data survives; `nil` for a deployment, and in plans of before 0.2.
+        public var redundancy: Redundancy?
 
         public var reference: String { "\(namespace)/\(name)" }
+    }
+
+    /// A set's volumes when it was planned.
+    public struct Redundancy: Sendable, Hashable, Codable {
+        public var replicas: Int
+        /// On the dead node.
+        public var lost: Int
+        /// How many may be lost without losing data.
+        public var mayBeLost: Int
+        /// Replicas elsewhere that are ready and whose claim is bound.
+        public var healthy: Int
     }
 
     public struct LostClaim: Sendable, Hashable, Codable {

@@ -41,7 +41,13 @@ public enum Planner {
                 $0.claim.map { ObjectReference(.claim, $0) }
             },
             volumes: proposal.lost.filter { $0.action != .ignore }.map { ObjectReference(.volume, $0.volume) },
-            acceptedLosses: request.acceptedLosses)
+            acceptedLosses: request.acceptedLosses,
+            manifestDiff: proposal.promotes ? manifestDiff(of: primary, state) : nil)
+    }
+
+    private static func manifestDiff(of primary: Plan.Master, _ state: ClusterState) -> [String]? {
+        state.inventory.host(named: primary.host).flatMap(state.facts)?.manifest?.promotionDiff(
+            path: state.inventory.cluster.distribution.keepalivedManifest)
     }
 
     /// Pods of the dead node that have no controller: no one makes them again. A static pod's mirror goes with its node.
@@ -70,7 +76,12 @@ public enum Planner {
                     return Plan.LostClaim(
                         claim: ObjectReference(.claim, claim), volume: ObjectReference(.volume, lost.volume),
                         pod: ordinal.map { "\(workload.target.name)-\($0)" })
-                })
+                },
+                redundancy: kind == .deployment
+                    ? nil
+                    : group.map {
+                        .init(replicas: $0.replicas, lost: $0.lost, mayBeLost: $0.redundancy, healthy: $0.healthy)
+                    })
         }
         return rebuilds.enumerated().sorted { ($0.element.data.rank, $0.offset) < ($1.element.data.rank, $1.offset) }
             .map(\.element)

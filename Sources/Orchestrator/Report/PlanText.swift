@@ -1,34 +1,182 @@
-/// A plan as a person reads it before agreeing: every step, with `+ ~ -` for what is made, changed and destroyed.
-public enum PlanText {
-    public static func lines(_ plan: Plan) -> [String] {
-        var lines = [
-            "Replace \(plan.dead.node) (\(plan.dead.address)) with \(plan.replacement.node) (\(plan.replacement.address)) in cluster \(plan.cluster)",
-            "  primary: \(plan.primary.node)" + (plan.promotes ? ", to become keepalived's MASTER" : ", as it is"),
-            "  survivors: \(plan.survivors.map(\.node).joined(separator: ", "))", "",
-        ]
-        for (index, step) in ReplacementSteps.make(plan).enumerated() {
-            lines.append("\(index + 1). \(step.title)")
-            lines += step.effects.map { "     \($0)" }
+import SSH
+
+/// A plan as a person reads it before agreeing, like a runbook: every step with its reason, the commands that it gives, `+ ~ -` for
+/// what is made, changed and destroyed, the manifest's diff, the data at risk and why it survives, and the time.
+public struct PlanText: Sendable {
+    public struct Line: Sendable, Hashable {
+        public enum Kind: Sendable, Hashable {
+            case heading, step, plain, made, changed, destroyed, command, warning
         }
+
+        public var kind: Kind
+        public var text: String
+
+        init(_ text: String, _ kind: Kind = .plain) {
+            self.kind = kind
+            self.text = text
+        }
+    }
+
+    let plan: Plan
+    let inventory: Inventory
+    private let steps: [any Step]
+
+    public init(_ plan: Plan, _ inventory: Inventory) {
+        self.plan = plan
+        self.inventory = inventory
+        steps = ReplacementSteps.make(plan)
+    }
+
+    public var lines: [Line] {
+        var lines = head + [Line("")] + legend
+        for (index, step) in steps.enumerated() {
+            lines += [Line(""), Line("\(index + 1). \(step.title) (about \(Self.duration(step.estimate)))", .step)]
+            lines += self.lines(of: step)
+        }
+        lines += [Line(""), Line("The data at risk, and what becomes of it:", .heading)]
+        lines += data.isEmpty ? [Line("     none: no volume of \(plan.dead.node) is claimed")] : indented(data)
         if !plan.ignoredClaims.isEmpty {
-            lines += ["", "Left as they are, by the inventory's rule:"] + plan.ignoredClaims.map { "     \($0)" }
+            lines += [Line(""), Line("Left as they are, by the inventory's rule:", .heading)]
+            lines += plan.ignoredClaims.map { Line("     \($0)") }
         }
-        let lost = plan.rebuilds.filter(\.isDataLost)
-        if !lost.isEmpty {
-            lines += ["", "DATA IS LOST, as agreed to:"] + lost.flatMap { $0.claims.map { "     \($0.claim)" } }
+        return lines + [Line(""), Line(time)]
+    }
+
+    private var head: [Line] {
+        [
+            Line(
+                "Replace \(plan.dead.node) (\(plan.dead.address)) with \(plan.replacement.node) (\(plan.replacement.address)) in cluster \(plan.cluster)",
+                .heading),
+            Line(
+                "  primary: \(plan.primary.node)" + (plan.promotes ? ", to become keepalived's MASTER" : ", as it is")),
+            Line("  survivors: \(plan.survivors.map(\.node).joined(separator: ", "))"),
+        ]
+    }
+
+    /// What the short words in commands stand for.
+    private var legend: [Line] {
+        let distribution = inventory.cluster.distribution
+        let kubectl = Kubectl.prefix(
+            distribution, apiServer: "\(plan.primary.address):\(inventory.cluster.apiPort)")
+        let etcdctl = Etcdctl.words(node: plan.primary.node, distribution: distribution, version: plan.kubernetes)
+        let isInPod = distribution == .kubeadm
+        let takesUID =
+            Kubectl.deletion(.init(.node, name: "", uid: ""), version: plan.kubernetes, force: false).input != nil
+        return [
+            Line("Commands stand as HOST: COMMAND; RUN is the run's name, kept by 'masterswap runs'. In them"),
+            Line("  kubectl is: \(ShellQuoting.join(kubectl))"),
+            Line("  etcdctl is: \(isInPod ? "kubectl " : "")\(ShellQuoting.join(etcdctl))"),
+            Line(
+                "  delete \(takesUID ? "--raw is given the planned UID" : "follows a comparison of the UID with the planned one"), so that a successor of the same name is left alone"
+            ),
+        ]
+    }
+
+    private func lines(of step: any Step) -> [Line] {
+        var lines = [Line("     \(step.reason)")]
+        lines += step.effects.map { effect in
+            let kind: Line.Kind =
+                switch effect.kind {
+                case .makes: .made
+                case .changes: .changed
+                case .destroys: .destroyed
+                }
+            return Line("     \(effect)", kind)
+        }
+        lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
+        if step is PromoteStep, let diff = plan.manifestDiff {
+            lines += diff.map { line in
+                let isHeader = line.hasPrefix("---") || line.hasPrefix("+++")
+                let kind: Line.Kind =
+                    isHeader ? .plain : line.hasPrefix("+") ? .made : line.hasPrefix("-") ? .destroyed : .plain
+                return Line("       \(line)", kind)
+            }
         }
         return lines
     }
 
-    /// What stays in place of the data at risk, a line each.
-    public static func dataLines(_ plan: Plan) -> [String] {
+    private func indented(_ lines: [Line]) -> [Line] { lines.map { Line("     \($0.text)", $0.kind) } }
+
+    // MARK: Right before the question
+
+    /// What is destroyed, what becomes of the data, and the time: a few lines, for whoever has not read the rest.
+    public var summary: [Line] {
+        [Line("To be destroyed: \(destroyed)", .destroyed)] + data + [Line(time)]
+    }
+
+    private var destroyed: String {
+        func count(_ number: Int, _ noun: String) -> [String] {
+            number == 0 ? [] : ["\(number) \(noun)\(number == 1 ? "" : "s")"]
+        }
+        let parts =
+            ["node \(plan.dead.node)"] + (plan.member.map { ["etcd member \($0.id)"] } ?? [])
+            + count(plan.rebuilds.flatMap(\.claims).count, "claim") + count(plan.volumes.count, "volume")
+            + count(plan.rebuilds.filter { $0.kind == .deployment }.count, "deployment")
+            + plan.lostPods.map { "pod \($0.reference), which nothing makes again" }
+        return parts.joined(separator: ", ")
+    }
+
+    private var data: [Line] {
         plan.rebuilds.map { rebuild in
             let count = rebuild.claims.count
-            let fate =
-                rebuild.isDataLost
-                ? "is lost"
-                : rebuild.data == .disposable ? "is disposable and starts empty" : "is healed from the other drives"
-            return "\(rebuild.reference): the data of \(count) claim\(count == 1 ? "" : "s") \(fate)"
+            let what = "\(rebuild.reference) (\(rebuild.data.rawValue), \(count) claim\(count == 1 ? "" : "s")):"
+            if rebuild.isDataLost { return Line("\(what) ITS DATA IS LOST, as agreed to", .warning) }
+            if rebuild.data == .disposable { return Line("\(what) begins empty, which the inventory allows") }
+            guard let redundancy = rebuild.redundancy else { return Line("\(what) healed from the other drives") }
+            return Line(
+                "\(what) survives: \(redundancy.lost) of \(redundancy.replicas) drives are gone, \(redundancy.mayBeLost) may be; the other \(redundancy.healthy) are healthy, and heal the new ones"
+            )
         }
+    }
+
+    // MARK: Time
+
+    /// Seconds.
+    public var estimate: Int { steps.reduce(0) { $0 + $1.estimate } }
+
+    private var time: String {
+        "An estimate: \(Self.duration(estimate)), as measured on the lab. ocboot, which there installs nothing, and MinIO's healing take as long as your hosts and your data need."
+    }
+
+    static func duration(_ seconds: Int) -> String {
+        seconds < 60 ? "\(seconds) s" : "\(seconds / 60) min \(seconds % 60) s"
+    }
+}
+
+/// A plan for programs: the plan itself, and what `PlanText` tells a person beside it.
+public struct PlanDocument: Encodable, Sendable {
+    struct Step: Encodable {
+        var id: String
+        var title: String
+        var reason: String
+        /// `+ ~ -`, a space, what.
+        var effects: [String]
+        var commands: [String]
+        /// Seconds.
+        var estimate: Int
+    }
+
+    private enum CodingKeys: CodingKey {
+        case steps, estimate
+    }
+
+    let plan: Plan
+    let inventory: Inventory
+
+    public init(_ plan: Plan, _ inventory: Inventory) {
+        self.plan = plan
+        self.inventory = inventory
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        try plan.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        let steps = ReplacementSteps.make(plan).map { step in
+            Step(
+                id: step.id, title: step.title, reason: step.reason, effects: step.effects.map(\.description),
+                commands: step.commands(inventory), estimate: step.estimate)
+        }
+        try container.encode(steps, forKey: .steps)
+        try container.encode(PlanText(plan, inventory).estimate, forKey: .estimate)
     }
 }

@@ -5,8 +5,15 @@ public protocol Step: Sendable {
     /// Stable: in events, the journal and reports.
     var id: String { get }
     var title: String { get }
+    /// Why it is done, in a sentence: for the plan.
+    var reason: String { get }
     /// What it makes, changes and destroys, for the plan.
     var effects: [Effect] { get }
+    /// Seconds that it took in drills on the lab: for the plan, and no promise.
+    var estimate: Int { get }
+    /// The commands that act, and the looks that they rest on, each as its `command` event will have it: `HOST: COMMAND`. `RUN`
+    /// stands for the run's name; what follows a ` # ` is said to the reader.
+    func commands(_ inventory: Inventory) -> [String]
 
     /// Whether there is anything to do.
     func check(_ context: RunContext) async throws -> StepStatus
@@ -18,6 +25,7 @@ public protocol Step: Sendable {
 }
 
 extension Step {
+    public func commands(_ inventory: Inventory) -> [String] { [] }
     public func verify(_ context: RunContext) async throws -> StepStatus { try await check(context) }
     public func undo(_ context: RunContext) async throws {}
 }

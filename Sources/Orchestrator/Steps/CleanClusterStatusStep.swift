@@ -6,7 +6,22 @@ struct CleanClusterStatusStep: Step {
 
     let id = "clean-cluster-status"
     var title: String { "Drop \(plan.dead.node) from kubeadm's ClusterStatus" }
+    let reason = "kubeadm's join would ask the dead one's etcd, and fail (kubernetes/kubeadm#1300)."
+    let estimate = 1
     var effects: [Effect] { [.changes("configmap kube-system/kubeadm-config: apiEndpoints without \(plan.dead.node)")] }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        [
+            plan.kubectl(["get"] + Self.configMap + ["-o", "json"]),
+            plan.kubectl(Self.patchArguments("PATCH"))
+                + " # tests the ClusterStatus that was read, replaces it by one without \(plan.dead.node)",
+        ]
+    }
+
+    private static let configMap = ["configmap", "kubeadm-config", "-n", "kube-system"]
+    private static func patchArguments(_ json: String) -> [String] {
+        ["patch"] + configMap + ["--type=json", "-p", json]
+    }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         guard let status = try await current(context) else { return .satisfied("there is no ClusterStatus") }
@@ -29,9 +44,7 @@ struct CleanClusterStatusStep: Step {
             PatchOperation(op: "replace", path: "/data/ClusterStatus", value: text),
         ]
         let json = String(decoding: try EventCoding.encode(patch), as: UTF8.self)
-        try await context.kubectl().run([
-            "patch", "configmap", "kubeadm-config", "-n", "kube-system", "--type=json", "-p", json,
-        ])
+        try await context.kubectl().run(Self.patchArguments(json))
     }
 
     private struct PatchOperation: Encodable {
@@ -41,7 +54,6 @@ struct CleanClusterStatusStep: Step {
     }
 
     private func current(_ context: RunContext) async throws -> ClusterStatus? {
-        try await context.kubectl().find(ConfigMap.self, ["configmap", "kubeadm-config", "-n", "kube-system"]).flatMap(
-            ClusterStatus.init)
+        try await context.kubectl().find(ConfigMap.self, Self.configMap).flatMap(ClusterStatus.init)
     }
 }

@@ -6,7 +6,15 @@ struct CordonStep: Step {
 
     let id = "cordon"
     var title: String { "Cordon \(plan.cordons.joined(separator: ", "))" }
+    var reason: String {
+        "What is rebuilt must land on \(plan.replacement.node), or MinIO's drives would share a node."
+    }
+    let estimate = 1
     var effects: [Effect] { plan.cordons.map { .changes("node \($0): unschedulable for the time of the rebuild") } }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        plan.cordons.flatMap { Cordons.cordon($0, by: Plan.runName).map(plan.kubectl) }
+    }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let open = try await Cordons.nodes(context).filter { plan.cordons.contains($0.name) && !$0.isCordoned }.map(
@@ -17,10 +25,7 @@ struct CordonStep: Step {
     func run(_ context: RunContext) async throws {
         let kubectl = try context.kubectl()
         for node in try await Cordons.nodes(context) where plan.cordons.contains(node.name) && !node.isCordoned {
-            try await kubectl.run([
-                "annotate", "node", node.name, "--overwrite", "\(Cordons.annotation)=\(context.run.id)",
-            ])
-            try await kubectl.run(["cordon", node.name])
+            for arguments in Cordons.cordon(node.name, by: context.run.id) { try await kubectl.run(arguments) }
         }
     }
 
@@ -56,7 +61,13 @@ struct UncordonStep: Step {
 
     let id = "uncordon"
     var title: String { "Uncordon \(plan.cordons.joined(separator: ", "))" }
+    let reason = "Just what was cordoned for the rebuild is opened again."
+    let estimate = 1
     var effects: [Effect] { plan.cordons.map { .changes("node \($0): schedulable again") } }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        plan.cordons.flatMap { Cordons.uncordon($0).map(plan.kubectl) }
+    }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let ours = try await Cordons.ours(context).map(\.name)
@@ -72,6 +83,15 @@ struct UncordonStep: Step {
 
 enum Cordons {
     static let annotation = "masterswap.cloudpods.org/cordoned-by"
+
+    /// The annotation first, so that a run that is cut off in between leaves no cordon that nobody knows.
+    static func cordon(_ node: String, by run: String) -> [[String]] {
+        [["annotate", "node", node, "--overwrite", "\(annotation)=\(run)"], ["cordon", node]]
+    }
+
+    static func uncordon(_ node: String) -> [[String]] {
+        [["uncordon", node], ["annotate", "node", node, "\(annotation)-"]]
+    }
 
     private struct Nodes: Decodable {
         var items: [Node]
@@ -89,8 +109,7 @@ enum Cordons {
     static func release(_ context: RunContext) async throws {
         let kubectl = try context.kubectl()
         for node in try await ours(context) {
-            try await kubectl.run(["uncordon", node.name])
-            try await kubectl.run(["annotate", "node", node.name, "\(annotation)-"])
+            for arguments in uncordon(node.name) { try await kubectl.run(arguments) }
             context.note("uncordoned \(node.name)")
         }
     }

@@ -4,11 +4,23 @@ struct DeleteNodeStep: Step {
 
     let id = "delete-node"
     var title: String { "Delete the node \(plan.dead.node)" }
+    let reason = "Pods of a node that is gone hold their claims for as long as the node object is there."
+    let estimate = 5
     var effects: [Effect] {
         [
             .destroys("node \(plan.dead.node)" + (plan.dead.uid.map { " (uid \($0))" } ?? "")),
             .destroys("its pods, without grace: nothing runs them any more"),
         ]
+    }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        let pod = ObjectReference(.pod, namespace: "NAMESPACE", name: "POD", uid: "UID")
+        return (node.map { [plan.deletion($0)] } ?? [])
+            + [plan.deletion(pod, force: true) + " # each pod that is left on it"]
+    }
+
+    private var node: ObjectReference? {
+        plan.dead.uid.map { ObjectReference(.node, name: plan.dead.node, uid: $0) }
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -22,10 +34,7 @@ struct DeleteNodeStep: Step {
     func run(_ context: RunContext) async throws {
         let kubectl = try context.kubectl()
         try await DeadNode.refuseIfAlive(plan, context)
-        if let uid = plan.dead.uid {
-            let node = ObjectReference(.node, name: plan.dead.node, uid: uid)
-            try await context.delete(node)
-        }
+        if let node { try await context.delete(node) }
         // Pod garbage collection would take up to a minute; the node is dead and gone, and its pods' end is part of the plan.
         try await context.wait(for: "the dead node's pods to be gone") {
             let pods = try await DeadNode.pods(plan, kubectl)

@@ -5,7 +5,11 @@ struct DeleteVolumesStep: Step {
 
     let id = "delete-volumes"
     var title: String { "Delete the dead node's released volumes" }
+    let reason = "The provisioner cannot clean up on a node that is gone: they would stay Released for ever."
+    let estimate = 2
     var effects: [Effect] { plan.volumes.map { .destroys("\($0)") } }
+
+    func commands(_ inventory: Inventory) -> [String] { plan.volumes.map { plan.deletion($0) } }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let left = try await left(context)

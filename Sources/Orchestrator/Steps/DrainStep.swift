@@ -4,9 +4,37 @@ struct DrainStep: Step {
 
     let id = "drain"
     var title: String { "Drain \(plan.dead.node), at most \(plan.drainTimeout) s" }
+    let reason =
+        "Has every controller make its pods again elsewhere; with a limit, because a dead kubelet confirms nothing."
+    var estimate: Int { min(9, plan.drainTimeout) }
     var effects: [Effect] {
         [.changes("node \(plan.dead.node): cordoned, its pods evicted")]
             + plan.lostPods.map { .destroys("\($0), which nothing makes again") }
+    }
+
+    private static let helpArguments = ["drain", "--help"]
+
+    func commands(_ inventory: Inventory) -> [String] {
+        // As of these versions of kubectl; the run asks kubectl itself.
+        let since = [
+            "--delete-emptydir-data": KubernetesVersion(1, 20),
+            "--skip-wait-for-delete-timeout": KubernetesVersion(1, 18),
+        ]
+        let flags = arguments { flag in
+            guard let version = plan.kubernetes, let first = since[flag] else { return true }
+            return version >= first
+        }
+        return [plan.kubectl(Self.helpArguments) + " # its flags are used as it knows them", plan.kubectl(flags)]
+    }
+
+    private func arguments(isKnown: (String) -> Bool) -> [String] {
+        var arguments = ["drain", plan.dead.node, "--ignore-daemonsets", "--timeout=\(plan.drainTimeout)s"]
+        // --delete-local-data became --delete-emptydir-data in 1.20.
+        arguments.append(isKnown("--delete-emptydir-data") ? "--delete-emptydir-data" : "--delete-local-data")
+        // Nobody will confirm the end of a pod on a dead node: its eviction is enough.
+        if isKnown("--skip-wait-for-delete-timeout") { arguments.append("--skip-wait-for-delete-timeout=1") }
+        if !plan.lostPods.isEmpty { arguments.append("--force") }
+        return arguments
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -20,13 +48,8 @@ struct DrainStep: Step {
     func run(_ context: RunContext) async throws {
         let kubectl = try context.kubectl()
         try await DeadNode.refuseIfAlive(plan, context)
-        let help = String(decoding: try await kubectl.run(["drain", "--help"]), as: UTF8.self)
-        var arguments = ["drain", plan.dead.node, "--ignore-daemonsets", "--timeout=\(plan.drainTimeout)s"]
-        // --delete-local-data became --delete-emptydir-data in 1.20.
-        arguments.append(help.contains("--delete-emptydir-data") ? "--delete-emptydir-data" : "--delete-local-data")
-        // Nobody will confirm the end of a pod on a dead node: its eviction is enough.
-        if help.contains("--skip-wait-for-delete-timeout") { arguments.append("--skip-wait-for-delete-timeout=1") }
-        if !plan.lostPods.isEmpty { arguments.append("--force") }
+        let help = String(decoding: try await kubectl.run(Self.helpArguments), as: UTF8.self)
+        let arguments = arguments(isKnown: help.contains)
         do {
             try await kubectl.run(arguments, timeout: .seconds(plan.drainTimeout + 30))
         } catch let error as ClusterError where error.code == .commandFailed && !Transient.isTransient(error) {

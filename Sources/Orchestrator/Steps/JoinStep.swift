@@ -7,6 +7,10 @@ struct JoinStep: Step {
 
     let id = "join"
     var title: String { "Join \(plan.replacement.node) with ocboot, run on \(plan.primary.host)" }
+    let reason =
+        "ocboot joins the new master as it joined the others; detached, so that a lost connection does not end it."
+    /// The lab's ocboot, which joins and does little else.
+    let estimate = 20
     var effects: [Effect] {
         [
             .makes("ocboot's configuration on \(plan.primary.host), 0600"),
@@ -16,6 +20,26 @@ struct JoinStep: Step {
             ),
         ]
     }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        guard let ocboot = inventory.ocboot else { return [] }
+        let configuration = Self.configurationPath(ocboot, run: Plan.runName)
+        return [
+            plan.told(plan.primary.host, Command([], label: RemoteJob.label(Self.command(ocboot, configuration))))
+                + " # in \(ocboot.directory), detached, with \(Self.environment.joined(separator: " "))",
+            plan.told(plan.primary.host, Self.removal(configuration)),
+        ]
+    }
+
+    /// A missing hugepages setting made ocboot restart masters (cloudpods#19281).
+    private static let environment = ["NO_REBOOT=1", "PYTHONUNBUFFERED=1"]
+    private static func configurationPath(_ ocboot: Inventory.Ocboot, run: String) -> String {
+        "\(ocboot.directory)/masterswap-\(run).yml"
+    }
+    private static func command(_ ocboot: Inventory.Ocboot, _ configuration: String) -> [String] {
+        ocboot.command.map { $0.replacing("{config}", with: configuration) }
+    }
+    private static func removal(_ configuration: String) -> Command { Command(["rm", "-f", "--", configuration]) }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let (_, job) = try await latest(context)
@@ -49,7 +73,7 @@ struct JoinStep: Step {
         let status = try await follow(followed, Redactor([secret]), context)
         // It holds the database password.
         if status == 0, let configuration = configurationPath(context) {
-            _ = try await context.remote(plan.primary.host).run(Command(["rm", "-f", "--", configuration]))
+            _ = try await context.remote(plan.primary.host).run(Self.removal(configuration))
         }
         guard status == 0 else {
             throw ClusterError(
@@ -89,15 +113,14 @@ struct JoinStep: Step {
         let text = try OcbootConfiguration.text(plan, context.inventory, password: secret)
         try await remote.upload(Data(text.utf8), to: configuration, mode: 0o600)
         let job = RemoteJob(remote, directory: directory(context, attempt))
-        let command = ocboot.command.map { $0.replacing("{config}", with: configuration) }
+        let command = Self.command(ocboot, configuration)
         context.note("on \(plan.primary.host), in \(ocboot.directory): \(ShellQuoting.join(command))")
-        // A missing hugepages setting made ocboot restart masters (cloudpods#19281).
-        try await job.start(command, in: ocboot.directory, environment: ["NO_REBOOT=1", "PYTHONUNBUFFERED=1"])
+        try await job.start(command, in: ocboot.directory, environment: Self.environment)
         return job
     }
 
     private func configurationPath(_ context: RunContext) -> String? {
-        context.inventory.ocboot.map { "\($0.directory)/masterswap-\(context.run.id).yml" }
+        context.inventory.ocboot.map { Self.configurationPath($0, run: context.run.id) }
     }
 
     /// The attempt with the highest number; 0 and `nil` where there is none.

@@ -7,7 +7,16 @@ struct NodeReadyStep: Step {
 
     let id = "node-ready"
     var title: String { "See \(plan.replacement.node) Ready, its etcd member healthy" }
+    let reason = "Nothing is rebuilt on a node that does not carry its part yet."
     let effects: [Effect] = []
+    let estimate = 7
+
+    func commands(_ inventory: Inventory) -> [String] {
+        [
+            plan.kubectl(["get", "node", plan.replacement.node, "-o", "json"]), plan.etcdctl(Etcdctl.listArguments),
+            plan.etcdctl(Etcdctl.healthArguments),
+        ]
+    }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         if let missing = try await missing(context) { return .needed(missing) }

@@ -7,12 +7,20 @@ struct PromoteStep: Step {
 
     let id = "promote"
     var title: String { "Make \(plan.primary.node) the keepalived MASTER" }
+    let reason = "The dead one was keepalived's MASTER: its successor is to hold the VIP by right, not by chance."
+    let estimate = 27
     var effects: [Effect] {
         [
             .changes(
                 "keepalived.yaml on \(plan.primary.host): KEEPALIVED_PRIORITY 100, KEEPALIVED_STATE MASTER; every other byte stays"
             )
         ]
+    }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        let path = inventory.cluster.distribution.keepalivedManifest
+        return [plan.told(plan.primary.host, Command(["replace", "at once", path])) + " # if it is as it was read"]
+            + VIP.commands(plan, masters, inventory)
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {

@@ -7,6 +7,8 @@ struct RebuildDeploymentStep: Step {
 
     var id: String { "rebuild-\(rebuild.namespace)-\(rebuild.name)" }
     var title: String { "Have deployment \(rebuild.reference) made again on \(plan.replacement.node)" }
+    let reason = "A deployment does not make its claim again; the operator does, and only beside a new deployment."
+    let estimate = 7
     var effects: [Effect] {
         rebuild.claims.map { .destroys("\($0.claim), on \($0.volume.name): its data is \(rebuild.data.rawValue)") }
             + [
@@ -17,6 +19,10 @@ struct RebuildDeploymentStep: Step {
 
     private var deployment: ObjectReference {
         ObjectReference(.deployment, namespace: rebuild.namespace, name: rebuild.name, uid: rebuild.uid)
+    }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        rebuild.claims.map { plan.deletion($0.claim) } + [plan.deletion(deployment)]
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {

@@ -8,6 +8,11 @@ struct RebuildStatefulSetStep: Step {
 
     var id: String { "rebuild-\(rebuild.namespace)-\(rebuild.name)" }
     var title: String { "Rebuild statefulset \(rebuild.reference) on \(plan.replacement.node)" }
+    var reason: String {
+        "Its volumes were on \(plan.dead.node)'s disk. The claim goes first: a pod made before would be given it again."
+    }
+    /// Of which the heal of the lab's small drives takes most.
+    var estimate: Int { 10 * rebuild.claims.count }
     var effects: [Effect] {
         rebuild.claims.flatMap { lost -> [Effect] in
             [
@@ -17,6 +22,13 @@ struct RebuildStatefulSetStep: Step {
                     "both again on \(plan.replacement.node)"
                         + (expectsHeal ? ", healed by MinIO from the other drives" : "")),
             ]
+        }
+    }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        rebuild.claims.flatMap { lost -> [String] in
+            let pod = lost.pod.map { ObjectReference(.pod, namespace: rebuild.namespace, name: $0, uid: "UID") }
+            return [plan.deletion(lost.claim)] + (pod.map { [plan.deletion($0)] } ?? [])
         }
     }
 

@@ -4,10 +4,23 @@ struct RemoveMemberStep: Step {
 
     let id = "remove-member"
     var title: String { "Remove the dead etcd member" + (plan.member.map { " \($0.id)" } ?? "") }
+    let reason = "A dead member counts for the quorum, and would stand in the way of the new one."
+    let estimate = 5
     var effects: [Effect] {
         plan.member.map { [.destroys("etcd member \($0.id) '\($0.name)' at \($0.peerURLs.joined(separator: ", "))")] }
             ?? []
     }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        plan.member.map {
+            [
+                plan.etcdctl(Etcdctl.listArguments), plan.etcdctl(Etcdctl.healthArguments),
+                plan.etcdctl(Self.removal($0.id)),
+            ]
+        } ?? []
+    }
+
+    private static func removal(_ id: String) -> [String] { ["member", "remove", id] }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         guard try await current(context) != nil else { return .satisfied("etcd has no member of the dead node") }
@@ -19,7 +32,7 @@ struct RemoveMemberStep: Step {
         try await context.assertMayAct()
         try context.record(Event(.destroying, step: id, text: "etcd member \(member.id) '\(member.name)'"))
         do {
-            try await context.etcdctl().run(["member", "remove", member.id])
+            try await context.etcdctl().run(Self.removal(member.id))
         } catch {
             // The answer to a removal that was done may be lost on its way.
             if try await current(context) != nil { throw error }

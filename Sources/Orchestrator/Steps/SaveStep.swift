@@ -8,6 +8,8 @@ struct SaveStep: Step {
 
     let id = "save"
     var title: String { "Save an etcd snapshot, kubeadm-config and the manifests here" }
+    let reason = "The way back: what the steps after it take away can be restored from this, by hand."
+    let estimate = 4
     var effects: [Effect] {
         [
             .makes(
@@ -17,6 +19,32 @@ struct SaveStep: Step {
     }
 
     private static let snapshotName = "etcd-snapshot.db"
+    private static let configArguments = ["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"]
+
+    func commands(_ inventory: Inventory) -> [String] {
+        let distribution = inventory.cluster.distribution
+        let path = Self.remotePath(Plan.runName, distribution)
+        return (distribution == .kubeadm ? [plan.kubectl(Self.configArguments)] : [])
+            + plan.survivors.map { plan.told($0.host, Self.readManifests(distribution)) }
+            + [
+                plan.etcdctl(Self.saveArguments(path)), plan.etcdctl(Self.statusArguments(path)),
+                plan.told(plan.primary.host, Self.checksum(path)), plan.told(plan.primary.host, Self.removal(path)),
+            ]
+    }
+
+    /// Beside etcd's data, the one folder that its container shares with the host.
+    private static func remotePath(_ run: String, _ distribution: Inventory.Distribution) -> String {
+        distribution.etcdDataDirectory + "/masterswap-\(run).db"
+    }
+    private static func readManifests(_ distribution: Inventory.Distribution) -> Command {
+        Command(["tar", "-C", distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30))
+    }
+    private static func saveArguments(_ path: String) -> [String] { ["snapshot", "save", path] }
+    private static func statusArguments(_ path: String) -> [String] { ["snapshot", "status", path, "-w", "json"] }
+    private static func checksum(_ path: String) -> Command {
+        Command(["sha256sum", "--", path], timeout: .seconds(120))
+    }
+    private static func removal(_ path: String) -> Command { Command(["rm", "-f", "--", path, path + ".part"]) }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let missing = names(context).filter { !FileManager.default.fileExists(atPath: path($0, context)) }
@@ -28,15 +56,11 @@ struct SaveStep: Step {
 
     func run(_ context: RunContext) async throws {
         if context.distribution == .kubeadm {
-            let config = try await context.kubectl().run([
-                "get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json",
-            ])
+            let config = try await context.kubectl().run(Self.configArguments)
             try write(config, "kubeadm-config.json", context)
         }
         for survivor in plan.survivors {
-            let result = try await context.remote(survivor.host).run(
-                Command(
-                    ["tar", "-C", context.distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30)))
+            let result = try await context.remote(survivor.host).run(Self.readManifests(context.distribution))
             guard result.succeeded, !result.standardOutput.isEmpty else {
                 throw failure(
                     survivor.host, "read the manifests", "\(result.outcome): \(result.errorText.lastLines(2))")
@@ -54,11 +78,10 @@ struct SaveStep: Step {
 
     private func path(_ name: String, _ context: RunContext) -> String { context.run.savedDirectory + "/" + name }
 
-    /// Taken beside etcd's data, the one folder that its container shares with the host.
     private func saveSnapshot(_ context: RunContext) async throws {
         let remote = try context.remote(plan.primary.host)
-        let remotePath = context.distribution.etcdDataDirectory + "/masterswap-\(context.run.id).db"
-        let remove = Command(["rm", "-f", "--", remotePath, remotePath + ".part"])
+        let remotePath = Self.remotePath(context.run.id, context.distribution)
+        let remove = Self.removal(remotePath)
         do {
             try await fetchSnapshot(remotePath, from: remote, context)
         } catch {
@@ -84,14 +107,14 @@ struct SaveStep: Step {
                 remote.name, "see that there is room for a snapshot",
                 "less than twice the size of etcd's database is free")
         }
-        try await etcdctl.run(["snapshot", "save", remotePath], timeout: .seconds(300))
-        let status = try await etcdctl.run(["snapshot", "status", remotePath, "-w", "json"], timeout: .seconds(120))
+        try await etcdctl.run(Self.saveArguments(remotePath), timeout: .seconds(300))
+        let status = try await etcdctl.run(Self.statusArguments(remotePath), timeout: .seconds(120))
         guard let verified = try? JSONDecoder().decode(SnapshotStatus.self, from: status.standardOutput),
             verified.totalKey > 0
         else {
             throw failure(remote.name, "verify the etcd snapshot", "etcdctl says: \(status.text.lastLines(1))")
         }
-        let sum = try await remote.run(Command(["sha256sum", "--", remotePath], timeout: .seconds(120)))
+        let sum = try await remote.run(Self.checksum(remotePath))
         let part = path(Self.snapshotName + ".part", context)
         let hash = try await download(remotePath, to: part, from: remote)
         guard sum.succeeded, sum.text.hasPrefix(hash) else {

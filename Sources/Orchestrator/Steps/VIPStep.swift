@@ -6,7 +6,11 @@ struct VIPStep: Step {
 
     let id = "vip"
     var title: String { "See that one master holds the VIP \(plan.vip)" }
+    let reason = "The join goes by way of the VIP: with two holders, or none, it would fail half-way."
     let effects: [Effect] = []
+    let estimate = 1
+
+    func commands(_ inventory: Inventory) -> [String] { VIP.commands(plan, plan.survivors.map(\.host), inventory) }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         switch try await VIP.look(plan.survivors.map(\.host), context) {
@@ -28,13 +32,29 @@ enum VIP {
         case unsettled(String)
     }
 
+    private static let addresses = Command(["ip", "-o", "-4", "addr"], timeout: .seconds(10))
+
+    private static func health(_ vip: String, _ cluster: Inventory.Cluster) -> Command {
+        Command(
+            cluster.distribution.kubectl + [
+                "--server", "https://\(vip):\(cluster.apiPort)", "--request-timeout=3s", "get", "--raw", "/healthz",
+            ],
+            timeout: .seconds(10))
+    }
+
+    /// The looks, before they are done.
+    static func commands(_ plan: Plan, _ hosts: [String], _ inventory: Inventory) -> [String] {
+        hosts.map { plan.told($0, addresses) }
+            + [plan.told(plan.primary.host, health(plan.vip, inventory.cluster)) + " # on the holder"]
+    }
+
     static func look(_ hosts: [String], _ context: RunContext) async throws -> Sight {
         let vip = context.plan.vip
         let holders = try await withThrowingTaskGroup(of: String?.self) { group in
             for host in hosts {
                 let remote = try context.remote(host)
                 group.addTask {
-                    let result = try await remote.run(Command(["ip", "-o", "-4", "addr"], timeout: .seconds(10)))
+                    let result = try await remote.run(addresses)
                     return result.text.contains(" \(vip)/") ? host : nil
                 }
             }
@@ -44,13 +64,7 @@ enum VIP {
         }
         guard let holder = holders.first else { return .unsettled("no master holds \(vip)") }
         guard holders.count == 1 else { return .unsettled("\(holders.joined(separator: " and ")) hold \(vip)") }
-        let server = "https://\(vip):\(context.inventory.cluster.apiPort)"
-        let answer = try await context.remote(holder).run(
-            Command(
-                context.distribution.kubectl + [
-                    "--server", server, "--request-timeout=3s", "get", "--raw", "/healthz",
-                ],
-                timeout: .seconds(10)))
+        let answer = try await context.remote(holder).run(health(vip, context.inventory.cluster))
         return answer.succeeded ? .held(by: holder) : .unsettled("\(holder) holds it, but no API server answers there")
     }
 

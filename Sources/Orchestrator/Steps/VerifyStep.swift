@@ -4,7 +4,16 @@ struct VerifyStep: Step {
 
     let id = "verify"
     let title = "Verify the whole cluster"
+    let reason = "What an earlier step saw may have changed since."
     let effects: [Effect] = []
+    let estimate = 1
+
+    func commands(_ inventory: Inventory) -> [String] {
+        [
+            plan.kubectl(["get", KubernetesObjects.kinds, "-A", "-o", "json"]), plan.etcdctl(Etcdctl.listArguments),
+            plan.etcdctl(Etcdctl.healthArguments),
+        ] + VIP.commands(plan, plan.survivors.map(\.host) + [plan.replacement.host], inventory)
+    }
 
     /// Always looked at in `run`, which gives what is still on its way the time to settle.
     func check(_ context: RunContext) async throws -> StepStatus { .needed("everything is looked at once more") }
