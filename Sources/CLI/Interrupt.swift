@@ -26,7 +26,12 @@ enum Interrupt {
         signal(SIGTERM, SIG_IGN)
         signal(SIGPIPE, SIG_IGN)
         let handler: @Sendable () -> Void = {
-            if task.isCancelled { exit(130) }
+            if task.isCancelled {
+                if isActing {
+                    Terminal.screen.write("\nended at once; to go on: masterswap resume\n", to: STDERR_FILENO)
+                }
+                exit(130)
+            }
             Terminal.screen.write(
                 isActing ? "\ninterrupted: ending the step at a safe point; once more ends at once\n" : "\n",
                 to: STDERR_FILENO)

@@ -2,23 +2,12 @@ import ArgumentParser
 import Foundation
 import Orchestrator
 
-/// What `plan` and `replace` share: the dead one, the new one, and what may be lost.
-struct ReplacementOptions: ParsableArguments {
-    @Argument(help: "The dead master: an inventory name, a node name or an address.") var node: String?
-    @Option(name: .customLong("with"), help: "The spare that takes its place.") var replacement: String?
+/// What `plan` and `replace` share.
+struct LossOptions: ParsableArguments {
     @Option(
         name: .customLong("accept-data-loss"), parsing: .upToNextOption,
         help: "Claims whose data may be lost for good, as CLAIM or NAMESPACE/NAME.")
     var acceptedLosses: [String] = []
-
-    func request(_ options: GlobalOptions) throws -> ReplacementRequest {
-        guard let node else { throw ValidationError("NODE is missing: the dead master") }
-        guard let replacement else {
-            throw ValidationError("--with HOST is missing: the spare that takes \(node)'s place")
-        }
-        return ReplacementRequest(
-            dead: node, replacement: replacement, acceptedLosses: acceptedLosses, drainTimeout: options.drainTimeout)
-    }
 }
 
 struct PlanCommand: AsyncParsableCommand {
@@ -33,16 +22,16 @@ struct PlanCommand: AsyncParsableCommand {
               masterswap plan lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4 --out plan.json
             """)
 
-    @OptionGroup var replacement: ReplacementOptions
+    @Argument(help: "The dead master: an inventory name, a node name or an address.") var node: String
+    @Option(name: .customLong("with"), help: "The spare that takes its place.") var replacement: String
+    @OptionGroup var losses: LossOptions
     @Option(help: "Save the plan, for: masterswap replace --plan FILE.") var out: String?
     @OptionGroup var options: GlobalOptions
 
-    func validate() throws {
-        _ = try replacement.request(options)
-    }
-
     func run() async throws {
-        let request = try replacement.request(options)
+        let request = ReplacementRequest(
+            dead: node, replacement: replacement, acceptedLosses: losses.acceptedLosses,
+            drainTimeout: options.drainTimeout)
         try await Session.run(options) { [out] session in
             let plan = try Planner.plan(await session.observe(), request, now: Date())
             let document = try EventCoding.encode(PlanDocument(plan, session.inventory))

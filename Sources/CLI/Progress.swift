@@ -32,6 +32,8 @@ struct Progress {
     private(set) var endedAt: Date?
     private(set) var steps: [Step] = []
     private(set) var wait: Wait?
+    /// What a host was given to do last, `HOST: COMMAND`: where nothing else is waited for, its end is.
+    private(set) var command: String?
     /// What the current step said last, the newest at the end.
     private(set) var tail: [String] = []
     /// How many lines it said before those.
@@ -62,6 +64,7 @@ struct Progress {
             tail = []
             folded = 0
             wait = nil
+            command = nil
         case .stepBegan, .note: tell(event.text ?? "")
         case .output: tell("| " + (event.text ?? ""))
         case .destroyed: tell("- " + (event.text ?? ""))
@@ -80,7 +83,8 @@ struct Progress {
         case .result:
             endedAt = event.at
             wait = nil
-        case .command, .destroying, .stateBefore, .stateAfter: break
+        case .command: command = event.text
+        case .destroying, .stateBefore, .stateAfter: break
         }
     }
 
@@ -92,6 +96,7 @@ struct Progress {
         } else {
             steps[index].elapsed = event.elapsed ?? 0
             wait = nil
+            command = nil
         }
     }
 

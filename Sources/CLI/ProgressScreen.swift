@@ -91,9 +91,10 @@ struct ProgressScreen {
             important.append(
                 row("\(Self.indent)waiting for \(wait.title)", "\(clock(elapsed)) of \(clock(wait.limit))", .yellow))
             // ocboot's last line is the newest of its output already.
-            if progress.tail.last.map({ !$0.hasPrefix("| ") }) ?? true {
-                important.append(Line(fit(Self.indent + TerminalText.line(wait.text)), .yellow))
-            }
+            let isTold = progress.tail.last.map { $0.hasPrefix("| ") || $0 == wait.text } ?? false
+            if !isTold { important.append(Line(fit(Self.indent + TerminalText.line(wait.text)), .yellow)) }
+        } else if let command = progress.command {
+            important.append(Line(fit("\(Self.indent)$ \(TerminalText.line(command))"), .yellow))
         }
         return (important, progress.tail.map { Line(fit(Self.indent + TerminalText.line($0)), .dim) })
     }

@@ -16,24 +16,28 @@ struct ReplaceCommand: AsyncParsableCommand {
               masterswap replace --plan plan.json --yes
             """)
 
-    @OptionGroup var replacement: ReplacementOptions
+    @Argument(help: "The dead master: an inventory name, a node name or an address; not needed with --plan.")
+    var node: String?
+    @Option(name: .customLong("with"), help: "The spare that takes its place; not needed with --plan.")
+    var replacement: String?
+    @OptionGroup var losses: LossOptions
     @Option(help: "Run just this saved plan; refused where the cluster asks for another by now.") var plan: String?
     @Flag(help: "Look at every step and change nothing.") var dryRun = false
     @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
     @OptionGroup var options: GlobalOptions
 
     func validate() throws {
-        if plan == nil { _ = try replacement.request(options) }
+        guard plan == nil else { return }
+        if node == nil { throw ValidationError("NODE is missing: the dead master") }
+        if replacement == nil { throw ValidationError("--with HOST is missing: the spare that takes its place") }
     }
 
     func run() async throws {
         let saved: Plan?
         do { saved = try plan.map(PlanFile.read) } catch { throw Session.fail(error, Terminal(options)) }
-        var request = replacement
-        request.node = request.node ?? saved?.dead.node
-        request.replacement = request.replacement ?? saved?.replacement.host
-        if let saved { request.acceptedLosses += saved.acceptedLosses }
-        let asked = try request.request(options)
+        let asked = ReplacementRequest(
+            dead: node ?? saved?.dead.node ?? "", replacement: replacement ?? saved?.replacement.host ?? "",
+            acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: options.drainTimeout)
         try await Session.run(options) { [options, dryRun, yes] session in
             let replacement = session.replacement(options)
             let state = await session.observe()
@@ -124,7 +128,14 @@ enum Confirmation {
         guard terminal.canAsk else {
             throw Declined("there is no terminal to ask on; nothing was changed; to go on without being asked: --yes")
         }
-        guard try await terminal.ask(question) == answer else { throw Declined("not confirmed; nothing was changed") }
+        let typed: String?
+        do { typed = try await terminal.ask(question) } catch {
+            terminal.say("nothing was changed")
+            throw error
+        }
+        guard typed == answer else {
+            throw Declined("not confirmed; nothing was changed; to be asked again, run the same again")
+        }
     }
 }
 

@@ -30,14 +30,15 @@ import Testing
                 "replace", "dead", "--with", "spare", "-i", "file", "--yes", "--dry-run", "--accept-data-loss", "a",
                 "n/b", "--drain-timeout", "5",
             ]) as? ReplaceCommand)
-        #expect(command.replacement.acceptedLosses == ["a", "n/b"])
+        #expect(command.losses.acceptedLosses == ["a", "n/b"])
         #expect(command.yes && command.dryRun)
         #expect(command.options.drainTimeout == 5)
         #expect(command.options.inventoryPath == "file")
     }
 
     @Test(arguments: [
-        ["replace"], ["plan", "a", "--with"], ["exec"], ["check", "--concurrency", "0"],
+        ["replace"], ["replace", "a"], ["plan", "a"], ["plan", "a", "--with"], ["exec"],
+        ["check", "--concurrency", "0"],
         ["check", "--connect-timeout", "x"], ["frobnicate"],
         ["check", "--output", "xml"],
     ]) func misuseIsStatus64(arguments: [String]) {

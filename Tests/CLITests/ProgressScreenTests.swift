@@ -6,12 +6,13 @@ import Testing
 
 @Suite struct ProgressScreenTests {
     enum Phase: String, CaseIterable {
-        case pending, join, heal, failed, done
+        case pending, drain, join, heal, failed, done
 
         /// What had happened by then, and how long ago the last of it was.
         func events() throws -> (events: [Event], ago: TimeInterval) {
             switch self {
             case .pending: return (try RecordedRun.events { $0.event == .stateBefore }, 1)
+            case .drain: return (try RecordedRun.events { $0.text?.contains("kubectl drain lzx") == true }, 5)
             case .join: return (try joining(), 4)
             case .heal: return (try RecordedRun.events { $0.text == "minio-0: MinIO is healing" }, 3)
             case .failed: return (try joining() + failure(), 0)
