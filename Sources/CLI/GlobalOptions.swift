@@ -17,6 +17,16 @@ struct AcceptedHostKey: ExpressibleByArgument {
     }
 }
 
+/// `HOST=SHA256:…`, as the error about a changed key prints it.
+struct ReplacedHostKey: ExpressibleByArgument {
+    let acceptance: HostKeyAcceptance
+
+    init?(argument: String) {
+        guard let acceptance = HostKeyAcceptance(argument, replacing: true) else { return nil }
+        self.acceptance = acceptance
+    }
+}
+
 /// What every verb takes.
 struct GlobalOptions: ParsableArguments {
     @Option(
@@ -51,6 +61,13 @@ struct GlobalOptions: ParsableArguments {
             "Let the key of a host in that no known_hosts file names; it is written there.",
             valueName: "host=sha256:..."))
     var acceptedHostKeys: [AcceptedHostKey] = []
+
+    @Option(
+        name: .customLong("replace-host-key"),
+        help: ArgumentHelp(
+            "Let the changed key of a host in that was installed anew; it takes the place of the old ones in known_hosts.",
+            valueName: "host=sha256:..."))
+    var replacedHostKeys: [ReplacedHostKey] = []
 
     @Flag(help: "Ask for the sudo password of hosts with 'become: sudo'; without it sudo must not want one.")
     var askSudoPassword = false

@@ -33,7 +33,7 @@ struct PlanCommand: AsyncParsableCommand {
             dead: node, replacement: replacement, acceptedLosses: losses.acceptedLosses,
             drainTimeout: options.drainTimeout)
         try await Session.run(options) { [out] session in
-            let plan = try Planner.plan(await session.observe(), request, now: Date())
+            let plan = try Planner.plan(await session.observe(for: request), request, now: Date())
             let document = try EventCoding.encode(PlanDocument(plan, session.inventory))
             if let out { try PlanFile.write(document, to: out) }
             if session.terminal.isJSON { return session.terminal.print(String(decoding: document, as: UTF8.self)) }

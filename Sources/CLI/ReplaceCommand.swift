@@ -40,7 +40,7 @@ struct ReplaceCommand: AsyncParsableCommand {
             acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: options.drainTimeout)
         try await Session.run(options) { [options, dryRun, yes] session in
             let replacement = session.replacement(options)
-            let state = await session.observe()
+            let state = await session.observe(for: asked)
             let seenAt = ContinuousClock.now
             if dryRun {
                 let plan = try Self.plan(state, asked, saved, session)
@@ -55,7 +55,7 @@ struct ReplaceCommand: AsyncParsableCommand {
                 // Waiting for another run's lock or for an answer takes its time: what was seen before must still be so.
                 if ContinuousClock.now - seenAt > .seconds(30) {
                     try Self.refuseIfOther(
-                        plan, try Planner.plan(await session.observe(), asked, now: Date()), session.inventory)
+                        plan, try Planner.plan(await session.observe(for: asked), asked, now: Date()), session.inventory)
                 }
                 try await replacement.begin(plan, before: state, lock: lock)
             }

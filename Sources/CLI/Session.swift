@@ -18,7 +18,7 @@ struct Session: Sendable {
             limits: .init(
                 connect: .seconds(options.connectTimeout), command: .seconds(options.commandTimeout),
                 concurrency: options.concurrency, keepsIdle: keepsConnections),
-            acceptances: options.acceptedHostKeys.map(\.acceptance),
+            acceptances: options.acceptedHostKeys.map(\.acceptance) + options.replacedHostKeys.map(\.acceptance),
             passphrase: { path in terminal.askSecret("Passphrase of \(path): ") },
             notice: { terminal.say($0) })
         let needsPassword = options.askSudoPassword && inventory.hosts.contains { $0.ssh.become == .sudo }
@@ -43,6 +43,10 @@ struct Session: Sendable {
         let count = HostCount(inventory.hosts, terminal)
         defer { count.end() }
         return await Observer(inventory, remotes, each: count.done).observe()
+    }
+
+    func observe(for request: ReplacementRequest) async -> ClusterState {
+        await observe(inventory.preparing(request))
     }
 
     /// The hosts that `--limit` names.

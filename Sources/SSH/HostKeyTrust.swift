@@ -75,7 +75,7 @@ final class HostKeyTrust: Sendable {
             throw refusal(
                 .hostKeyMismatch, "\(what): got \(key.type) \(key.fingerprint), on file \(lines)",
                 "somebody may be in between; if the machine was installed anew, compare the fingerprint on its console "
-                    + "and remove the old lines with `ssh-keygen -R '\(KnownHosts.name(host: endpoint.host, port: endpoint.port))'`"
+                    + "and run again with --replace-host-key \(endpoint.name)=\(key.fingerprint)"
             )
         }
     }
@@ -114,20 +114,34 @@ final class HostKeyTrust: Sendable {
 /// Changes to known_hosts files. Each is one rename, so that other readers never see a part.
 enum KnownHostsFile {
     static func append(_ name: String, _ key: HostKey, to path: String) throws {
-        try rewrite(path) { text in
-            if !text.isEmpty && !text.hasSuffix("\n") { text += "\n" }
-            text += "\(name) \(key.type) \(key.blob.base64EncodedString())\n"
+        try rewrite(path) { contents in
+            if !contents.isEmpty && contents.last != newline { contents.append(newline) }
+            contents += Data("\(name) \(key.type) \(key.blob.base64EncodedString())\n".utf8)
         }
     }
 
     /// Takes a host's keys out: its name from lines with several, whole lines otherwise. Revocations, authorities and lines that
-    /// hold for it by a wildcard stay.
+    /// hold for it by a wildcard stay, and so does every byte of the other lines.
     static func remove(_ name: String, from path: String) throws {
         guard FileManager.default.fileExists(atPath: path) else { return }
-        try rewrite(path) { text in
-            text = KnownHosts.lines(text)
-                .compactMap { without(name, $0) }.joined(separator: "\n")
+        try rewrite(path) { contents in
+            var kept = Data()
+            for line in contents.split(separator: newline, omittingEmptySubsequences: false).dropLast() {
+                keep(line, of: name, in: &kept, ending: [newline])
+            }
+            if let last = contents.split(separator: newline, omittingEmptySubsequences: false).last {
+                keep(last, of: name, in: &kept, ending: [])
+            }
+            contents = kept
         }
+    }
+
+    private static let newline = UInt8(ascii: "\n")
+
+    private static func keep(_ line: Data, of name: String, in kept: inout Data, ending: [UInt8]) {
+        let text = String(decoding: line, as: UTF8.self)
+        guard let rest = without(name, text[...]) else { return }
+        kept += (rest == text ? line : Data(rest.utf8)) + ending
     }
 
     static func without(_ name: String, _ line: Substring) -> String? {
@@ -147,7 +161,7 @@ enum KnownHostsFile {
         }
     }
 
-    private static func rewrite(_ path: String, _ change: (inout String) -> Void) throws {
+    private static func rewrite(_ path: String, _ change: (inout Data) -> Void) throws {
         // The file behind a link is replaced, not the link.
         let path = URL(filePath: path).resolvingSymlinksInPath().path
         let folder = (path as NSString).deletingLastPathComponent
@@ -159,15 +173,14 @@ enum KnownHostsFile {
         defer { if lock >= 0 { close(lock) } }
         // Two runs that accept keys at the same time write one after the other.
         if lock >= 0 { flock(lock, LOCK_EX) }
-        let old = FileManager.default.contents(atPath: path)
-        var text = old.map { String(decoding: $0, as: UTF8.self) } ?? ""
-        change(&text)
+        var contents = FileManager.default.contents(atPath: path) ?? Data()
+        change(&contents)
         let mode = (try? FileManager.default.attributesOfItem(atPath: path))?[.posixPermissions] as? Int ?? 0o600
         let temporary = folder + "/.known_hosts.\(getpid()).\(UInt32.random(in: 0...UInt32.max))"
         let number = open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode_t(mode))
         guard number >= 0 else { throw SystemError("open \(temporary)") }
         defer { close(number) }
-        let bytes = Array(text.utf8)
+        let bytes = Array(contents)
         guard write(number, bytes, bytes.count) == bytes.count, fsync(number) == 0, rename(temporary, path) == 0 else {
             let error = SystemError("write \(path)")
             unlink(temporary)

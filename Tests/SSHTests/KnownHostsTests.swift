@@ -228,6 +228,20 @@ struct HostKeyAcceptanceTests {
         }
     }
 
+    @Test func replacingLeavesEveryOtherByteAsItIs() throws {
+        try withFolder { folder in
+            let endpoint = endpoint("\(folder)/known_hosts")
+            let before = Data("# caf\u{e9}\r\nb \(Keys.ed25519(2).line)\r\n".utf8) + [0x23, 0xff, 0xfe, 0x0a]
+            let after = Data("\n\tc\t\(Keys.ecdsa(2).line)  a comment\r\n".utf8)
+            let old = Data("[1.2.3.4]:2222 \(Keys.ed25519(2).line)\r\n".utf8)
+            try (before + old + after).write(to: URL(filePath: endpoint.knownHosts[0]))
+            let acceptance = HostKeyAcceptance(host: "name", fingerprint: key.fingerprint, replacing: true)
+            try HostKeyTrust(acceptances: [acceptance], notice: { _ in }).verify(key, of: endpoint)
+            let new = Data("[1.2.3.4]:2222 \(key.line)\n".utf8)
+            #expect(FileManager.default.contents(atPath: endpoint.knownHosts[0]) == before + after + new)
+        }
+    }
+
     @Test func aRevokedKeyIsNeverAccepted() throws {
         try withFolder { folder in
             let endpoint = endpoint("\(folder)/known_hosts")

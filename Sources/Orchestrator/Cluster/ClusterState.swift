@@ -96,10 +96,10 @@ extension ClusterState {
         inventory.hosts.filter { facts($0)?.holds(inventory.cluster.vip) == true }
     }
 
-    /// Masters that answer: by the cluster's word, or by the inventory's where the cluster says nothing.
+    /// Masters that answer and have not been installed anew: by the cluster's word, or by the inventory's where the cluster says nothing.
     public var liveMasters: [Inventory.Host] {
         inventory.hosts.filter { host in
-            guard facts(host) != nil else { return false }
+            guard let facts = facts(host), !facts.isBare else { return false }
             return node(of: host).map(\.isControlPlane) ?? (objects.nodes.isEmpty && host.role == .master)
         }
     }

@@ -23,6 +23,8 @@ public struct HostFacts: Sendable, Hashable {
     }
 
     public var hostname: String
+    /// The content of /etc/machine-id; `nil` where there is none.
+    public var machineID: String?
     public var system: String
     public var kernel: String
     /// Its clock minus ours, in seconds; good to about the round trip.
@@ -36,6 +38,8 @@ public struct HostFacts: Sendable, Hashable {
     public var listening: Set<Int>
     /// Signs of a cluster on its disk, as paths: kubelet configuration, manifests, etcd data.
     public var clusterTraces: [String]
+    /// SHA-256 of the cluster authority's certificate, in hexadecimal; `nil` where it has none.
+    public var authority: String?
     public var certificates: [Certificate]
     public var keepalived: Keepalived
     /// Whether it can open a TCP connection to `address:port`; only for what was asked.
@@ -67,6 +71,9 @@ public struct HostFacts: Sendable, Hashable {
         self.logsInto = logsInto
         self.hasOcboot = hasOcboot
     }
+
+    /// Nothing of a cluster is on it or runs on it.
+    public var isBare: Bool { !kubeletRuns && clusterTraces.isEmpty }
 
     public func holds(_ address: String) -> Bool { addresses.contains { $0.address == address } }
 
@@ -113,6 +120,7 @@ public struct HostProbe: Sendable {
         var script = SectionedScript()
         script.section("clock", "date +%s.%N")
         script.section("hostname", "uname -n")
+        script.section("machine", "cat /etc/machine-id")
         script.section("system", "sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '\"'")
         script.section("kernel", "uname -r")
         script.section("disks", "df -Pk / /var/lib /tmp 2>/dev/null | tail -n +2")
@@ -130,6 +138,7 @@ public struct HostProbe: Sendable {
         script.section(
             "traces", "for file in \(traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true")
         let certificates = distribution.certificateDirectory
+        script.section("authority", "sha256sum \(certificates)/ca.crt | cut -d' ' -f1")
         script.section(
             "certificates",
             """
@@ -170,6 +179,8 @@ public struct HostProbe: Sendable {
         func lines(_ name: String) -> [String] { sections[name]?.lines ?? [] }
         let processes = lines("processes")
         var facts = HostFacts(hostname: text("hostname"), system: text("system"), kernel: text("kernel"))
+        facts.machineID = sections["machine"].flatMap { $0.succeeded && !$0.text.isEmpty ? $0.text : nil }
+        facts.authority = text("authority").isEmpty ? nil : text("authority")
         facts.clockOffset = Double(text("clock")).map { $0 - startedAt } ?? 0
         facts.disks = Array(uniqued: lines("disks").compactMap(Self.disk))
         facts.addresses = lines("addresses").compactMap(Self.address)

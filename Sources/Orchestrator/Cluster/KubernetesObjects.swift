@@ -49,6 +49,8 @@ public struct Node: KubernetesObject {
     }
     public struct NodeInfo: Sendable, Hashable, Codable {
         public var kubeletVersion: String?
+        /// The content of /etc/machine-id, made when a machine is installed.
+        public var machineID: String?
         public var containerRuntimeVersion: String?
     }
 

@@ -33,7 +33,8 @@ public struct Observer: Sendable {
                 case .host(let host, let observation):
                     hosts[host.name] = observation
                     each(host)
-                    if let facts = observation.facts, facts.kubeletRuns || host.role == .master {
+                    // A master that was installed anew answers, and has nothing to be asked.
+                    if let facts = observation.facts, facts.kubeletRuns || (host.role == .master && !facts.isBare) {
                         candidates.append(host)
                     }
                 case .cluster(.success(let observation)):

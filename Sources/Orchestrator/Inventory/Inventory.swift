@@ -114,6 +114,17 @@ public struct Inventory: Sendable, Hashable {
         public var rule: Rule
     }
 
+    /// Where a master's own machine is to take its place again, installed anew, it is looked at as what it is by now: a spare.
+    public func preparing(_ request: ReplacementRequest) -> Inventory {
+        var inventory = self
+        if let index = hosts.firstIndex(where: { $0 == host(request.replacement) }),
+            host(request.dead) == hosts[index]
+        {
+            inventory.hosts[index].role = .spare
+        }
+        return inventory
+    }
+
     public var masters: [Host] { hosts.filter { $0.role == .master } }
 
     public func host(named name: String) -> Host? {

@@ -39,6 +39,16 @@ public struct Plan: Sendable, Hashable, Codable {
     /// and in plans of before 0.2.
     public var manifestDiff: [String]?
 
+    /// The new node will have the dead one's name: then only its UID tells them apart.
+    public var reusesName: Bool { dead.node == replacement.node }
+
+    /// Whether a node of the new one's name is the new one, as opposed to the dead one or a third. Its address is known a moment
+    /// after it registers.
+    func isReplacement(_ node: Node) -> Bool {
+        node.name == replacement.node && node.uid != dead.uid
+            && (node.internalAddress == nil || node.internalAddress == replacement.address)
+    }
+
     public struct DeadNode: Sendable, Hashable, Codable {
         /// The inventory's name.
         public var host: String

@@ -6,6 +6,8 @@ public struct Proposal: Sendable {
     /// `nil` where the node is deleted already.
     public var deadNode: Node?
     public var replacement: Inventory.Host
+    /// The dead one's own machine takes its place again, installed anew.
+    public var isSameMachine: Bool { replacement.name == dead.host || replacement.address == dead.address }
     /// Masters of the cluster that are neither dead nor new.
     public var survivors: [Plan.Master]
     /// The survivor that ocboot will run on; `nil` where none can be told.

@@ -45,7 +45,8 @@ public struct PlanText: Sendable {
     private var head: [Line] {
         [
             Line(
-                "Replace \(plan.dead.node) (\(plan.dead.address)) with \(plan.replacement.node) (\(plan.replacement.address)) in cluster \(plan.cluster)",
+                "Replace \(plan.dead.node) (\(plan.dead.address)) with \(plan.replacement.node) (\(plan.replacement.address)) in cluster \(plan.cluster)"
+                    + (plan.dead.host == plan.replacement.host ? ": the same machine, installed anew" : ""),
                 .heading),
             Line(
                 "  primary: \(plan.primary.node)" + (plan.promotes ? ", to become keepalived's MASTER" : ", as it is")),

@@ -56,7 +56,9 @@ extension DeadMasterWatch {
     /// Watches a run's dead master by what found it dead: whether it answers over SSH.
     static func start(_ plan: Plan, _ inventory: Inventory, _ remotes: Remotes) -> DeadMasterWatch? {
         // Where the machine was installed anew under the same name, the spare is what answers there.
-        guard plan.dead.address != plan.replacement.address, let host = inventory.host(named: plan.dead.host) else {
+        guard plan.dead.address != plan.replacement.address, plan.dead.host != plan.replacement.host,
+            let host = inventory.host(named: plan.dead.host)
+        else {
             return nil
         }
         return DeadMasterWatch(host: host.name) {

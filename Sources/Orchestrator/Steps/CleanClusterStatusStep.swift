@@ -25,6 +25,9 @@ struct CleanClusterStatusStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         guard let status = try await current(context) else { return .satisfied("there is no ClusterStatus") }
+        if try await ReplacementNode.hasItsName(plan, try context.kubectl()) {
+            return .satisfied("the entry of that name is the new node's")
+        }
         return status.endpoints.contains(plan.dead.node)
             ? .needed("it is listed") : .satisfied("it lists \(status.endpoints.joined(separator: ", "))")
     }

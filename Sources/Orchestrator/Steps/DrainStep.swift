@@ -69,10 +69,11 @@ struct DrainStep: Step {
 /// What the steps that take the dead node apart ask about it.
 enum DeadNode {
     /// The node, if it is there.
-    /// - Throws: ``ClusterError`` with `changed` where its name stands for another node by now.
+    /// - Throws: ``ClusterError`` with `changed` where its name stands for a node by now that is not the replacement either.
     static func find(_ plan: Plan, _ kubectl: Kubectl) async throws -> Node? {
         guard let node = try await kubectl.find(Node.self, ["node", plan.dead.node]) else { return nil }
         guard node.uid == plan.dead.uid else {
+            if plan.isReplacement(node) { return nil }
             throw ClusterError(
                 .changed, host: plan.primary.host, operation: "look at node \(plan.dead.node)",
                 cause: "it has the uid \(node.uid), planned was \(plan.dead.uid ?? "none")",
@@ -93,9 +94,11 @@ enum DeadNode {
         var items: [Pod]
     }
 
-    /// All pods on it.
+    /// All pods on it. Where the replacement has taken over its name, those of that name are the replacement's.
     static func pods(_ plan: Plan, _ kubectl: Kubectl) async throws -> [Pod] {
-        try await kubectl.get(Pods.self, ["pods", "-A", "--field-selector", "spec.nodeName=\(plan.dead.node)"]).items
+        if try await ReplacementNode.hasItsName(plan, kubectl) { return [] }
+        return try await kubectl.get(Pods.self, ["pods", "-A", "--field-selector", "spec.nodeName=\(plan.dead.node)"])
+            .items
     }
 
     /// Those that a drain evicts and that are not on their way out yet.

@@ -141,7 +141,6 @@ struct JoinStep: Step {
         var offset = 0
         var partial = Data()
         var lastLine = "started"
-        var lostSince: ContinuousClock.Instant?
         return try await context.wait(for: "ocboot", every: .milliseconds(700)) {
             let progress = try await job.progress(after: offset)
             offset += progress.log.count
@@ -154,33 +153,17 @@ struct JoinStep: Step {
             }
             switch progress.state {
             case .ended(let status): return .done(status)
-            case .running:
-                lostSince = nil
-                return .pending(String(lastLine.prefix(100)))
+            case .running: return .pending(String(lastLine.prefix(100)))
             case .absent, .lost:
-                // Its process id is written a moment after it starts.
-                let since = lostSince ?? .now
-                lostSince = since
-                guard .now - since < .seconds(10) else {
-                    throw ClusterError(
-                        .changed, host: plan.primary.host, operation: "follow ocboot",
-                        cause: "it was cut off without an exit status",
-                        advice: "its log is \(job.directory)/log there; to run it again: masterswap resume")
-                }
-                return .pending("looking for it")
+                throw ClusterError(
+                    .changed, host: plan.primary.host, operation: "follow ocboot",
+                    cause: "it was cut off without an exit status",
+                    advice: "its log is \(job.directory)/log there; to run it again: masterswap resume")
             }
         }
     }
 
     private func node(_ context: RunContext) async throws -> Node? {
-        let kubectl = try context.kubectl()
-        guard let node = try await kubectl.find(Node.self, ["node", plan.replacement.node]) else { return nil }
-        guard node.internalAddress == nil || node.internalAddress == plan.replacement.address else {
-            throw ClusterError(
-                .changed, host: plan.replacement.host, operation: "look at node \(plan.replacement.node)",
-                cause: "it is at \(node.internalAddress ?? "no address"), planned was \(plan.replacement.address)",
-                advice: "another host has that name; give the new one a name of its own")
-        }
-        return node
+        try await ReplacementNode.find(plan, try context.kubectl())
     }
 }

@@ -32,10 +32,14 @@ struct NodeReadyStep: Step {
     private func missing(_ context: RunContext) async throws -> String? {
         let name = plan.replacement.node
         let kubectl = try context.kubectl()
-        guard let node = try await kubectl.find(Node.self, ["node", name]) else { return "\(name) is no node yet" }
+        guard let node = try await ReplacementNode.find(plan, kubectl) else { return "\(name) is no node yet" }
         guard node.isReady else { return "\(name) is not Ready" }
         let members = try await context.etcdctl().members()
-        guard let member = members.first(where: { $0.addresses.contains(plan.replacement.address) }) else {
+        guard
+            let member = members.first(where: {
+                $0.addresses.contains(plan.replacement.address) && $0.id != plan.member?.id
+            })
+        else {
             return "it is no etcd member yet"
         }
         guard member.isStarted, !member.isLearner else { return "its etcd member has not started" }

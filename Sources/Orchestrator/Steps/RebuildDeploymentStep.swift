@@ -44,7 +44,9 @@ struct RebuildDeploymentStep: Step {
             }
             try await context.delete(lost.claim)
             try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
-                try await kubectl.uid(of: lost.claim) == lost.claim.uid ? .pending("a pod still holds it") : .done(())
+                guard try await kubectl.uid(of: lost.claim) == lost.claim.uid else { return .done(()) }
+                try await ReplacementNode.evictHolders(of: lost, context)
+                return .pending("a pod still holds it")
             }
         }
         try await context.delete(deployment)

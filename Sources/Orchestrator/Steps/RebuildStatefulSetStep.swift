@@ -98,7 +98,9 @@ struct RebuildStatefulSetStep: Step {
         try await context.delete(lost.claim)
         try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
             let uid = try await kubectl.uid(of: lost.claim)
-            return uid == lost.claim.uid ? .pending("a pod still holds it") : .done(())
+            guard uid == lost.claim.uid else { return .done(()) }
+            try await ReplacementNode.evictHolders(of: lost, context)
+            return .pending("a pod still holds it")
         }
         try await unblock(lost, context)
     }
@@ -123,7 +125,7 @@ struct RebuildStatefulSetStep: Step {
 
     /// A new claim whose `selected-node` names the dead node is never bound (kubernetes/kubernetes#100485).
     private func clearSelectedNode(_ claim: Claim, _ context: RunContext) async throws {
-        guard claim.selectedNode == plan.dead.node, !claim.isBound else { return }
+        guard !plan.reusesName, claim.selectedNode == plan.dead.node, !claim.isBound else { return }
         context.note("clearing the selected node of \(claim.reference), which names \(plan.dead.node)")
         try await context.kubectl().run([
             "annotate", "persistentvolumeclaim", claim.name, "-n", claim.namespace,

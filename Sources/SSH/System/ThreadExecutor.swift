@@ -46,7 +46,8 @@ enum OwnThread {
             let code = pthread_create(&thread, attributes, { OwnThread.run($0!) }, start)
         #endif
         guard code == 0 else {
-            fatalError("cannot start a thread: \(String(cString: strerror(code))); see ulimit -u, or lower --concurrency")
+            fatalError(
+                "cannot start a thread: \(String(cString: strerror(code))); see ulimit -u, or lower --concurrency")
         }
     }
 

@@ -1,4 +1,6 @@
 /// A node that may come back, or works, is not taken apart: only silence on the network and NotReady together count as death.
+///
+/// Where the machine itself is to take its place again, it answers; it has to be another installation than the node was, and bare.
 public enum NodeIsDead: SafetyRule {
     public static let id = "node-is-dead"
     public static let prevents = "taking a working master apart, or one that only its network has left"
@@ -14,7 +16,11 @@ public enum NodeIsDead: SafetyRule {
                     advice: "a working node is not replaced; if it is the right one, shut it down first"))
         }
         switch proposal.state.hosts[dead.host] {
+        case .reached(let facts) where proposal.isSameMachine:
+            refusals += objections(to: facts, proposal)
         case .reached: refusals.append(refusal("\(dead.host) answers over SSH", advice: shutDown))
+        case .failed(let failure) where proposal.isSameMachine:
+            refusals.append(refusal(failure.message, advice: "it has to be up, installed anew", isUnreachable: true))
         case .failed(let failure) where !failure.isSilent:
             refusals.append(refusal("\(dead.host) is alive on the network: \(failure.message)", advice: shutDown))
         case .failed: break
@@ -26,6 +32,31 @@ public enum NodeIsDead: SafetyRule {
         }
         for member in proposal.deadMembers where member.isHealthy {
             refusals.append(refusal("its etcd member \(member.id) is healthy", advice: shutDown))
+        }
+        return refusals
+    }
+
+    /// Why a machine that answers may still be the old master.
+    private static func objections(to facts: HostFacts, _ proposal: Proposal) -> [Refusal] {
+        let host = proposal.dead.host
+        var refusals: [Refusal] = []
+        if !facts.isBare {
+            let signs = (facts.kubeletRuns ? ["a running kubelet"] : []) + facts.clusterTraces
+            refusals.append(
+                refusal(
+                    "\(host) is the old master, not installed anew: it has \(signs.joined(separator: ", "))",
+                    advice: "shut it down for good and name a spare, or install it anew"))
+        }
+        if facts.holds(proposal.state.inventory.cluster.vip) {
+            refusals.append(refusal("\(host) holds the VIP", advice: "take it off that host first"))
+        }
+        if let machine = facts.machineID, machine == proposal.deadNode?.status?.nodeInfo?.machineID {
+            refusals.append(
+                refusal(
+                    "\(host) has the machine id of \(proposal.dead.node), \(machine): the old installation",
+                    advice:
+                        "install it anew; if it was, from an image with a machine id in it, run there: rm /etc/machine-id; systemd-machine-id-setup"
+                ))
         }
         return refusals
     }

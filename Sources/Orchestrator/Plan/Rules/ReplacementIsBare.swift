@@ -10,9 +10,6 @@ public enum ReplacementIsBare: SafetyRule {
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let host = proposal.replacement
         let state = proposal.state
-        if host.name == proposal.dead.host {
-            return [refusal("\(host.name) is the dead node itself", advice: "name a spare: --with HOST")]
-        }
         if let survivor = proposal.survivors.first(where: { $0.host == host.name || $0.address == host.address }) {
             return [refusal("\(survivor.node) is a master already", advice: "name a spare: --with HOST")]
         }

@@ -1,0 +1,158 @@
+import Foundation
+import SSH
+import Synchronization
+
+@testable import Orchestrator
+
+/// A cluster that answers kubectl and etcdctl from values, deletes by UID as the API server does, and writes down what was asked.
+final class FakeCluster: Sendable {
+    struct State: Sendable {
+        var objects: KubernetesObjects
+        var members: [EtcdMember]
+        var configMap: ConfigMap?
+        var asked: [String] = []
+    }
+
+    let state: Mutex<State>
+    /// Answers what is neither kubectl's nor etcdctl's, and comes before both: the host's name and the command; `nil` passes on.
+    let answer: @Sendable (String, Command) throws -> CommandResult?
+
+    init(
+        _ objects: KubernetesObjects, members: [EtcdMember] = [], configMap: ConfigMap? = nil,
+        answer: @escaping @Sendable (String, Command) throws -> CommandResult? = { _, _ in nil }
+    ) {
+        state = Mutex(State(objects: objects, members: members, configMap: configMap))
+        self.answer = answer
+    }
+
+    /// What was asked of whom, `HOST: COMMAND`.
+    var asked: [String] { state.withLock(\.asked) }
+    var objects: KubernetesObjects {
+        get { state.withLock(\.objects) }
+        set { state.withLock { $0.objects = newValue } }
+    }
+    var members: [EtcdMember] { state.withLock(\.members) }
+    /// What was asked for that changes something.
+    var acts: [String] {
+        asked.filter { line in [" delete ", " patch ", " remove ", "run there: "].contains { line.contains($0) } }
+    }
+
+    func context(_ plan: Plan, in folder: TemporaryFolder, limits: RunContext.Limits = .init()) throws -> RunContext {
+        RunContext(
+            plan: plan, inventory: try RunbookCluster.inventory(),
+            remotes: Remotes { Seat(name: $0.name, cluster: self) },
+            run: .init(id: "r", directory: folder.path), journal: try Journal(path: folder.path + "/journal"),
+            lock: nil,
+            watch: nil, limits: limits, databasePassword: { Secret("x") }, emit: { _ in })
+    }
+
+    struct Seat: Remote {
+        let name: String
+        let cluster: FakeCluster
+
+        func run(_ command: Command) async throws -> CommandResult {
+            cluster.state.withLock { $0.asked.append("\(name): \(command.display)") }
+            if let answer = try cluster.answer(name, command) { return answer }
+            let words = command.display.split(separator: " ").map(String.init)
+            switch words.first {
+            case "kubectl": return try cluster.kubectl(Array(words.dropFirst()), command.input)
+            case "etcdctl": return try cluster.etcdctl(Array(words.dropFirst()))
+            default: return FakeCluster.output("")
+            }
+        }
+        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
+        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
+    }
+
+    static func output(_ text: String) -> CommandResult {
+        CommandResult(outcome: .exited(0), standardOutput: Data(text.utf8))
+    }
+    static func failure(_ text: String) -> CommandResult {
+        CommandResult(outcome: .exited(1), standardError: Data(text.utf8))
+    }
+
+    private func kubectl(_ words: [String], _ input: Data?) throws -> CommandResult {
+        if words.first == "delete" { return delete(words[2], input) }
+        guard words.first == "get" else { return Self.output("") }
+        let namespace = words.firstIndex(of: "-n").map { words[$0 + 1] }
+        let objects = objects
+        func one(_ found: (some KubernetesObject)?) throws -> CommandResult {
+            guard let found else { return Self.failure("Error from server (NotFound): \(words[1]) not found") }
+            return CommandResult(outcome: .exited(0), standardOutput: try JSONEncoder().encode(found))
+        }
+        func list(_ found: [some KubernetesObject]) throws -> CommandResult {
+            CommandResult(outcome: .exited(0), standardOutput: try JSONEncoder().encode(["items": found]))
+        }
+        switch words[1] {
+        case "node": return try one(objects.node(words[2]))
+        case "nodes": return try list(objects.nodes)
+        case "pods":
+            let selector = words.first { $0.hasPrefix("spec.nodeName=") }?.dropFirst("spec.nodeName=".count)
+            return try list(
+                objects.pods.filter {
+                    (namespace == nil || $0.namespace == namespace)
+                        && (selector == nil || $0.nodeName == selector.map(String.init))
+                })
+        case "pod": return try one(objects.pods.first { $0.namespace == namespace && $0.name == words[2] })
+        case "persistentvolumeclaim": return try one(objects.claim(namespace ?? "", words[2]))
+        case "persistentvolume": return try one(objects.volume(words[2]))
+        case "configmap": return try one(state.withLock(\.configMap))
+        default: return Self.failure("the fake knows no \(words[1])")
+        }
+    }
+
+    private func delete(_ path: String, _ input: Data?) -> CommandResult {
+        state.withLock { state in
+            func isIt(_ object: some KubernetesObject, _ kind: ObjectReference.Kind) -> Bool {
+                ObjectReference(kind, object).apiPath == path
+                    && String(decoding: input ?? Data(), as: UTF8.self).contains(#""uid":"\#(object.uid)""#)
+            }
+            state.objects.nodes.removeAll { isIt($0, .node) }
+            state.objects.pods.removeAll { isIt($0, .pod) }
+            // A claim that a pod on a node mounts stays until that pod is gone.
+            let pods = state.objects.pods
+            for index in state.objects.claims.indices where isIt(state.objects.claims[index], .claim) {
+                state.objects.claims[index].metadata.deletionTimestamp = "2022-04-13T09:00:00Z"
+            }
+            state.objects.claims.removeAll { claim in
+                claim.metadata.deletionTimestamp != nil
+                    && !pods.contains {
+                        $0.nodeName != nil && $0.namespace == claim.namespace && $0.spec.claimNames.contains(claim.name)
+                    }
+            }
+            return Self.output("")
+        }
+    }
+
+    private struct MemberList: Encodable {
+        struct Member: Encodable {
+            var ID: UInt64
+            var name: String
+            var peerURLs: [String]
+            var clientURLs: [String]
+        }
+        var members: [Member]
+    }
+
+    private func etcdctl(_ words: [String]) throws -> CommandResult {
+        try state.withLock { state in
+            switch (words[0], words[1]) {
+            case ("member", "list"):
+                let list = MemberList(
+                    members: state.members.map {
+                        .init(
+                            ID: UInt64($0.id, radix: 16) ?? 0, name: $0.name, peerURLs: $0.peerURLs,
+                            clientURLs: $0.clientURLs)
+                    })
+                return CommandResult(outcome: .exited(0), standardOutput: try JSONEncoder().encode(list))
+            case ("member", "remove"):
+                state.members.removeAll { $0.id == words[2] }
+                return Self.output("")
+            default:
+                return Self.output(
+                    state.members.filter(\.isHealthy).flatMap(\.clientURLs).map { "\($0) is healthy: ok" }
+                        .joined(separator: "\n"))
+            }
+        }
+    }
+}

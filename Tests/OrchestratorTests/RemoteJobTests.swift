@@ -1,0 +1,124 @@
+import Foundation
+import Testing
+
+@testable import Orchestrator
+
+/// Real processes of this machine, started and looked at by the real scripts.
+@Suite(
+    .enabled(if: FileManager.default.fileExists(atPath: "/proc/sys/kernel/random/boot_id"), "jobs run on Linux hosts"))
+struct RemoteJobTests {
+    let folder: TemporaryFolder
+    let job: RemoteJob
+
+    init() throws {
+        folder = try TemporaryFolder()
+        job = RemoteJob(LocalRemote(shell: "sh"), directory: folder.path + "/runs/join-1")
+    }
+
+    func start(_ script: String) async throws {
+        try await job.start(["sh", "-c", script], in: folder.path)
+    }
+
+    func state() async throws -> RemoteJob.State { try await job.progress(after: 0).state }
+
+    func until(_ wanted: (RemoteJob.State) -> Bool) async throws -> RemoteJob.State {
+        while true {
+            let now = try await state()
+            if wanted(now) { return now }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    func write(_ text: String, _ name: String) throws {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: job.directory + "/" + name))
+    }
+
+    func read(_ name: String) throws -> [String] {
+        try String(contentsOfFile: job.directory + "/" + name, encoding: .utf8).split(separator: "\n")
+            .joined().split(separator: " ").map(String.init)
+    }
+
+    @Test(.timeLimit(.minutes(1))) func itsEndAndItsWordsAreKept() async throws {
+        #expect(try await state() == .absent)
+        try await start("echo said; exit 7")
+        #expect(try await until { $0 != .running } == .ended(7))
+        #expect(try await job.progress(after: 0).log == Data("said\n".utf8))
+        #expect(try await job.progress(after: 3).log == Data("d\n".utf8))
+    }
+
+    @Test(.timeLimit(.minutes(1))) func itIsNeverStartedTwice() async throws {
+        try await start("echo once >>out")
+        try await start("echo twice >>out")
+        #expect(try await until { $0 != .running } == .ended(0))
+        #expect(try String(contentsOfFile: folder.path + "/out", encoding: .utf8) == "once\n")
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path + "/runs") == ["join-1"],
+            "what the second start made is gone")
+    }
+
+    /// Holds a job in `running` until the test has looked.
+    func startHeld() async throws {
+        #expect(mkfifo(folder.path + "/gate", 0o600) == 0)
+        try await start("read -r line <gate")
+        _ = try await until { _ in FileManager.default.fileExists(atPath: job.directory + "/pid") }
+        #expect(try await state() == .running)
+    }
+
+    /// Opening both ways does not wait for the reader.
+    func release() throws {
+        let gate = try #require(FileHandle(forUpdatingAtPath: folder.path + "/gate"))
+        try gate.write(contentsOf: Data("go\n".utf8))
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aProcessIdThatWasGivenOutAgainIsNotTheJob() async throws {
+        try await startHeld()
+        let pid = try read("pid")
+        #expect(pid.count == 2)
+        let started = try #require(Int(pid[1]))
+        try write("\(pid[0]) \(started - 1)\n", "pid")
+        #expect(try await state() == .lost)
+        try write("\(pid[0]) \(started)\n", "pid")
+        #expect(try await state() == .running)
+        try release()
+        #expect(try await until { $0 != .running } == .ended(0))
+    }
+
+    @Test(.timeLimit(.minutes(1))) func aJobOfAnotherBootIsLost() async throws {
+        try await startHeld()
+        let boot = try read("boot")
+        try write("00000000-0000-4000-8000-000000000000 \(boot[1])\n", "boot")
+        #expect(try await state() == .lost)
+        try FileManager.default.removeItem(atPath: job.directory + "/pid")
+        #expect(try await state() == .lost, "nor is it starting")
+        try release()
+        #expect(try await until { $0 != .lost } == .ended(0))
+    }
+
+    @Test func aStartThatNeverCameToItsProcessIsLostAfterItsLimit() async throws {
+        try FileManager.default.createDirectory(atPath: job.directory, withIntermediateDirectories: true)
+        let boot = try String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
+            .trimmingCharacters(in: .newlines)
+        let uptime = try #require(
+            Double(
+                try String(contentsOfFile: "/proc/uptime", encoding: .utf8).split(separator: " ").first.map(String.init)
+                    ?? ""))
+        try write("\(boot) \(Int(uptime))\n", "boot")
+        #expect(try await state() == .running)
+        try write("\(boot) \(Int(uptime) - RemoteJob.startLimit)\n", "boot")
+        #expect(try await state() == .lost)
+        try FileManager.default.removeItem(atPath: job.directory + "/boot")
+        #expect(try await state() == .lost)
+    }
+
+    @Test(.timeLimit(.minutes(1))) func whatItStartedOutlivesItsShell() async throws {
+        try await startHeld()
+        let shell = try #require(Int32(try read("pid")[0]))
+        #expect(kill(shell, SIGKILL) == 0)
+        while let stat = try? String(contentsOfFile: "/proc/\(shell)/stat", encoding: .utf8), !stat.contains(") Z ") {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(try await state() == .running)
+        try release()
+        #expect(try await until { $0 != .running } == .lost)
+    }
+}
