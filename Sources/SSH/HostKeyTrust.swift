@@ -116,7 +116,7 @@ enum KnownHostsFile {
     static func append(_ name: String, _ key: HostKey, to path: String) throws {
         try rewrite(path) { contents in
             if !contents.isEmpty && contents.last != newline { contents.append(newline) }
-            contents += Data("\(name) \(key.type) \(key.blob.base64EncodedString())\n".utf8)
+            contents += Array("\(name) \(key.type) \(key.blob.base64EncodedString())\n".utf8)
         }
     }
 
@@ -125,24 +125,17 @@ enum KnownHostsFile {
     static func remove(_ name: String, from path: String) throws {
         guard FileManager.default.fileExists(atPath: path) else { return }
         try rewrite(path) { contents in
-            var kept = Data()
-            for line in contents.split(separator: newline, omittingEmptySubsequences: false).dropLast() {
-                keep(line, of: name, in: &kept, ending: [newline])
-            }
-            if let last = contents.split(separator: newline, omittingEmptySubsequences: false).last {
-                keep(last, of: name, in: &kept, ending: [])
-            }
-            contents = kept
+            let lines = contents.split(separator: newline, omittingEmptySubsequences: false)
+            contents = Array(
+                lines.compactMap { line -> [UInt8]? in
+                    let text = String(decoding: line, as: UTF8.self)
+                    guard let rest = without(name, text[...]) else { return nil }
+                    return rest == text ? Array(line) : Array(rest.utf8)
+                }.joined(separator: [newline]))
         }
     }
 
     private static let newline = UInt8(ascii: "\n")
-
-    private static func keep(_ line: Data, of name: String, in kept: inout Data, ending: [UInt8]) {
-        let text = String(decoding: line, as: UTF8.self)
-        guard let rest = without(name, text[...]) else { return }
-        kept += (rest == text ? line : Data(rest.utf8)) + ending
-    }
 
     static func without(_ name: String, _ line: Substring) -> String? {
         guard case .entry(let entry) = KnownHosts.parse(line, file: "", number: 0), entry.marker == .none else {
@@ -161,7 +154,7 @@ enum KnownHostsFile {
         }
     }
 
-    private static func rewrite(_ path: String, _ change: (inout Data) -> Void) throws {
+    private static func rewrite(_ path: String, _ change: (inout [UInt8]) -> Void) throws {
         // The file behind a link is replaced, not the link.
         let path = URL(filePath: path).resolvingSymlinksInPath().path
         let folder = (path as NSString).deletingLastPathComponent
@@ -173,15 +166,16 @@ enum KnownHostsFile {
         defer { if lock >= 0 { close(lock) } }
         // Two runs that accept keys at the same time write one after the other.
         if lock >= 0 { flock(lock, LOCK_EX) }
-        var contents = FileManager.default.contents(atPath: path) ?? Data()
+        var contents = FileManager.default.contents(atPath: path).map { Array($0) } ?? []
         change(&contents)
         let mode = (try? FileManager.default.attributesOfItem(atPath: path))?[.posixPermissions] as? Int ?? 0o600
         let temporary = folder + "/.known_hosts.\(getpid()).\(UInt32.random(in: 0...UInt32.max))"
         let number = open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode_t(mode))
         guard number >= 0 else { throw SystemError("open \(temporary)") }
         defer { close(number) }
-        let bytes = Array(contents)
-        guard write(number, bytes, bytes.count) == bytes.count, fsync(number) == 0, rename(temporary, path) == 0 else {
+        guard write(number, contents, contents.count) == contents.count, fsync(number) == 0,
+            rename(temporary, path) == 0
+        else {
             let error = SystemError("write \(path)")
             unlink(temporary)
             throw error

@@ -126,10 +126,15 @@ final class FakeCluster: Sendable {
 
     private struct MemberList: Encodable {
         struct Member: Encodable {
-            var ID: UInt64
+            var id: UInt64
             var name: String
             var peerURLs: [String]
             var clientURLs: [String]
+
+            enum CodingKeys: String, CodingKey {
+                case id = "ID"
+                case name, peerURLs, clientURLs
+            }
         }
         var members: [Member]
     }
@@ -141,7 +146,7 @@ final class FakeCluster: Sendable {
                 let list = MemberList(
                     members: state.members.map {
                         .init(
-                            ID: UInt64($0.id, radix: 16) ?? 0, name: $0.name, peerURLs: $0.peerURLs,
+                            id: UInt64($0.id, radix: 16) ?? 0, name: $0.name, peerURLs: $0.peerURLs,
                             clientURLs: $0.clientURLs)
                     })
                 return CommandResult(outcome: .exited(0), standardOutput: try JSONEncoder().encode(list))
