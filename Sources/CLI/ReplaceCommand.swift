@@ -55,7 +55,8 @@ struct ReplaceCommand: AsyncParsableCommand {
                 // Waiting for another run's lock or for an answer takes its time: what was seen before must still be so.
                 if ContinuousClock.now - seenAt > .seconds(30) {
                     try Self.refuseIfOther(
-                        plan, try Planner.plan(await session.observe(for: asked), asked, now: Date()), session.inventory)
+                        plan, try Planner.plan(await session.observe(for: asked), asked, now: Date()), session.inventory
+                    )
                 }
                 try await replacement.begin(plan, before: state, lock: lock)
             }
