@@ -20,6 +20,7 @@ struct ProgressScreen {
     let width: Int
     let height: Int
     let now: Date
+    var isInterrupted = false
 
     /// Of what the current step said, at most so many lines are shown.
     private static let longestTail = 10
@@ -30,15 +31,18 @@ struct ProgressScreen {
     /// Never more than the screen has, less the one that the cursor rests on; none wider than the screen.
     var lines: [Line] {
         let room = max(height - 1, 1)
-        let head = row(progress.title, progress.startedAt.map { clock((progress.endedAt ?? now) - $0) } ?? "", .bold)
+        var head = [row(progress.title, progress.startedAt.map { clock((progress.endedAt ?? now) - $0) } ?? "", .bold)]
+        if isInterrupted, progress.endedAt == nil {
+            head.append(Line(fit("Interrupted: ending at a safe point; Ctrl-C once more ends at once"), .red))
+        }
         let (important, tail) = details
         // What is waited for, or what failed, always stands; of what was said, some does as long as steps can be folded.
         let wanted = important.count + min(tail.count, max(room / 3, 1))
-        let (first, last) = window(room: room - 1 - wanted)
+        let (first, last) = window(room: room - head.count - wanted)
         var body: [Line] = []
         if first > 0 { body.append(Line(fit(" ✓ the first \(first) steps"), .green)) }
         let isFoldedBelow = last < progress.steps.count
-        let free = room - 1 - (first > 0 ? 1 : 0) - (last - first) - (isFoldedBelow ? 1 : 0)
+        let free = room - head.count - (first > 0 ? 1 : 0) - (last - first) - (isFoldedBelow ? 1 : 0)
         for index in first..<last {
             body.append(stepLine(index))
             if index == currentIndex {
@@ -46,7 +50,7 @@ struct ProgressScreen {
             }
         }
         if isFoldedBelow { body.append(Line(fit(" · \(progress.steps.count - last) more steps"), .dim)) }
-        return Array(([head] + body).prefix(room))
+        return Array((head + body).prefix(room))
     }
 
     private var currentIndex: Int? {

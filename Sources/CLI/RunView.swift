@@ -68,7 +68,9 @@ final class RunView: Sendable {
         // Under the lock, so that an older picture is never drawn over a newer one.
         state.withLock { state in
             guard isLast || state.ticker != nil else { return }
-            let screen = ProgressScreen(progress: state.progress, width: size.width, height: size.height, now: Date())
+            let screen = ProgressScreen(
+                progress: state.progress, width: size.width, height: size.height, now: Date(),
+                isInterrupted: Interrupt.isHeard)
             Terminal.screen.draw(
                 screen.lines.map { line in line.style.map { terminal.paint(line.text, $0) } ?? line.text }, size: size)
             if isLast { Terminal.screen.end() }

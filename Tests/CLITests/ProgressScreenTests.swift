@@ -43,12 +43,13 @@ import Testing
 
     static let sizes = [(80, 24), (200, 50), (40, 12)]
 
-    func screen(_ phase: Phase, _ width: Int, _ height: Int) throws -> ProgressScreen {
+    func screen(_ phase: Phase, _ width: Int, _ height: Int, isInterrupted: Bool = false) throws -> ProgressScreen {
         let (events, ago) = try phase.events()
         var progress = Progress()
         for event in events { progress.note(event) }
         let now = (events.last?.at ?? Date()).addingTimeInterval(ago)
-        return ProgressScreen(progress: progress, width: width, height: height, now: now)
+        return ProgressScreen(
+            progress: progress, width: width, height: height, now: now, isInterrupted: isInterrupted)
     }
 
     @Test(arguments: Phase.allCases) func itIsAsItWasLookedAt(phase: Phase) throws {
@@ -61,9 +62,11 @@ import Testing
     @Test(arguments: Phase.allCases) func itFitsEveryScreen(phase: Phase) throws {
         for width in [30, 31, 40, 79, 80, 120, 250] {
             for height in 8...60 {
-                let lines = try screen(phase, width, height).lines
-                #expect(lines.count < height, "\(width)x\(height)")
-                #expect(lines.allSatisfy { Columns.width($0.text) <= width }, "\(width)x\(height)")
+                for isInterrupted in [false, true] {
+                    let lines = try screen(phase, width, height, isInterrupted: isInterrupted).lines
+                    #expect(lines.count < height, "\(width)x\(height)")
+                    #expect(lines.allSatisfy { Columns.width($0.text) <= width }, "\(width)x\(height)")
+                }
             }
         }
     }
@@ -75,6 +78,12 @@ import Testing
             #expect(lines.contains { $0.hasPrefix(" ▶  7 Join") }, "\(height)")
             #expect(lines.contains { $0.hasPrefix("      waiting for ocboot") }, "\(height)")
         }
+    }
+
+    /// A full screen leaves no line above it for that.
+    @Test func anInterruptIsSaidOnTheScreenWhileTheRunGoesOn() throws {
+        #expect(try screen(.join, 80, 24, isInterrupted: true).lines[1].text.hasPrefix("Interrupted: "))
+        #expect(try !screen(.failed, 80, 24, isInterrupted: true).lines[1].text.hasPrefix("Interrupted: "))
     }
 
     @Test func aHostCannotMoveTheCursor() throws {

@@ -84,7 +84,6 @@ public struct PlanText: Sendable {
                 }
             return Line("     \(effect)", kind)
         }
-        lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
         if step is PromoteStep, let diff = plan.manifestDiff {
             lines += diff.map { line in
                 let isHeader = line.hasPrefix("---") || line.hasPrefix("+++")
@@ -93,6 +92,7 @@ public struct PlanText: Sendable {
                 return Line("       \(line)", kind)
             }
         }
+        lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
         return lines
     }
 
@@ -125,7 +125,7 @@ public struct PlanText: Sendable {
             if rebuild.data == .disposable { return Line("\(what) begins empty, which the inventory allows") }
             guard let redundancy = rebuild.redundancy else { return Line("\(what) healed from the other drives") }
             return Line(
-                "\(what) survives: \(redundancy.lost) of \(redundancy.replicas) drives are gone, \(redundancy.mayBeLost) may be; the other \(redundancy.healthy) are healthy, and heal the new ones"
+                "\(what) survives: \(redundancy.lost) of \(redundancy.replicas) drives are gone, \(redundancy.mayBeLost) may be; healthy elsewhere: \(redundancy.healthy), from which the new ones heal"
             )
         }
     }
