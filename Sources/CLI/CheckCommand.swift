@@ -6,12 +6,16 @@ struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Look at every host and at the cluster, in parallel, read-only.",
         discussion: """
-            Works with one master dead: that is when it is needed. Ends with 0, with 2 where a check failed, with 4 where a \
-            master could not be reached or trusted.
+            Works with one master dead: that is when it is needed. What is different from the last check of the cluster is told, \
+            too (not with --limit); that one is kept beside the runs.
+
+            Exit status, for cron: 0 where nothing failed (warnings do not count), 2 where a check failed, 4 where a master could \
+            not be reached or trusted, 65 where the inventory is wrong. The JSON document has a schema: docs/check.schema.json.
 
             Examples:
               masterswap check
               masterswap check -i inventory/lab.yaml --output json
+              0 7 * * *  masterswap check -i /etc/masterswap/ha-test.yaml >/tmp/check 2>&1 || mail -s "ha-test" root </tmp/check
             """)
 
     @OptionGroup var options: GlobalOptions
@@ -20,7 +24,13 @@ struct CheckCommand: AsyncParsableCommand {
         try await Session.run(options) { [options] session in
             var inventory = session.inventory
             inventory.hosts = try session.hosts(limit: options.limit)
-            let report = CheckReport(await session.observe(inventory), at: Date())
+            var report = CheckReport(await session.observe(inventory), at: Date())
+            // A part of the hosts says nothing of the rest.
+            if options.limit == nil {
+                let history = CheckHistory()
+                if let last = history.last(of: report.cluster) { report.compare(with: last) }
+                do { try history.keep(report) } catch { session.terminal.say("warning: \(error)") }
+            }
             if session.terminal.isJSON {
                 try session.terminal.printJSON(report)
             } else {

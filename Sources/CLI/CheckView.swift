@@ -7,7 +7,7 @@ struct CheckView {
     let terminal: Terminal
 
     var lines: [String] {
-        hostLines + [""] + clusterLines + [""] + findingLines
+        hostLines + [""] + clusterLines + [""] + findingLines + changeLines
     }
 
     private var hostLines: [String] {
@@ -61,6 +61,28 @@ struct CheckView {
             // A host's error message begins with its name already.
             let subject = finding.text.hasPrefix(finding.subject + ":") ? "" : "\(finding.subject): "
             return ["\(mark)  \(subject)\(finding.text)", "      → \(finding.advice)"]
+        }
+    }
+
+    private var changeLines: [String] {
+        guard let since = report.since, let changes = report.changes else { return [] }
+        let moment = since.formatted(.iso8601.dateTimeSeparator(.space)).replacing("Z", with: " UTC")
+        if changes.isEmpty { return ["", terminal.paint("Nothing else than at the last check, \(moment).", .dim)] }
+        return ["", "Since the last check, \(moment):"]
+            + changes.map { change in
+                // A host's error message begins with its name already.
+                let subject = change.text.hasPrefix(change.subject + ":") ? "" : "\(change.subject): "
+                return "  \(Self.mark(change.kind))\(subject)\(change.text)"
+            }
+    }
+
+    private static func mark(_ kind: CheckReport.Change.Kind) -> String {
+        switch kind {
+        case .newProblem: "new   "
+        case .goneProblem: "gone  "
+        case .vipMoved: "VIP moved  "
+        case .nodeAdded, .memberAdded: "+ "
+        case .nodeRemoved, .memberRemoved: "- "
         }
     }
 

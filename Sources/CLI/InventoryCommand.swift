@@ -1,15 +1,20 @@
 import ArgumentParser
+import Foundation
 import Orchestrator
+import SSH
 
 struct InventoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inventory", abstract: "Look after the inventory file.", subcommands: [Check.self])
+        commandName: "inventory", abstract: "Look after the inventory file: check it, or have it written.",
+        subcommands: [Check.self, Init.self, Import.self])
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "check",
-            abstract: "Read the inventory and name every mistake in it, with its line; asks no host.",
+            abstract: "Read the inventory and name every mistake in it, with its line and what to write; asks no host.",
             discussion: """
+                Ends with 0, or with 65 where there is a mistake or something is still to be filled in.
+
                 Example:
                   masterswap inventory check -i inventory/lab.yaml
                 """)
@@ -24,6 +29,115 @@ struct InventoryCommand: ParsableCommand {
                     "\(options.inventoryPath): cluster \(inventory.cluster.name), \(inventory.masters.count) masters, \(inventory.hosts.count - inventory.masters.count) spare, \(inventory.workloads.count) workload rules: no mistake found"
                 )
             } catch { throw Session.fail(error, terminal) }
+        }
+    }
+
+    struct Init: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "init",
+            abstract: "Write the inventory of a live cluster, by way of one of its masters; read-only.",
+            discussion: """
+                One master that is well and that your ssh_config reaches is enough. The spare machine and where the database's \
+                password is kept are for you to fill in: 'masterswap inventory check' names those lines.
+
+                Examples:
+                  masterswap inventory init --host 10.127.100.234 --user root --out inventory/hosts.yaml
+                  masterswap inventory init --host my-master --out -
+                """)
+
+        @Option(help: "A master that is well: an address, or a name that your ssh_config knows.")
+        var host: String
+        @Option(help: "The user to log in as (default: ssh_config's).") var user: String?
+        @Flag(help: "Commands there are run as root by sudo (become: sudo).") var sudo = false
+        @OptionGroup var target: Target
+        @OptionGroup var options: GlobalOptions
+
+        func run() async throws {
+            let terminal = Terminal(options)
+            let target = try target.checked(options, terminal)
+            let password = options.askSudoPassword ? terminal.askSecret("sudo password: ") : nil
+            let pool = Session.pool(options, terminal)
+            let survey = ClusterSurvey(
+                .init(host: host, user: user, become: sudo ? .sudo : .none), sudoPassword: password,
+                connect: { pool.remote($0) })
+            do {
+                try await Interrupt.cancelling { try target.write(try await survey.run(), terminal) }
+                await pool.close()
+            } catch {
+                await pool.close()
+                throw Session.fail(error, terminal)
+            }
+        }
+    }
+
+    struct Import: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "import", abstract: "Write an inventory from an ocboot configuration file; asks no host.",
+            discussion: """
+                Passwords in that file are not copied. Rules for workloads come from the cluster alone: 'inventory init'.
+
+                Example:
+                  masterswap inventory import /root/ocboot/config-k8s-ha.yml --out inventory/hosts.yaml
+                """)
+
+        @Argument(help: ArgumentHelp("What ocboot's run.py was given.", valueName: "ocboot-config")) var file: String
+        @OptionGroup var target: Target
+        @OptionGroup var options: GlobalOptions
+
+        func run() throws {
+            let terminal = Terminal(options)
+            do {
+                let target = try target.checked(options, terminal)
+                try target.write(InventoryDraft(OcbootFile.read(file)), terminal)
+            } catch let exit as ExitCode { throw exit } catch { throw Session.fail(error, terminal) }
+        }
+    }
+
+    /// Where a draft goes.
+    struct Target: ParsableArguments {
+        @Option(help: "The file to write, or - for standard output (default: the inventory that -i names).") var out:
+            String?
+        @Flag(help: "Write over a file that is there.") var force = false
+
+        /// Looks first, so that nobody waits for a draft that has no place to go.
+        func checked(_ options: GlobalOptions, _ terminal: Terminal) throws -> Place {
+            let path = out ?? options.inventoryPath
+            let place = Place(path: path == "-" ? nil : (path as NSString).expandingTildeInPath)
+            guard let path = place.path, !force, FileManager.default.fileExists(atPath: path) else { return place }
+            throw Session.fail(
+                ClusterError(
+                    .localFile, host: "this machine", operation: "write \(path)", cause: "it is there already",
+                    advice: "name another file with --out, or add --force to write over it"), terminal)
+        }
+    }
+
+    struct Place: Sendable {
+        /// `nil` for standard output.
+        var path: String?
+
+        func write(_ draft: InventoryDraft, _ terminal: Terminal) throws {
+            guard let path else { return terminal.print(String(draft.text.dropLast())) }
+            do {
+                let folder = (path as NSString).deletingLastPathComponent
+                if !folder.isEmpty {
+                    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+                }
+                try Data(draft.text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+            } catch {
+                throw ClusterError(
+                    .localFile, host: "this machine", operation: "write \(path)", cause: error.localizedDescription,
+                    advice: "name another file with --out")
+            }
+            terminal.print(
+                "\(path): \(draft.hosts.count) masters, VIP \(draft.vip ?? "not known"), \(draft.rules.count) workload rules"
+            )
+            for remark in draft.remarks { terminal.say("note: \(TerminalText.sanitize(remark))") }
+            for item in draft.undecided {
+                terminal.say("to decide: \(item.namespace) \(item.owner): \(item.claims.joined(separator: ", "))")
+            }
+            // The reader itself says what is left to do, in the words that `inventory check` has.
+            do { _ = try Inventory.read(path) } catch let error as InventoryError { terminal.say("\(error)") }
+            terminal.say("next: fill in those lines, then: masterswap inventory check -i \(path)")
         }
     }
 }

@@ -151,7 +151,12 @@ extension Session {
             databasePassword: {
                 guard let source else {
                     throw InventoryError(
-                        file: options.inventoryPath, problems: [.init(line: 0, "it has no 'ocboot' section")])
+                        file: options.inventoryPath,
+                        problems: [
+                            .init(
+                                line: 0, "it has no 'ocboot' section",
+                                fix: "add it: directory, onecloud_version, image_repository, database")
+                        ])
                 }
                 return try source.read()
             },

@@ -14,13 +14,7 @@ struct Session: Sendable {
     init(_ options: GlobalOptions, keepsConnections: Bool = true) async throws {
         let inventory = try Inventory.read(options.inventoryPath)
         let terminal = Terminal(options)
-        let pool = ConnectionPool(
-            limits: .init(
-                connect: .seconds(options.connectTimeout), command: .seconds(options.commandTimeout),
-                concurrency: options.concurrency, keepsIdle: keepsConnections),
-            acceptances: options.acceptedHostKeys.map(\.acceptance) + options.replacedHostKeys.map(\.acceptance),
-            passphrase: { path in terminal.askSecret("Passphrase of \(path): ") },
-            notice: { terminal.say($0) })
+        let pool = Self.pool(options, terminal, keepsConnections: keepsConnections)
         let needsPassword = options.askSudoPassword && inventory.hosts.contains { $0.ssh.become == .sudo }
         let password = needsPassword ? terminal.askSecret("sudo password: ") : nil
         let endpoints = await inventory.endpoints(sudoPassword: password)
@@ -34,6 +28,16 @@ struct Session: Sendable {
             }
             return pool.remote(try endpoint.get())
         }
+    }
+
+    static func pool(_ options: GlobalOptions, _ terminal: Terminal, keepsConnections: Bool = true) -> ConnectionPool {
+        ConnectionPool(
+            limits: .init(
+                connect: .seconds(options.connectTimeout), command: .seconds(options.commandTimeout),
+                concurrency: options.concurrency, keepsIdle: keepsConnections),
+            acceptances: options.acceptedHostKeys.map(\.acceptance) + options.replacedHostKeys.map(\.acceptance),
+            passphrase: { path in terminal.askSecret("Passphrase of \(path): ") },
+            notice: { terminal.say($0) })
     }
 
     func observe() async -> ClusterState { await observe(inventory) }
@@ -104,7 +108,12 @@ struct Session: Sendable {
             }
         case is CancellationError: terminal.say("interrupted")
         case let error as InventoryError: terminal.say("\(error)")
-        default: terminal.say(terminal.paint("error: ", .red) + TerminalText.sanitize("\(error)"))
+        default:
+            let advice =
+                status == .programFault
+                ? "; this is a fault of masterswap itself: see where things stand with masterswap check, and report it"
+                : ""
+            terminal.say(terminal.paint("error: ", .red) + TerminalText.sanitize("\(error)") + advice)
         }
         return ExitCode(status.rawValue)
     }

@@ -45,11 +45,7 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         self.advice = advice
     }
 
-    public var description: String {
-        let head = "\(host): \(operation): \(cause)"
-        guard let advice else { return head }
-        return "\(head); \(advice)"
-    }
+    public var description: String { "\(host): \(operation): \(cause); \(advice ?? code.advice)" }
 
     /// Nothing can be said about the host itself, only that it could not be reached or trusted.
     public var isUnreachableOrUntrusted: Bool {
@@ -59,6 +55,30 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
             true
         case .timedOut, .cancelled, .outcomeUnknown, .remoteFile, .fileChanged, .libraryFault:
             false
+        }
+    }
+}
+
+extension SSHError.Code {
+    /// The next thing to try where the place that the error comes from knows nothing better.
+    public var advice: String {
+        switch self {
+        case .invalidEndpoint: "correct the host's entry: address, port, user, jump"
+        case .unresolved: "write an address, or a name that this machine can look up"
+        case .unreachable: "see that the host is up, that address and port are right, and that no firewall is between"
+        case .handshakeFailed: "try it with OpenSSH: ssh -v; look at the sshd's log there"
+        case .hostKeyUnknown: "see that the key is the host's own, then accept it: --accept-host-key HOST=SHA256:..."
+        case .hostKeyMismatch:
+            "find out why before anything else; only if the host was installed anew: take its old line out of known_hosts"
+        case .authenticationFailed: "try it with OpenSSH: ssh -v; see that the key is in authorized_keys there"
+        case .timedOut: "see whether the host is overloaded, or give it longer: --command-timeout"
+        case .cancelled: "start it again when you want it done"
+        case .connectionLost: "nothing ran; try again"
+        case .outcomeUnknown:
+            "look at the host before it is tried again: the command may have run, or may be running still"
+        case .remoteFile: "look at the folder there: room, owner, read-only?"
+        case .fileChanged: "look at the file there; then try again, which reads it anew"
+        case .libraryFault: "try again; if it stays, report it with the output of -v"
         }
     }
 }

@@ -28,7 +28,7 @@ import Testing
         #expect(lines.contains("a,b (2)"))
         #expect(lines.contains("up\n(7 more bytes were dropped)"))
         #expect(lines.contains("  d: exit status 3"))
-        #expect(lines.contains("  e: connect: no answer"))
+        #expect(lines.contains("  e: connect: no answer; \(SSHError.Code.unreachable.advice)"))
         #expect(!lines.joined().contains("\u{1B}"))
         #expect(ExecView.status(answers) == .unreachableOrUntrusted)
         #expect(ExecView.status(Array(answers.prefix(4))) == .checkOrStepFailed)

@@ -59,9 +59,14 @@ import Testing
               - { namespace: n, claim: c, data: critical }
             """
         let problems = problems(text)
-        #expect(problems.contains("hosts.yaml:3: cluster.vip: '10.0.0.300' is no IPv4 address"))
-        #expect(problems.contains("hosts.yaml:4: cluster: unknown key 'api_prot', did you mean 'api_port'?"))
-        #expect(problems.contains("hosts.yaml:7: hosts.two.role: expected one of master, spare, found 'chief'"))
+        #expect(problems.contains("hosts.yaml:3: cluster.vip: '10.0.0.300' is no IPv4 address; \(IPv4.howToWrite)"))
+        #expect(
+            problems.contains(
+                "hosts.yaml:4: cluster: unknown key 'api_prot', did you mean 'api_port'?; write 'api_port', or take it out"
+            ))
+        #expect(
+            problems.contains(
+                "hosts.yaml:7: hosts.two.role: expected one of master, spare, found 'chief'; write one of those words"))
         #expect(problems.contains { $0.hasPrefix("hosts.yaml:8: hosts.three: 'address' is missing") })
         #expect(
             problems.contains {
@@ -96,7 +101,10 @@ import Testing
     @Test func twoHostsAtOneAddressAreAMistake() {
         let text =
             "cluster: { name: a, vip: 1.2.3.4 }\nhosts:\n  one: { address: 1.2.3.5, role: master }\n  two: { address: 1.2.3.5, role: spare }"
-        #expect(problems(text) == ["hosts.yaml:4: hosts.two: one has the address 1.2.3.5 already"])
+        #expect(
+            problems(text) == [
+                "hosts.yaml:4: hosts.two: one has the address 1.2.3.5 already; correct one of the two, or take it out"
+            ])
     }
 
     @Test func nestingAndBombsEndInAnError() {

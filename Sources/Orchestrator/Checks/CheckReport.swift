@@ -9,7 +9,38 @@ public struct CheckReport: Sendable, Codable {
         private var rank: Int { self == .ok ? 0 : self == .warning ? 1 : 2 }
     }
 
+    /// What kind of problem it is: stable, for scripts and for comparing one check with the next.
+    public enum Code: String, Sendable, Codable, CaseIterable {
+        case hostUnreachable = "host-unreachable"
+        case kubeletDown = "kubelet-down"
+        case runtimeDown = "runtime-down"
+        case certificates, clock, disk
+        case spareNotBare = "spare-not-bare"
+        case spareCannotReach = "spare-cannot-reach"
+        case keepalivedMissing = "keepalived-missing"
+        case keepalivedUnreadable = "keepalived-unreadable"
+        case keepalivedVIP = "keepalived-vip"
+        case keepalivedRouterID = "keepalived-router-id"
+        case keepalivedPassword = "keepalived-password"
+        case keepalivedTwoMasters = "keepalived-two-masters"
+        case keepalivedNoMaster = "keepalived-no-master"
+        case vipNotHeld = "vip-not-held"
+        case vipHeldTwice = "vip-held-twice"
+        case vipWithoutAPI = "vip-without-api"
+        case clusterSilent = "cluster-silent"
+        case clusterUnread = "cluster-unread"
+        case nodeNotReady = "node-not-ready"
+        case nodeCordoned = "node-cordoned"
+        case masterNotInInventory = "master-not-in-inventory"
+        case spareIsMaster = "spare-is-master"
+        case masterIsNoNode = "master-is-no-node"
+        case memberNotStarted = "member-not-started"
+        case memberUnhealthy = "member-unhealthy"
+        case podsPending = "pods-pending"
+    }
+
     public struct Finding: Sendable, Codable, Hashable {
+        public var code: Code
         public var severity: Severity
         /// A host, a node or `cluster`.
         public var subject: String
@@ -61,6 +92,26 @@ public struct CheckReport: Sendable, Codable {
         public var learner: Bool
     }
 
+    /// What is different from the last check of the same cluster by this user.
+    public struct Change: Sendable, Codable, Hashable {
+        public enum Kind: String, Sendable, Codable, CaseIterable {
+            case newProblem = "new-problem"
+            case goneProblem = "gone-problem"
+            case vipMoved = "vip-moved"
+            case nodeAdded = "node-added"
+            case nodeRemoved = "node-removed"
+            case memberAdded = "member-added"
+            case memberRemoved = "member-removed"
+        }
+        public var kind: Kind
+        public var subject: String
+        public var text: String
+    }
+
+    /// Of the JSON document: it goes up when a key is renamed, removed or gets another meaning (docs/check.schema.json).
+    public static let schemaVersion = 1
+
+    public var schemaVersion = Self.schemaVersion
     public var cluster: String
     public var at: Date
     /// The master that the cluster was read by.
@@ -73,6 +124,9 @@ public struct CheckReport: Sendable, Codable {
     public var apiAnswersOnVip: Bool
     public var pendingPods: [String]
     public var findings: [Finding]
+    /// When the last check was; nothing where there was none.
+    public var since: Date?
+    public var changes: [Change]?
     public var status: Int
 }
 
@@ -144,7 +198,7 @@ enum HostChecks {
             case .failed(let failure):
                 [
                     .init(
-                        severity: .failure, subject: host.name, text: failure.message,
+                        code: .hostUnreachable, severity: .failure, subject: host.name, text: failure.message,
                         advice: "if it is dead for good: masterswap plan \(host.name) --with SPARE")
                 ]
             case nil: []
@@ -157,13 +211,13 @@ enum HostChecks {
         if !facts.kubeletRuns {
             findings.append(
                 .init(
-                    severity: .failure, subject: host.name, text: "the kubelet does not run",
+                    code: .kubeletDown, severity: .failure, subject: host.name, text: "the kubelet does not run",
                     advice: "look at it: journalctl -u kubelet"))
         }
         if facts.runtimes.isEmpty {
             findings.append(
                 .init(
-                    severity: .failure, subject: host.name, text: "no container runtime runs",
+                    code: .runtimeDown, severity: .failure, subject: host.name, text: "no container runtime runs",
                     advice: "look at docker or containerd there"))
         }
         if let first = facts.certificates.min(by: { $0.notAfter < $1.notAfter }) {
@@ -171,7 +225,7 @@ enum HostChecks {
             if left < CheckReport.certificateWarning {
                 findings.append(
                     .init(
-                        severity: left < 0 ? .failure : .warning, subject: host.name,
+                        code: .certificates, severity: left < 0 ? .failure : .warning, subject: host.name,
                         text: left < 0
                             ? "\(first.path) has expired" : "\(first.path) ends in \(Int(left / 86400)) days",
                         advice:
@@ -187,14 +241,14 @@ enum HostChecks {
         if !facts.clusterTraces.isEmpty {
             findings.append(
                 .init(
-                    severity: .warning, subject: host.name,
+                    code: .spareNotBare, severity: .warning, subject: host.name,
                     text: "is a spare, but has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))",
                     advice: "it cannot replace a master as it is; if nothing on it is needed: kubeadm reset"))
         }
         for (target, isReached) in facts.reaches.sorted(by: { $0.key < $1.key }) where !isReached {
             findings.append(
                 .init(
-                    severity: .warning, subject: host.name, text: "cannot reach \(target)",
+                    code: .spareCannotReach, severity: .warning, subject: host.name, text: "cannot reach \(target)",
                     advice: "it cannot replace a master like that: look at routes and firewalls"))
         }
         return findings
@@ -205,14 +259,15 @@ enum HostChecks {
         if abs(facts.clockOffset) > CheckReport.clockWarning {
             findings.append(
                 .init(
-                    severity: .warning, subject: host.name,
+                    code: .clock, severity: .warning, subject: host.name,
                     text: String(format: "its clock is %+.1f s off this machine's", facts.clockOffset),
                     advice: "see which of the two is right: chronyc tracking"))
         }
         for disk in facts.disks where disk.usedPercent >= CheckReport.diskWarning {
             findings.append(
                 .init(
-                    severity: .warning, subject: host.name, text: "\(disk.mount) is \(disk.usedPercent) % full",
+                    code: .disk, severity: .warning, subject: host.name,
+                    text: "\(disk.mount) is \(disk.usedPercent) % full",
                     advice: "the kubelet evicts pods from 90 % on: make room"))
         }
         return findings
@@ -231,12 +286,14 @@ enum KeepalivedChecks {
             case .absent?:
                 findings.append(
                     .init(
-                        severity: .failure, subject: host.name, text: "has no keepalived manifest",
+                        code: .keepalivedMissing, severity: .failure, subject: host.name,
+                        text: "has no keepalived manifest",
                         advice: "it can never hold the VIP"))
             case .unreadable(let why)?:
                 findings.append(
                     .init(
-                        severity: .failure, subject: host.name, text: "its keepalived manifest: \(why)",
+                        code: .keepalivedUnreadable, severity: .failure, subject: host.name,
+                        text: "its keepalived manifest: \(why)",
                         advice: "look at \(state.inventory.cluster.distribution.keepalivedManifest)"))
             case nil: break
             }
@@ -244,32 +301,34 @@ enum KeepalivedChecks {
         for (name, manifest) in manifests where !manifest.virtualIPs.contains(vip) {
             findings.append(
                 .init(
-                    severity: .failure, subject: name, text: "its keepalived does not carry \(vip)",
+                    code: .keepalivedVIP, severity: .failure, subject: name,
+                    text: "its keepalived does not carry \(vip)",
                     advice: "compare KEEPALIVED_VIRTUAL_IPS with the other masters"))
         }
         if Set(manifests.map(\.manifest.routerID)).count > 1 {
             findings.append(
                 .init(
-                    severity: .failure, subject: "keepalived", text: "the router ids differ",
+                    code: .keepalivedRouterID, severity: .failure, subject: "keepalived", text: "the router ids differ",
                     advice: "masters of one cluster share KEEPALIVED_ROUTER_ID"))
         }
         if Set(manifests.map(\.manifest.password)).count > 1 {
             findings.append(
                 .init(
-                    severity: .failure, subject: "keepalived", text: "the passwords differ",
+                    code: .keepalivedPassword, severity: .failure, subject: "keepalived", text: "the passwords differ",
                     advice: "masters of one cluster share KEEPALIVED_PASSWORD"))
         }
         let primaries = manifests.filter { $0.manifest.state == .master }.map(\.name)
         if primaries.count > 1 {
             findings.append(
                 .init(
-                    severity: .warning, subject: "keepalived",
+                    code: .keepalivedTwoMasters, severity: .warning, subject: "keepalived",
                     text: "\(primaries.joined(separator: " and ")) are both MASTER",
                     advice: "only the primary should be"))
         } else if primaries.isEmpty, !manifests.isEmpty {
             findings.append(
                 .init(
-                    severity: .warning, subject: "keepalived", text: "no live master is in state MASTER",
+                    code: .keepalivedNoMaster, severity: .warning, subject: "keepalived",
+                    text: "no live master is in state MASTER",
                     advice: "the dead one was the primary; a replacement makes another one primary"))
         }
         switch state.vipHolders.count {
@@ -277,12 +336,12 @@ enum KeepalivedChecks {
         case 0:
             findings.append(
                 .init(
-                    severity: .failure, subject: "vip", text: "no host holds \(vip)",
+                    code: .vipNotHeld, severity: .failure, subject: "vip", text: "no host holds \(vip)",
                     advice: "look at the keepalived pods"))
         default:
             findings.append(
                 .init(
-                    severity: .failure, subject: "vip",
+                    code: .vipHeldTwice, severity: .failure, subject: "vip",
                     text: "\(state.vipHolders.map(\.name).joined(separator: " and ")) hold \(vip)",
                     advice:
                         "they do not hear each other: compare router ids and passwords, look at the network between them"
@@ -298,54 +357,69 @@ enum ClusterChecks {
         guard state.cluster.source != nil else {
             return [
                 .init(
-                    severity: .failure, subject: "cluster",
+                    code: .clusterSilent, severity: .failure, subject: "cluster",
                     text: "no master gave an answer: \(state.unreachableSummary)",
                     advice: "look at kubelet and API server of the masters that are up")
             ]
         }
         var findings: [CheckReport.Finding] = []
-        func add(_ severity: CheckReport.Severity, _ subject: String, _ text: String, _ advice: String) {
-            findings.append(.init(severity: severity, subject: subject, text: text, advice: advice))
+        func add(
+            _ code: CheckReport.Code, _ severity: CheckReport.Severity, _ subject: String, _ text: String,
+            _ advice: String
+        ) {
+            findings.append(.init(code: code, severity: severity, subject: subject, text: text, advice: advice))
         }
-        for problem in state.cluster.problems { add(.failure, "cluster", problem, "look at it on that host") }
+        for problem in state.cluster.problems {
+            add(.clusterUnread, .failure, "cluster", problem, "look at it on that host")
+        }
         for node in state.objects.nodes {
             if !node.isReady {
                 add(
-                    .failure, node.name, "the node is not Ready",
+                    .nodeNotReady, .failure, node.name, "the node is not Ready",
                     "if it is dead for good: masterswap plan \(node.name) --with SPARE")
             }
             if node.isCordoned {
-                add(.warning, node.name, "the node is cordoned", "if nobody needs that: kubectl uncordon \(node.name)")
+                add(
+                    .nodeCordoned, .warning, node.name, "the node is cordoned",
+                    "if nobody needs that: kubectl uncordon \(node.name)")
             }
             if node.isControlPlane, state.host(of: node) == nil {
-                add(.warning, node.name, "is a master that the inventory does not name", "add it with 'role: master'")
+                add(
+                    .masterNotInInventory, .warning, node.name, "is a master that the inventory does not name",
+                    "add it with 'role: master'")
             }
         }
         for host in state.inventory.hosts where host.role == .spare && state.node(of: host)?.isControlPlane == true {
-            add(.warning, host.name, "is a master by now, and 'role: spare' in the inventory", "change its role")
+            add(
+                .spareIsMaster, .warning, host.name, "is a master by now, and 'role: spare' in the inventory",
+                "change its role")
         }
         for host in state.inventory.masters where state.node(of: host) == nil {
-            add(.failure, host.name, "is no node of the cluster", "join it, or take it out of the inventory")
+            add(
+                .masterIsNoNode, .failure, host.name, "is no node of the cluster",
+                "join it, or take it out of the inventory")
         }
         if !state.cluster.apiAnswersOnVIP {
             add(
-                .failure, "vip",
+                .vipWithoutAPI, .failure, "vip",
                 "no API server answers on \(state.inventory.cluster.vip):\(state.inventory.cluster.apiPort)",
                 "look at the API server of its holder")
         }
         for member in state.cluster.members {
             if !member.isStarted {
                 add(
-                    .failure, "etcd",
+                    .memberNotStarted, .failure, "etcd",
                     "member \(member.id) at \(member.addresses.joined(separator: ", ")) has never started",
                     "a join was left half done")
             } else if !member.isHealthy {
-                add(.failure, "etcd", "member \(member.name) is not healthy", "look at its etcd pod")
+                add(.memberUnhealthy, .failure, "etcd", "member \(member.name) is not healthy", "look at its etcd pod")
             }
         }
         let pending = state.objects.pods.filter(\.isPending).map(\.reference)
         if !pending.isEmpty {
-            add(.warning, "pods", "Pending: \(pending.joined(separator: ", "))", "see why: kubectl describe pod")
+            add(
+                .podsPending, .warning, "pods", "Pending: \(pending.joined(separator: ", "))",
+                "see why: kubectl describe pod")
         }
         return findings
     }

@@ -3,6 +3,19 @@ import Yams
 
 /// ocboot's configuration file for joining one master, made from the inventory and the plan.
 public enum OcbootConfiguration {
+    /// The keys that are made here: with the value where it is always the same, `nil` where the inventory or the plan has it.
+    static let madeForPrimary: [String: YAMLValue?] = [
+        "hostname": nil, "use_local": .bool(false), "user": nil, "port": nil, "onecloud_version": nil, "version": nil,
+        "db_host": nil, "db_user": nil, "db_password": nil, "db_port": nil, "image_repository": nil,
+        "ha_using_local_registry": .bool(false), "node_ip": nil, "controlplane_host": nil, "controlplane_port": nil,
+        "as_host": .bool(true), "high_availability": .bool(true), "use_ee": .bool(false), "enable_minio": .bool(true),
+        "host_networks": nil,
+    ]
+    static let madeForMasters: [String: YAMLValue?] = [
+        "controlplane_host": nil, "controlplane_port": nil, "as_controller": .bool(true), "as_host": .bool(true),
+        "high_availability": .bool(true), "hosts": nil,
+    ]
+
     /// The file's text. It holds the database password: it goes to the primary as 0600, and nowhere else.
     public static func text(_ plan: Plan, _ inventory: Inventory, password: Secret) throws -> String {
         guard let ocboot = inventory.ocboot, let primary = inventory.host(named: plan.primary.host),

@@ -4,13 +4,16 @@ public struct InventoryError: Error, Sendable, Hashable, CustomStringConvertible
         /// Counted from 1; 0 where the whole file is meant.
         public var line: Int
         public var message: String
+        /// What to write instead, or to do.
+        public var advice: String
 
-        public init(line: Int, _ message: String) {
+        public init(line: Int, _ message: String, fix advice: String) {
             self.line = line
             self.message = message
+            self.advice = advice
         }
 
-        public var description: String { message }
+        public var description: String { "\(message); \(advice)" }
 
         public static func < (left: Problem, right: Problem) -> Bool { left.line < right.line }
     }
@@ -24,7 +27,7 @@ public struct InventoryError: Error, Sendable, Hashable, CustomStringConvertible
     }
 
     public var description: String {
-        problems.map { $0.line > 0 ? "\(file):\($0.line): \($0.message)" : "\(file): \($0.message)" }
+        problems.map { $0.line > 0 ? "\(file):\($0.line): \($0)" : "\(file): \($0)" }
             .joined(separator: "\n")
     }
 }

@@ -8,48 +8,65 @@ extension Inventory {
     /// Reads an inventory file.
     /// - Throws: ``InventoryError`` with every mistake and its line.
     public static func read(_ file: String) throws -> Inventory {
+        try parse(
+            text(
+                of: file,
+                advice:
+                    "name one with -i FILE or MASTERSWAP_INVENTORY, or have one written: masterswap inventory init --host MASTER"
+            ), file: file)
+    }
+
+    /// - Throws: ``InventoryError`` where there is no such file, or none that could be meant; with `advice` where it is not there.
+    static func text(of file: String, advice: String) throws -> String {
         let path = (file as NSString).expandingTildeInPath
         let data: Data
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))
         } catch {
             let cause = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
-            throw InventoryError(
-                file: file,
-                problems: [
-                    .init(
-                        line: 0,
-                        "\(cause); name one with -i FILE or MASTERSWAP_INVENTORY, or write one: masterswap inventory init"
-                    )
-                ]
-            )
+            throw InventoryError(file: file, problems: [.init(line: 0, cause, fix: advice)])
         }
         guard data.count <= sizeLimit else {
-            throw InventoryError(file: file, problems: [.init(line: 0, "larger than 1 MiB: this is no inventory")])
+            throw InventoryError(
+                file: file,
+                problems: [.init(line: 0, "is larger than 1 MiB: not such a file", fix: "name another file")])
         }
         guard let text = String(data: data, encoding: .utf8) else {
-            throw InventoryError(file: file, problems: [.init(line: 0, "is not UTF-8 text")])
+            throw InventoryError(
+                file: file,
+                problems: [.init(line: 0, "is not UTF-8 text", fix: "save it as UTF-8, or name another file")])
         }
-        return try parse(text, file: file)
+        return text
+    }
+
+    /// The YAML tree of a file; `kind` is what it should have been, for messages.
+    /// - Throws: ``InventoryError``.
+    static func compose(_ text: String, file: String, kind: String) throws -> YAMLNode {
+        if let line = YAMLGuard.tooDeep(text) {
+            throw InventoryError(
+                file: file,
+                problems: [.init(line: line, "is nested too deeply for \(kind)", fix: "look for a bracket too many")])
+        }
+        do {
+            // Every scalar is read as text and judged by its key: YAML's own guesses ("no" is false) would only harm.
+            guard let node = try Yams.compose(yaml: text, .basic) else {
+                throw InventoryError(
+                    file: file,
+                    problems: [
+                        .init(line: 0, "the file is empty", fix: "begin with an example: kubeadm.yaml, k3s.yaml")
+                    ])
+            }
+            return node
+        } catch let error as YamlError {
+            throw InventoryError(file: file, problems: [error.asProblem])
+        }
     }
 
     /// Reads an inventory's text; `file` is for messages only.
     /// - Throws: ``InventoryError``.
     public static func parse(_ text: String, file: String) throws -> Inventory {
         let problems = ProblemList()
-        if let line = YAMLGuard.tooDeep(text) {
-            throw InventoryError(file: file, problems: [.init(line: line, "nested too deeply for an inventory")])
-        }
-        let root: YAMLNode
-        do {
-            // Every scalar is read as text and judged by its key: YAML's own guesses ("no" is false) would only harm.
-            guard let node = try Yams.compose(yaml: text, .basic) else {
-                throw InventoryError(file: file, problems: [.init(line: 0, "the file is empty")])
-            }
-            root = node
-        } catch let error as YamlError {
-            throw InventoryError(file: file, problems: [error.asProblem])
-        }
+        let root = try compose(text, file: file, kind: "an inventory")
         let inventory = StrictMapping(root, path: "inventory", problems: problems)
             .flatMap { InventoryReader(problems: problems).read($0) }
         guard problems.problems.isEmpty, let inventory else {
@@ -85,9 +102,10 @@ private struct InventoryReader {
         map.allow(["name", "distribution", "vip", "api_port", "local_storage_classes"])
         let vip = map.requiredString("vip", meaning: "the address that keepalived moves")
         if let vip, !IPv4.isValid(vip) {
-            problems.add(map.value("vip"), "cluster.vip: '\(vip)' is no IPv4 address")
+            problems.add(map.value("vip"), "cluster.vip: '\(vip)' is no IPv4 address", fix: IPv4.howToWrite)
         }
-        guard let name = map.requiredString("name", meaning: "how you call this cluster"), let vip else { return nil }
+        let name = map.requiredString("name", meaning: "how you call this cluster")
+        guard let name, let vip else { return nil }
         return Inventory.Cluster(
             name: name,
             distribution: map.choice("distribution", Inventory.Distribution.self) ?? .kubeadm,
@@ -106,7 +124,9 @@ private struct InventoryReader {
             if isSafeName(user) {
                 settings.user = user
             } else {
-                problems.add(map.value("user"), "\(map.path).user: '\(user)' is no user name")
+                problems.add(
+                    map.value("user"), "\(map.path).user: '\(user)' is no user name",
+                    fix: "write a login name: letters, digits, '.', '-', '_', not '-' first")
             }
         }
         if let port = map.integer("port", in: 1...65535) { settings.port = port }
@@ -121,7 +141,15 @@ private struct InventoryReader {
         guard let map = mapping(node, "hosts") else { return [] }
         return map.entries.compactMap { key, value in
             guard let name = key.string, isSafeName(name) else {
-                problems.add(key, "hosts: \(key.shown) is no host name (letters, digits, '.', '-', '_', not '-' first)")
+                problems.add(
+                    key, "hosts: \(key.kindName) is no host name",
+                    fix: "write the node's name: letters, digits, '.', '-', '_', not '-' first")
+                return nil
+            }
+            guard name != Placeholder.text else {
+                problems.add(
+                    key, "hosts: the replacement is still to be filled in",
+                    fix: "write its node name and its address, or take the line out until there is a spare machine")
                 return nil
             }
             guard let host = mapping(value, "hosts.\(name)") else { return nil }
@@ -129,11 +157,13 @@ private struct InventoryReader {
             let ssh = readSSH(host, defaults: defaults)
             let role = host.choice("role", Inventory.Role.self)
             if !host.has("role") {
-                problems.add(value, "hosts.\(name): 'role' is missing (master or spare)")
+                problems.add(value, "hosts.\(name): 'role' is missing", fix: "add 'role: master' or 'role: spare'")
             }
             guard let address = host.requiredString("address", meaning: "its IPv4 address") else { return nil }
             if !IPv4.isValid(address) {
-                problems.add(host.value("address"), "hosts.\(name).address: '\(address)' is no IPv4 address")
+                problems.add(
+                    host.value("address"), "hosts.\(name).address: '\(address)' is no IPv4 address",
+                    fix: IPv4.howToWrite)
             }
             return Inventory.Host(name: name, address: address, role: role ?? .spare, ssh: ssh)
         }
@@ -148,19 +178,20 @@ private struct InventoryReader {
         let directory = map.string("directory") ?? "/root/ocboot"
         if !directory.hasPrefix("/") {
             problems.add(
-                map.value("directory"), "ocboot.directory: '\(directory)' must be an absolute path on the master")
+                map.value("directory"), "ocboot.directory: '\(directory)' is no absolute path",
+                fix: "write where ocboot is on the masters, beginning with /")
         }
         let command = map.strings("command") ?? ["./run.py", "{config}"]
         if !command.contains(where: { $0.contains("{config}") }) {
             problems.add(
-                map.value("command"), "ocboot.command: '{config}' must stand where the configuration file's path goes")
+                map.value("command"), "ocboot.command: '{config}' is missing",
+                fix: "put it where the configuration file's path goes: [./run.py, \"{config}\"]")
         }
-        let database = map.required("database", meaning: "host, port, user, password").flatMap(readDatabase)
-        guard
-            let version = map.requiredString("onecloud_version", meaning: "what runs now, for example v3.8.8"),
-            let repository = map.requiredString("image_repository", meaning: "where images are pulled from"),
-            let database
-        else { return nil }
+        let database = map.required("database", meaning: "{ host: …, port: …, user: …, password: … }").flatMap(
+            readDatabase)
+        let version = map.requiredString("onecloud_version", meaning: "what runs now, for example v3.8.8")
+        let repository = map.requiredString("image_repository", meaning: "where images are pulled from")
+        guard let version, let repository, let database else { return nil }
         return Inventory.Ocboot(
             directory: directory, command: command, onecloudVersion: version, imageRepository: repository,
             hostNetworks: map.string("host_networks") ?? "eth0/br0/{address}", database: database,
@@ -172,27 +203,29 @@ private struct InventoryReader {
         guard let map = mapping(node, "ocboot.database") else { return nil }
         map.allow(["host", "port", "user", "password"])
         let password = map.required(
-            "password", meaning: "where it is kept: {env: NAME}, {file: PATH} or {command: [...]}"
+            "password", meaning: Self.secretSources
         )
         .flatMap(readSecretSource)
         let host = map.requiredString("host", meaning: "the database's address")
         if let host, !isSafeName(host) {
-            problems.add(map.value("host"), "ocboot.database.host: '\(host)' is no host name or address")
+            problems.add(
+                map.value("host"), "ocboot.database.host: '\(host)' is no host name or address",
+                fix: "write the address alone; the port has a key of its own")
         }
-        guard let host, let user = map.requiredString("user", meaning: "the database's user"), let password else {
-            return nil
-        }
+        let user = map.requiredString("user", meaning: "the database's user")
+        guard let host, let user, let password else { return nil }
         return Inventory.Database(
             host: host, port: map.integer("port", in: 1...65535) ?? 3306, user: user, password: password)
     }
 
+    private static let secretSources = "where it is kept: {env: NAME}, {file: PATH} or {command: [...]}"
+
     private func readSecretSource(_ node: YAMLNode) -> Inventory.SecretSource? {
         let path = "ocboot.database.password"
-        if node.scalar != nil {
-            problems.add(
-                node,
-                "\(path): a password must not stand in the inventory; say where it is kept: {env: NAME}, {file: PATH} or {command: [...]}"
-            )
+        if let text = node.scalar?.string {
+            let what =
+                text == Placeholder.text ? "is still to be filled in" : "a password must not stand in the inventory"
+            problems.add(node, "\(path): \(what)", fix: "say \(Self.secretSources)")
             return nil
         }
         guard let map = mapping(node, path) else { return nil }
@@ -202,7 +235,8 @@ private struct InventoryReader {
             map.strings("command").flatMap { $0.isEmpty ? nil : .command($0) },
         ].compactMap { $0 }
         guard let source = sources.first, sources.count == 1 else {
-            problems.add(node, "\(path): expected exactly one of env, file, command")
+            problems.add(
+                node, "\(path): expected exactly one of env, file, command", fix: "say \(Self.secretSources)")
             return nil
         }
         return source
@@ -210,7 +244,9 @@ private struct InventoryReader {
 
     private func readWorkloads(_ node: YAMLNode) -> [Inventory.Workload] {
         guard let sequence = node.sequence else {
-            problems.add(node, "workloads: expected a list, found \(node.kindName)")
+            problems.add(
+                node, "workloads: expected a list, found \(node.kindName)",
+                fix: "begin each rule with '- ' on a line of its own")
             return []
         }
         var seen: [String: Int] = [:]
@@ -219,7 +255,8 @@ private struct InventoryReader {
             guard let workload = readWorkload(map) else { return nil }
             let key = "\(workload.namespace)/\(workload.target)"
             if let line = seen[key] {
-                problems.add(item, "\(map.path): the same workload has a rule in line \(line) already")
+                problems.add(
+                    item, "\(map.path): the same workload has a rule in line \(line) already", fix: "take one out")
             }
             seen[key] = item.mark?.line ?? 0
             return workload
@@ -234,12 +271,15 @@ private struct InventoryReader {
         ].compactMap { $0 }
         let namespace = map.requiredString("namespace", meaning: "where the workload lives")
         guard let target = targets.first, targets.count == 1 else {
-            problems.add(map.node, "\(map.path): expected exactly one of statefulset, deployment, claim")
+            problems.add(
+                map.node, "\(map.path): expected exactly one of statefulset, deployment, claim",
+                fix: "write one rule for each workload")
             return nil
         }
         guard let namespace else { return nil }
         for name in [namespace, target.name] where !isSafeName(name) {
-            problems.add(map.node, "\(map.path): '\(name)' is no Kubernetes name")
+            problems.add(
+                map.node, "\(map.path): '\(name)' is no Kubernetes name", fix: "write it as kubectl get -A shows it")
         }
         guard let rule = readRule(map, target) else { return nil }
         return Inventory.Workload(namespace: namespace, target: target, rule: rule)
@@ -251,29 +291,37 @@ private struct InventoryReader {
         let recreator = map.choice("recreated_by", Inventory.Workload.Recreator.self)
         if let action = map.string("action") {
             if action != "ignore" {
-                problems.add(map.value("action"), "\(map.path).action: expected ignore, found '\(action)'")
+                problems.add(
+                    map.value("action"), "\(map.path).action: expected ignore, found '\(action)'",
+                    fix: "write 'action: ignore', or 'data: …' in its place")
             }
             for key in ["data", "heal", "recreated_by"] where map.has(key) {
-                problems.add(map.value(key), "\(map.path).\(key): has no meaning beside 'action: ignore'")
+                problems.add(
+                    map.value(key), "\(map.path).\(key): has no meaning beside 'action: ignore'", fix: "take it out")
             }
             return .ignore
         }
         if case .claim = target {
             problems.add(
-                map.node, "\(map.path): a claim alone can only be left: add 'action: ignore', or name its workload")
+                map.node, "\(map.path): a claim alone can only be left",
+                fix: "add 'action: ignore', or name its workload with statefulset or deployment")
             return nil
         }
         if !map.has("data") {
-            problems.add(map.node, "\(map.path): 'data' is missing (critical, replicated or disposable)")
+            problems.add(
+                map.node, "\(map.path): 'data' is missing",
+                fix: "add 'data: critical', 'data: replicated' or 'data: disposable'")
         }
         if case .deployment = target, recreator == nil {
             problems.add(
                 map.node,
-                "\(map.path): a deployment's claim comes back only if somebody makes it again: add 'recreated_by: operator'"
-            )
+                "\(map.path): a deployment's claim comes back only if somebody makes it again",
+                fix: "add 'recreated_by: operator' if onecloud-operator does")
         }
         if case .statefulSet = target, recreator != nil {
-            problems.add(map.value("recreated_by"), "\(map.path).recreated_by: a StatefulSet makes its claims itself")
+            problems.add(
+                map.value("recreated_by"), "\(map.path).recreated_by: a StatefulSet makes its claims itself",
+                fix: "take it out")
         }
         guard let data else { return nil }
         return .rebuild(data, heal: heal, recreatedBy: recreator)
@@ -283,7 +331,9 @@ private struct InventoryReader {
         guard let node else { return [] }
         guard let value = readValue(node, path) else { return [] }
         guard case .mapping(let entries) = value else {
-            problems.add(node, "\(path): expected keys with values, found \(node.kindName)")
+            problems.add(
+                node, "\(path): expected keys with values, found \(node.kindName)",
+                fix: "write 'key: value' lines under it, or {}")
             return []
         }
         return entries
@@ -291,7 +341,7 @@ private struct InventoryReader {
 
     private func readValue(_ node: YAMLNode, _ path: String) -> YAMLValue? {
         if node.anchor != nil {
-            problems.add(node, "\(path): anchors are not supported here; write the value out")
+            problems.add(node, "\(path): anchors are not supported here", fix: "write the value out")
             return nil
         }
         switch node {
@@ -306,7 +356,7 @@ private struct InventoryReader {
                     return YAMLEntry(name, value)
                 })
         case .alias:
-            problems.add(node, "\(path): aliases are not supported here; write the value out")
+            problems.add(node, "\(path): aliases are not supported here", fix: "write the value out")
             return nil
         }
     }
@@ -318,23 +368,31 @@ private struct InventoryReader {
         var byAddress: [String: String] = [:]
         for host in inventory.hosts {
             if let other = byAddress[host.address] {
-                problems.add(node(of: host), "hosts.\(host.name): \(other) has the address \(host.address) already")
+                problems.add(
+                    node(of: host), "hosts.\(host.name): \(other) has the address \(host.address) already",
+                    fix: "correct one of the two, or take it out")
             }
             byAddress[host.address] = host.name
             if host.address == inventory.cluster.vip {
-                problems.add(node(of: host), "hosts.\(host.name): \(host.address) is the VIP, not a host's own address")
+                problems.add(
+                    node(of: host), "hosts.\(host.name): \(host.address) is the VIP, not a host's own address",
+                    fix: "write the address that stays with the host: kubectl get nodes -o wide")
             }
             if let jump = host.ssh.jump, !JumpReference.isValid(jump, in: inventory) {
                 problems.add(
-                    node(of: host), "hosts.\(host.name): jump '\(jump)' is neither an inventory host nor user@host:port"
-                )
+                    node(of: host),
+                    "hosts.\(host.name): jump '\(jump)' is neither an inventory host nor user@host:port",
+                    fix: "write a name of this file, or user@host:port")
             }
             if host.ssh.jump == host.name {
-                problems.add(node(of: host), "hosts.\(host.name): jumps through itself")
+                problems.add(
+                    node(of: host), "hosts.\(host.name): jumps through itself", fix: "write 'jump: null' for that host")
             }
         }
         if inventory.masters.isEmpty, hostsNode != nil {
-            problems.add(hostsNode, "hosts: no host has 'role: master'")
+            problems.add(
+                hostsNode, "hosts: no host has 'role: master'",
+                fix: "write 'role: master' for each master of the cluster")
         }
     }
 }
@@ -353,6 +411,8 @@ func isSafeName(_ name: String) -> Bool {
 }
 
 enum IPv4 {
+    static let howToWrite = "write four numbers from 0 to 255, as in 10.127.100.102"
+
     static func isValid(_ text: String) -> Bool {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4
@@ -425,18 +485,20 @@ enum YAMLGuard {
 }
 
 extension YamlError {
+    private static let whereToLook = "look at indentation, brackets and quotes there and in the line before"
+
     var asProblem: InventoryError.Problem {
         switch self {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            return .init(line: mark.line, "not YAML: \(problem)")
+            return .init(line: mark.line, "not YAML: \(problem)", fix: Self.whereToLook)
         case .duplicatedKeysInMapping(let duplicates, let context):
             let names = duplicates.map { "'\($0)'" }.joined(separator: ", ")
-            return .init(line: context.mark.line, "written twice: \(names)")
+            return .init(line: context.mark.line, "written twice: \(names)", fix: "take one out")
         case .reader(let problem, _, _, _):
-            return .init(line: 0, "not YAML: \(problem)")
+            return .init(line: 0, "not YAML: \(problem)", fix: Self.whereToLook)
         default:
-            return .init(line: 0, "not YAML: \(self)")
+            return .init(line: 0, "not YAML: \(self)", fix: Self.whereToLook)
         }
     }
 }

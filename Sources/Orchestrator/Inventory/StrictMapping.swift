@@ -7,9 +7,14 @@ typealias YAMLNode = Yams.Node
 final class ProblemList {
     private(set) var problems: [InventoryError.Problem] = []
 
-    func add(_ node: YAMLNode?, _ message: String) {
-        problems.append(.init(line: node?.mark?.line ?? 0, message))
+    func add(_ node: YAMLNode?, _ message: String, fix advice: String) {
+        problems.append(.init(line: node?.mark?.line ?? 0, message, fix: advice))
     }
+}
+
+/// What stands where only the cluster's people know what belongs there: no name, address or path has this spelling.
+enum Placeholder {
+    static let text = "FILL-IN"
 }
 
 /// A YAML mapping read key by key; what is not asked for is an error, with the key that was probably meant.
@@ -23,7 +28,9 @@ struct StrictMapping {
     /// `nil`, with a problem, where the node is no mapping.
     init?(_ node: YAMLNode, path: String, problems: ProblemList) {
         guard let mapping = node.mapping else {
-            problems.add(node, "\(path): expected keys with values, found \(node.kindName)")
+            problems.add(
+                node, "\(path): expected keys with values, found \(node.kindName)",
+                fix: "write 'key: value' lines under it, or { key: value, ... }")
             return nil
         }
         self.node = node
@@ -38,17 +45,17 @@ struct StrictMapping {
     func allow(_ keys: [String]) {
         for (key, _) in mapping {
             guard let name = key.string else {
-                problems.add(key, "\(path): a key must be a plain name")
+                problems.add(
+                    key, "\(path): a key must be a plain name", fix: "known here: \(keys.joined(separator: ", "))")
                 continue
             }
             if keys.contains(name) { continue }
-            var message = "\(path): unknown key '\(name)'"
+            let message = "\(path): unknown key '\(name)'"
             if let meant = Spelling.nearest(to: name, in: keys) {
-                message += ", did you mean '\(meant)'?"
+                problems.add(key, message + ", did you mean '\(meant)'?", fix: "write '\(meant)', or take it out")
             } else {
-                message += "; known here: \(keys.joined(separator: ", "))"
+                problems.add(key, message, fix: "known here: \(keys.joined(separator: ", "))")
             }
-            problems.add(key, message)
         }
     }
 
@@ -62,18 +69,18 @@ struct StrictMapping {
 
     func required(_ key: String, meaning: String) -> YAMLNode? {
         if let value = value(key) { return value }
-        problems.add(node, "\(path): '\(key)' is missing (\(meaning))")
+        problems.add(node, "\(path): '\(key)' is missing", fix: "add it: \(meaning)")
         return nil
     }
 
     func string(_ key: String) -> String? {
         guard let node = value(key) else { return nil }
-        return text(node, "\(path).\(key)")
+        return text(node, "\(path).\(key)", meaning: "the value, or leave the key out")
     }
 
     func requiredString(_ key: String, meaning: String) -> String? {
         guard let node = required(key, meaning: meaning) else { return nil }
-        return text(node, "\(path).\(key)")
+        return text(node, "\(path).\(key)", meaning: meaning)
     }
 
     func integer(_ key: String, in range: ClosedRange<Int>) -> Int? {
@@ -81,8 +88,8 @@ struct StrictMapping {
         guard let number = node.scalar.flatMap({ Int($0.string) }), range.contains(number) else {
             problems.add(
                 node,
-                "\(path).\(key): expected a number from \(range.lowerBound) to \(range.upperBound), found \(node.shown)"
-            )
+                "\(path).\(key): expected a number from \(range.lowerBound) to \(range.upperBound), found \(node.kindName)",
+                fix: "write such a number, or leave the key out")
             return nil
         }
         return number
@@ -92,26 +99,34 @@ struct StrictMapping {
         guard let node = value(key) else { return nil }
         if let text = node.scalar?.string, let value = T(rawValue: text) { return value }
         let choices = T.allCases.map(\.rawValue).joined(separator: ", ")
-        problems.add(node, "\(path).\(key): expected one of \(choices), found \(node.shown)")
+        problems.add(
+            node, "\(path).\(key): expected one of \(choices), found \(node.kindName)", fix: "write one of those words")
         return nil
     }
 
     func strings(_ key: String) -> [String]? {
         guard let node = value(key) else { return nil }
         guard let sequence = node.sequence else {
-            problems.add(node, "\(path).\(key): expected a list, found \(node.kindName)")
+            problems.add(
+                node, "\(path).\(key): expected a list, found \(node.kindName)", fix: "write it in brackets: [one, two]"
+            )
             return nil
         }
-        return sequence.compactMap { text($0, "\(path).\(key)") }
+        return sequence.compactMap { text($0, "\(path).\(key)", meaning: "one word a list item") }
     }
 
-    private func text(_ node: YAMLNode, _ place: String) -> String? {
+    private func text(_ node: YAMLNode, _ place: String, meaning: String) -> String? {
         guard let text = node.scalar?.string else {
-            problems.add(node, "\(place): expected text, found \(node.kindName)")
+            problems.add(node, "\(place): expected text, found \(node.kindName)", fix: "write \(meaning)")
+            return nil
+        }
+        if text == Placeholder.text {
+            problems.add(node, "\(place): is still to be filled in", fix: "write \(meaning)")
             return nil
         }
         if text.isEmpty || text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
-            problems.add(node, "\(place): is empty or has control characters in it")
+            problems.add(
+                node, "\(place): is empty or has control characters in it", fix: "write \(meaning)")
             return nil
         }
         return text
@@ -132,8 +147,6 @@ extension YAMLNode {
         case .alias: "an alias"
         }
     }
-
-    var shown: String { kindName }
 }
 
 enum Spelling {

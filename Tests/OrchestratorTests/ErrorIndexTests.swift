@@ -1,0 +1,433 @@
+import Foundation
+import SSH
+import Testing
+
+@testable import Orchestrator
+
+/// Every error says where, doing what, why, and what to do next; `docs/errors.md` lists them all, from the sources.
+///
+/// `MASTERSWAP_RECORD=1 swift test --filter ErrorIndex` writes the document anew.
+@Suite struct ErrorIndexTests {
+    @Test func everySSHErrorNamesHostOperationCauseAndNextStep() {
+        for code in SSHError.Code.allCases {
+            #expect(!code.advice.isEmpty)
+            let error = SSHError(code, host: "HOST", operation: "OPERATION", cause: "CAUSE")
+            #expect(error.description == "HOST: OPERATION: CAUSE; \(code.advice)")
+            let told = SSHError(code, host: "HOST", operation: "OPERATION", cause: "CAUSE", advice: "NEXT")
+            #expect(told.description == "HOST: OPERATION: CAUSE; NEXT")
+        }
+    }
+
+    @Test func everyClusterErrorNamesHostOperationCauseAndNextStep() {
+        for code in ClusterError.Code.allCases {
+            let error = ClusterError(code, host: "HOST", operation: "OPERATION", cause: "CAUSE", advice: "NEXT")
+            #expect(error.description == "HOST: OPERATION: CAUSE; NEXT")
+        }
+    }
+
+    @Test func everyOtherErrorEndsWithANextStep() {
+        #expect(Refusal("rule", "REASON", advice: "NEXT").description == "rule: REASON; NEXT")
+        let inventory = InventoryError(file: "f", problems: [.init(line: 3, "WRONG", fix: "NEXT")])
+        #expect(inventory.description == "f:3: WRONG; NEXT")
+        #expect(Locked(nil).description.hasSuffix("to go on: masterswap resume"))
+        #expect(Locked(ClusterLock.Lease.sample).description.hasSuffix("if it is surely gone: masterswap unlock"))
+    }
+
+    /// Each place in the sources that makes an error: what it says, and that none is silent about what to do.
+    @Test func everyPlaceThatMakesAnErrorSaysWhatToDo() throws {
+        let sites = try MessageSite.all()
+        for kind in MessageSite.Kind.allCases { #expect(sites.contains { $0.kind == kind }, "\(kind)") }
+        for site in sites {
+            for (label, text) in site.required {
+                #expect(text?.isEmpty == false, "\(site.place): '\(label)' is missing or empty")
+            }
+        }
+    }
+
+    @Test func everySafetyRuleHasItsRefusalsInTheIndex() throws {
+        let sites = try MessageSite.all().filter { $0.kind == .refusal }
+        for rule in SafetyRules.all {
+            #expect(sites.contains { $0.place.hasPrefix("Sources/Orchestrator/Plan/Rules/\(rule).swift") }, "\(rule)")
+        }
+    }
+
+    @Test func theIndexIsWhatTheSourcesSay() throws {
+        let made = try ErrorIndex.markdown(MessageSite.all())
+        if ProcessInfo.processInfo.environment["MASTERSWAP_RECORD"] == "1" {
+            try made.write(
+                to: DocumentationTests.root.appendingPathComponent("docs/errors.md"), atomically: true, encoding: .utf8)
+        }
+        #expect(
+            try DocumentationTests.document("docs/errors.md") == made,
+            "docs/errors.md is not up to date; next: MASTERSWAP_RECORD=1 swift test --filter ErrorIndex")
+    }
+}
+
+extension ClusterLock.Lease {
+    static var sample: Self {
+        .init(
+            metadata: .init(name: "masterswap", namespace: "kube-system"),
+            spec: .init(holderIdentity: "somebody@somewhere"))
+    }
+}
+
+/// The document; the compiler sees to it that no case is left out.
+enum ErrorIndex {
+    static func markdown(_ sites: [MessageSite]) -> String {
+        var text = """
+            # What each error means, and what to do
+
+            Made from the sources by a test (`MASTERSWAP_RECORD=1 swift test --filter ErrorIndex`); an ellipsis stands for what is known only
+            when it happens. An error reads
+
+            ```
+            HOST: WHAT WAS BEING DONE: CAUSE; WHAT TO DO NEXT
+            ```
+
+            A refusal names its rule in the host's place, a mistake in an inventory the file and the line. `-v` shows the commands that hosts were
+            given; `masterswap report` tells what a run did before it failed.
+
+            ## By exit status
+
+            | Exit status | What it comes from | Next |
+            | --- | --- | --- |
+
+            """
+        for status in Orchestrator.ExitStatus.allCases { text += "| \(status.rawValue) | \(explain(status)) |\n" }
+        text += "\n## A host could not be reached, trusted or spoken to\n"
+        for code in SSHError.Code.allCases {
+            text += section(code.rawValue, meaning(code), "Next, where nothing better is known: \(code.advice).")
+            text += table(
+                sites.filter { ($0.kind == .ssh || $0.kind == .connection) && $0.code == code.rawValue },
+                ["operation", "cause", "advice"])
+        }
+        text += "\n## The cluster, a remote command, or this machine's own files\n"
+        for code in ClusterError.Code.allCases {
+            text += section(code.rawValue, meaning(code), nil)
+            text += table(
+                sites.filter { $0.kind == .cluster && $0.code == code.rawValue }, ["operation", "cause", "advice"])
+        }
+        text += "\n## Refusals: nothing was changed\n"
+        for rule in SafetyRules.all {
+            text += section(rule.id, "It prevents \(rule.prevents).", nil)
+            text += table(
+                sites.filter { $0.kind == .refusal && $0.place.contains("/Rules/\(rule).swift") }, ["reason", "advice"])
+        }
+        text += section("request", "What was asked for cannot be planned: the rule is named in the message.", nil)
+        text += table(sites.filter { $0.kind == .refusal && !$0.place.contains("/Rules/") }, ["reason", "advice"])
+        text += "\n## Mistakes in the inventory, or in a file to be imported\n"
+        text += table(sites.filter { $0.kind == .inventory || $0.kind == .problem }, ["mistake", "advice"])
+        text +=
+            "\n## Usage\n\nThe words after the colon are followed by how the verb is called; `--help` has examples.\n"
+        text += table(sites.filter { $0.kind == .usage }, ["mistake"])
+        return text
+    }
+
+    private static func section(_ name: String, _ meaning: String, _ next: String?) -> String {
+        "\n### `\(name)`\n\n\(meaning)\(next.map { " \($0)" } ?? "")\n"
+    }
+
+    private static func table(_ sites: [MessageSite], _ columns: [String]) -> String {
+        var rows: [String] = []
+        for site in sites {
+            let row = "| " + columns.map { cell(site.parts[$0] ?? "…") }.joined(separator: " | ") + " |"
+            // Helpers that only pass words on say nothing of their own.
+            let isEmpty = columns.allSatisfy { (site.parts[$0] ?? "…") == "…" }
+            if !isEmpty, !rows.contains(row) { rows.append(row) }
+        }
+        guard !rows.isEmpty else { return "" }
+        let titles = columns.map {
+            ["advice": "Next", "cause": "Cause", "operation": "While", "reason": "Reason", "mistake": "Message"][$0]!
+        }
+        return "\n| \(titles.joined(separator: " | ")) |\n|\(String(repeating: " --- |", count: columns.count))\n"
+            + rows.joined(separator: "\n") + "\n"
+    }
+
+    private static func cell(_ text: String) -> String {
+        text.replacing("|", with: "\\|").replacing("<", with: "&lt;").replacing("\n", with: " ")
+    }
+
+    private static func explain(_ status: Orchestrator.ExitStatus) -> String {
+        switch status {
+        case .done: "done and verified | nothing"
+        case .programFault: "a fault of the program | `masterswap check` shows where things stand; report it"
+        case .checkOrStepFailed:
+            "a check or a step failed | read the error; mend it, then `masterswap resume` if a run was under way"
+        case .refused: "a safety rule, below | do what the refusal says, then the same command again"
+        case .unreachableOrUntrusted:
+            "a needed host could not be reached or trusted | see the first table below; `masterswap check`"
+        case .cancelledByOperator:
+            "the question was not answered with the node's name | nothing was changed; start it again"
+        case .locked: "another run holds the lock | wait for its end, or, if it is surely gone, `masterswap unlock`"
+        case .usage: "the command line | `masterswap VERB --help`"
+        case .inventoryWrong: "the inventory | correct the lines that are named; `masterswap inventory check`"
+        case .interrupted: "Ctrl-C, or SIGTERM | `masterswap resume` goes on with a run"
+        }
+    }
+
+    private static func meaning(_ code: SSHError.Code) -> String {
+        switch code {
+        case .invalidEndpoint: "The host's entry cannot be used as it is written; nothing was dialled."
+        case .unresolved: "The name did not resolve to an address."
+        case .unreachable: "No TCP connection: refused, no route, or no answer within `--connect-timeout`."
+        case .handshakeFailed: "Something listens there, but the SSH handshake failed or did not end in time."
+        case .hostKeyUnknown: "The host is in no known_hosts file. Nothing was sent that a stranger could use."
+        case .hostKeyMismatch: "The host shows another key than the one on file, or one that is revoked."
+        case .authenticationFailed: "The host takes none of the keys."
+        case .timedOut: "The deadline passed; the remote process was told to end."
+        case .cancelled: "It was called off from here."
+        case .connectionLost: "The connection was lost before the command was sent: nothing ran."
+        case .outcomeUnknown: "The command was sent, and neither its exit status nor a signal came back."
+        case .remoteFile: "The host refused to write or rename a file."
+        case .fileChanged: "The file is not what it was when the decision to replace it was made."
+        case .libraryFault: "A fault in libssh2 or in the way that it is used."
+        }
+    }
+
+    private static func meaning(_ code: ClusterError.Code) -> String {
+        switch code {
+        case .commandFailed: "A remote command ended with a non-zero status."
+        case .badOutput:
+            "A command's output is not what it should be: cut off, of another shape, empty. Nothing is done on a guess."
+        case .changed: "Something is not there any more, or is another one by now."
+        case .waitTimedOut: "A condition did not come true within its limit."
+        case .noMaster: "No master answers, or the host is none."
+        case .secretMissing: "The place that the inventory names for a secret gave nothing."
+        case .localFile: "This machine's own disk or files."
+        }
+    }
+}
+
+/// A place in the sources that makes an error, read as text: literals stay, what is computed is an ellipsis.
+struct MessageSite {
+    enum Kind: String, CaseIterable {
+        case ssh = "SSHError("
+        /// The helpers of the SSH library that fill in the host.
+        case connection = "failure("
+        case cluster = "ClusterError("
+        case refusal = "efusal("
+        case inventory = "problems.add("
+        case problem = ".init("
+        case usage = "ValidationError("
+    }
+
+    var kind: Kind
+    /// `Sources/…/File.swift:LINE`.
+    var place: String
+    var code: String?
+    /// By the label: operation, cause, advice; for the others reason or mistake, and advice.
+    var parts: [String: String]
+
+    /// What such an error must have. An SSH error without advice takes its code's.
+    var required: [(String, String?)] {
+        switch kind {
+        // With a code that is computed it takes that one's advice, too.
+        case .ssh, .connection:
+            (code == nil ? ["operation", "cause"] : ["operation", "cause", "advice"]).map { ($0, parts[$0]) }
+        case .cluster: ["host", "operation", "cause", "advice"].map { ($0, parts[$0]) }
+        case .refusal: ["reason", "advice"].map { ($0, parts[$0]) }
+        case .inventory, .problem: ["mistake", "advice"].map { ($0, parts[$0]) }
+        case .usage: [("mistake", parts["mistake"])]
+        }
+    }
+
+    static func all() throws -> [MessageSite] {
+        let sources = DocumentationTests.root.appendingPathComponent("Sources")
+        let paths = try FileManager.default.subpathsOfDirectory(atPath: sources.path).filter { $0.hasSuffix(".swift") }
+            .sorted()
+        let files = try paths.map { path in
+            (
+                path: "Sources/" + path,
+                text: try String(contentsOf: sources.appendingPathComponent(path), encoding: .utf8)
+            )
+        }
+        let constants = Self.constants(files.map(\.text))
+        return files.flatMap { file in sites(in: Array(file.text), file.path, constants) }
+    }
+
+    private static func sites(in text: [Character], _ path: String, _ constants: [String: String]) -> [MessageSite] {
+        var sites: [MessageSite] = []
+        var line = 1
+        let names = Kind.allCases.map { (kind: $0, name: Array($0.rawValue)) }
+        for start in text.indices {
+            if text[start].isNewline { line += 1 }
+            for (kind, name) in names where text[start] == name[0] {
+                guard text[start...].starts(with: name), isCall(text, start, kind) else { continue }
+                let arguments = SwiftText.arguments(text, from: start + name.count)
+                if let site = site(kind, "\(path):\(line)", arguments, constants) { sites.append(site) }
+            }
+        }
+        return sites
+    }
+
+    /// Not the end of another name, no declaration, no comment.
+    private static func isCall(_ text: [Character], _ start: Int, _ kind: Kind) -> Bool {
+        let before = start > 0 ? text[start - 1] : " "
+        if kind == .refusal {
+            guard before == "r" || before == "R" else { return false }
+        } else if before.isLetter || before.isNumber || before == "." {
+            return false
+        }
+        let line =
+            text[..<start].lastIndex(where: \.isNewline).map { String(text[text.index(after: $0)..<start]) } ?? ""
+        return !line.contains("//") && !line.contains("func ") && !line.contains("import ")
+    }
+
+    private static func site(
+        _ kind: Kind, _ place: String, _ arguments: [(label: String?, text: String)], _ constants: [String: String]
+    ) -> MessageSite? {
+        var parts: [String: String] = [:]
+        var unnamed: [String] = []
+        for (label, text) in arguments {
+            if let label { parts[label] = SwiftText.shown(text, constants) } else { unnamed.append(text) }
+        }
+        var site = MessageSite(kind: kind, place: place, parts: parts)
+        switch kind {
+        case .ssh, .cluster:
+            guard let code = unnamed.first else { return nil }
+            site.code = code.hasPrefix(".") ? String(code.dropFirst()) : nil
+            if kind == .ssh, let name = site.code, site.parts["advice"] == nil {
+                site.parts["advice"] = SSHError.Code(rawValue: name)?.advice
+            }
+        case .connection:
+            guard let code = unnamed.first, code.hasPrefix("."), [2, 4].contains(unnamed.count) else { return nil }
+            site.code = String(code.dropFirst())
+            site.parts["operation"] = unnamed.count == 4 ? SwiftText.shown(unnamed[1], constants) : "…"
+            site.parts["cause"] = SwiftText.shown(unnamed[unnamed.count == 4 ? 2 : 1], constants)
+            let advice = unnamed.count == 4 && unnamed[3] != "nil" ? SwiftText.shown(unnamed[3], constants) : nil
+            site.parts["advice"] = advice ?? SSHError.Code(rawValue: String(code.dropFirst()))?.advice
+        case .refusal:
+            // `Refusal(id, reason, …)` and `refusal(reason, …)`.
+            guard let reason = unnamed.last, site.parts["advice"] != nil else { return nil }
+            site.parts["reason"] = SwiftText.shown(reason, constants)
+        case .inventory:
+            guard unnamed.count == 2 else { return nil }
+            site.parts["mistake"] = SwiftText.shown(unnamed[1], constants)
+            site.parts["advice"] = site.parts["fix"]
+        case .problem:
+            guard arguments.first?.label == "line", let mistake = unnamed.first else { return nil }
+            site.parts["mistake"] = SwiftText.shown(mistake, constants)
+            site.parts["advice"] = site.parts["fix"]
+        case .usage:
+            guard let mistake = unnamed.first else { return nil }
+            site.parts["mistake"] = SwiftText.shown(mistake, constants)
+        }
+        return site
+    }
+
+    /// `let name = "text"`, wherever it stands; a name that stands for two texts stands for none.
+    private static func constants(_ files: [String]) -> [String: String] {
+        var found: [String: Set<String>] = [:]
+        for text in files {
+            for match in text.matches(of: /let (\w+)(?:: String)? =\s+("(?:[^"\\\n]|\\.)*")\s*\n/) {
+                found[String(match.1), default: []].insert(String(match.2))
+            }
+        }
+        return found.compactMapValues { $0.count == 1 ? $0.first : nil }
+    }
+}
+
+/// Just enough of Swift's syntax to read a call's arguments.
+enum SwiftText {
+    /// The arguments of a call, from behind its parenthesis.
+    static func arguments(_ text: [Character], from start: Int) -> [(label: String?, text: String)] {
+        var arguments: [String] = [""]
+        var depth = 0
+        var index = start
+        while index < text.count {
+            let character = text[index]
+            if character == "\"" {
+                let end = endOfLiteral(text, from: index)
+                arguments[arguments.count - 1] += String(text[index..<end])
+                index = end
+                continue
+            }
+            if "([{".contains(character) { depth += 1 }
+            if ")]}".contains(character) {
+                depth -= 1
+                if depth < 0 { break }
+            }
+            if character == ",", depth == 0 {
+                arguments.append("")
+            } else {
+                arguments[arguments.count - 1].append(character)
+            }
+            index += 1
+        }
+        return arguments.map { argument in
+            let trimmed = argument.trimmingCharacters(in: .whitespacesAndNewlines)
+            guard let match = trimmed.firstMatch(of: /^([a-z]\w*):\s*/) else { return (nil, trimmed) }
+            return (String(match.1), String(trimmed[match.range.upperBound...]))
+        }
+    }
+
+    /// Behind the closing quote; interpolations may hold literals themselves.
+    private static func endOfLiteral(_ text: [Character], from start: Int) -> Int {
+        var index = start + 1
+        while index < text.count, text[index] != "\"" {
+            if text[index] == "\\", index + 1 < text.count, text[index + 1] == "(" {
+                index = endOfParenthesis(text, from: index + 2)
+            } else {
+                index += text[index] == "\\" ? 2 : 1
+            }
+        }
+        return min(index + 1, text.count)
+    }
+
+    private static func endOfParenthesis(_ text: [Character], from start: Int) -> Int {
+        var index = start
+        var depth = 1
+        while index < text.count, depth > 0 {
+            if text[index] == "\"" {
+                index = endOfLiteral(text, from: index)
+                continue
+            }
+            if text[index] == "(" { depth += 1 }
+            if text[index] == ")" { depth -= 1 }
+            index += 1
+        }
+        return index
+    }
+
+    /// An expression as a reader of messages sees it: its literals, with an ellipsis for each interpolation.
+    static func shown(_ expression: String, _ constants: [String: String]) -> String {
+        let expression = expression.trimmingCharacters(in: .whitespacesAndNewlines)
+        let name = expression.split(separator: ".").last.map(String.init) ?? ""
+        let isName = expression.allSatisfy { $0.isLetter || $0.isNumber || $0 == "." || $0 == "_" }
+        let text = Array(isName ? constants[name] ?? "" : expression)
+        var literals: [String] = []
+        var index = 0
+        while index < text.count {
+            guard text[index] == "\"" else {
+                index += 1
+                continue
+            }
+            let end = endOfLiteral(text, from: index)
+            literals.append(withoutInterpolations(Array(text[(index + 1)..<max(index + 1, end - 1)])))
+            index = end
+        }
+        // An empty literal alone is what the tests look for.
+        if literals.isEmpty { return isName || expression != "\"\"" ? "…" : "" }
+        return literals.count == 1 ? literals[0] : literals.filter { !$0.isEmpty }.joined(separator: " / ")
+    }
+
+    private static func withoutInterpolations(_ text: [Character]) -> String {
+        var shown = ""
+        var index = 0
+        while index < text.count {
+            if text[index] == "\\", index + 1 < text.count {
+                if text[index + 1] == "(" {
+                    index = endOfParenthesis(text, from: index + 2)
+                    shown += "…"
+                } else {
+                    shown.append(text[index + 1] == "n" ? " " : text[index + 1])
+                    index += 2
+                }
+                continue
+            }
+            shown.append(text[index])
+            index += 1
+        }
+        return shown
+    }
+}
