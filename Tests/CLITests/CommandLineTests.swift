@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Testing
 
 @testable import masterswap
@@ -46,6 +47,27 @@ import Testing
             _ = try Masterswap.parseAsRoot(arguments)
             Issue.record("\(arguments) passed")
         } catch { #expect(Masterswap.exitCode(for: error).rawValue == 64) }
+    }
+
+    @Test func anInventoryIsNotWrittenOverWithoutForce() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("import-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let source = folder.appendingPathComponent("ocboot.yml")
+        let target = folder.appendingPathComponent("new/hosts.yaml")
+        try Data("primary_master_node: { hostname: 10.0.0.1, db_password: hunter2 }".utf8).write(to: source)
+        func run(_ more: [String]) throws {
+            var command = try Masterswap.parseAsRoot(["inventory", "import", source.path, "--out", target.path] + more)
+            try command.run()
+        }
+        try run([])
+        let written = try String(contentsOf: target, encoding: .utf8)
+        #expect(written.contains("10.0.0.1") && !written.contains("hunter2"))
+        try Data("mine".utf8).write(to: target)
+        #expect(throws: ExitCode(2)) { try run([]) }
+        #expect(try String(contentsOf: target, encoding: .utf8) == "mine")
+        try run(["--force"])
+        #expect(try String(contentsOf: target, encoding: .utf8) == written)
     }
 
     @Test func aTableIsAsWideAsItsCells() {

@@ -90,6 +90,15 @@ import Testing
         #expect(draft.inventory == nil)
     }
 
+    @Test func withoutKeepalivedTheServerOfKubectlIsTheVIPUnlessItIsAMaster() async throws {
+        #expect(try await survey { $0["keepalived"] = nil }.vip == "10.127.100.102")
+        let draft = try await survey {
+            $0["keepalived"] = nil
+            $0["server"] = "https://\(RunbookCluster.addresses[0]):6443"
+        }
+        #expect(draft.vip == nil)
+    }
+
     @Test func aMasterThatSaysNothingIsARemarkAndNoMaster() async throws {
         let draft = try await survey {
             if $0["advertised"] == RunbookCluster.addresses[2] { $0["distribution"] = nil }

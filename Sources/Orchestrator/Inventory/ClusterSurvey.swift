@@ -143,6 +143,8 @@ extension InventoryDraft {
         .compactMap { node in
             node.internalAddress.map { Inventory.Host(name: node.name, address: $0, role: .master, ssh: ssh) }
         }
+        // kubectl's server is a master itself where there is no VIP.
+        if hosts.contains(where: { $0.address == vip }) { vip = nil }
         name = Self.commonName(hosts.map(\.name))
         let byProvisioner = storageClasses.filter { Self.isLocal(provisioner: $0.value) }.keys
         let byVolume = objects.volumes.filter { $0.spec.nodeAffinity != nil }.compactMap(\.spec.storageClassName)

@@ -8,7 +8,7 @@ struct MasterSurvey: Sendable {
     /// Where the API server beside it listens, as its certificate has it; `nil` where no manifest says so.
     var advertisedAddress: String?
     var manifest: KeepalivedManifest?
-    /// Where the API server is asked for by kubectl, when that is an address which is none of this host's.
+    /// Where the API server is asked for by kubectl: the VIP, if no keepalived says otherwise.
     var loadBalancer: String?
     var apiPort: Int?
     /// Provisioners by class.
