@@ -6,8 +6,16 @@ import Orchestrator
 struct LossOptions: ParsableArguments {
     @Option(
         name: .customLong("accept-data-loss"), parsing: .upToNextOption,
-        help: "Claims whose data may be lost for good, as CLAIM or NAMESPACE/NAME.")
+        help:
+            "Claims whose data may be lost for good, as NAMESPACE/CLAIM, or CLAIM where just one lost claim has that name."
+    )
     var acceptedLosses: [String] = []
+}
+
+/// What `plan`, `replace` and `resume` share.
+struct FenceOptions: ParsableArguments {
+    @Flag(help: "Fence an old master that answers again: kubelet, keepalived and etcd are stopped there, over SSH.")
+    var fence = false
 }
 
 struct PlanCommand: AsyncParsableCommand {
@@ -25,20 +33,23 @@ struct PlanCommand: AsyncParsableCommand {
     @Argument(help: "The dead master: an inventory name, a node name or an address.") var node: String
     @Option(name: .customLong("with"), help: "The spare that takes its place.") var replacement: String
     @OptionGroup var losses: LossOptions
+    @OptionGroup var fencing: FenceOptions
     @Option(help: "Save the plan, for: masterswap replace --plan FILE.") var out: String?
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {
         let request = ReplacementRequest(
             dead: node, replacement: replacement, acceptedLosses: losses.acceptedLosses,
-            drainTimeout: options.drainTimeout)
+            drainTimeout: options.drainTimeout, fences: fencing.fence)
         try await Session.run(options) { [out] session in
             let plan = try Planner.plan(await session.observe(for: request), request, now: Date())
             let document = try EventCoding.encode(PlanDocument(plan, session.inventory))
             if let out { try PlanFile.write(document, to: out) }
             if session.terminal.isJSON { return session.terminal.print(String(decoding: document, as: UTF8.self)) }
             for line in PlanText(plan, session.inventory).lines { session.terminal.print(session.terminal.paint(line)) }
-            let next = out.map { "--plan \($0)" } ?? "\(plan.dead.node) --with \(plan.replacement.host)"
+            let next =
+                out.map { "--plan \($0)" }
+                ?? "\(plan.dead.node) --with \(plan.replacement.host)" + (plan.fences == true ? " --fence" : "")
             session.terminal.print("\nNothing was changed. To do it: masterswap replace \(next)")
         }
     }

@@ -21,6 +21,7 @@ struct ReplaceCommand: AsyncParsableCommand {
     @Option(name: .customLong("with"), help: "The spare that takes its place; not needed with --plan.")
     var replacement: String?
     @OptionGroup var losses: LossOptions
+    @OptionGroup var fencing: FenceOptions
     @Option(help: "Run just this saved plan; refused where the cluster asks for another by now.") var plan: String?
     @Flag(help: "Look at every step and change nothing.") var dryRun = false
     @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
@@ -37,7 +38,8 @@ struct ReplaceCommand: AsyncParsableCommand {
         do { saved = try plan.map(PlanFile.read) } catch { throw Session.fail(error, Terminal(options)) }
         let asked = ReplacementRequest(
             dead: node ?? saved?.dead.node ?? "", replacement: replacement ?? saved?.replacement.host ?? "",
-            acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: options.drainTimeout)
+            acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: options.drainTimeout,
+            fences: fencing.fence || saved?.fences == true)
         try await Session.run(options) { [options, dryRun, yes] session in
             let replacement = session.replacement(options)
             let state = await session.observe(for: asked)
@@ -49,7 +51,9 @@ struct ReplaceCommand: AsyncParsableCommand {
             }
             // Without a master there is no lock to take either; the planner says why nothing can be done.
             if state.cluster.source == nil { _ = try Planner.plan(state, asked, now: Date()) }
-            try await replacement.locked(by: state.liveMasters) { lock in
+            // An old master that is to be fenced is not asked for the lock.
+            let masters = state.liveMasters.filter { $0 != session.inventory.host(asked.dead) }
+            try await replacement.locked(by: masters) { lock in
                 let plan = try Self.plan(state, asked, saved, session)
                 if !yes { try await Confirmation.ask(plan, session) }
                 // Waiting for another run's lock or for an answer takes its time: what was seen before must still be so.
@@ -119,6 +123,10 @@ enum Confirmation {
             terminal.say("")
             for line in PlanText(plan, session.inventory).summary { terminal.say(terminal.paint(line)) }
         }
+        try await askForName(plan, terminal)
+    }
+
+    static func askForName(_ plan: Plan, _ terminal: Terminal) async throws {
         try await ask(
             "Type the dead node's name, \(plan.dead.node), to go on (Ctrl-C: nothing is done): ",
             expecting: plan.dead.node, terminal)

@@ -8,24 +8,38 @@ struct ResumeCommand: AsyncParsableCommand {
             Examples:
               masterswap resume
               masterswap resume 20261122-0301
+              masterswap resume --fence        the old master is back: stop what it runs, then go on
             """)
 
     @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run"))
     var runName: String?
+    @OptionGroup var fencing: FenceOptions
+    @Flag(
+        name: .shortAndLong,
+        help: "Do not ask before fencing, or cleaning up after a failed join; required where there is no terminal.")
+    var yes = false
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {
-        try await Session.run(options) { [options, runName] session in
+        try await Session.run(options) { [options, runName, fence = fencing.fence, yes] session in
             let run = try RunStore().find(runName)
             if RunReport(run: run.id, events: try run.events()).status == 0 {
                 let text = "Run \(run.id) is done and verified; there is nothing to resume."
                 session.terminal.progress(text)
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: run.id))
             }
-            let plan = try Replacement.plan(of: run)
-            let replacement = session.replacement(options, resuming: plan)
-            let masters = plan.survivors.compactMap { session.inventory.host(named: $0.host) }
-            try await replacement.locked(by: masters) { lock in try await replacement.resume(run, lock: lock) }
+            let planned = try Replacement.plan(of: run)
+            let masters = planned.survivors.compactMap { session.inventory.host(named: $0.host) }
+            let replacement = session.replacement(options, resuming: planned)
+            try await replacement.locked(by: masters) { lock in
+                let plan = try await replacement.resumption(of: run, fence: fence)
+                let added = PlanText(plan, session.inventory).added
+                if !added.isEmpty {
+                    for line in added { session.terminal.progress(session.terminal.paint(line)) }
+                    if !yes { try await Confirmation.askForName(plan, session.terminal) }
+                }
+                try await session.replacement(options, resuming: plan).resume(run, plan: plan, lock: lock)
+            }
         }
     }
 }

@@ -133,7 +133,7 @@ class Verification:
         places = {claim: self.after.node_of(found) for claim, found in after.items() if found}
         moved = [claim for claim, old in before.items() if old and key(old) in self.lost_claims]
         for claim, node in places.items():
-            if node == self.dead:
+            if node == self.dead != self.new:
                 wrong.append(f"{claim} is on the dead node")
             elif claim in moved and node != self.new:
                 wrong.append(f"{claim} was on the dead node, is on {node}, expected {self.new}")

@@ -169,6 +169,37 @@ import Testing
         }
     }
 
+    /// A cluster far beyond any of Cloudpods: what it takes is printed, not judged.
+    @Test func tenThousandPodsAreRead() throws {
+        let pod =
+            #"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"pod-NUMBER","namespace":"n","uid":"u-NUMBER","#
+            + #""annotations":{"a":"\#(String(repeating: "x", count: 600))"}},"spec":{"nodeName":"a","containers":[{"name":"c","#
+            + #""image":"registry.example/image:v1","env":[{"name":"A","value":"b"}]}],"volumes":[{"name":"d","#
+            + #""persistentVolumeClaim":{"claimName":"c-NUMBER"}}]},"status":{"phase":"Running","containerStatuses":"#
+            + #"[{"name":"c","ready":true,"restartCount":0}],"conditions":[{"type":"Ready","status":"True"}]}}"#
+        let pods = (0..<10_000).map { pod.replacing("NUMBER", with: String($0)) }.joined(separator: ",")
+        let json = Data((#"{"kind":"List","items":["# + pods + "]}").utf8)
+        let before = Self.residentMiB()
+        var objects = KubernetesObjects()
+        let time = try ContinuousClock().measure {
+            objects = try Kubectl.decode(KubernetesObjects.self, from: json, host: "h", operation: "get")
+        }
+        #expect(objects.pods.count == 10_000)
+        #expect(objects.pods.last?.spec.claimNames == ["c-9999"])
+        print(
+            "10,000 pods, \(json.count >> 20) MiB of JSON: read in \(time), \(before) MiB resident before, \(Self.residentMiB()) after"
+        )
+        #expect(throws: ClusterError.self) {
+            try Kubectl.decode(
+                KubernetesObjects.self, from: json.prefix(json.count - 2), host: "h", operation: "get")
+        }
+    }
+
+    private static func residentMiB() -> Int {
+        let pages = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
+        return (pages.flatMap { $0.count > 1 ? Int($0[1]) : nil } ?? 0) * 4096 >> 20
+    }
+
     @Test func volumesAreBoundByNodeAffinityNotByName() throws {
         let objects = try RunbookCluster.objects(dead: nil)
         let first = objects.nodes[0]
@@ -304,7 +335,9 @@ struct LocalRemote: Remote {
     let shell: String
     let name = "local"
 
-    func run(_ command: Command) async throws -> CommandResult {
+    func run(_ command: Command) async throws -> CommandResult { try runNow(command) }
+
+    func runNow(_ command: Command) throws -> CommandResult {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/\(shell)")
         process.arguments = Array(command.arguments.dropFirst())

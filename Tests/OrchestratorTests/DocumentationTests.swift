@@ -49,7 +49,8 @@ import Testing
     @Test(arguments: guides) func theGuideNamesEveryStep(_ path: String) throws {
         let guide = try Self.document(path)
         let fixed = [
-            "save", "drain", "delete-node", "remove-member", "clean-cluster-status", "vip", "join", "node-ready",
+            "save", "drain", "delete-node", "remove-member", "clean-cluster-status", "fence", "clean-failed-join",
+            "vip", "join", "node-ready",
             "promote",
             "cordon", "delete-volumes", "uncordon", "verify",
         ]

@@ -161,3 +161,20 @@ final class FakeCluster: Sendable {
         }
     }
 }
+
+/// Set once, from wherever.
+final class Flag: Sendable {
+    private let value = Mutex(false)
+    var isSet: Bool { value.withLock { $0 } }
+    func set() { value.withLock { $0 = true } }
+}
+
+extension FakeCluster {
+    /// The output of a `SectionedScript`, each section with what is given for it; `nil` where the command is none.
+    static func sections(_ command: Command, _ texts: [String: String]) -> CommandResult? {
+        guard let script = command.arguments.dropFirst(2).first else { return nil }
+        let marks = script.matches(of: /@([0-9a-f]{16}) %s %d\\n' '?([a-z0-9-]+)/)
+        guard !marks.isEmpty else { return nil }
+        return output(marks.map { "\(texts[String($0.2)] ?? "")\n@\($0.1) \($0.2) 0\n" }.joined())
+    }
+}

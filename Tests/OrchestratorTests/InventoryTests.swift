@@ -119,6 +119,7 @@ import Testing
     @Test func mutationsOfTheExampleNeverCrash() {
         var generator = SeededGenerator(seed: 7)
         var refused = 0
+        var slowest = Duration.zero
         for _ in 0..<1000 {
             var bytes = Array(RunbookCluster.inventoryText.utf8)
             for _ in 0..<Int.random(in: 1...4, using: &generator) {
@@ -129,9 +130,11 @@ import Testing
                 default: bytes.insert(contentsOf: bytes[0..<min(index, 60)], at: index)
                 }
             }
-            if !problems(String(decoding: bytes, as: UTF8.self)).isEmpty { refused += 1 }
+            let text = String(decoding: bytes, as: UTF8.self)
+            slowest = max(slowest, ContinuousClock().measure { if !problems(text).isEmpty { refused += 1 } })
         }
         #expect(refused > 500)
+        print("1,000 mutated inventories: \(refused) refused, the slowest read in \(slowest)")
     }
 }
 

@@ -104,7 +104,7 @@ import Testing
     @Test func anUnstartedMemberIsRefused() throws {
         var state = try RunbookCluster.state()
         state.cluster.members.append(
-            EtcdMember(id: "abc", name: "", peerURLs: ["https://10.127.100.224:2380"], clientURLs: []))
+            EtcdMember(id: "abc", name: "", peerURLs: ["https://10.127.100.99:2380"], clientURLs: []))
         #expect(refusals(state).contains("quorum-survives"))
     }
 
@@ -205,6 +205,28 @@ import Testing
         let plan = try Planner.plan(state, request, now: now)
         #expect(plan.rebuilds[0].isDataLost)
         #expect(!plan.rebuilds[1].isDataLost)
+    }
+
+    @Test func aBareNameIsNoConsentWhereTwoLostClaimsHaveIt() throws {
+        var state = try RunbookCluster.state()
+        state.inventory.workloads[0].rule = .rebuild(.critical, heal: nil, recreatedBy: nil)
+        var request = RunbookCluster.request
+        request.acceptedLosses = ["export-minio-0", "export-minio-3"]
+        #expect(refusals(state, request) == [])
+        // A claim of the same name in another namespace is lost, too.
+        var claim = try #require(state.objects.claim("onecloud-minio", "export-minio-0"))
+        var volume = try #require(state.objects.volume(claim.spec.volumeName ?? ""))
+        claim.metadata = RunbookCluster.meta("export-minio-0", "onecloud-monitoring")
+        claim.spec.volumeName = "twin"
+        volume.metadata = RunbookCluster.meta("twin", nil)
+        volume.spec.claimRef = .init(namespace: claim.namespace, name: claim.name, uid: claim.uid)
+        state.cluster.objects.claims.append(claim)
+        state.cluster.objects.volumes.append(volume)
+        state.inventory.workloads.append(
+            .init(namespace: "onecloud-monitoring", target: .claim("export-minio-0"), rule: .ignore))
+        #expect(refusals(state, request) == ["critical-data-survives"])
+        request.acceptedLosses = ["onecloud-minio/export-minio-0", "export-minio-3"]
+        #expect(refusals(state, request) == [])
     }
 
     @Test func criticalDataWithoutHealHasNoRedundancy() throws {

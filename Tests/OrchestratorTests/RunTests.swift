@@ -241,6 +241,17 @@ final class TemporaryFolder {
         #expect(try await kubectl([away, lost, there]).run(["version"]) == Data("ok".utf8))
     }
 
+    /// Cut off, of another shape, empty: a typed error, and nothing is deleted.
+    @Test(arguments: [
+        "", "{", #"{"metadata":{"name":"c","uid":"old""#, "[]", "null", #"{"metadata":{"name":"c"}}"#,
+        #"{"metadata":{"name":"c","uid":7}}"#, #"{"items":[]}"#, "No resources found",
+    ]) func unreadableJSONIsNoReasonToAct(text: String) async throws {
+        let remote = ScriptedRemote("a") { _ in Self.output(text) }
+        let error = await #expect(throws: ClusterError.self) { try await kubectl([remote]).delete(claim) }
+        #expect(error?.code == .badOutput)
+        #expect(remote.displays.allSatisfy { $0.hasPrefix("kubectl get") }, "\(remote.displays)")
+    }
+
     @Test func aRealRefusalIsNotAskedAgain() async throws {
         let remote = ScriptedRemote("a") { _ in Self.failure("Error from server (Forbidden): no") }
         await #expect(throws: ClusterError.self) { try await kubectl([remote, remote]).run(["delete", "x"]) }
@@ -305,5 +316,159 @@ final class TemporaryFolder {
         let key = String(repeating: "ab", count: 32)
         let line = redactor.redact("db_password: hunter2 token abcdef.0123456789abcdef key \(key) stays")
         #expect(line == "db_password: •••• token •••• key •••• stays")
+    }
+
+    @Test(arguments: ["0neC1oud\"DB#", "a/b\\c d&e=f", "Pässwörd\n2", "+//+/w==x", "hunter22"])
+    func theyAreFoundAsProgramsWriteThemDown(secret: String) throws {
+        let redactor = Redactor([Secret(secret)])
+        let json = String(decoding: try JSONEncoder().encode(["password": secret]), as: UTF8.self)
+        let nested = String(decoding: try JSONEncoder().encode(["msg": json]), as: UTF8.self)
+        let url = try #require(secret.addingPercentEncoding(withAllowedCharacters: .alphanumerics))
+        let embedded = ["", "u:", "user"].map { Data("\($0)\(secret)@".utf8).base64EncodedString() }
+        #expect(redactor.redact(json) == #"{"password":"••••"}"#)
+        for text in [secret, nested, "mysql://root:\(url)@db", Data(secret.utf8).base64EncodedString()] + embedded {
+            let redacted = redactor.redact(text)
+            #expect(redacted.contains("••••"), "\(text)")
+            #expect(!redacted.contains(secret))
+        }
+        #expect(redactor.redact("nothing of it: changed: [10.0.0.1]") == "nothing of it: changed: [10.0.0.1]")
+    }
+}
+
+@Suite struct SnapshotStatusTests {
+    let status = #"{"hash":1,"revision":7,"totalKey":900,"totalSize":20480}"#
+
+    func ask(_ answer: @escaping @Sendable (Command) -> CommandResult) async throws -> (
+        Etcdctl.SnapshotStatus, asked: [String]
+    ) {
+        let remote = KubectlTests.ScriptedRemote("a", answer)
+        let kubectl = Kubectl([.init(remote: remote)], distribution: .kubeadm)
+        let status = try await Etcdctl(kubectl, node: "a", distribution: .kubeadm).snapshotStatus("/s.db")
+        return (status, remote.displays)
+    }
+
+    @Test func etcdctlIsAskedFirst() async throws {
+        let (found, asked) = try await ask { [status] _ in KubectlTests.output(status) }
+        #expect(found == .init(revision: 7, totalKey: 900))
+        #expect(asked == ["etcdctl snapshot status /s.db -w json"])
+    }
+
+    @Test(arguments: [true, false]) func etcdutlWhereItCannot(endsWell: Bool) async throws {
+        let (found, asked) = try await ask { [status] command in
+            if command.display.hasPrefix("etcdutl") { return KubectlTests.output(status) }
+            return endsWell
+                ? KubectlTests.output("NAME:\n  snapshot - Manages etcd node snapshots\n")
+                : KubectlTests.failure("Error: unknown command")
+        }
+        #expect(found.totalKey == 900)
+        #expect(asked.last == "etcdutl snapshot status /s.db -w json")
+    }
+
+    @Test func neitherIsAnError() async throws {
+        await #expect(throws: ClusterError.self) {
+            try await ask { _ in KubectlTests.failure("snapshot file corrupted") }
+        }
+    }
+}
+
+@Suite struct ClusterStatusStepTests {
+    @Test(arguments: [true, false]) func aPatchWhoseAnswerWasLostIsDone(wasDone: Bool) async throws {
+        func map(_ names: [String]) -> ConfigMap {
+            let lines = names.map { "  \($0):\n    advertiseAddress: 10.0.0.1\n    bindPort: 6443\n" }.joined()
+            return ConfigMap(
+                metadata: RunbookCluster.meta("kubeadm-config", "kube-system"),
+                data: ["ClusterStatus": "apiEndpoints:\n" + lines])
+        }
+        let folder = try TemporaryFolder()
+        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
+        let patched = Flag()
+        let (before, after) = (
+            try JSONEncoder().encode(map(RunbookCluster.names)),
+            try JSONEncoder().encode(map(Array(RunbookCluster.names.dropFirst())))
+        )
+        let cluster = FakeCluster(KubernetesObjects()) { _, command in
+            if command.display.contains(" patch ") {
+                patched.set()
+                return FakeCluster.failure(#"Error from server: testing path "/data/ClusterStatus" failed"#)
+            }
+            guard command.display.contains(" get configmap") else { return nil }
+            return CommandResult(
+                outcome: .exited(0), standardOutput: wasDone && patched.isSet ? after : before)
+        }
+        let step = CleanClusterStatusStep(plan: plan)
+        let context = try cluster.context(plan, in: folder)
+        if wasDone {
+            try await step.run(context)
+        } else {
+            await #expect(throws: ClusterError.self) { try await step.run(context) }
+        }
+    }
+}
+
+@Suite struct ClusterLockTests {
+    /// The Lease as the API server keeps it: a replacement of another version than the present one is a conflict.
+    final class LeaseServer: Sendable {
+        let lease = Mutex<ClusterLock.Lease?>(nil)
+        /// Called with each write, before it is looked at.
+        let beforeWrite = Mutex<(@Sendable (LeaseServer) -> Void)?>(nil)
+
+        func answer(_ command: Command) throws -> CommandResult {
+            if command.display.hasPrefix("kubectl get lease") {
+                guard let lease = lease.withLock({ $0 }) else {
+                    return KubectlTests.failure("Error from server (NotFound): leases not found")
+                }
+                return CommandResult(outcome: .exited(0), standardOutput: try JSONEncoder().encode(lease))
+            }
+            let hook = beforeWrite.withLock { hook in
+                defer { hook = nil }
+                return hook
+            }
+            hook?(self)
+            let next = try JSONDecoder().decode(ClusterLock.Lease.self, from: command.input ?? Data())
+            return lease.withLock { lease in
+                guard next.metadata.resourceVersion == lease?.metadata.resourceVersion else {
+                    return KubectlTests.failure("Error from server (Conflict): the object has been modified")
+                }
+                store(next, in: &lease)
+                return KubectlTests.output("")
+            }
+        }
+
+        private func store(_ next: ClusterLock.Lease, in lease: inout ClusterLock.Lease?) {
+            var next = next
+            next.metadata.resourceVersion = String((Int(lease?.metadata.resourceVersion ?? "0") ?? 0) + 1)
+            lease = next
+        }
+
+        /// What a renewal that is on its way does.
+        func renew() {
+            lease.withLock { lease in
+                guard let now = lease else { return }
+                store(now, in: &lease)
+            }
+        }
+    }
+
+    @Test func aReleaseThatMeetsARenewalStillReleases() async throws {
+        let server = LeaseServer()
+        let remote = KubectlTests.ScriptedRemote("a") { try server.answer($0) }
+        let kubectl = Kubectl([.init(remote: remote)], distribution: .kubeadm)
+        let lock = try await ClusterLock.acquire(kubectl) { _ in }
+        try await lock.assertHeld()
+        server.beforeWrite.withLock { $0 = { $0.renew() } }
+        await lock.release()
+        #expect(try await ClusterLock.holder(kubectl) == nil)
+        await #expect(throws: Locked.self) { try await lock.assertHeld() }
+    }
+
+    @Test func anotherNamespacesProcessIdSaysNothing() throws {
+        let own = ClusterLock.Owner.current()
+        #expect(ClusterLock.Owner(identity: own.identity) == own)
+        var gone = own
+        gone.process = Int32.max
+        #expect(gone.isGoneFromHere, "no process has that number")
+        guard let dot = own.machine.lastIndex(of: ".") else { return }
+        gone.machine = own.machine[...dot] + "1"
+        #expect(!gone.isGoneFromHere, "it may live in a container of the same name")
     }
 }

@@ -14,6 +14,8 @@ extension Inventory.Distribution {
         }
     }
 
+    public var apiServerManifest: String { manifestDirectory + "/kube-apiserver.yaml" }
+
     public var keepalivedManifest: String { manifestDirectory + "/keepalived.yaml" }
 
     /// Present on a host that has joined a cluster; ocboot skips the join where it is.

@@ -8,11 +8,14 @@ public import SSH
 public struct Etcdctl: Sendable {
     private let kubectl: Kubectl
     private let words: [String]
+    /// etcdutl, which reads files and asks no member.
+    private let utility: [String]
     private let isLocal: Bool
 
     public init(_ kubectl: Kubectl, node: String, distribution: Inventory.Distribution) {
         self.kubectl = kubectl
         isLocal = distribution == .k3s
+        utility = isLocal ? ["etcdutl"] : ["exec", "-n", "kube-system", "etcd-\(node)", "--", "etcdutl"]
         words = Self.words(node: node, distribution: distribution, version: kubectl.version)
     }
 
@@ -41,6 +44,40 @@ public struct Etcdctl: Sendable {
     @discardableResult
     public func run(_ arguments: [String], timeout: Duration = .seconds(30)) async throws -> CommandResult {
         try await answer(arguments, timeout: timeout, accepts: \.succeeded).result
+    }
+
+    /// What a snapshot holds.
+    public struct SnapshotStatus: Decodable, Sendable, Hashable {
+        public var revision: Int
+        public var totalKey: Int
+    }
+
+    static func statusArguments(_ path: String) -> [String] { ["snapshot", "status", path, "-w", "json"] }
+
+    /// Verifies a snapshot's checksum, and reads what it holds. `snapshot status` went from etcdctl to etcdutl with etcd 3.6, whose
+    /// etcdctl prints its help and ends with 0.
+    /// - Throws: `SSHError`; ``ClusterError`` with `badOutput` where neither gives a status.
+    public func snapshotStatus(_ path: String) async throws -> SnapshotStatus {
+        let arguments = Self.statusArguments(path)
+        func read(_ result: CommandResult) -> SnapshotStatus? {
+            result.succeeded ? try? JSONDecoder().decode(SnapshotStatus.self, from: result.standardOutput) : nil
+        }
+        func words(_ result: CommandResult) -> String {
+            "\(result.outcome): \((result.errorText + "\n" + result.text).lastLines(1))"
+        }
+        let said = try await answer(arguments, timeout: .seconds(120), accepts: { _ in true })
+        if let status = read(said.result) { return status }
+        let makeCommand = { (prefix: [String]) in
+            Command(
+                (isLocal ? [] : prefix) + utility + arguments, timeout: .seconds(120),
+                label: "etcdutl " + ShellQuoting.join(arguments))
+        }
+        let other = try await kubectl.execute(accepts: { _ in true }, makeCommand)
+        if let status = read(other.result) { return status }
+        throw ClusterError(
+            .badOutput, host: said.host, operation: Self.label(arguments),
+            cause: "\(words(said.result)); etcdutl: \(words(other.result))",
+            advice: "the snapshot cannot be verified; look at it there by hand, then: masterswap resume")
     }
 
     private func answer(

@@ -21,6 +21,10 @@ public struct Plan: Sendable, Hashable, Codable {
     public var promotes: Bool
     /// `nil` where it is gone from etcd already.
     public var member: PlannedMember?
+    /// What an earlier join of the new host left, to be cleaned first.
+    public var failedJoin: FailedJoin?
+    /// The old master answers, and is to be fenced first.
+    public var fences: Bool?
     /// The dead node's entry stands in kubeadm's ClusterStatus.
     public var hasStaleClusterStatus: Bool
     public var drainTimeout: Int
@@ -156,15 +160,16 @@ public struct ReplacementRequest: Sendable, Hashable {
     public var acceptedLosses: [String]
     /// Seconds.
     public var drainTimeout: Int
+    /// An old master that answers is fenced, over SSH.
+    public var fences: Bool
 
-    public init(dead: String, replacement: String, acceptedLosses: [String] = [], drainTimeout: Int = 30) {
+    public init(
+        dead: String, replacement: String, acceptedLosses: [String] = [], drainTimeout: Int = 30, fences: Bool = false
+    ) {
         self.dead = dead
         self.replacement = replacement
         self.acceptedLosses = acceptedLosses
         self.drainTimeout = drainTimeout
-    }
-
-    func accepts(_ claim: ObjectReference) -> Bool {
-        acceptedLosses.contains(claim.name) || acceptedLosses.contains(claim.reference)
+        self.fences = fences
     }
 }

@@ -30,6 +30,7 @@ public enum Planner {
             replacement: .init(host: proposal.replacement.name, address: proposal.replacement.address, node: newNode),
             survivors: proposal.survivors, primary: primary, promotes: proposal.promotes,
             member: proposal.deadMembers.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
+            failedJoin: proposal.failedJoin.found, fences: proposal.fences ? true : nil,
             hasStaleClusterStatus: state.cluster.clusterStatus?.endpoints.contains(proposal.dead.node) ?? false,
             drainTimeout: request.drainTimeout,
             lostPods: lostPods(proposal),

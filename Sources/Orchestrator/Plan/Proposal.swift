@@ -13,6 +13,10 @@ public struct Proposal: Sendable {
     /// The survivor that ocboot will run on; `nil` where none can be told.
     public var primary: Plan.Master?
     public var promotes: Bool
+    /// The old master answers over SSH, and is to be fenced before anything else.
+    public var fences: Bool
+    /// What an earlier join left on the replacement and in the cluster.
+    public var failedJoin: FailedJoin.Finding
     public var lost: [LostVolume]
     /// etcd members at the dead node's address and with its name.
     public var deadMembers: [EtcdMember]
@@ -48,25 +52,49 @@ public struct Proposal: Sendable {
                 Plan.Master(host: state.host(of: $0)?.name ?? $0.name, node: $0.name, address: $0.internalAddress ?? "")
             }
             .sorted { $0.node < $1.node }
-        (primary, promotes) = Self.choosePrimary(state, survivors)
+        fences = request.fences && replacement.name != dead.host && state.hosts[dead.host]?.facts != nil
+        (primary, promotes) = Self.choosePrimary(state, survivors, fences: fences)
         lost = state.lostVolumes(onHostname: dead.hostnameLabel)
         let distribution = state.inventory.cluster.distribution
-        deadMembers = state.cluster.members.filter { member in
+        let deadMembers = state.cluster.members.filter { member in
             // An unstarted member has no name yet; its address is all there is.
             member.addresses.contains(dead.address)
                 && (member.name.isEmpty || distribution.isMemberName(member.name, ofNode: dead.node))
         }
+        self.deadMembers = deadMembers
+        let authority = survivors.lazy.compactMap { state.hosts[$0.host]?.facts?.authority }.first
+        let others = state.cluster.members.filter { member in !deadMembers.contains { $0.id == member.id } }
+        let node = state.objects.nodes.first {
+            ($0.name == newNodeName || $0.internalAddress == replacement.address) && $0.name != dead.node
+        }
+        failedJoin =
+            state.facts(replacement).map { facts in
+                FailedJoin.look(
+                    facts, at: replacement.address, cluster: state.inventory.cluster, authority: authority, node: node,
+                    members: others)
+            } ?? .nothing
+    }
+
+    /// Whether the loss of a claim's data was agreed to: by `NAMESPACE/CLAIM`, or by a bare name that stands for one claim only.
+    func accepts(_ claim: ObjectReference) -> Bool {
+        if request.acceptedLosses.contains(claim.reference) { return true }
+        return request.acceptedLosses.contains(claim.name) && lost.filter { $0.claim?.name == claim.name }.count == 1
     }
 
     /// The primary stays where it is; where the dead one was it, the survivor that holds the VIP takes over, as in the runbook.
-    private static func choosePrimary(_ state: ClusterState, _ survivors: [Plan.Master]) -> (
+    private static func choosePrimary(_ state: ClusterState, _ survivors: [Plan.Master], fences: Bool) -> (
         Plan.Master?, promotes: Bool
     ) {
         if let primary = state.primary, let master = survivors.first(where: { $0.host == primary.name }) {
             return (master, false)
         }
         let holders = state.vipHolders.map(\.name)
-        return (survivors.first { holders.contains($0.host) }, true)
+        if let holder = survivors.first(where: { holders.contains($0.host) }) { return (holder, true) }
+        // The old master holds it until it is fenced: ocboot's rule, the oldest node.
+        func age(_ master: Plan.Master) -> String {
+            state.objects.node(master.node)?.metadata.creationTimestamp ?? "~"
+        }
+        return (fences ? survivors.min { age($0) < age($1) } : nil, true)
     }
 
     /// By inventory name, node name or address. A node that is deleted already is known by the inventory alone.

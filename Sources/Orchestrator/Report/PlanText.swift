@@ -42,6 +42,14 @@ public struct PlanText: Sendable {
         return lines + [Line(""), Line(time)]
     }
 
+    /// What a resume does beside the plan that was agreed to: fencing, and cleaning up after a failed join.
+    public var added: [Line] {
+        let steps = ReplacementSteps.added(plan)
+        guard !steps.isEmpty else { return [] }
+        return [Line("Beside what was agreed to, this run needs:", .heading)]
+            + steps.flatMap { [Line(""), Line($0.title, .step)] + lines(of: $0) }
+    }
+
     private var head: [Line] {
         [
             Line(
@@ -113,6 +121,9 @@ public struct PlanText: Sendable {
             ["node \(plan.dead.node)"] + (plan.member.map { ["etcd member \($0.id)"] } ?? [])
             + count(plan.rebuilds.flatMap(\.claims).count, "claim") + count(plan.volumes.count, "volume")
             + count(plan.rebuilds.filter { $0.kind == .deployment }.count, "deployment")
+            + (plan.fences == true ? ["the static pods on \(plan.dead.host), which is fenced"] : [])
+            + (plan.failedJoin.map { _ in ["what a failed join left on \(plan.replacement.host) and in the cluster"] }
+                ?? [])
             + plan.lostPods.map { "pod \($0.reference), which nothing makes again" }
         return parts.joined(separator: ", ")
     }

@@ -19,10 +19,12 @@ public actor ClusterLock {
         /// Tells two runs of one process apart, and a process id that was given out again.
         public var token: String
 
-        /// Host names repeat; the boot's id does not.
+        /// Host names repeat; the boot's id does not. Containers share both: a process id says something in its namespace alone.
         private static let thisMachine: String = {
             let boot = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
+            let namespace = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
             return ProcessInfo.processInfo.hostName + (boot.map { "+" + $0.prefix(8) } ?? "")
+                + (namespace.map { "." + $0.filter(\.isNumber) } ?? "")
         }()
 
         static func current() -> Owner {
@@ -185,10 +187,14 @@ public actor ClusterLock {
 
     /// Gives it back; the fencing number stays, so that it only ever grows.
     public func release() async {
+        // A renewal that is on its way would make the release a conflict.
         renewal?.cancel()
-        guard var lease = try? await held() else { return }
-        lease.spec.holderIdentity = ""
-        _ = try? await write(lease, verb: "replace")
+        await renewal?.value
+        for _ in 1...3 {
+            guard var lease = try? await held() else { return }
+            lease.spec.holderIdentity = ""
+            _ = try? await write(lease, verb: "replace")
+        }
     }
 
     // MARK: Unlocking by hand

@@ -15,10 +15,16 @@ public final class DeadMasterWatch: Sendable {
     private let sight = Mutex(Sight.unknown)
     private let host: String
     private let task = Mutex<Task<Void, Never>?>(nil)
+    /// An old master that is to be fenced answers until it is.
+    private let isArmed: Mutex<Bool>
 
     /// - Parameter look: one look; `nil` where it is dead, else what was seen.
-    public init(host: String, every interval: Duration = .seconds(2), look: @escaping @Sendable () async -> String?) {
+    public init(
+        host: String, every interval: Duration = .seconds(2), isArmed: Bool = true,
+        look: @escaping @Sendable () async -> String?
+    ) {
         self.host = host
+        self.isArmed = Mutex(isArmed)
         task.withLock { task in
             task = Task { [weak self] in
                 while !Task.isCancelled {
@@ -31,6 +37,15 @@ public final class DeadMasterWatch: Sendable {
         }
     }
 
+    /// From here on it has to be dead. What was seen before does not count any more.
+    public func arm() {
+        isArmed.withLock { isArmed in
+            guard !isArmed else { return }
+            isArmed = true
+            sight.withLock { $0 = .unknown }
+        }
+    }
+
     public func stop() {
         task.withLock { $0?.cancel() }
     }
@@ -38,6 +53,7 @@ public final class DeadMasterWatch: Sendable {
     /// Before every act.
     /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
     public func assertDead() async throws {
+        guard isArmed.withLock({ $0 }) else { return }
         while true {
             switch sight.withLock({ $0 }) {
             case .dead: return
@@ -46,7 +62,7 @@ public final class DeadMasterWatch: Sendable {
                 throw ClusterError(
                     .changed, host: host, operation: "see that the old master stays dead", cause: "it is back: \(seen)",
                     advice:
-                        "shut it down for good, then: masterswap resume")
+                        "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
             }
         }
     }
@@ -61,10 +77,17 @@ extension DeadMasterWatch {
         else {
             return nil
         }
-        return DeadMasterWatch(host: host.name) {
+        let fences = plan.fences == true
+        return DeadMasterWatch(host: host.name, isArmed: !fences) {
             do {
-                _ = try await remotes[host].run(Command(["true"], timeout: .seconds(20)))
-                return "it answers over SSH"
+                guard fences else {
+                    _ = try await remotes[host].run(Command(["true"], timeout: .seconds(20)))
+                    return "it answers over SSH"
+                }
+                // Fenced, it answers, and that is all that it may do.
+                let signs = try await remotes[host].run(
+                    FenceStep.look(inventory.cluster.distribution, vip: plan.vip))
+                return signs.succeeded && signs.text.isEmpty ? nil : signs.text.lastLines(3)
             } catch {
                 let failure = ClusterState.HostFailure(error)
                 return failure.isSilent || error is CancellationError ? nil : failure.message

@@ -71,10 +71,50 @@ public struct Replacement: Sendable {
         try await go(context)
     }
 
-    /// Goes on with a run. Where it stands is asked of the cluster: steps that are true already are skipped.
-    public func resume(_ run: RunStore.Run, lock: ClusterLock) async throws {
-        let plan = try Self.plan(of: run)
+    /// The plan of a run, and what has to be done beside it since a join failed or the old master came back: to be agreed to
+    /// before ``resume(_:plan:lock:)``.
+    /// - Parameter fence: an old master that answers is fenced.
+    public func resumption(of run: RunStore.Run, fence: Bool) async throws -> Plan {
+        var plan = try Self.plan(of: run)
         try refuseOtherInventory(plan, run)
+        // Agreed to once and done or not: what there is now counts.
+        plan.failedJoin = nil
+        plan.fences = nil
+        let remote: (String) throws -> any Remote = { name in
+            guard let host = inventory.host(named: name) else {
+                throw ClusterError(
+                    .changed, host: name, operation: "find the host", cause: "the inventory does not name it any more",
+                    advice: "resume with the inventory that the run was begun with")
+            }
+            return try remotes[host]
+        }
+        let kubectl = try kubectl(plan.survivors.compactMap { inventory.host(named: $0.host) })
+        if fence, plan.dead.host != plan.replacement.host {
+            guard inventory.cluster.distribution == .kubeadm else {
+                throw Refused([
+                    Refusal(
+                        "node-is-dead", "\(plan.dead.host) cannot be fenced: k3s keeps all of it in one process",
+                        advice: "shut it down for good, then: masterswap resume")
+                ])
+            }
+            do {
+                _ = try await remote(plan.dead.host).run(Command(["true"], timeout: .seconds(20)))
+                plan.fences = true
+            } catch let error as SSHError where ClusterState.HostFailure(error).isSilent {
+                emit(Event(.note, text: "\(plan.dead.host) does not answer: there is nothing to fence"))
+            }
+        }
+        if try await OcbootRuns.atWork(on: remote(plan.primary.host)) == nil,
+            try await OcbootRuns.exist(of: run.id, on: remote(plan.primary.host))
+        {
+            plan.failedJoin = try await FailedJoin.look(plan, inventory, kubectl, remote).found
+        }
+        return plan
+    }
+
+    /// Goes on with a run. Where it stands is asked of the cluster: steps that are true already are skipped.
+    /// - Parameter plan: from ``resumption(of:fence:)``.
+    public func resume(_ run: RunStore.Run, plan: Plan, lock: ClusterLock) async throws {
         _ = try databasePassword()
         let journal = try Journal(path: run.journalPath)
         let watch = DeadMasterWatch.start(plan, inventory, remotes)

@@ -92,6 +92,9 @@ public struct RunContext: Sendable {
         }
     }
 
+    /// The old master is fenced: from here on it has to stay so.
+    func armWatch() { watch?.arm() }
+
     /// Deletes a planned object, by its UID, and tells so.
     public func delete(_ object: ObjectReference, force: Bool = false) async throws {
         try await assertMayAct()

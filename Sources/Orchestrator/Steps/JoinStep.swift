@@ -99,7 +99,7 @@ struct JoinStep: Step {
     }
 
     private func directory(_ context: RunContext, _ attempt: Int) -> String {
-        "/var/lib/masterswap/\(context.run.id)/join-\(attempt)"
+        "\(OcbootRuns.directory)/\(context.run.id)/join-\(attempt)"
     }
 
     private func start(_ attempt: Int, _ secret: Secret, _ context: RunContext) async throws -> RemoteJob {
@@ -126,7 +126,7 @@ struct JoinStep: Step {
     /// The attempt with the highest number; 0 and `nil` where there is none.
     private func latest(_ context: RunContext) async throws -> (Int, RemoteJob?) {
         let remote = try context.remote(plan.primary.host)
-        let parent = "/var/lib/masterswap/\(context.run.id)"
+        let parent = "\(OcbootRuns.directory)/\(context.run.id)"
         let result = try await remote.run(
             .script(
                 #"cd "$1" 2>/dev/null || exit 0; for name in join-*; do [ -d "$name" ] && echo "$name"; done; true"#,

@@ -52,7 +52,8 @@ struct RebuildStatefulSetStep: Step {
                 for: "\(lost.claim.reference) on \(plan.replacement.node)", on: plan.replacement.host
             ) { () -> RunContext.Poll<Void> in
                 if let missing = try await missing(lost, context) {
-                    try await unblock(lost, context)
+                    // An ordered set makes its pods one after the other: any of them may be the one that is stuck.
+                    for lost in rebuild.claims { try await unblock(lost, context) }
                     return .pending(missing)
                 }
                 return .done(())
@@ -62,6 +63,29 @@ struct RebuildStatefulSetStep: Step {
 
     private struct Pods: Decodable {
         var items: [Pod]
+    }
+
+    private struct List<Item: Decodable>: Decodable {
+        var items: [Item]
+    }
+
+    /// Where the set's other volumes lie on the survivors: by inventory host and path.
+    private func peers(_ context: RunContext) async throws -> [(host: String, path: String)] {
+        let kubectl = try context.kubectl()
+        let set = try await kubectl.get(StatefulSet.self, ["statefulset", rebuild.name, "-n", rebuild.namespace])
+        // Beyond 16 drives there are several erasure sets, which do not hold the same objects.
+        guard set.replicas <= 16 else { return [] }
+        let claims = try await kubectl.get(List<Claim>.self, ["persistentvolumeclaims", "-n", rebuild.namespace]).items
+        let volumes = try await kubectl.get(List<Volume>.self, ["persistentvolumes"]).items
+        let nodes = try await kubectl.get(List<Node>.self, ["nodes"]).items
+        return claims.filter { set.ordinal(ofClaim: $0.name) != nil && $0.isBound }.compactMap { claim in
+            guard let volume = volumes.first(where: { $0.name == claim.spec.volumeName }), let path = volume.path,
+                let master = plan.survivors.first(where: { master in
+                    nodes.first { $0.name == master.node }.map { volume.isOnly(on: $0) } ?? false
+                })
+            else { return nil }
+            return (master.host, path)
+        }
     }
 
     /// The plan counted the healthy replicas before ocboot touched every host; they are counted again before the first claim goes.
@@ -155,7 +179,8 @@ struct RebuildStatefulSetStep: Step {
             return "its pod is not made again yet"
         }
         guard pod.isReady else { return "pod \(pod.name) is \(pod.status?.phase ?? "not there"), not Ready" }
-        return expectsHeal ? try await MinIOHealProof(pod: pod, volume: volume).missing(context) : nil
+        guard expectsHeal else { return nil }
+        return try await MinIOHealProof(pod: pod, volume: volume, peers: try await peers(context)).missing(context)
     }
 }
 
@@ -178,9 +203,15 @@ enum RebuiltVolume {
 }
 
 /// A heal is proven by the pod's own log since its start, and by the buckets' directories on the new node's disk.
+///
+/// Where the log begins after the heal (it was rotated, or the container was restarted), by the disks alone: the drive is
+/// formatted, MinIO's mark of an unfinished heal is not there, and it holds every file that any drive of the survivors holds.
+/// The drives of one erasure set have the same tree of objects, each its own part of them.
 struct MinIOHealProof {
     let pod: Pod
     let volume: Volume
+    /// The set's drives on the survivors.
+    let peers: [(host: String, path: String)]
 
     /// What is missing for the proof; `nil` when it stands.
     /// - Throws: ``ClusterError`` where the heal ended and objects were not healed.
@@ -189,7 +220,8 @@ struct MinIOHealProof {
             "logs", pod.name, "-n", pod.namespace, "-c", pod.spec.containers?.first?.name ?? "",
         ])
         switch MinIOHeal.state(ofLog: String(decoding: log, as: UTF8.self)) {
-        case .notStarted: return "\(pod.name): MinIO has not begun to heal"
+        case .notStarted:
+            return try await missingByDisk(context).map { "\(pod.name): no heal in its log; \($0)" }
         case .running: return "\(pod.name): MinIO is healing"
         case .failed(let why):
             throw ClusterError(
@@ -197,6 +229,40 @@ struct MinIOHealProof {
                 advice: "look at its log, and heal by hand: mc admin heal; then: masterswap resume")
         case .complete(let summary): return try await missingOnDisk(summary, context)
         }
+    }
+
+    private func missingByDisk(_ context: RunContext) async throws -> String? {
+        guard let path = volume.path else { return "the volume \(volume.name) has no path on the node" }
+        guard !peers.isEmpty else { return "and no other drive of its set to compare it with" }
+        // The others first: what is written meanwhile is on all of them.
+        var wanted: Set<Substring> = []
+        for peer in peers {
+            guard let files = try await Self.tree(peer.path, on: try context.remote(peer.host)) else {
+                return "\(peer.path) on \(peer.host) cannot be listed"
+            }
+            wanted.formUnion(files)
+        }
+        guard let own = try await Self.tree(path, on: try context.remote(context.plan.replacement.host)) else {
+            return "its drive is not formatted, or is being healed"
+        }
+        let missing = wanted.subtracting(own)
+        guard missing.isEmpty else { return "\(missing.count) of \(wanted.count) files are not on its drive yet" }
+        context.note("\(pod.reference) has each of the \(wanted.count) files that the other drives have: healed")
+        return nil
+    }
+
+    /// Folders of buckets and files of objects, without MinIO's own; `nil` where the drive is not whole.
+    static func tree(_ path: String, on remote: any Remote) async throws -> [Substring]? {
+        // `.healing.bin` is in the metadata bucket from the moment that an empty drive is formatted until its heal is through.
+        let script = """
+            cd -- "$1" && [ -s .minio.sys/format.json ] || exit 1
+            for mark in .minio.sys/buckets/.healing.bin .minio.sys/healing.bin; do [ ! -e "$mark" ] || exit 1; done
+            find . -mindepth 1 -maxdepth 1 -type d ! -name .minio.sys && find . -path ./.minio.sys -prune -o -type f -print
+            """
+        let result = try await remote.run(
+            .script(script, [path], timeout: .seconds(300), outputLimit: 256 << 20, label: "list the files in \(path)"))
+        guard result.succeeded, result.droppedOutput == 0 else { return nil }
+        return result.text.split(separator: "\n")
     }
 
     private func missingOnDisk(_ summary: MinIOHeal.Summary, _ context: RunContext) async throws -> String? {

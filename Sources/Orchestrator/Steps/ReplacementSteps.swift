@@ -1,13 +1,21 @@
 /// The steps of a replacement, in their order.
 public enum ReplacementSteps {
+    /// Those that an undisturbed replacement does not have: what a resume asks about anew.
+    static func added(_ plan: Plan) -> [any Step] {
+        (plan.fences == true ? [FenceStep(plan: plan)] : [])
+            + (plan.failedJoin.map { [CleanFailedJoinStep(plan: plan, agreed: $0)] } ?? [])
+    }
+
     public static func make(_ plan: Plan) -> [any Step] {
-        var steps: [any Step] = [
-            SaveStep(plan: plan),
+        var steps: [any Step] = [SaveStep(plan: plan)]
+        if plan.fences == true { steps.append(FenceStep(plan: plan)) }
+        steps += [
             DrainStep(plan: plan),
             DeleteNodeStep(plan: plan),
             RemoveMemberStep(plan: plan),
         ]
         if plan.hasStaleClusterStatus { steps.append(CleanClusterStatusStep(plan: plan)) }
+        if let left = plan.failedJoin { steps.append(CleanFailedJoinStep(plan: plan, agreed: left)) }
         steps += [
             VIPStep(plan: plan),
             JoinStep(plan: plan),

@@ -27,7 +27,7 @@ struct SaveStep: Step {
         return (distribution == .kubeadm ? [plan.kubectl(Self.configArguments)] : [])
             + plan.survivors.map { plan.told($0.host, Self.readManifests(distribution)) }
             + [
-                plan.etcdctl(Self.saveArguments(path)), plan.etcdctl(Self.statusArguments(path)),
+                plan.etcdctl(Self.saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path)),
                 plan.told(plan.primary.host, Self.checksum(path)), plan.told(plan.primary.host, Self.removal(path)),
             ]
     }
@@ -40,7 +40,6 @@ struct SaveStep: Step {
         Command(["tar", "-C", distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30))
     }
     private static func saveArguments(_ path: String) -> [String] { ["snapshot", "save", path] }
-    private static func statusArguments(_ path: String) -> [String] { ["snapshot", "status", path, "-w", "json"] }
     private static func checksum(_ path: String) -> Command {
         Command(["sha256sum", "--", path], timeout: .seconds(120))
     }
@@ -108,11 +107,9 @@ struct SaveStep: Step {
                 "less than twice the size of etcd's database is free")
         }
         try await etcdctl.run(Self.saveArguments(remotePath), timeout: .seconds(300))
-        let status = try await etcdctl.run(Self.statusArguments(remotePath), timeout: .seconds(120))
-        guard let verified = try? JSONDecoder().decode(SnapshotStatus.self, from: status.standardOutput),
-            verified.totalKey > 0
-        else {
-            throw failure(remote.name, "verify the etcd snapshot", "etcdctl says: \(status.text.lastLines(1))")
+        let verified = try await etcdctl.snapshotStatus(remotePath)
+        guard verified.totalKey > 0 else {
+            throw failure(remote.name, "verify the etcd snapshot", "it holds no key")
         }
         let sum = try await remote.run(Self.checksum(remotePath))
         let part = path(Self.snapshotName + ".part", context)
@@ -124,11 +121,6 @@ struct SaveStep: Step {
             throw localFailure("rename \(part)", String(cString: strerror(errno)))
         }
         context.note("snapshot at revision \(verified.revision): \(verified.totalKey) keys, sha256 \(hash.prefix(12))…")
-    }
-
-    private struct SnapshotStatus: Decodable {
-        var revision: Int
-        var totalKey: Int
     }
 
     /// In pieces, so that a snapshot of gigabytes needs no memory of that size.

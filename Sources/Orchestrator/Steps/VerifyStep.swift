@@ -48,6 +48,9 @@ struct VerifyStep: Step {
     private func nodes(_ objects: KubernetesObjects) -> [String] {
         var problems = (plan.survivors.map(\.node) + [plan.replacement.node]).compactMap { name -> String? in
             guard let node = objects.node(name) else { return "\(name) is no node" }
+            guard node.isControlPlane else {
+                return "\(name) is not labelled as a master: kubectl label node \(name) node-role.kubernetes.io/master="
+            }
             return node.isReady ? nil : "\(name) is not Ready"
         }
         if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid {

@@ -8,7 +8,7 @@ public enum CriticalDataSurvives: SafetyRule {
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         groups(proposal).flatMap { group -> [Refusal] in
             guard group.workload.data != .disposable, !group.isCovered else { return [] }
-            let missing = group.claims.filter { !proposal.request.accepts($0) }
+            let missing = group.claims.filter { !proposal.accepts($0) }
             guard !missing.isEmpty else { return [] }
             let flags = missing.map { "--accept-data-loss \($0.reference)" }.joined(separator: " ")
             return [

@@ -18,7 +18,16 @@ public enum NodeIsDead: SafetyRule {
         switch proposal.state.hosts[dead.host] {
         case .reached(let facts) where proposal.isSameMachine:
             refusals += objections(to: facts, proposal)
-        case .reached: refusals.append(refusal("\(dead.host) answers over SSH", advice: shutDown))
+        case .reached where proposal.fences:
+            if proposal.state.inventory.cluster.distribution != .kubeadm {
+                refusals.append(
+                    refusal("\(dead.host) cannot be fenced: k3s keeps all of it in one process", advice: shutDown))
+            }
+        case .reached:
+            refusals.append(
+                refusal(
+                    "\(dead.host) answers over SSH",
+                    advice: shutDown + "; or have its kubelet, keepalived and etcd stopped: --fence"))
         case .failed(let failure) where proposal.isSameMachine:
             refusals.append(refusal(failure.message, advice: "it has to be up, installed anew", isUnreachable: true))
         case .failed(let failure) where !failure.isSilent:
@@ -30,7 +39,7 @@ public enum NodeIsDead: SafetyRule {
                     "\(dead.node) is in no inventory entry, so that nobody looked whether it lives",
                     advice: "add it to the inventory's hosts with 'role: master'"))
         }
-        for member in proposal.deadMembers where member.isHealthy {
+        for member in proposal.deadMembers where member.isHealthy && !proposal.fences {
             refusals.append(refusal("its etcd member \(member.id) is healthy", advice: shutDown))
         }
         return refusals

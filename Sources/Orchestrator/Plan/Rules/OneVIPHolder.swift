@@ -6,7 +6,9 @@ public enum OneVIPHolder: SafetyRule {
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let state = proposal.state
         let vip = state.inventory.cluster.vip
-        let holders = state.vipHolders.map(\.name)
+        // One that is fenced gives it up; that somebody else has taken it is seen before the join.
+        let holders = state.vipHolders.map(\.name).filter { !(proposal.fences && $0 == proposal.dead.host) }
+        if proposal.fences, holders.isEmpty { return [] }
         switch holders.count {
         case 1:
             guard proposal.survivors.contains(where: { $0.host == holders[0] }) else {

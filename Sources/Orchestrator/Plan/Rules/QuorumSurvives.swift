@@ -29,7 +29,8 @@ public enum QuorumSurvives: SafetyRule {
                     "member \(member.id) '\(member.name)' is at \(proposal.dead.address) but does not have \(proposal.dead.node)'s name",
                     advice: "find out whose it is: etcdctl member list"))
         }
-        for member in remaining where member.isLearner || !member.isStarted {
+        for member in remaining
+        where (member.isLearner || !member.isStarted) && member.id != proposal.failedJoin.found?.member?.id {
             refusals.append(
                 refusal(
                     "member \(member.id) at \(member.addresses.joined(separator: ", ")) \(member.isLearner ? "is a learner" : "has never started")",

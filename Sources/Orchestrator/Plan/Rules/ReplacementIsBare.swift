@@ -13,6 +13,14 @@ public enum ReplacementIsBare: SafetyRule {
         if let survivor = proposal.survivors.first(where: { $0.host == host.name || $0.address == host.address }) {
             return [refusal("\(survivor.node) is a master already", advice: "name a spare: --with HOST")]
         }
+        if case .otherwise(let what) = proposal.failedJoin, host.role == .spare {
+            return [
+                refusal(
+                    "\(host.name) is not bare: \(what)", advice: "if nothing on it is needed, run there: kubeadm reset")
+            ]
+        }
+        // What a failed join left is cleaned by a step of its own, which is shown and agreed to.
+        if proposal.failedJoin.found != nil, host.role == .spare { return [] }
         guard host.role == .spare else {
             return [
                 refusal(
@@ -30,12 +38,6 @@ public enum ReplacementIsBare: SafetyRule {
             ]
         }
         var refusals: [Refusal] = []
-        if !facts.clusterTraces.isEmpty {
-            refusals.append(
-                refusal(
-                    "\(host.name) has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))",
-                    advice: "if nothing on it is needed, run there: kubeadm reset"))
-        }
         let taken = ports.filter(facts.listening.contains)
         if !taken.isEmpty {
             refusals.append(

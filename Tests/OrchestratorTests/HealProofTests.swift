@@ -1,0 +1,95 @@
+import Foundation
+import SSH
+import Testing
+
+@testable import Orchestrator
+
+/// A heal that the log does not tell of any more: proven by real folders, listed by the real script.
+@Suite struct HealProofTests {
+    let folder: TemporaryFolder
+    init() throws { folder = try TemporaryFolder() }
+
+    func write(_ path: String) throws {
+        let file = URL(fileURLWithPath: folder.path + "/" + path)
+        try FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data("x".utf8).write(to: file)
+    }
+
+    func drive(_ name: String, objects: [String] = ["a/xl.meta", "a/0f2a/part.1", "b/xl.meta"]) throws {
+        try write("\(name)/.minio.sys/format.json")
+        try write("\(name)/.minio.sys/buckets/images/own.\(name)")
+        for object in objects { try write("\(name)/images/\(object)") }
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/\(name)/empty", withIntermediateDirectories: true)
+    }
+
+    func tree(_ name: String) async throws -> Set<Substring>? {
+        try await MinIOHealProof.tree(folder.path + "/" + name, on: LocalRemote(shell: "sh")).map(Set.init)
+    }
+
+    @Test func theTreeIsBucketsAndObjectsWithoutMinIOsOwn() async throws {
+        try drive("one")
+        #expect(
+            try await tree("one") == [
+                "./empty", "./images", "./images/a/xl.meta", "./images/a/0f2a/part.1", "./images/b/xl.meta",
+            ])
+    }
+
+    @Test func aDriveThatIsNotWholeHasNone() async throws {
+        #expect(try await tree("none") == nil)
+        try drive("marked")
+        try write("marked/.minio.sys/buckets/.healing.bin")
+        #expect(try await tree("marked") == nil)
+        try write("fresh/images/a/xl.meta")
+        #expect(try await tree("fresh") == nil, "it is not formatted")
+    }
+
+    /// The runbook's set: the pod on the new node, its drive, and those of the others, each a folder here.
+    func missing(log: String = "restarted\n", peers: [String] = ["two", "three"]) async throws -> String? {
+        var plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
+        plan.kubernetes = nil
+        let local = LocalRemote(shell: "sh")
+        let remotes = Remotes { host in
+            KubectlTests.ScriptedRemote(host.name) { command in
+                if command.display.contains("logs") { return KubectlTests.output(log) }
+                return try local.runNow(command)
+            }
+        }
+        let context = RunContext(
+            plan: plan, inventory: try RunbookCluster.inventory(), remotes: remotes,
+            run: .init(id: "r", directory: folder.path), journal: try Journal(path: folder.path + "/journal"),
+            lock: nil,
+            watch: nil, limits: .init(), databasePassword: { Secret("x") }, emit: { _ in })
+        var volume = try #require(try RunbookCluster.objects(dead: nil).volumes.first)
+        volume.spec.hostPath = .init(path: folder.path + "/new")
+        let pod = try #require(try RunbookCluster.objects(dead: nil).pods.first)
+        return try await MinIOHealProof(
+            pod: pod, volume: volume,
+            peers: peers.map { (RunbookCluster.names[1], folder.path + "/" + $0) }
+        ).missing(context)
+    }
+
+    @Test func everyFileOfTheOthersMustBeThere() async throws {
+        try drive("two")
+        try drive("three", objects: ["a/xl.meta", "c/xl.meta"])
+        try drive("new", objects: ["a/xl.meta", "a/0f2a/part.1", "b/xl.meta"])
+        #expect(try await missing()?.contains("1 of 6 files are not on its drive yet") == true)
+        try write("new/images/c/xl.meta")
+        #expect(try await missing() == nil)
+        try write("new/.minio.sys/buckets/.healing.bin")
+        #expect(try await missing()?.contains("is being healed") == true)
+    }
+
+    @Test func withoutAPeerNothingIsProven() async throws {
+        try drive("new")
+        #expect(try await missing(peers: []) != nil)
+        #expect(try await missing(peers: ["gone"]) != nil)
+    }
+
+    @Test func aLogThatTellsOfAHealIsBelievedFirst() async throws {
+        try drive("two")
+        try drive("new")
+        #expect(try await missing(log: "Healing disk '/export' on 1st pool\n")?.contains("is healing") == true)
+    }
+}
