@@ -197,7 +197,7 @@ import Testing
 
     private static func residentMiB() -> Int {
         let pages = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
-        return (pages.flatMap { $0.count > 1 ? Int($0[1]) : nil } ?? 0) * 4096 >> 20
+        return (pages.flatMap { $0.count > 1 ? Int($0[1]) : nil } ?? 0) * 4096 / 1_048_576
     }
 
     @Test func volumesAreBoundByNodeAffinityNotByName() throws {

@@ -41,7 +41,8 @@ public struct Replacement: Sendable {
     }
 
     /// kubectl on the first of these masters that answers.
-    public func kubectl(_ masters: [Inventory.Host]) throws -> Kubectl {
+    /// - Parameter version: theirs; kubectl's and etcdctl's words follow it.
+    public func kubectl(_ masters: [Inventory.Host], version: KubernetesVersion? = nil) throws -> Kubectl {
         let seats = try masters.map {
             Kubectl.Seat(remote: try remotes[$0], apiServer: "\($0.address):\(inventory.cluster.apiPort)")
         }
@@ -50,7 +51,8 @@ public struct Replacement: Sendable {
                 .noMaster, host: inventory.cluster.name, operation: "find a master to ask", cause: "none answers",
                 advice: "see which are up: masterswap check")
         }
-        return Kubectl(seats, distribution: inventory.cluster.distribution, patience: .seconds(60))
+        return Kubectl(
+            seats, distribution: inventory.cluster.distribution, version: version, patience: .seconds(60))
     }
 
     /// Begins a run of a plan and goes through it.
@@ -88,7 +90,8 @@ public struct Replacement: Sendable {
             }
             return try remotes[host]
         }
-        let kubectl = try kubectl(plan.survivors.compactMap { inventory.host(named: $0.host) })
+        let kubectl = try kubectl(
+            plan.survivors.compactMap { inventory.host(named: $0.host) }, version: plan.kubernetes)
         if fence, plan.dead.host != plan.replacement.host {
             guard inventory.cluster.distribution == .kubeadm else {
                 throw Refused([

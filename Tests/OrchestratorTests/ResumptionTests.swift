@@ -1,0 +1,83 @@
+import Foundation
+import SSH
+import Testing
+
+@testable import Orchestrator
+
+/// What a resume finds beside the plan that was agreed to.
+@Suite struct ResumptionTests {
+    let folder: TemporaryFolder
+    init() throws { folder = try TemporaryFolder() }
+
+    /// A run of the runbook's plan whose first event is on the disk.
+    func run() throws -> RunStore.Run {
+        let run = RunStore.Run(id: "r", directory: folder.path)
+        var plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
+        plan.kubernetes = KubernetesVersion(1, 20)
+        try Journal(path: run.journalPath).append(Event(.runStarted, run: run.id, plan: plan))
+        return run
+    }
+
+    func resumption(
+        fence: Bool = false, hasRunOcboot: Bool = true, ocboot: String = "ended 2",
+        isDead: @escaping @Sendable () -> SSHError? = {
+            SSHError(.unreachable, host: "a", operation: "connect", cause: "no answer within 10 s")
+        }
+    ) async throws -> Plan {
+        var state = try FailedJoinTests().state()
+        state.cluster.objects.nodes.removeFirst()
+        state.cluster.members.removeFirst()
+        let cluster = FakeCluster(state.objects, members: state.cluster.members) { host, command in
+            if host == RunbookCluster.names[0] {
+                if let error = isDead() { throw error }
+                return FakeCluster.output("")
+            }
+            switch command.display {
+            case "look for ocboot at work": return FakeCluster.output("/var/lib/masterswap/r/join-1\n")
+            case "look for ocboot's runs": return hasRunOcboot ? FakeCluster.output("") : FakeCluster.failure("")
+            case "sha256sum /etc/kubernetes/pki/ca.crt": return FakeCluster.output("ours  ca.crt")
+            case let follow where follow.hasPrefix("follow"): return FakeCluster.output(ocboot + "\n")
+            default:
+                guard host == RunbookCluster.spare else { return nil }
+                return FakeCluster.sections(
+                    command,
+                    [
+                        "hostname": RunbookCluster.spare, "authority": "ours",
+                        "traces": FailedJoinTests.halfWritten.joined(separator: "\n"),
+                    ])
+            }
+        }
+        let replacement = Replacement(
+            inventory: try RunbookCluster.inventory(),
+            remotes: Remotes { FakeCluster.Seat(name: $0.name, cluster: cluster) }, store: RunStore(), limits: .init(),
+            databasePassword: { Secret("x") }, emit: { _ in })
+        let plan = try await replacement.resumption(of: try run(), fence: fence)
+        #expect(cluster.acts == [], "it only looks")
+        return plan
+    }
+
+    @Test func aFailedJoinIsFoundAndAskedAbout() async throws {
+        let plan = try await resumption()
+        #expect(plan.failedJoin?.member?.id == "abc")
+        #expect(plan.fences == nil)
+        let lines = PlanText(plan, try RunbookCluster.inventory()).added.map(\.text)
+        #expect(lines.contains { $0.contains("- etcd member abc, never started") })
+        #expect(ReplacementSteps.make(plan).contains { $0.id == "clean-failed-join" })
+    }
+
+    @Test func ocbootAtWorkIsNoFailedJoin() async throws {
+        #expect(try await resumption(ocboot: "running").failedJoin == nil)
+        #expect(try await resumption(hasRunOcboot: false).failedJoin == nil, "this run has not joined anything yet")
+    }
+
+    @Test func anOldMasterThatAnswersIsFencedOnlyWhereAskedFor() async throws {
+        #expect(try await resumption(isDead: { nil }).fences == nil)
+        #expect(try await resumption(fence: true, isDead: { nil }).fences == true)
+        #expect(try await resumption(fence: true).fences == nil, "there is nothing to fence")
+        await #expect(throws: SSHError.self) {
+            try await resumption(
+                fence: true,
+                isDead: { SSHError(.authenticationFailed, host: "a", operation: "log in", cause: "no key") })
+        }
+    }
+}
