@@ -123,6 +123,7 @@ import Testing
         let kinds = try #require(silent.changes).map(\.kind)
         #expect(!kinds.contains(.goneProblem) && !kinds.contains(.nodeRemoved) && !kinds.contains(.memberRemoved))
         #expect(kinds.contains(.newProblem))
+        #expect(!kinds.contains(.vipMoved) && !silent.findings.contains { $0.code == .vipNotHeld })
     }
 
     @Test func nodesAndMembersThatComeAndGoAreNamed() throws {

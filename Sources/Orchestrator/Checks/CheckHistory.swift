@@ -60,7 +60,8 @@ extension CheckReport {
             changes += last.findings.filter { !has($0, now) }
                 .map { Change(kind: .goneProblem, subject: $0.subject, text: $0.text) }
         }
-        if last.vipHolders != now.vipHolders {
+        let isSeen = [last, now].allSatisfy { report in report.hosts.contains(where: \.reached) }
+        if isSeen, last.vipHolders != now.vipHolders {
             func place(_ holders: [String]) -> String {
                 holders.isEmpty ? "no host" : holders.joined(separator: " and ")
             }

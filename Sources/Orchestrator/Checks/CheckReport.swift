@@ -333,6 +333,8 @@ enum KeepalivedChecks {
         }
         switch state.vipHolders.count {
         case 1: break
+        // Nobody was there to look at.
+        case 0 where state.liveMasters.isEmpty: break
         case 0:
             findings.append(
                 .init(
