@@ -80,14 +80,13 @@ extension DeadMasterWatch {
         let fences = plan.fences == true
         return DeadMasterWatch(host: host.name, isArmed: !fences) {
             do {
-                guard fences else {
-                    _ = try await remotes[host].run(Command(["true"], timeout: .seconds(20)))
-                    return "it answers over SSH"
-                }
+                let remote = try remotes[host]
                 // Fenced, it answers, and that is all that it may do.
-                let signs = try await remotes[host].run(
-                    FenceStep.look(inventory.cluster.distribution, vip: plan.vip))
-                return signs.succeeded && signs.text.isEmpty ? nil : signs.text.lastLines(3)
+                let isFenced = try await FenceStep.wasFenced(remote)
+                guard fences || isFenced else { return "it answers over SSH" }
+                let signs = try await remote.run(FenceStep.look(inventory.cluster.distribution, vip: plan.vip))
+                if signs.succeeded, signs.text.isEmpty { return nil }
+                return signs.text.isEmpty ? "it answers over SSH" : signs.text.lastLines(3)
             } catch {
                 let failure = ClusterState.HostFailure(error)
                 return failure.isSilent || error is CancellationError ? nil : failure.message

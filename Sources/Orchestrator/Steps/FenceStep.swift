@@ -90,6 +90,15 @@ struct FenceStep: Step {
         true
         """
 
+    /// Whether a run of this tool took its manifests away: what answers then is what was left of it.
+    static func wasFenced(_ remote: any Remote) async throws -> Bool {
+        try await remote.run(
+            .script(
+                #"ls -d "$1"/*/fenced/manifests >/dev/null 2>&1"#, [OcbootRuns.directory], timeout: .seconds(20),
+                label: "look whether it was fenced")
+        ).succeeded
+    }
+
     /// What on the old master still counts as one; empty where it is fenced.
     private func signs(_ context: RunContext) async throws -> [String] {
         let remote = try context.remote(plan.dead.host)

@@ -27,7 +27,9 @@ public enum NodeIsDead: SafetyRule {
             refusals.append(
                 refusal(
                     "\(dead.host) answers over SSH",
-                    advice: shutDown + "; or have its kubelet, keepalived and etcd stopped: --fence"))
+                    advice:
+                        "shut it down for good and wait until it is NotReady, then try again; or have it stopped over SSH: --fence"
+                ))
         case .failed(let failure) where proposal.isSameMachine:
             refusals.append(refusal(failure.message, advice: "it has to be up, installed anew", isUnreachable: true))
         case .failed(let failure) where !failure.isSilent:
