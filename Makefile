@@ -6,10 +6,10 @@ PREFIX ?= /usr/local
 # One file that runs where no Swift is. macOS has the runtime itself.
 STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
 
-.PHONY: help build release install man deb deb-test test demo drill bench lab-down format lint clean
+.PHONY: help build release install man deb deb-test test soak demo drill drill-faults bench lab-down format lint clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: packages ## a debug build
 	$(SWIFT) build
@@ -35,13 +35,20 @@ deb-test: ## try that package on a bare Debian 12 made by debootstrap; needs roo
 test: packages ## unit tests, and integration tests against a real sshd; no lab needed
 	Tests/run
 
+soak: packages ## the SSH tests at full size: 1,000 killed servers, 10,000 connects, 256 MiB through a rekey
+	SSH_KILLS=1000 SSH_SOAK=10000 SSH_REKEY_MIB=256 Tests/run --filter 'OutcomeTests|SoakTests'
+
 demo: lab-packages release ## bring the lab up, cut the first master's power, replace it
 	MASTERSWAP=$(BINARY) Tests/Drills/demo
 
 drill: lab-packages release ## the drills on the lab: a dead primary, and a dead non-primary under other names
 	MASTERSWAP=$(BINARY) Tests/Drills/run
 
+drill-faults: lab-packages release ## the drills again, disturbed; two hours; FAULTS: --seed N, names of scenarios
+	MASTERSWAP=$(BINARY) Tests/Drills/faults $(FAULTS)
+
 bench: bench-packages release ## masterswap beside its peers on up to 500 loopback hosts; hours; needs root; BENCH: options
+	$(SWIFT) build -c release $(STATIC) --product bench-upload
 	Tests/Bench/setup
 	/usr/bin/python3 -B Tests/Bench/bench --masterswap $(BINARY) $(BENCH)
 

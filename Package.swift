@@ -40,6 +40,9 @@ let package = Package(
             ],
             path: "Sources/CLI",
             swiftSettings: settings),
+        // Not a product: `make bench` builds it.
+        .executableTarget(
+            name: "bench-upload", dependencies: ["SSH"], path: "Tests/Bench/Upload", swiftSettings: settings),
         .testTarget(name: "SSHTests", dependencies: ["SSH"], swiftSettings: settings),
         .testTarget(name: "SSHIntegrationTests", dependencies: ["SSH"], swiftSettings: settings),
         .testTarget(name: "OrchestratorTests", dependencies: ["Orchestrator", "SSH"], swiftSettings: settings),

@@ -71,13 +71,7 @@ struct InspectView {
 extension ClusterState {
     /// - Throws: ``Refused`` where no master answers, or nothing has that name.
     func requireNode(_ reference: String) throws -> Node {
-        guard cluster.source != nil else {
-            throw Refused([
-                Refusal(
-                    "a-master-answers", "no master gave an answer",
-                    advice: "see which masters are up: masterswap check", isUnreachable: true)
-            ])
-        }
+        guard cluster.source != nil else { throw Refused(refusalsWithoutAnswer) }
         if let node = objects.nodes.first(where: { $0.name == reference || $0.internalAddress == reference }) {
             return node
         }

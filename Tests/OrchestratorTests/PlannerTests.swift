@@ -273,4 +273,16 @@ import Testing
             Issue.record("a plan without a cluster")
         } catch { #expect(ExitStatus(error) == .unreachableOrUntrusted) }
     }
+
+    @Test func withoutAQuorumItsNumbersAreTold() throws {
+        var state = try RunbookCluster.state()
+        state.cluster = ClusterObservation()
+        let other = RunbookCluster.names[1]
+        state.hosts[other] = .failed(.init(message: "\(other): no answer within 3 s", isSilent: true))
+        let told = refusals(state)
+        #expect(told == ["a-master-answers", "quorum-survives"])
+        let words = state.refusalsWithoutAnswer.map(\.reason).joined(separator: "\n")
+        #expect(words.contains("1 of 3 masters answer, and etcd needs 2 of 3 members"))
+        #expect(state.refusalsWithoutAnswer.allSatisfy { $0.isUnreachable })
+    }
 }

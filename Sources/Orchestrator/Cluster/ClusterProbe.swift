@@ -26,7 +26,7 @@ public struct ClusterProbe: Sendable {
         let onVIP = ShellQuoting.join(
             cluster.distribution.kubectl + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
         var script = SectionedScript()
-        script.section("objects", "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o json")
+        script.neededSection("objects", "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o json")
         script.section(
             "kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
         script.section("vip", "\(onVIP) --request-timeout=2s get --raw /healthz")

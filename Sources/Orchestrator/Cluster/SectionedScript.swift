@@ -28,6 +28,12 @@ public struct SectionedScript: Sendable {
         body += "(\n\(fragment)\n)\nprintf '\\n@\(nonce) %s %d\\n' \(ShellQuoting.quote(name)) $?\n"
     }
 
+    /// The same, and without its success nothing more is asked: what would come after could only wait in vain.
+    public mutating func neededSection(_ name: String, _ fragment: String) {
+        body += "(\n\(fragment)\n)\nstatus=$?; printf '\\n@\(nonce) %s %d\\n' \(ShellQuoting.quote(name)) $status\n"
+        body += "[ $status -eq 0 ] || exit 0\n"
+    }
+
     public func command(label: String, timeout: Duration?, outputLimit: Int = 512 << 20) -> Command {
         .script(body, timeout: timeout, outputLimit: outputLimit, label: label)
     }

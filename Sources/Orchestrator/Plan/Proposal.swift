@@ -26,13 +26,7 @@ public struct Proposal: Sendable {
     public init(_ state: ClusterState, _ request: ReplacementRequest) throws {
         self.state = state
         self.request = request
-        guard state.cluster.source != nil else {
-            throw Refused([
-                Refusal(
-                    "a-master-answers", "no master gave an answer: \(state.unreachableSummary)",
-                    advice: "see which masters are up: masterswap check", isUnreachable: true)
-            ])
-        }
+        guard state.cluster.source != nil else { throw Refused(state.refusalsWithoutAnswer) }
         let dead = try Self.findDead(state, request.dead)
         guard let replacement = state.inventory.host(request.replacement) else {
             throw Refused([
@@ -117,6 +111,28 @@ public struct Proposal: Sendable {
 }
 
 extension ClusterState {
+    /// Why there is nothing to plan on: who did not answer, and, where too few masters are up, that etcd has no quorum.
+    public var refusalsWithoutAnswer: [Refusal] {
+        let masters = inventory.hosts.filter { $0.role == .master }
+        let reached = masters.filter { facts($0) != nil }.count
+        let needed = masters.count / 2 + 1
+        var refusals = [
+            Refusal(
+                "a-master-answers", "no master gave an answer: \(unreachableSummary)",
+                advice: "see which masters are up: masterswap check", isUnreachable: true)
+        ]
+        if reached < needed {
+            refusals.append(
+                Refusal(
+                    QuorumSurvives.id,
+                    "\(reached) of \(masters.count) masters answer, and etcd needs \(needed) of \(masters.count) members: "
+                        + "without a quorum nothing can be read or changed, and no member can be removed",
+                    advice: "bring another master back first; if its disk is lost too, restore etcd from a snapshot",
+                    isUnreachable: true))
+        }
+        return refusals
+    }
+
     var unreachableSummary: String {
         let failures = hosts.values.compactMap { $0.failure?.message } + cluster.problems
         return failures.isEmpty ? "none was asked" : failures.sorted().joined(separator: "; ")
