@@ -71,8 +71,13 @@ extension Integration {
             for _ in 0..<1000 where !condition() { try await Task.sleep(for: .milliseconds(5)) }
         }
 
+        /// Sockets and files; not pipes, of which spare threads keep one each and other suites have theirs.
         private static var descriptors: Int {
-            (try? FileManager.default.contentsOfDirectory(atPath: "/dev/fd").count) ?? 0
+            let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/fd")) ?? []
+            return numbers.count { number in
+                let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/dev/fd/\(number)")
+                return target.map { !$0.hasPrefix("pipe:") } ?? false
+            }
         }
 
         private static var residentKilobytes: Int {
