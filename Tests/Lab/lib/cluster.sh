@@ -6,6 +6,9 @@ kubelet_configuration() {
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
+# A kubelet that just started at times knows no size of its disk yet, counts it as none, and refuses etcd's static pod, which asks
+# for 100Mi of it, for good.
+featureGates: { LocalStorageCapacityIsolation: false }
 failSwapOn: false
 resolvConf: ""
 evictionHard: { memory.available: "50Mi" }
