@@ -50,8 +50,18 @@ public struct UserConfiguration: Sendable, Hashable {
     public static func read(host: String, ssh: String = "/usr/bin/ssh", arguments: [String] = []) async throws(SSHError)
         -> UserConfiguration?
     {
-        try Endpoint(name: host, host: host, user: "user", knownHosts: []).validate()
-        guard FileManager.default.isExecutableFile(atPath: ssh) else { return nil }
+        try await find(host: host, ssh: ssh, arguments: arguments).get()
+    }
+
+    static func find(
+        host: String, ssh: String = "/usr/bin/ssh", arguments: [String] = []
+    ) async -> Result<UserConfiguration?, SSHError> {
+        do throws(SSHError) {
+            try Endpoint(name: host, host: host, user: "user", knownHosts: []).validate()
+        } catch {
+            return .failure(error)
+        }
+        guard FileManager.default.isExecutableFile(atPath: ssh) else { return .success(nil) }
         let result: Result<(status: Int32, output: Data), any Error> = await withCheckedContinuation { continuation in
             OwnThread.start {
                 continuation.resume(
@@ -59,11 +69,12 @@ public struct UserConfiguration: Sendable, Hashable {
             }
         }
         guard case .success(let (status, output)) = result, status == 0 else {
-            throw SSHError(
-                .invalidEndpoint, host: host, operation: "read ssh_config", cause: "`ssh -G \(host)` failed",
-                advice: "run it to see why")
+            return .failure(
+                SSHError(
+                    .invalidEndpoint, host: host, operation: "read ssh_config", cause: "`ssh -G \(host)` failed",
+                    advice: "run it to see why"))
         }
-        return UserConfiguration(parsing: String(decoding: output, as: UTF8.self))
+        return .success(UserConfiguration(parsing: String(decoding: output, as: UTF8.self)))
     }
 }
 
@@ -110,12 +121,35 @@ public struct EndpointDraft: Sendable, Hashable {
     /// Reads the configuration of this host and of the jump hosts that it names, and fills in what is missing.
     /// - Throws: ``SSHError`` with ``SSHError/Code/invalidEndpoint``, also where the configuration wants a `ProxyCommand`
     ///   and the draft names no jump host instead.
-    public func resolve(
-        reading read: @Sendable (String) async throws(SSHError) -> UserConfiguration? = {
-            (host) async throws(SSHError) in try await UserConfiguration.read(host: host)
+    public func resolve() async throws(SSHError) -> Endpoint {
+        try await resolved().get()
+    }
+
+    /// The same, with its error as a value. Closures that throw a typed error and wait are miscompiled by Swift 6.3 with
+    /// optimisation: the caller finds a result that is none.
+    public func resolved() async -> Result<Endpoint, SSHError> {
+        await resolved { host in await UserConfiguration.find(host: host) }
+    }
+
+    func resolved(
+        reading read: @Sendable (String) async -> Result<UserConfiguration?, SSHError>
+    ) async -> Result<Endpoint, SSHError> {
+        var configurations: [String: UserConfiguration] = [:]
+        var hosts = [host]
+        while let next = hosts.popLast() {
+            let configuration: UserConfiguration?
+            switch await read(next) {
+            case .failure(let error): return .failure(error)
+            case .success(let found): configuration = found
+            }
+            configurations[next] = configuration
+            if next == host, jumps == nil { hosts += (configuration?.jumps ?? []).map { EndpointDraft.jump($0).host } }
         }
-    ) async throws(SSHError) -> Endpoint {
-        let configuration = try await read(host)
+        return Result { () throws(SSHError) in try endpoint(from: configurations) }
+    }
+
+    private func endpoint(from configurations: [String: UserConfiguration]) throws(SSHError) -> Endpoint {
+        let configuration = configurations[host]
         if jumps == nil, let command = configuration?.unsupported.first {
             throw SSHError(
                 .invalidEndpoint, host: name, operation: "read ssh_config",
@@ -128,7 +162,7 @@ public struct EndpointDraft: Sendable, Hashable {
                 var draft = EndpointDraft.jump(jump)
                 // A jump host's own ProxyJump is not followed: the list is the whole way, as in ssh_config(5).
                 draft.jumps = []
-                found.append(draft.endpoint(try await read(draft.host)))
+                found.append(draft.endpoint(configurations[draft.host]))
             }
         }
         return endpoint(configuration, jumps: found)

@@ -215,12 +215,13 @@ struct UserConfigurationTests {
 
     @Test func theInventoryWins() async throws {
         var draft = EndpointDraft(name: "n", host: "web")
-        let read: @Sendable (String) async throws(SSHError) -> UserConfiguration? = { (host) async throws(SSHError) in
-            UserConfiguration(
-                parsing: "user \(host)-user\nhostname \(host).example.com\nport 2200\nproxyjump a@gate:1,gate2\n")
+        let read: @Sendable (String) async -> Result<UserConfiguration?, SSHError> = { host in
+            .success(
+                UserConfiguration(
+                    parsing: "user \(host)-user\nhostname \(host).example.com\nport 2200\nproxyjump a@gate:1,gate2\n"))
         }
         // The stub gives every host a ProxyJump: those of jump hosts must not be followed.
-        let filled = try await draft.resolve(reading: read)
+        let filled = try await draft.resolved(reading: read).get()
         #expect(filled.host == "web.example.com")
         #expect(filled.user == "web-user")
         #expect(filled.port == 2200)
@@ -232,7 +233,7 @@ struct UserConfigurationTests {
         draft.port = 22
         draft.jumps = []
         draft.knownHosts = ["mine"]
-        let kept = try await draft.resolve(reading: read)
+        let kept = try await draft.resolved(reading: read).get()
         #expect(kept.user == "root")
         #expect(kept.port == 22)
         #expect(kept.jumps == [])
@@ -241,9 +242,9 @@ struct UserConfigurationTests {
 
     @Test func aProxyCommandIsRefusedAndNotIgnored() async {
         let error = await #expect(throws: SSHError.self) {
-            try await EndpointDraft(name: "n", host: "web").resolve(reading: { (_) async throws(SSHError) in
-                UserConfiguration(parsing: "proxycommand nc %h %p\n")
-            })
+            try await EndpointDraft(name: "n", host: "web").resolved(reading: { _ in
+                .success(UserConfiguration(parsing: "proxycommand nc %h %p\n"))
+            }).get()
         }
         #expect(error?.cause.contains("ProxyCommand nc") == true)
     }

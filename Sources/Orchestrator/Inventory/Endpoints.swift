@@ -11,11 +11,7 @@ extension Inventory {
                     let draft = draft(of: host, sudoPassword: sudoPassword)
                     // Asking ssh(1) costs a process a host; nothing is asked where nothing is open.
                     guard draft.isOpen else { return (host.name, .success(draft.endpoint(nil))) }
-                    do throws(SSHError) {
-                        return (host.name, .success(try await draft.resolve()))
-                    } catch {
-                        return (host.name, .failure(error))
-                    }
+                    return (host.name, await draft.resolved())
                 }
             }
             var endpoints: [String: Result<Endpoint, SSHError>] = [:]

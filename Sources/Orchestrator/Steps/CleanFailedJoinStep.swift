@@ -94,6 +94,8 @@ struct CleanFailedJoinStep: Step {
             throw changed("etcd member \(member.id) was added since")
         }
         if let node = left.node, node.uid != agreed.node?.uid { throw changed("\(node) registered since") }
+        let more = left.traces.filter { !agreed.traces.contains($0) }
+        if !more.isEmpty { throw changed("\(more.joined(separator: ", ")) came since") }
         return left
     }
 
@@ -113,7 +115,10 @@ struct CleanFailedJoinStep: Step {
         let remote = try context.remote(plan.replacement.host)
         try await context.wait(for: "kubeadm to end", on: plan.replacement.host) {
             let found = try await remote.run(
-                .script("pidof kubeadm || true", timeout: .seconds(20), label: "look for kubeadm"))
+                .script(
+                    "command -v pidof >/dev/null || exit 1; pidof kubeadm || true", timeout: .seconds(20),
+                    label: "look for kubeadm"))
+            guard found.succeeded else { throw changed("whether kubeadm runs there cannot be told: no pidof") }
             return found.text.isEmpty ? .done(()) : .pending("process \(found.text)")
         }
     }

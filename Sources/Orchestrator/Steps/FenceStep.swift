@@ -71,7 +71,7 @@ struct FenceStep: Step {
         umask 077
         mkdir -p "$2" && chmod 700 "$2" || exit 1
         [ -d "$2/copy" ] || { cp -a "$1" "$2/copy.new" && mv "$2/copy.new" "$2/copy"; } || exit 1
-        systemctl disable kubelet
+        systemctl disable kubelet || exit 1
         systemctl stop kubelet || exit 1
         mkdir -p "$2/manifests" || exit 1
         for file in "$1"/*; do [ ! -e "$file" ] || mv -f -- "$file" "$2/manifests/" || exit 1; done
@@ -114,7 +114,9 @@ struct FenceStep: Step {
 
     /// A line for each sign of a master that lives.
     static func look(_ distribution: Inventory.Distribution, vip: String) -> Command {
+        // Without these every sign would be missing, and silence taken for death.
         let script = """
+            command -v pidof >/dev/null && command -v ip >/dev/null || { echo 'no pidof or no ip(8) there' >&2; exit 1; }
             for name in kubelet etcd keepalived kube-apiserver; do
                 pid=$(pidof "$name") && echo "$name runs, process $pid"
             done
@@ -132,7 +134,7 @@ struct FenceStep: Step {
     private func returned(_ context: RunContext) async throws -> Node? {
         guard !plan.reusesName,
             let node = try await context.kubectl().find(Node.self, ["node", plan.dead.node]), node.uid != plan.dead.uid,
-            node.internalAddress == nil || node.internalAddress == plan.dead.address
+            node.internalAddress == plan.dead.address
         else { return nil }
         return node
     }
@@ -147,9 +149,13 @@ struct FenceStep: Step {
         guard context.distribution == .kubeadm else { throw refusal("k3s keeps all of a master in one process") }
         let node = try await context.kubectl().find(Node.self, ["node", plan.dead.node])
         if let node, node.uid == plan.dead.uid, node.isReady { throw refusal("node \(node.name) is Ready") }
-        let members = try await context.etcdctl().members().filter {
-            !$0.addresses.contains(plan.dead.address) && !$0.isLearner
+        let all = try await context.etcdctl().members()
+        if let other = all.first(where: {
+            $0.addresses.contains(plan.dead.address) && $0.isStarted && $0.id != plan.member?.id
+        }) {
+            throw refusal("etcd member \(other.id) at \(plan.dead.address) is not the dead one's: it joined again since")
         }
+        let members = all.filter { !$0.addresses.contains(plan.dead.address) && !$0.isLearner }
         let healthy = members.filter(\.isHealthy).count
         guard healthy >= members.count / 2 + 1 else {
             throw refusal(
