@@ -153,7 +153,8 @@ struct FenceStep: Step {
         if let other = all.first(where: {
             $0.addresses.contains(plan.dead.address) && $0.isStarted && $0.id != plan.member?.id
         }) {
-            throw refusal("etcd member \(other.id) at \(plan.dead.address) is not the dead one's: it joined again since")
+            throw refusal(
+                "etcd member \(other.id) at \(plan.dead.address) is not the dead one's: it joined again since")
         }
         let members = all.filter { !$0.addresses.contains(plan.dead.address) && !$0.isLearner }
         let healthy = members.filter(\.isHealthy).count
