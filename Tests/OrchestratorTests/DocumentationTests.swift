@@ -45,6 +45,14 @@ import Testing
         #expect(chinese.contains("](\(file(pair[0])))"), "links its original")
     }
 
+    /// The README's table of speed is the bench's own, not typed.
+    @Test(arguments: readmes) func theFiguresAreTheBenchs(_ path: String) throws {
+        let results = try Self.document("Tests/Bench/results.md").split(separator: "\n")
+        let rows = try Self.document(path).split(separator: "\n").filter { $0.contains(" ms, ") || $0.contains(" × |") }
+        #expect(rows.count >= 3)
+        for row in rows { #expect(results.contains(row), "\(row)") }
+    }
+
     /// The guide names steps by the ids that the journal and `--output json` carry.
     @Test(arguments: guides) func theGuideNamesEveryStep(_ path: String) throws {
         let guide = try Self.document(path)
