@@ -28,7 +28,7 @@ struct CheckView {
                 host.system ?? "-",
             ])
         }
-        return paintHeader(table.lines)
+        return terminal.lines(table)
     }
 
     private func certificates(_ host: CheckReport.Host) -> String {
@@ -44,12 +44,14 @@ struct CheckView {
         let members = report.members.map {
             "\($0.name.isEmpty ? $0.id : $0.name) \($0.healthy ? "healthy" : "NOT healthy")"
         }
-        var lines = [
-            "nodes   \(nodes.joined(separator: ", "))",
-            "etcd    \(members.isEmpty ? "not known" : members.joined(separator: ", "))",
-            "vip     \(report.vip) on \(report.vipHolders.isEmpty ? "no host" : report.vipHolders.joined(separator: " and ")); the API \(report.apiAnswersOnVip ? "answers" : "DOES NOT answer") there",
-        ]
-        if !report.pendingPods.isEmpty { lines.append("pending \(report.pendingPods.joined(separator: ", "))") }
+        let holders = report.vipHolders.isEmpty ? "no host" : report.vipHolders.joined(separator: " and ")
+        let answers = report.apiAnswersOnVip ? "answers" : "DOES NOT answer"
+        var lines = terminal.lines("nodes   ", nodes.joined(separator: ", "))
+        lines += terminal.lines("etcd    ", members.isEmpty ? "not known" : members.joined(separator: ", "))
+        lines += terminal.lines("vip     ", "\(report.vip) on \(holders); the API \(answers) there")
+        if !report.pendingPods.isEmpty {
+            lines += terminal.lines("pending ", report.pendingPods.joined(separator: ", "))
+        }
         lines.append(terminal.paint("(cluster \(report.cluster), read by way of \(source))", .dim))
         return lines
     }
@@ -57,10 +59,12 @@ struct CheckView {
     private var findingLines: [String] {
         if report.findings.isEmpty { return [terminal.paint("All is well.", .green)] }
         return report.findings.flatMap { finding in
-            let mark = finding.severity == .failure ? terminal.paint("FAIL", .red) : terminal.paint("warn", .yellow)
             // A host's error message begins with its name already.
             let subject = finding.text.hasPrefix(finding.subject + ":") ? "" : "\(finding.subject): "
-            return ["\(mark)  \(subject)\(finding.text)", "      → \(finding.advice)"]
+            let isFailure = finding.severity == .failure
+            return terminal.lines(
+                isFailure ? "FAIL  " : "warn  ", subject + finding.text, style: isFailure ? .red : .yellow)
+                + terminal.lines("      → ", finding.advice)
         }
     }
 
@@ -84,9 +88,5 @@ struct CheckView {
         case .nodeAdded, .memberAdded: "+ "
         case .nodeRemoved, .memberRemoved: "- "
         }
-    }
-
-    private func paintHeader(_ lines: [String]) -> [String] {
-        [terminal.paint(lines[0], .bold)] + lines.dropFirst()
     }
 }

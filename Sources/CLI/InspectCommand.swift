@@ -45,7 +45,7 @@ struct InspectView {
                     $0.action,
                 ]
             }
-            lines += table.lines
+            lines += terminal.lines(table)
         }
         lines += ["", "Other pods on it: \(inspection.otherPods.count)"]
         if !inspection.otherPods.isEmpty {
@@ -53,7 +53,7 @@ struct InspectView {
             table.rows = inspection.otherPods.map {
                 [$0.pod, $0.phase, $0.isLost ? "NONE: nothing makes it again" : $0.owner ?? "-"]
             }
-            lines += table.lines
+            lines += terminal.lines(table)
         }
         let refused = inspection.volumes.filter(\.isRefused).compactMap(\.claim)
         if !refused.isEmpty {

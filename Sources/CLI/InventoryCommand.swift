@@ -25,8 +25,9 @@ struct InventoryCommand: ParsableCommand {
             let terminal = Terminal(options)
             do {
                 let inventory = try Inventory.read(options.inventoryPath)
-                terminal.print(
-                    "\(options.inventoryPath): cluster \(inventory.cluster.name), \(inventory.masters.count) masters, \(inventory.hosts.count - inventory.masters.count) spare, \(inventory.workloads.count) workload rules: no mistake found"
+                let spares = inventory.hosts.count - inventory.masters.count
+                terminal.answer(
+                    "\(options.inventoryPath): cluster \(inventory.cluster.name), \(inventory.masters.count) masters, \(spares) spare, \(inventory.workloads.count) workload rules: no mistake found"
                 )
             } catch { throw Session.fail(error, terminal) }
         }
@@ -128,7 +129,7 @@ struct InventoryCommand: ParsableCommand {
                     .localFile, host: "this machine", operation: "write \(path)", cause: error.localizedDescription,
                     advice: "name another file with --out")
             }
-            terminal.print(
+            terminal.answer(
                 "\(path): \(draft.hosts.count) masters, VIP \(draft.vip ?? "not known"), \(draft.rules.count) workload rules"
             )
             for remark in draft.remarks { terminal.say("note: \(TerminalText.sanitize(remark))") }

@@ -29,8 +29,9 @@ struct ResumeCommand: AsyncParsableCommand {
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: run.id))
             }
             let planned = try Replacement.plan(of: run)
-            let masters = planned.survivors.compactMap { session.inventory.host(named: $0.host) }
             let replacement = session.replacement(options, resuming: planned)
+            try replacement.refuseOtherInventory(planned, run)
+            let masters = planned.survivors.compactMap { session.inventory.host(named: $0.host) }
             try await replacement.locked(by: masters) { lock in
                 let plan = try await replacement.resumption(of: run, fence: fence)
                 let added = PlanText(plan, session.inventory).added

@@ -109,7 +109,7 @@ final class RunView: Sendable {
         var lines: [String] = [""]
         if let before = report.before, let after = report.after {
             lines +=
-                ComparisonView(rows: Comparison.rows(before, after)).lines(width: isLive ? terminal.width : nil) + [""]
+                ComparisonView(rows: Comparison.rows(before, after)).lines(width: terminal.width) + [""]
         }
         func seconds(_ value: Double) -> String { String(format: "%.1f", value) }
         if isLive {

@@ -32,6 +32,6 @@ struct RunsCommand: ParsableCommand {
                 report.plan?.replacement.node ?? "-", report.outcome, String(format: "%.0f", report.elapsed),
             ]
         }
-        table.lines.forEach(terminal.print)
+        terminal.lines(table).forEach(terminal.print)
     }
 }

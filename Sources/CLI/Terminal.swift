@@ -80,6 +80,11 @@ struct Terminal: Sendable {
         print(String(decoding: json, as: UTF8.self))
     }
 
+    /// One sentence that is a verb's whole answer.
+    func answer(_ text: String) {
+        if isJSON { printResult(ResultLine(status: .done, text: text)) } else { print(text) }
+    }
+
     // MARK: A person's terminal
 
     /// Escape sequences are understood.
@@ -160,10 +165,27 @@ struct Terminal: Sendable {
         return bytes.isEmpty ? nil : Secret(String(decoding: bytes, as: UTF8.self))
     }
 
-    var width: Int {
-        var size = winsize()
-        if ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 { return Int(size.ws_col) }
-        return 100
+    /// Of the screen that the answer goes to, in columns; `nil` where it goes to no screen.
+    var width: Int? { LiveScreen.size(of: STDOUT_FILENO).flatMap { $0.width > 20 ? $0.width : nil } }
+
+    /// A table, in parts where the screen is narrower.
+    func lines(_ table: Table) -> [String] {
+        Array(
+            table.split(to: width).map { part in
+                let lines = part.lines
+                return [paint(lines[0], .bold)] + lines.dropFirst()
+            }.joined(separator: [""]))
+    }
+
+    /// Words after a mark, broken where the screen ends and set in under each other.
+    /// - Parameter style: the mark's.
+    func lines(_ mark: String, _ text: String, style: Style? = nil) -> [String] {
+        let indent = Columns.width(mark)
+        let painted = style.map { paint(mark, $0) } ?? mark
+        guard let width, width > 2 * indent else { return [painted + text] }
+        return Columns.wrap(text, to: width - indent).enumerated().map { index, line in
+            (index == 0 ? painted : String(repeating: " ", count: indent)) + line
+        }
     }
 }
 

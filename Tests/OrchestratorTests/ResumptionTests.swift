@@ -80,4 +80,26 @@ import Testing
                 isDead: { SSHError(.authenticationFailed, host: "a", operation: "log in", cause: "no key") })
         }
     }
+
+    /// Refused with the difference, before any host is asked.
+    @Test(arguments: [
+        ("name: ha-test", "name: hb-test", "cluster 'ha-test' is 'hb-test' here"),
+        ("vip: 10.127.100.102", "vip: 10.127.100.103", "VIP 10.127.100.102 is 10.127.100.103 here"),
+        ("address: 10.127.100.224", "address: 10.127.100.225", "at 10.127.100.224 is at 10.127.100.225 here"),
+        ("  lzx-ocboot-ha-test-3:", "  another:", "lzx-ocboot-ha-test-3 at 10.127.100.226 is not here"),
+    ])
+    func anotherInventoryIsRefused(old: String, new: String, difference: String) throws {
+        let text = RunbookCluster.inventoryText.replacing(old, with: new)
+        let replacement = Replacement(
+            inventory: try Inventory.parse(text, file: "other.yaml"), remotes: Remotes { throw Unasked(name: $0.name) },
+            store: RunStore(), limits: .init(), databasePassword: { Secret("x") }, emit: { _ in })
+        let run = try run()
+        let refused = try #require(throws: Refused.self) {
+            try replacement.refuseOtherInventory(try Replacement.plan(of: run), run)
+        }
+        #expect(refused.refusals.map(\.rule) == ["same-inventory"])
+        #expect(refused.refusals[0].reason.contains(difference))
+    }
+
+    private struct Unasked: Error { var name: String }
 }

@@ -46,6 +46,7 @@ import Testing
                 "node-is-dead", "replacement-is-bare",
             ])
         #expect(refusals(try state { $0.machineID = "old" }) == ["node-is-dead"])
+        #expect(refusals(try state { $0.machineID = nil }) == ["node-is-dead"], "nothing tells it from the old one")
         #expect(
             refusals(try state { $0.addresses = [.init(interface: "br0", address: "10.127.100.102")] }).contains(
                 "node-is-dead"))

@@ -8,6 +8,9 @@ public struct FailedJoin: Sendable, Hashable, Codable {
     /// The node that its kubelet registered, which never became a control plane.
     public var node: ObjectReference?
 
+    /// Until it is stopped, a kubelet that kubeadm has begun to set up may register its node at any moment: that is no other join.
+    var mayStillRegister: Bool { node == nil && !traces.isEmpty }
+
     public enum Finding: Sendable, Hashable {
         /// The host is bare, and nothing waits for it.
         case nothing

@@ -78,7 +78,6 @@ public struct Replacement: Sendable {
     /// - Parameter fence: an old master that answers is fenced.
     public func resumption(of run: RunStore.Run, fence: Bool) async throws -> Plan {
         var plan = try Self.plan(of: run)
-        try refuseOtherInventory(plan, run)
         // Agreed to once and done or not: what there is now counts.
         plan.failedJoin = nil
         plan.fences = nil
@@ -118,7 +117,11 @@ public struct Replacement: Sendable {
     /// Goes on with a run. Where it stands is asked of the cluster: steps that are true already are skipped.
     /// - Parameter plan: from ``resumption(of:fence:)``.
     public func resume(_ run: RunStore.Run, plan: Plan, lock: ClusterLock) async throws {
-        _ = try databasePassword()
+        // As for a new run; but where the join is done, nobody is bothered for it.
+        let isJoined = try run.events().contains {
+            $0.step == "join" && ($0.event == .stepFinished || $0.event == .stepSkipped)
+        }
+        if !isJoined { _ = try databasePassword() }
         let journal = try Journal(path: run.journalPath)
         let watch = DeadMasterWatch.start(plan, inventory, remotes)
         defer { watch?.stop() }
@@ -128,8 +131,10 @@ public struct Replacement: Sendable {
         try await go(context)
     }
 
-    /// A run goes on only with an inventory that means the same cluster and the same machines by the same names.
-    private func refuseOtherInventory(_ plan: Plan, _ run: RunStore.Run) throws {
+    /// A run goes on only with an inventory that means the same cluster and the same machines by the same names. Asked before
+    /// anything else: the lock of another cluster is not taken either.
+    /// - Throws: ``Refused``.
+    public func refuseOtherInventory(_ plan: Plan, _ run: RunStore.Run) throws {
         var differences: [String] = []
         if plan.cluster != inventory.cluster.name {
             differences.append("cluster '\(plan.cluster)' is '\(inventory.cluster.name)' here")

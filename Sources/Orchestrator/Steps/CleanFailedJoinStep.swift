@@ -14,7 +14,11 @@ struct CleanFailedJoinStep: Step {
     let estimate = 30
     var effects: [Effect] {
         var effects: [Effect] = []
-        if let node = agreed.node { effects.append(.destroys("\(node), which never became a master")) }
+        if let node = agreed.node {
+            effects.append(.destroys("\(node), which never became a master"))
+        } else if agreed.mayStillRegister {
+            effects.append(.destroys("node \(plan.replacement.node), should its kubelet register it meanwhile"))
+        }
         if let member = agreed.member {
             effects.append(
                 .destroys("etcd member \(member.id), never started, at \(member.peerURLs.joined(separator: ", "))"))
@@ -93,7 +97,9 @@ struct CleanFailedJoinStep: Step {
         if let member = left.member, member.id != agreed.member?.id {
             throw changed("etcd member \(member.id) was added since")
         }
-        if let node = left.node, node.uid != agreed.node?.uid { throw changed("\(node) registered since") }
+        if let node = left.node, agreed.node.map({ $0.uid != node.uid }) ?? !agreed.mayStillRegister {
+            throw changed("\(node) registered since")
+        }
         let more = left.traces.filter { !agreed.traces.contains($0) }
         if !more.isEmpty { throw changed("\(more.joined(separator: ", ")) came since") }
         return left

@@ -35,7 +35,7 @@ struct FenceStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let signs = try await signs(context)
-        if let node = try await returned(context) { return .needed("\(node) registered again") }
+        if let node = try await returned(context) { return .needed("\(ObjectReference(.node, node)) registered again") }
         guard signs.isEmpty else { return .needed(signs.joined(separator: ", ")) }
         context.armWatch()
         return .satisfied("no kubelet, etcd or keepalived runs there, and it does not hold the VIP")
@@ -67,6 +67,7 @@ struct FenceStep: Step {
     }
 
     /// Stopped containers first lose who would start them again. `$1` manifests, `$2` where they are kept, `$3` the VIP.
+    /// `done` is written last: a fence that was cut off half-way is none.
     static let script = """
         umask 077
         mkdir -p "$2" && chmod 700 "$2" || exit 1
@@ -87,14 +88,14 @@ struct FenceStep: Step {
         ip -o -4 addr | while read -r _ device _ address _; do
             case $address in "$3"/*) ip addr del "$address" dev "$device" ;; esac
         done
-        true
+        : >"$2/done"
         """
 
     /// Whether a run of this tool took its manifests away: what answers then is what was left of it.
     static func wasFenced(_ remote: any Remote) async throws -> Bool {
         try await remote.run(
             .script(
-                #"ls -d "$1"/*/fenced/manifests >/dev/null 2>&1"#, [OcbootRuns.directory], timeout: .seconds(20),
+                #"ls -d "$1"/*/fenced/done >/dev/null 2>&1"#, [OcbootRuns.directory], timeout: .seconds(20),
                 label: "look whether it was fenced")
         ).succeeded
     }

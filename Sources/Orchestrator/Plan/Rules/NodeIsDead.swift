@@ -61,7 +61,14 @@ public enum NodeIsDead: SafetyRule {
         if facts.holds(proposal.state.inventory.cluster.vip) {
             refusals.append(refusal("\(host) holds the VIP", advice: "take it off that host first"))
         }
-        if let machine = facts.machineID, machine == proposal.deadNode?.status?.nodeInfo?.machineID {
+        guard let machine = facts.machineID else {
+            refusals.append(
+                refusal(
+                    "\(host) has no machine id, by which a new installation is told from the old one",
+                    advice: "run there: systemd-machine-id-setup"))
+            return refusals
+        }
+        if machine == proposal.deadNode?.status?.nodeInfo?.machineID {
             refusals.append(
                 refusal(
                     "\(host) has the machine id of \(proposal.dead.node), \(machine): the old installation",
