@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 
 /// One connection to one host: one session, on a thread of its own, one command at a time.
 actor Connection {
@@ -11,7 +10,6 @@ actor Connection {
 
     private let executor: ThreadExecutor
     private var state = State.new
-    nonisolated private let current = Mutex<Interrupt?>(nil)
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -90,20 +88,13 @@ actor Connection {
         state = .closed
     }
 
-    /// Ends what the connection is doing now, from any thread.
-    nonisolated func interrupt() {
-        current.withLock { $0 }?.cancel()
-    }
-
     private func begin(_ interrupt: Interrupt) {
         bell.drain()
         interrupt.attach(bell)
-        current.withLock { $0 = interrupt }
     }
 
     private func end(_ interrupt: Interrupt) {
         interrupt.attach(nil)
-        current.withLock { $0 = nil }
     }
 
     // MARK: After a command that did not end

@@ -41,6 +41,7 @@ final class Dialler: Sendable {
             do {
                 connection = try Connection()
             } catch {
+                if let socket { _ = Descriptor(owning: socket) }
                 throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
             }
             try await connection.connect(connector, interrupt: interrupt, deadline: deadline, through: socket)
@@ -54,7 +55,7 @@ final class Dialler: Sendable {
     }
 
     private func passGates<Result: Sendable>(
-        _ endpoint: Endpoint, _ body: @Sendable () async throws(SSHError) -> Result
+        _ endpoint: Endpoint, isForTunnel: Bool = false, _ body: @Sendable () async throws(SSHError) -> Result
     ) async throws(SSHError) -> Result {
         let cancelled = { @Sendable in
             SSHError(.cancelled, host: endpoint.name, operation: "wait for its turn to connect", cause: "cancelled")
@@ -65,6 +66,8 @@ final class Dialler: Sendable {
             state.servers[key] = gate
             return gate
         }
+        // Those who wait for a tunnel may hold all places: its own dial must not need one.
+        if isForTunnel { return try await server.pass(body, cancelled: cancelled) }
         // The server's gate first: who waits at it holds no place that another server's dial could use.
         return try await server.pass(
             { () async throws(SSHError) -> Result in try await dials.pass(body, cancelled: cancelled) },
@@ -89,7 +92,7 @@ final class Dialler: Sendable {
         let connector = await connector(hop)
         let outer = tunnel(hop.jumps)
         try await outer?.prepare(for: hop, interrupt, self)
-        return try await passGates(hop) { () async throws(SSHError) -> Tunnel in
+        return try await passGates(hop, isForTunnel: true) { () async throws(SSHError) -> Tunnel in
             let deadline = Deadline.after(limits.connect)
             let socket = try await outer?.open(to: hop, deadline: deadline, interrupt: interrupt, self)
             return try await Tunnel.connect(connector, interrupt: interrupt, deadline: deadline, through: socket)

@@ -20,12 +20,13 @@ actor HostConnections {
     private let keepsIdle: Bool
     private let dialler: Dialler
     private var idle: [Connection] = []
-    private var busy: [ObjectIdentifier: Connection] = [:]
+    /// With what ends the work of the one who has it, also where that has not begun yet.
+    private var busy: [ObjectIdentifier: Interrupt] = [:]
     private var dialling = 0
     private var dials: [ObjectIdentifier: Interrupt] = [:]
     private var isClosed = false
     private var nextTicket = 0
-    private var waiting: [(ticket: Int, continuation: CheckedContinuation<Grant, Never>)] = []
+    private var waiting: [(ticket: Int, interrupt: Interrupt, continuation: CheckedContinuation<Grant, Never>)] = []
 
     /// A command that lasts longer than this does not hold up the next one: another connection is opened for it.
     private static let patience = Duration.milliseconds(250)
@@ -43,7 +44,7 @@ actor HostConnections {
         if interrupt.isCancelled { throw cancelled("cancelled") }
         if isClosed { throw cancelled("the connections were closed") }
         if let connection = idle.popLast() {
-            busy[ObjectIdentifier(connection)] = connection
+            busy[ObjectIdentifier(connection)] = interrupt
             return Lease(connection: connection, isReused: true)
         }
         if busy.isEmpty && dialling == 0 {
@@ -63,7 +64,8 @@ actor HostConnections {
             busy[ObjectIdentifier(connection)] = nil
             letOneDial()
         } else if let next = next() {
-            next.resume(returning: .lease(Lease(connection: connection, isReused: true)))
+            busy[ObjectIdentifier(connection)] = next.interrupt
+            next.continuation.resume(returning: .lease(Lease(connection: connection, isReused: true)))
         } else {
             busy[ObjectIdentifier(connection)] = nil
             guard keepsIdle else { return await connection.close() }
@@ -78,9 +80,11 @@ actor HostConnections {
 
     func close() async {
         isClosed = true
-        for connection in busy.values { connection.interrupt() }
+        for interrupt in busy.values { interrupt.cancel() }
         for interrupt in dials.values { interrupt.cancel() }
-        while let next = next() { next.resume(returning: .failed(cancelled("the connections were closed"))) }
+        while let next = next() {
+            next.continuation.resume(returning: .failed(cancelled("the connections were closed")))
+        }
         let connections = idle
         idle = []
         for connection in connections { await connection.close() }
@@ -101,7 +105,7 @@ actor HostConnections {
                 letOneDial()
             } else if busy.isEmpty && dialling == 0 {
                 // They waited for this dial: it was theirs too.
-                while let next = next() { next.resume(returning: .failed(error)) }
+                while let next = next() { next.continuation.resume(returning: .failed(error)) }
             }
             throw error
         }
@@ -109,20 +113,20 @@ actor HostConnections {
             await connection.close()
             throw cancelled("the connections were closed")
         }
-        busy[ObjectIdentifier(connection)] = connection
+        busy[ObjectIdentifier(connection)] = interrupt
         return Lease(connection: connection, isReused: false)
     }
 
     private func letOneDial() {
         guard busy.count + dialling < maximum, let next = next() else { return }
         dialling += 1
-        next.resume(returning: .dial)
+        next.continuation.resume(returning: .dial)
     }
 
     // MARK: Waiting
 
-    private func next() -> CheckedContinuation<Grant, Never>? {
-        waiting.isEmpty ? nil : waiting.removeFirst().continuation
+    private func next() -> (ticket: Int, interrupt: Interrupt, continuation: CheckedContinuation<Grant, Never>)? {
+        waiting.isEmpty ? nil : waiting.removeFirst()
     }
 
     private func wait(_ interrupt: Interrupt) async -> Grant {
@@ -134,10 +138,9 @@ actor HostConnections {
                     continuation.resume(returning: .failed(cancelled("cancelled")))
                     return
                 }
-                waiting.append((ticket, continuation))
+                waiting.append((ticket, interrupt, continuation))
                 Task {
-                    try? await Task.sleep(for: Self.patience)
-                    growIfWaiting(ticket)
+                    repeat { try? await Task.sleep(for: Self.patience) } while !growIfWaiting(ticket)
                 }
             }
         } onCancel: {
@@ -145,12 +148,13 @@ actor HostConnections {
         }
     }
 
-    private func growIfWaiting(_ ticket: Int) {
-        guard dialling == 0, busy.count < maximum,
-            let index = waiting.firstIndex(where: { $0.ticket == ticket })
-        else { return }
+    /// - Returns: whether that one waits no more.
+    private func growIfWaiting(_ ticket: Int) -> Bool {
+        guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else { return true }
+        guard dialling == 0, busy.count < maximum else { return false }
         dialling += 1
         waiting.remove(at: index).continuation.resume(returning: .dial)
+        return true
     }
 
     private func abandon(_ ticket: Int) {

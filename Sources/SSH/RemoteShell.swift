@@ -98,9 +98,12 @@ struct PreambleFilter {
 
     /// - Returns: what belongs to the command.
     mutating func pass(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+        // From the wrapper's line on all is the command's, also what looks like a prompt: `ps` shows sudo's own.
+        if isThrough { return Array(bytes) }
         held.append(contentsOf: bytes)
         if let prompt {
-            while let range = held.firstRange(of: prompt) {
+            let mark = held.firstRange(of: marker + [UInt8(ascii: " ")])?.lowerBound ?? held.endIndex
+            while let range = held.firstRange(of: prompt), range.lowerBound < mark {
                 prompts += 1
                 held.removeSubrange(range)
             }

@@ -7,6 +7,8 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         case unresolved
         /// No TCP connection: refused, no route, or no answer within the connect timeout.
         case unreachable
+        /// The jump host is not there, or does not open a connection to the host: nothing is known of the host itself.
+        case jumpFailed
         /// TCP was there, the SSH handshake failed or did not end in time.
         case handshakeFailed
         /// The host is in no known_hosts file.
@@ -50,7 +52,8 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Nothing can be said about the host itself, only that it could not be reached or trusted.
     public var isUnreachableOrUntrusted: Bool {
         switch code {
-        case .unresolved, .unreachable, .handshakeFailed, .hostKeyUnknown, .hostKeyMismatch, .authenticationFailed,
+        case .unresolved, .unreachable, .jumpFailed, .handshakeFailed, .hostKeyUnknown, .hostKeyMismatch,
+            .authenticationFailed,
             .connectionLost, .invalidEndpoint:
             true
         case .timedOut, .cancelled, .outcomeUnknown, .remoteFile, .fileChanged, .libraryFault:
@@ -66,6 +69,7 @@ extension SSHError.Code {
         case .invalidEndpoint: "correct the host's entry: address, port, user, jump"
         case .unresolved: "write an address, or a name that this machine can look up"
         case .unreachable: "see that the host is up, that address and port are right, and that no firewall is between"
+        case .jumpFailed: "see that the jump host is up, and that it allows forwarding (AllowTcpForwarding)"
         case .handshakeFailed: "try it with OpenSSH: ssh -v; look at the sshd's log there"
         case .hostKeyUnknown: "see that the key is the host's own, then accept it: --accept-host-key HOST=SHA256:..."
         case .hostKeyMismatch:

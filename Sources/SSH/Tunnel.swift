@@ -79,6 +79,7 @@ final class Tunnel: Sendable {
                     do {
                         tunnel = try Tunnel(hop: connector.endpoint)
                     } catch {
+                        if let through { _ = Descriptor(owning: through) }
                         throw SSHError(
                             .libraryFault, host: connector.endpoint.name, operation: "connect", cause: "\(error)")
                     }

@@ -37,9 +37,11 @@ actor TunnelSlot {
             case .lost, .busy:
                 if deadline.hasPassed {
                     throw SSHError(
-                        .unreachable, host: endpoint.name, operation: "connect by way of \(hop.name)",
+                        .jumpFailed, host: endpoint.name, operation: "connect by way of \(hop.name)",
                         cause: "no connection through the jump host in time")
                 }
+                // Nothing tells when a stalled one is free again.
+                try? await Task.sleep(for: .milliseconds(50))
             }
         }
     }
@@ -82,6 +84,9 @@ actor TunnelSlot {
         do throws(SSHError) {
             return .success(try await dialler.dialTunnel(hop, interrupt))
         } catch {
+            var error = error
+            // Of the hosts behind it nothing is known.
+            if error.code == .unreachable { error.code = .jumpFailed }
             return .failure(error)
         }
     }

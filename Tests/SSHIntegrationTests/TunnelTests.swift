@@ -108,6 +108,7 @@ extension Integration {
                 let error = try #require(
                     await #expect(throws: SSHError.self) { _ = try await remote.run(Command(["true"])) })
                 #expect(error.code == .unreachable)
+                #expect(error.cause.contains("Connection refused"), "a kernel that refuses is one that lives")
                 #expect(error.host == "target")
                 #expect(error.operation.contains("gate"))
                 // The way is still there for others.
@@ -115,6 +116,20 @@ extension Integration {
                 #expect(try await pool.remote(through).run(Command(["true"])).succeeded)
                 await pool.close()
                 #expect(connections(gate.log) == 2)
+            }
+        }
+
+        @Test func aJumpHostThatIsNotThereSaysNothingOfItsTargets() async throws {
+            try await Server.with { target in
+                let pool = ConnectionPool(agentPath: nil)
+                var jump = try target.endpoint(name: "gate")
+                jump.port = try Listener.freePort()
+                let remote = pool.remote(try target.endpoint(name: "target", jumps: [jump]))
+                let error = try #require(
+                    await #expect(throws: SSHError.self) { _ = try await remote.run(Command(["true"])) })
+                #expect(error.code == .jumpFailed)
+                #expect(error.host == "gate")
+                await pool.close()
             }
         }
 

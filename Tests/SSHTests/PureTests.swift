@@ -93,9 +93,20 @@ struct PreambleFilterTests {
         #expect(filter.process == 12)
     }
 
-    @Test func theSecondLineIsTheCommandsOwn() {
-        let (passed, _) = pass("\(shell.marker) 1\n\(shell.marker) 2\n", by: 1000)
+    @Test(arguments: [1, 7, 1000]) func theSecondLineIsTheCommandsOwn(size: Int) {
+        let (passed, filter) = pass("\(shell.marker) 1\n\(shell.marker) 2\n", by: size)
         #expect(passed == "\(shell.marker) 2\n")
+        #expect(filter.process == 1)
+    }
+
+    /// `ps` run by sudo prints sudo's own argv, with the marker and the prompt in it.
+    @Test(arguments: [1, 7, 1000]) func whatTheCommandPrintsIsNoPrompt(size: Int) throws {
+        let prompt = try #require(shell.prompt)
+        let text = "sudo -p \(prompt) \(shell.marker) x\n"
+        let (passed, filter) = pass("\(prompt)\(shell.marker) 1\n\(text)", by: size)
+        #expect(passed == text)
+        #expect(filter.prompts == 1)
+        #expect(filter.process == 1)
     }
 }
 

@@ -29,6 +29,8 @@ final class PacketWitness {
     private(set) var channels: [UInt32: Channel] = [:]
     /// Our number of the channel that was opened last.
     private(set) var lastOpened: UInt32?
+    /// Why the last channel was not opened, from its SSH_MSG_CHANNEL_OPEN_FAILURE: the code of RFC 4254 §5.1, and the words.
+    private(set) var openFailure: (reason: UInt32, words: String)?
     /// Authentication methods that would go on, from the last SSH_MSG_USERAUTH_FAILURE.
     private(set) var methodsOffered: [String]?
     /// Failures of authentication so far: without one more of them, a failed attempt was a lost connection.
@@ -61,7 +63,7 @@ final class PacketWitness {
     fileprivate func see(_ packet: UnsafeRawBufferPointer) {
         guard let message = packet.first else { return }
         switch message {
-        case 1, 20, 51, 91, 96, 97, 98: break
+        case 1, 20, 51, 91, 92, 96, 97, 98: break
         default: return
         }
         var reader = WireReader(packet.dropFirst())
@@ -79,6 +81,9 @@ final class PacketWitness {
             guard let channel = reader.uint32() else { return }
             lastOpened = channel
             channels[channel] = Channel()
+        case 92:  // SSH_MSG_CHANNEL_OPEN_FAILURE
+            guard reader.uint32() != nil, let reason = reader.uint32() else { return }
+            openFailure = (reason, reader.string(limit: 1024).map { String(decoding: $0, as: UTF8.self) } ?? "")
         case 96:  // SSH_MSG_CHANNEL_EOF
             guard let channel = reader.uint32() else { return }
             channels[channel]?.hasEnded = true

@@ -84,17 +84,29 @@ struct TunnelPump: ~Copyable {
                 return false
             }
             ended()
-            try begin(channel, request)
+            begin(channel, request)
+        } catch let error as LibraryError where error.code == LIBSSH2_ERROR_TIMEOUT {
+            // libssh2 gives up one packet's wait after a minute, also where calls do not block; the session is none the worse.
+            ended()
+            request.answer.give(.failed(refusal(error, request.endpoint)))
         } catch let error as LibraryError where error.isRefusedChannel {
             ended()
-            request.answer.give(
-                .failed(
-                    SSHError(
-                        .unreachable, host: request.endpoint.name, operation: "connect by way of \(tunnel.hop.name)",
-                        cause: "the jump host could not open it: \(error.message)",
-                        advice: "is the machine on, and does the jump host allow forwarding (AllowTcpForwarding)?")))
+            request.answer.give(.failed(refusal(error, request.endpoint)))
         }
         return true
+    }
+
+    /// The jump host tried and says why it could not (reason 2, SSH_OPEN_CONNECT_FAILED, with the words of connect(2)), which
+    /// is as good as having tried ourselves; or it did not try, or does not say.
+    private func refusal(_ error: LibraryError, _ endpoint: Endpoint) -> SSHError {
+        let told = session.witness.openFailure
+        let words = told.map { TerminalText.sanitize($0.words) } ?? ""
+        let hasTried = told?.reason == 2 && !words.isEmpty
+        return SSHError(
+            hasTried ? .unreachable : .jumpFailed, host: endpoint.name,
+            operation: "connect by way of \(tunnel.hop.name)",
+            cause: "the jump host could not open it: \(words.isEmpty ? error.message : words)",
+            advice: "is the machine on, and does the jump host allow forwarding (AllowTcpForwarding)?")
     }
 
     private mutating func ended() {
@@ -102,8 +114,17 @@ struct TunnelPump: ~Copyable {
         tunnel.openingEnded()
     }
 
-    private mutating func begin(_ channel: OpaquePointer, _ request: Tunnel.Request) throws {
-        let (ours, theirs) = try Descriptors.pair()
+    private mutating func begin(_ channel: OpaquePointer, _ request: Tunnel.Request) {
+        let (ours, theirs): (Int32, Int32)
+        do {
+            (ours, theirs) = try Descriptors.pair()
+        } catch {
+            closing.append(channel)
+            let endpoint = request.endpoint
+            request.answer.give(
+                .failed(SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")))
+            return
+        }
         let stream = Stream(channel: channel, socket: Descriptor(owning: ours))
         streams.append(stream)
         if !request.answer.give(.opened(theirs)) {
