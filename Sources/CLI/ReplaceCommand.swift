@@ -77,23 +77,10 @@ struct ReplaceCommand: AsyncParsableCommand {
         return plan
     }
 
-    /// A saved plan is run only where it is what would be planned now, UID by UID.
+    /// - Throws: ``Refused`` where the saved plan is another than what would be planned now.
     private static func refuseIfOther(_ saved: Plan, _ current: Plan, _ inventory: Inventory) throws {
-        var comparable = current
-        comparable.madeAt = saved.madeAt
-        comparable.drainTimeout = saved.drainTimeout
-        comparable.acceptedLosses = saved.acceptedLosses
-        guard comparable != saved else { return }
-        let old = Set(PlanText(saved, inventory).lines)
-        let different = PlanText(comparable, inventory).lines.filter { !old.contains($0) }.map {
-            $0.text.trimmingCharacters(in: .whitespaces)
-        }
-        throw Refused([
-            Refusal(
-                "plan-is-current",
-                "the cluster has moved on since the plan was made; now it would be: \(different.prefix(5).joined(separator: "; "))",
-                advice: "make it anew: masterswap plan \(saved.dead.node) --with \(saved.replacement.host) --out FILE")
-        ])
+        let refusals = PlanIsCurrent.refusals(saved, current, inventory)
+        guard refusals.isEmpty else { throw Refused(refusals) }
     }
 
     private static func show(_ results: [(step: any Step, status: Result<StepStatus, any Error>)], _ terminal: Terminal)

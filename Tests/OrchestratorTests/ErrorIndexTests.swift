@@ -46,7 +46,7 @@ import Testing
 
     @Test func everySafetyRuleHasItsRefusalsInTheIndex() throws {
         let sites = try MessageSite.all().filter { $0.kind == .refusal }
-        for rule in SafetyRules.all {
+        for rule in SafetyRules.listed {
             #expect(sites.contains { $0.place.hasPrefix("Sources/Orchestrator/Plan/Rules/\(rule).swift") }, "\(rule)")
         }
     }
@@ -108,7 +108,7 @@ enum ErrorIndex {
                 sites.filter { $0.kind == .cluster && $0.code == code.rawValue }, ["operation", "cause", "advice"])
         }
         text += "\n## Refusals: nothing was changed\n"
-        for rule in SafetyRules.all {
+        for rule in SafetyRules.listed {
             text += section(rule.id, "It prevents \(rule.prevents).", nil)
             text += table(
                 sites.filter { $0.kind == .refusal && $0.place.contains("/Rules/\(rule).swift") }, ["reason", "advice"])
@@ -170,6 +170,8 @@ enum ErrorIndex {
         case .invalidEndpoint: "The host's entry cannot be used as it is written; nothing was dialled."
         case .unresolved: "The name did not resolve to an address."
         case .unreachable: "No TCP connection: refused, no route, or no answer within `--connect-timeout`."
+        case .jumpFailed:
+            "The jump host is not there, or does not open a connection to the host: nothing is known of the host itself."
         case .handshakeFailed: "Something listens there, but the SSH handshake failed or did not end in time."
         case .hostKeyUnknown: "The host is in no known_hosts file. Nothing was sent that a stranger could use."
         case .hostKeyMismatch: "The host shows another key than the one on file, or one that is revoked."

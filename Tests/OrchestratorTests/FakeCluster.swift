@@ -162,11 +162,12 @@ final class FakeCluster: Sendable {
     }
 }
 
-/// Set once, from wherever.
+/// Set and cleared from wherever.
 final class Flag: Sendable {
     private let value = Mutex(false)
     var isSet: Bool { value.withLock { $0 } }
     func set() { value.withLock { $0 = true } }
+    func clear() { value.withLock { $0 = false } }
 }
 
 extension FakeCluster {

@@ -176,6 +176,28 @@ import Testing
         #expect(log == once + once)
     }
 
+    @Test func theWatchKeepsWhatItSawWhereItSeesNothing() async throws {
+        struct Unseen: Error {}
+        let looks = Mutex(0)
+        let watch = DeadMasterWatch(host: "a", every: .milliseconds(1)) {
+            guard
+                looks.withLock({
+                    $0 += 1
+                    return $0
+                }) == 1
+            else { throw Unseen() }
+            return nil
+        }
+        try await watch.assertDead()
+        while looks.withLock({ $0 }) < 5 { try await Task.sleep(for: .milliseconds(1)) }
+        try await watch.assertDead()
+        watch.stop()
+        let blind = DeadMasterWatch(host: "a", every: .milliseconds(1), patience: .milliseconds(20)) { throw Unseen() }
+        let error = try #require(await #expect(throws: ClusterError.self) { try await blind.assertDead() })
+        #expect(error.cause.contains("nothing can be seen"))
+        blind.stop()
+    }
+
     @Test func theWatchWaitsForTheFence() async throws {
         let watch = DeadMasterWatch(host: "a", every: .milliseconds(10), isArmed: false) { "it answers" }
         try await watch.assertDead()

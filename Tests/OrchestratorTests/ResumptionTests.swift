@@ -86,6 +86,7 @@ import Testing
         ("name: ha-test", "name: hb-test", "cluster 'ha-test' is 'hb-test' here"),
         ("vip: 10.127.100.102", "vip: 10.127.100.103", "VIP 10.127.100.102 is 10.127.100.103 here"),
         ("address: 10.127.100.224", "address: 10.127.100.225", "at 10.127.100.224 is at 10.127.100.225 here"),
+        ("onecloud_version: v3.8.8", "onecloud_version: v3.9.0", "release v3.8.8 is v3.9.0 here"),
         ("  lzx-ocboot-ha-test-3:", "  another:", "lzx-ocboot-ha-test-3 at 10.127.100.226 is not here"),
     ])
     func anotherInventoryIsRefused(old: String, new: String, difference: String) throws {

@@ -1,4 +1,5 @@
 import Foundation
+import SSH
 import Testing
 
 @testable import Orchestrator
@@ -90,7 +91,9 @@ import Testing
     }
 
     /// The cluster after the join: a node of the old name with a UID of its own, its pods on it, a new member at the address.
-    func joined(at address: String = RunbookCluster.addresses[0]) throws -> FakeCluster {
+    func joined(
+        at address: String = RunbookCluster.addresses[0], configurationIsLeft: Flag = Flag()
+    ) throws -> FakeCluster {
         var objects = try RunbookCluster.objects(dead: 0)
         objects.nodes[0] = RunbookCluster.node(Self.dead, address, isReady: true, age: 9)
         objects.nodes[0].metadata.uid = "uid-new"
@@ -106,7 +109,34 @@ import Testing
             """
         let map = ConfigMap(
             metadata: RunbookCluster.meta("kubeadm-config", "kube-system"), data: ["ClusterStatus": status])
-        return FakeCluster(objects, members: members, configMap: map)
+        return FakeCluster(objects, members: members, configMap: map) { _, command in
+            if command.display.hasPrefix("test -e ") {
+                return configurationIsLeft.isSet ? FakeCluster.output("") : FakeCluster.failure("")
+            }
+            if command.display.hasPrefix("rm -f ") { configurationIsLeft.clear() }
+            return nil
+        }
+    }
+
+    /// A run that was cut off after ocboot's end and before its configuration was removed.
+    @Test func theDatabasePasswordIsNotLeftOnThePrimary() async throws {
+        let left = Flag()
+        left.set()
+        let cluster = try joined(configurationIsLeft: left)
+        let plan = try plan()
+        let context = try cluster.context(plan, in: folder)
+        let step = JoinStep(plan: plan)
+        guard case .needed = try await step.check(context) else {
+            Issue.record("the configuration is left, and nothing would be done")
+            return
+        }
+        try await step.run(context)
+        #expect(!left.isSet)
+        #expect(!cluster.asked.contains { $0.contains("start ") }, "ocboot is not started again")
+        guard case .satisfied = try await step.verify(context) else {
+            Issue.record("not satisfied")
+            return
+        }
     }
 
     @Test func aResumeAfterTheJoinTakesNothingOfTheNewNodeApart() async throws {

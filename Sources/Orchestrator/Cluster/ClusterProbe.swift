@@ -30,10 +30,16 @@ public struct ClusterProbe: Sendable {
         script.section(
             "kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
         script.section("vip", "\(onVIP) --request-timeout=2s get --raw /healthz")
+        // A cluster without that resource is an answer; an API server that does not answer is none.
         script.section(
             "onecloud",
-            "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'"
-        )
+            """
+            release() { \(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'; }
+            answer=$(release 2>/dev/null) && { printf '%s' "$answer"; exit 0; }
+            answer=$(release 2>&1) && { printf '%s' "$answer"; exit 0; }
+            case $answer in *'have a resource type'*) exit 0 ;; esac
+            printf '%s' "$answer"; exit 1
+            """)
         script.section("version", "\(kubectl) version --client -o json")
         // The static pod is named after the node, and the node is found by the address: host names may differ from both.
         let find = """
@@ -87,7 +93,10 @@ public struct ClusterProbe: Sendable {
                 ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
             observation.clusterStatus = ClusterStatus(map)
         }
-        if let version = sections["onecloud"], version.succeeded, !version.text.isEmpty {
+        if let version = sections["onecloud"], !version.succeeded {
+            observation.onecloudProblem = version.text.lastLines(2)
+            observation.problems.append("\(host): kubectl get onecloudclusters: \(version.text.lastLines(2))")
+        } else if let version = sections["onecloud"], !version.text.isEmpty {
             observation.onecloudVersion = version.text
         }
         if let section = sections["members"], section.succeeded,

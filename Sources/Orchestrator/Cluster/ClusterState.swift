@@ -25,6 +25,8 @@ public struct ClusterState: Sendable {
 
     public struct HostFailure: Sendable, Hashable {
         public var message: String
+        /// It lies on the way to the host, or with us: neither a sign of life nor of death.
+        public var saysNothing = false
         /// The host does not answer at all, as opposed to answering wrongly: only this counts as a sign of death.
         public var isSilent: Bool
         /// It cannot be reached or trusted: exit status 4 where the host is needed.
@@ -44,6 +46,12 @@ public struct ClusterState: Sendable {
                 // So is one whose kernel refuses the connection: its containers may run.
                 isSilent: code == .unreachable && !"\(error)".localizedCaseInsensitiveContains("refused"),
                 isUnreachableOrUntrusted: (error as? SSHError)?.isUnreachableOrUntrusted ?? false)
+            saysNothing =
+                switch code {
+                case .jumpFailed, .unresolved, .invalidEndpoint, .cancelled, .libraryFault: true
+                case nil: error is CancellationError
+                default: false
+                }
         }
     }
 }
@@ -60,6 +68,8 @@ public struct ClusterObservation: Sendable {
     public var apiAnswersOnVIP: Bool
     /// `.spec.version` of the OnecloudCluster, where there is one.
     public var onecloudVersion: String?
+    /// Why the release is not known, where there may be one.
+    public var onecloudProblem: String?
 
     public init(
         source: String? = nil, problems: [String] = [], objects: KubernetesObjects = KubernetesObjects(),

@@ -36,6 +36,8 @@ public struct HostFacts: Sendable, Hashable {
     public var runtimes: [String]
     /// TCP ports that something listens on.
     public var listening: Set<Int>
+    /// Neither ss nor netstat could tell.
+    public var listensUnknown = false
     /// Signs of a cluster on its disk, as paths: kubelet configuration, manifests, etcd data.
     public var clusterTraces: [String]
     /// SHA-256 of the cluster authority's certificate, in hexadecimal; `nil` where it has none.
@@ -186,6 +188,7 @@ public struct HostProbe: Sendable {
         facts.addresses = lines("addresses").compactMap(Self.address)
         facts.kubeletRuns = processes.contains { $0 == "kubelet" || $0 == "k3s" }
         facts.runtimes = processes.filter { $0 != "kubelet" && $0 != "k3s" }
+        facts.listensUnknown = sections["listening"]?.succeeded == false
         facts.listening = Set(lines("listening").compactMap(Self.port))
         facts.clusterTraces = lines("traces")
         facts.certificates = lines("certificates").compactMap(Self.certificate)

@@ -201,9 +201,8 @@ extension Kubectl {
             let deletion = Self.deletion(object, version: version, force: force)
             try await run(deletion.arguments, input: deletion.input)
         } catch let error as ClusterError where error.code == .commandFailed {
-            // Lost the race against a controller: what counts is that this object is gone.
+            // Gone while we were at it: by a request whose answer was lost, or in a race with a controller.
             if try await uid(of: object) == object.uid { throw error }
-            return false
         }
         return true
     }

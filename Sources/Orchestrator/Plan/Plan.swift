@@ -1,3 +1,4 @@
+import Crypto
 public import Foundation
 
 /// What a replacement will do, down to UIDs and the member id: what the operator agrees to, and what every destructive step
@@ -42,6 +43,16 @@ public struct Plan: Sendable, Hashable, Codable {
     /// The edit of the primary's keepalived manifest as `diff -u` has it, without the password; `nil` where there is none to make,
     /// and in plans of before 0.2.
     public var manifestDiff: [String]?
+
+    /// ocboot's release, as the inventory had it; `nil` in plans of before 0.2.
+    public var onecloudVersion: String?
+    /// Nodes that an earlier run of this tool left cordoned: uncordoned at the end.
+    public var oldCordons: [String]?
+
+    /// SHA-256 of the plan's JSON with sorted keys, in hexadecimal.
+    public var hash: String {
+        get throws { SHA256.hash(data: try EventCoding.encode(self)).map { String(format: "%02x", $0) }.joined() }
+    }
 
     /// The new node will have the dead one's name: then only its UID tells them apart.
     public var reusesName: Bool { dead.node == replacement.node }

@@ -43,7 +43,15 @@ public enum Planner {
             },
             volumes: proposal.lost.filter { $0.action != .ignore }.map { ObjectReference(.volume, $0.volume) },
             acceptedLosses: request.acceptedLosses,
-            manifestDiff: proposal.promotes ? manifestDiff(of: primary, state) : nil)
+            manifestDiff: proposal.promotes ? manifestDiff(of: primary, state) : nil,
+            onecloudVersion: state.inventory.ocboot?.onecloudVersion, oldCordons: oldCordons(proposal))
+    }
+
+    private static func oldCordons(_ proposal: Proposal) -> [String]? {
+        let names = proposal.state.objects.nodes.filter {
+            $0.name != proposal.dead.node && $0.metadata.annotations?[Cordons.annotation] != nil
+        }.map(\.name).sorted()
+        return names.isEmpty ? nil : names
     }
 
     private static func manifestDiff(of primary: Plan.Master, _ state: ClusterState) -> [String]? {

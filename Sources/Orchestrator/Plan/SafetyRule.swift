@@ -1,10 +1,13 @@
-/// One reason for which nothing may be done. Pure: it judges a proposal and asks nobody.
-public protocol SafetyRule: Sendable {
+/// One reason for which nothing may be done. Pure: it judges what was seen and asks nobody.
+public protocol ListedRule: Sendable {
     /// In refusals and in the README's list.
     static var id: String { get }
     /// What it prevents, in a sentence.
     static var prevents: String { get }
+}
 
+/// One that judges a proposal, before there is a plan.
+public protocol SafetyRule: ListedRule {
     /// - Returns: why not; empty where the rule has nothing against it.
     static func refusals(_ proposal: Proposal) -> [Refusal]
 }
@@ -15,11 +18,14 @@ extension SafetyRule {
     }
 }
 
-/// All of them, in the order in which their refusals are shown.
+/// All that judge a proposal, in the order in which their refusals are shown.
 public enum SafetyRules {
     public static let all: [any SafetyRule.Type] = [
         NodeIsDead.self, SurvivorsAreSound.self, QuorumSurvives.self, OneVIPHolder.self, ReplacementIsBare.self,
         ReplacementFits.self, OcbootIsConfigured.self, EveryLostClaimHasARule.self, CriticalDataSurvives.self,
-        ProvisionerRunsElsewhere.self,
+        OtherReplicasAreHealthy.self, ProvisionerRunsElsewhere.self,
     ]
+
+    /// Those and the two that judge a plan: one that was saved, and one that is resumed.
+    public static let listed: [any ListedRule.Type] = all + [PlanIsCurrent.self, InventoryIsTheSame.self]
 }

@@ -18,19 +18,25 @@ public final class DeadMasterWatch: Sendable {
     /// An old master that is to be fenced answers until it is.
     private let isArmed: Mutex<Bool>
 
-    /// - Parameter look: one look; `nil` where it is dead, else what was seen.
+    /// How long the first look may take before an act is refused for want of it.
+    private let patience: Duration
+
+    /// - Parameter look: one look; `nil` where it is dead, else what was seen. Where it throws nothing was seen, and what was
+    ///   seen before stands.
     public init(
-        host: String, every interval: Duration = .seconds(2), isArmed: Bool = true,
-        look: @escaping @Sendable () async -> String?
+        host: String, every interval: Duration = .seconds(2), patience: Duration = .seconds(30), isArmed: Bool = true,
+        look: @escaping @Sendable () async throws -> String?
     ) {
         self.host = host
+        self.patience = patience
         self.isArmed = Mutex(isArmed)
         task.withLock { task in
             task = Task { [weak self] in
                 while !Task.isCancelled {
-                    let seen = await look()
+                    let seen: Sight?
+                    do { seen = try await look().map { .alive($0) } ?? .dead } catch { seen = nil }
                     guard !Task.isCancelled, let self else { return }
-                    self.sight.withLock { $0 = seen.map { .alive($0) } ?? .dead }
+                    if let seen { self.sight.withLock { $0 = seen } }
                     try? await Task.sleep(for: interval)
                 }
             }
@@ -54,9 +60,15 @@ public final class DeadMasterWatch: Sendable {
     /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
     public func assertDead() async throws {
         guard isArmed.withLock({ $0 }) else { return }
+        let begun = ContinuousClock.now
         while true {
             switch sight.withLock({ $0 }) {
             case .dead: return
+            case .unknown where ContinuousClock.now - begun > patience:
+                throw ClusterError(
+                    .changed, host: host, operation: "see that the old master stays dead",
+                    cause: "nothing can be seen of it: its name does not resolve, or its jump host does not answer",
+                    advice: "see that the way to it works: masterswap check; then: masterswap resume")
             case .unknown: try await Task.sleep(for: .milliseconds(50))
             case .alive(let seen):
                 throw ClusterError(
@@ -89,7 +101,8 @@ extension DeadMasterWatch {
                 return signs.text.isEmpty ? "it answers over SSH" : signs.text.lastLines(3)
             } catch {
                 let failure = ClusterState.HostFailure(error)
-                return failure.isSilent || error is CancellationError ? nil : failure.message
+                if failure.saysNothing { throw error }
+                return failure.isSilent ? nil : failure.message
             }
         }
     }

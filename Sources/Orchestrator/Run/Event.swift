@@ -43,14 +43,16 @@ public struct Event: Sendable, Hashable, Codable {
     /// The exit status, in the last event of a run.
     public var status: Int?
     public var run: String?
-    /// In the first event of a run.
+    /// In the first event of a run, and of each resume.
     public var plan: Plan?
+    /// The plan's SHA-256 in hexadecimal, see `Plan.hash`.
+    public var planHash: String?
     public var state: ClusterSummary?
 
     public init(
         _ event: Name, at: Date = Date(), step: String? = nil, title: String? = nil, text: String? = nil,
         elapsed: Double? = nil, limit: Double? = nil, waited: Double? = nil, status: Int? = nil, run: String? = nil,
-        plan: Plan? = nil, state: ClusterSummary? = nil
+        plan: Plan? = nil, planHash: String? = nil, state: ClusterSummary? = nil
     ) {
         self.event = event
         self.at = at
@@ -63,6 +65,7 @@ public struct Event: Sendable, Hashable, Codable {
         self.status = status
         self.run = run
         self.plan = plan
+        self.planHash = planHash
         self.state = state
     }
 }

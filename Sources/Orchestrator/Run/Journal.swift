@@ -129,7 +129,7 @@ public final class Journal: Sendable {
     }
 
     /// A new file is there after a power cut only if its folder was synchronized as well (fsync(2)).
-    private static func synchronizeFolder(of path: String) throws {
+    static func synchronizeFolder(of path: String) throws {
         let folder = open((path as NSString).deletingLastPathComponent, O_RDONLY | O_CLOEXEC)
         guard folder >= 0 else { throw fault(path, "open the folder", errno) }
         defer { close(folder) }

@@ -68,7 +68,8 @@ public struct Replacement: Sendable {
         let context = context(plan, run, journal, lock, watch)
         try context.record(
             Event(
-                .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan))
+                .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan,
+                planHash: try plan.hash))
         try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
         try await go(context)
     }
@@ -127,35 +128,18 @@ public struct Replacement: Sendable {
         defer { watch?.stop() }
         let context = context(plan, run, journal, lock, watch)
         try context.record(
-            Event(.runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id))
+            Event(
+                .runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id,
+                // With what was agreed to beside the first one: a fence, a clean-up.
+                plan: plan, planHash: try plan.hash))
         try await go(context)
     }
 
-    /// A run goes on only with an inventory that means the same cluster and the same machines by the same names. Asked before
-    /// anything else: the lock of another cluster is not taken either.
+    /// Asked before anything else: the lock of another cluster is not taken either.
     /// - Throws: ``Refused``.
     public func refuseOtherInventory(_ plan: Plan, _ run: RunStore.Run) throws {
-        var differences: [String] = []
-        if plan.cluster != inventory.cluster.name {
-            differences.append("cluster '\(plan.cluster)' is '\(inventory.cluster.name)' here")
-        }
-        if plan.vip != inventory.cluster.vip { differences.append("VIP \(plan.vip) is \(inventory.cluster.vip) here") }
-        let planned =
-            plan.survivors.map { ($0.host, $0.address) } + [
-                (plan.replacement.host, plan.replacement.address), (plan.dead.host, plan.dead.address),
-            ]
-        for (name, address) in planned where inventory.host(named: name)?.address != address {
-            differences.append(
-                "\(name) at \(address) is \(inventory.host(named: name).map { "at \($0.address)" } ?? "not") here")
-        }
-        guard differences.isEmpty else {
-            throw Refused([
-                Refusal(
-                    "same-inventory",
-                    "the run \(run.id) was begun with another inventory: \(differences.joined(separator: "; "))",
-                    advice: "name the one that it was begun with: -i FILE")
-            ])
-        }
+        let refusals = InventoryIsTheSame.refusals(plan, inventory, run: run.id)
+        guard refusals.isEmpty else { throw Refused(refusals) }
     }
 
     /// The plan that a run was begun with.

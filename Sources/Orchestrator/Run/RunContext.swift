@@ -102,6 +102,15 @@ public struct RunContext: Sendable {
         if try await kubectl().delete(object, force: force) { destroyed("\(object)") }
     }
 
+    /// An act that must not be left half-done: it goes on to its end where the run is interrupted meanwhile, which is the safe
+    /// point that the interrupt waits for.
+    /// - Throws: what the act throws; `CancellationError` after it where the run was interrupted.
+    func uninterrupted<T: Sendable>(_ act: @escaping @Sendable () async throws -> T) async throws -> T {
+        let result = try await Task { try await act() }.value
+        try Task.checkCancellation()
+        return result
+    }
+
     // MARK: Telling
 
     public func note(_ text: String) { tell(Event(.note, step: step, text: text)) }

@@ -44,6 +44,9 @@ public struct RunStore: Sendable {
         for directory in [root, root + "/runs", run.directory, run.savedDirectory] {
             try Self.makeDirectory(directory)
         }
+        // The run's name, too, is on the disk before anything is done.
+        try Journal.synchronizeFolder(of: run.directory)
+        try Journal.synchronizeFolder(of: run.savedDirectory)
         return run
     }
 

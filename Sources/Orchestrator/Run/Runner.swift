@@ -12,12 +12,13 @@ public struct Runner: Sendable {
 
     /// Steps that are true already are skipped; the first that fails ends the run, after what must not outlive it is undone.
     public func run() async throws {
-        var reached: [any Step] = []
+        // Also those that this run began before it was cut off and resumed: what they left must not outlive it.
+        let begun = Set(((try? context.run.events()) ?? []).filter { $0.event == .stepBegan }.compactMap(\.step))
+        var reached = steps.filter { begun.contains($0.id) }
         do {
             for step in steps {
                 try Task.checkCancellation()
-                // Also one that was done by an earlier run, or is done in part: what it left must not outlive this one.
-                reached.append(step)
+                if !begun.contains(step.id) { reached.append(step) }
                 try await run(step)
             }
         } catch let error as Locked {

@@ -6,7 +6,7 @@ enum Transient {
     static func isTransient(_ error: any Error) -> Bool {
         if let error = error as? SSHError {
             return switch error.code {
-            case .unreachable, .handshakeFailed, .connectionLost, .outcomeUnknown, .timedOut: true
+            case .unreachable, .jumpFailed, .handshakeFailed, .connectionLost, .outcomeUnknown, .timedOut: true
             case .invalidEndpoint, .unresolved, .hostKeyUnknown, .hostKeyMismatch, .authenticationFailed, .cancelled,
                 .remoteFile, .fileChanged, .libraryFault:
                 false

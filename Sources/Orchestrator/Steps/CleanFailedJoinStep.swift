@@ -63,6 +63,8 @@ struct CleanFailedJoinStep: Step {
         guard let left = try await left(context) else { return }
         let remote = try context.remote(plan.replacement.host)
         if !left.traces.isEmpty {
+            // Waiting for kubeadm's end may have taken long.
+            try await context.assertMayAct()
             // A kubelet that runs would register its node again.
             try await run(Self.stopKubelet, on: remote)
         }
@@ -72,7 +74,7 @@ struct CleanFailedJoinStep: Step {
         try await context.assertMayAct()
         try context.record(
             Event(.destroying, step: id, text: "on \(plan.replacement.host): \(left.traces.joined(separator: ", "))"))
-        try await run(Self.reset(context.distribution), on: remote)
+        try await context.uninterrupted { try await run(Self.reset(context.distribution), on: remote) }
         context.destroyed("on \(plan.replacement.host): \(left.traces.joined(separator: ", "))")
     }
 

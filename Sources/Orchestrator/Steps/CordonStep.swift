@@ -60,13 +60,16 @@ struct UncordonStep: Step {
     let plan: Plan
 
     let id = "uncordon"
-    var title: String { "Uncordon \(plan.cordons.joined(separator: ", "))" }
+    var title: String { "Uncordon \(names.joined(separator: ", "))" }
     let reason = "Just what was cordoned for the rebuild is opened again."
     let estimate = 1
-    var effects: [Effect] { plan.cordons.map { .changes("node \($0): schedulable again") } }
+    var effects: [Effect] { names.map { .changes("node \($0): schedulable again") } }
+
+    /// What this run cordons, and what an earlier one left so.
+    private var names: [String] { (plan.rebuilds.isEmpty ? [] : plan.cordons) + (plan.oldCordons ?? []) }
 
     func commands(_ inventory: Inventory) -> [String] {
-        plan.cordons.flatMap { Cordons.uncordon($0).map(plan.kubectl) }
+        names.flatMap { Cordons.uncordon($0).map(plan.kubectl) }
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {

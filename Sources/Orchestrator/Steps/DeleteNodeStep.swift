@@ -36,12 +36,14 @@ struct DeleteNodeStep: Step {
         try await DeadNode.refuseIfAlive(plan, context)
         if let node { try await context.delete(node) }
         // Pod garbage collection would take up to a minute; the node is dead and gone, and its pods' end is part of the plan.
+        // A finalizer may hold a pod for a while: it is told once that it is to go.
+        var deleted: Set<String> = []
         try await context.wait(for: "the dead node's pods to be gone") {
             let pods = try await DeadNode.pods(plan, kubectl)
             if pods.isEmpty { return .done(()) }
-            for pod in pods {
-                let reference = ObjectReference(.pod, pod)
-                try await context.delete(reference, force: true)
+            for pod in pods where !deleted.contains(pod.uid) {
+                try await context.delete(ObjectReference(.pod, pod), force: true)
+                deleted.insert(pod.uid)
             }
             return .pending("\(pods.count) left: \(pods.prefix(3).map(\.reference).joined(separator: ", "))")
         }

@@ -47,7 +47,8 @@ struct FenceStep: Step {
             Event(
                 .destroying, step: id,
                 text: "static pods of \(plan.dead.host): manifests kept in its \(Self.kept(context.run.id))"))
-        let result = try await context.remote(plan.dead.host).run(act(context.run.id, context.distribution))
+        let (remote, act) = (try context.remote(plan.dead.host), act(context.run.id, context.distribution))
+        let result = try await context.uninterrupted { try await remote.run(act) }
         guard result.succeeded else {
             throw ClusterError(
                 .commandFailed, host: plan.dead.host, operation: "fence the old master",

@@ -41,45 +41,78 @@ struct JoinStep: Step {
     }
     private static func removal(_ configuration: String) -> Command { Command(["rm", "-f", "--", configuration]) }
 
-    func check(_ context: RunContext) async throws -> StepStatus {
-        let (_, job) = try await latest(context)
-        let state = try await job?.progress(after: .max - 1).state
-        switch state {
-        case .running: return .needed("ocboot is at work already")
+    /// Where the join stands, by what is on the primary and in the cluster.
+    private enum Stand {
+        case atWork(RemoteJob)
+        case joined
+        case toDo(String)
+    }
+
+    /// - Returns: that, and the number of the last attempt; 0 where there was none.
+    private func stand(_ context: RunContext) async throws -> (Stand, attempt: Int) {
+        let (attempt, job) = try await latest(context)
+        switch try await job?.progress(after: .max - 1).state {
+        case .running: return (job.map { .atWork($0) } ?? .toDo("ocboot was cut off"), attempt)
+        case .lost: return (.toDo("ocboot was cut off"), attempt)
         case .ended(let status) where status != 0:
             // A late task of ocboot's may have failed and been mended by hand since.
-            if try await node(context)?.isReady == true { break }
-            return .needed("ocboot ended with status \(status)")
-        case .lost: return .needed("ocboot was cut off")
-        case .ended, .absent, nil: break
+            let isReady = try await node(context)?.isReady == true
+            return (isReady ? .joined : .toDo("ocboot ended with status \(status)"), attempt)
+        case .ended, .absent, nil:
+            let isNode = try await node(context) != nil
+            return (isNode ? .joined : .toDo("\(plan.replacement.node) is no node yet"), attempt)
         }
-        guard try await node(context) != nil else { return .needed("\(plan.replacement.node) is no node yet") }
-        return .satisfied("\(plan.replacement.node) is a node")
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        switch try await stand(context).0 {
+        case .atWork: return .needed("ocboot is at work already")
+        case .toDo(let what): return .needed(what)
+        case .joined:
+            return try await isConfigurationLeft(context)
+                ? .needed("ocboot's configuration, which holds the database's password, is still there")
+                : .satisfied("\(plan.replacement.node) is a node")
+        }
     }
 
     func run(_ context: RunContext) async throws {
-        var (attempt, job) = try await latest(context)
-        if let state = try await job?.progress(after: .max - 1).state, state != .running { job = nil }
-        let secret = try context.databasePassword()
+        let (stand, attempt) = try await stand(context)
         let followed: RemoteJob
-        if let job {
+        switch stand {
+        // It came to its end while nobody looked.
+        case .joined: return try await removeConfiguration(context)
+        case .atWork(let job):
             context.note("ocboot is at work already: following it")
             followed = job
-        } else {
+        case .toDo:
             try await refuseIfHalfJoined(context)
-            attempt += 1
-            followed = try await start(attempt, secret, context)
+            followed = try await start(attempt + 1, try context.databasePassword(), context)
         }
-        let status = try await follow(followed, Redactor([secret]), context)
-        // It holds the database password.
-        if status == 0, let configuration = configurationPath(context) {
-            _ = try await context.remote(plan.primary.host).run(Self.removal(configuration))
-        }
+        let status = try await follow(followed, Redactor([try context.databasePassword()]), context)
+        if status == 0 { try await removeConfiguration(context) }
         guard status == 0 else {
             throw ClusterError(
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
                 cause: "it ended with status \(status); its last words are above",
                 advice: "its log is \(followed.directory)/log there; mend the cause, then: masterswap resume")
+        }
+    }
+
+    private func isConfigurationLeft(_ context: RunContext) async throws -> Bool {
+        guard let path = configurationPath(context) else { return false }
+        return try await context.remote(plan.primary.host).run(Command(["test", "-e", path], timeout: .seconds(20)))
+            .succeeded
+    }
+
+    /// It holds the database's password.
+    private func removeConfiguration(_ context: RunContext) async throws {
+        guard let path = configurationPath(context) else { return }
+        let result = try await context.remote(plan.primary.host).run(Self.removal(path))
+        guard result.succeeded else {
+            throw ClusterError(
+                .commandFailed, host: plan.primary.host, operation: "remove \(path)",
+                cause: "\(result.outcome): \(result.errorText.lastLines(2))",
+                advice: "it holds the database's password: remove it there by hand, then: masterswap resume")
         }
     }
 

@@ -32,7 +32,7 @@ public enum ReplacementSteps {
             }
         }
         if !plan.volumes.isEmpty { steps.append(DeleteVolumesStep(plan: plan)) }
-        if !plan.rebuilds.isEmpty { steps.append(UncordonStep(plan: plan)) }
+        if !plan.rebuilds.isEmpty || plan.oldCordons != nil { steps.append(UncordonStep(plan: plan)) }
         steps.append(VerifyStep(plan: plan))
         return steps
     }

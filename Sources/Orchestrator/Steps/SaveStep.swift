@@ -81,19 +81,30 @@ struct SaveStep: Step {
         let remote = try context.remote(plan.primary.host)
         let remotePath = Self.remotePath(context.run.id, context.distribution)
         let remove = Self.removal(remotePath)
+        let part = path(Self.snapshotName + ".part", context)
         do {
-            try await fetchSnapshot(remotePath, from: remote, context)
+            try await fetchSnapshot(remotePath, to: part, from: remote, context)
         } catch {
             // The snapshot holds every secret of the cluster: no copy is left lying about.
             // In a task of its own, for a run that is cancelled.
             await Task { _ = try? await remote.run(remove) }.value
             throw error
         }
-        _ = try await remote.run(remove)
+        // Only then does it count as saved: a run that is cut off before has it to remove again.
+        let removed = try await remote.run(remove)
+        guard removed.succeeded else {
+            throw failure(remote.name, "remove \(remotePath)", "\(removed.outcome): \(removed.errorText.lastLines(2))")
+        }
+        guard rename(part, path(Self.snapshotName, context)) == 0 else {
+            throw localFailure("rename \(part)", String(cString: strerror(errno)))
+        }
+        try Journal.synchronizeFolder(of: part)
     }
 
     /// Verified there by etcdctl, and here by its checksum.
-    private func fetchSnapshot(_ remotePath: String, from remote: any Remote, _ context: RunContext) async throws {
+    private func fetchSnapshot(
+        _ remotePath: String, to part: String, from remote: any Remote, _ context: RunContext
+    ) async throws {
         let etcdctl = try context.etcdctl()
         // A snapshot is as large as the database; a full disk would stop one of the members that are left.
         let room = try await remote.run(
@@ -112,13 +123,9 @@ struct SaveStep: Step {
             throw failure(remote.name, "verify the etcd snapshot", "it holds no key")
         }
         let sum = try await remote.run(Self.checksum(remotePath))
-        let part = path(Self.snapshotName + ".part", context)
         let hash = try await download(remotePath, to: part, from: remote)
         guard sum.succeeded, sum.text.hasPrefix(hash) else {
             throw failure(remote.name, "fetch the etcd snapshot", "it arrived with another checksum than it has there")
-        }
-        guard rename(part, path(Self.snapshotName, context)) == 0 else {
-            throw localFailure("rename \(part)", String(cString: strerror(errno)))
         }
         context.note("snapshot at revision \(verified.revision): \(verified.totalKey) keys, sha256 \(hash.prefix(12))…")
     }

@@ -53,8 +53,8 @@ struct VerifyStep: Step {
             }
             return node.isReady ? nil : "\(name) is not Ready"
         }
-        if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid {
-            problems.append("\(plan.dead.node) is still a node")
+        if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid || !plan.reusesName {
+            problems.append("\(plan.dead.node) is \(dead.uid == plan.dead.uid ? "still a node" : "a node again")")
         }
         let unready = objects.pods.filter { $0.nodeName == plan.replacement.node && !$0.isReady && !$0.isFinished }
         if !unready.isEmpty {

@@ -1,4 +1,4 @@
-/// Of data that must not be lost, what the dead node held has to be covered by what the other nodes hold, all of it healthy.
+/// Of data that must not be lost, what the dead node held has to be covered by what the other nodes hold.
 ///
 /// MinIO with N drives has a parity of N/2 by default, and of 4 at most since 2021 (EC:2 of 4, EC:4 of 16): as many may be lost.
 public enum CriticalDataSurvives: SafetyRule {
@@ -7,14 +7,11 @@ public enum CriticalDataSurvives: SafetyRule {
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         groups(proposal).flatMap { group -> [Refusal] in
-            guard group.workload.data != .disposable, !group.isCovered else { return [] }
-            let missing = group.claims.filter { !proposal.accepts($0) }
-            guard !missing.isEmpty else { return [] }
-            let flags = missing.map { "--accept-data-loss \($0.reference)" }.joined(separator: " ")
+            guard !group.isRedundant, let flags = group.lossFlags(proposal) else { return [] }
             return [
                 refusal(
-                    "\(group.workload.namespace)/\(group.workload.target.name) is \(group.workload.data.rawValue): \(group.lost) of \(group.replicas) volumes are lost, \(group.redundancy) may be, and \(group.healthy) of the \(group.replicas - group.lost) others \(group.healthy == 1 ? "is" : "are") healthy",
-                    advice: "bring the others back first; if the data may go: \(flags)")
+                    "\(group.name) is \(group.workload.data.rawValue): \(group.lost) of \(group.replicas) volumes are lost, \(group.redundancy) may be",
+                    advice: "bring the dead node's disks back; if the data may go: \(flags)")
             ]
         }
     }
@@ -32,7 +29,16 @@ public enum CriticalDataSurvives: SafetyRule {
         /// Replicas elsewhere that are ready and whose claim is bound.
         var healthy: Int
 
-        var isCovered: Bool { lost <= redundancy && healthy == replicas - lost }
+        var isRedundant: Bool { lost <= redundancy }
+        var othersAreHealthy: Bool { healthy == replicas - lost }
+        var isCovered: Bool { isRedundant && othersAreHealthy }
+        var name: String { "\(workload.namespace)/\(workload.target.name)" }
+
+        /// What would have to be agreed to; `nil` where the data may go, or was agreed to.
+        func lossFlags(_ proposal: Proposal) -> String? {
+            let missing = workload.data == .disposable ? [] : claims.filter { !proposal.accepts($0) }
+            return missing.isEmpty ? nil : missing.map { "--accept-data-loss \($0.reference)" }.joined(separator: " ")
+        }
     }
 
     static func groups(_ proposal: Proposal) -> [Group] {

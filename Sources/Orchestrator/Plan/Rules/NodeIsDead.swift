@@ -32,6 +32,11 @@ public enum NodeIsDead: SafetyRule {
                 ))
         case .failed(let failure) where proposal.isSameMachine:
             refusals.append(refusal(failure.message, advice: "it has to be up, installed anew", isUnreachable: true))
+        case .failed(let failure) where failure.saysNothing:
+            refusals.append(
+                refusal(
+                    "whether \(dead.host) lives cannot be seen: \(failure.message)",
+                    advice: "mend the way to it, or ask from a machine that is on its network", isUnreachable: true))
         case .failed(let failure) where !failure.isSilent:
             refusals.append(refusal("\(dead.host) is alive on the network: \(failure.message)", advice: shutDown))
         case .failed: break

@@ -18,6 +18,12 @@ public enum OcbootIsConfigured: SafetyRule {
                     "\(primary.host) has no \(ocboot.command.first ?? "") in \(ocboot.directory)",
                     advice: "put the ocboot of release \(ocboot.onecloudVersion) there, or set ocboot.directory"))
         }
+        if let problem = proposal.state.cluster.onecloudProblem {
+            refusals.append(
+                refusal(
+                    "the release that runs cannot be read: \(problem)",
+                    advice: "see why, on a master: kubectl get onecloudclusters -n onecloud"))
+        }
         if let live = proposal.state.cluster.onecloudVersion, live != ocboot.onecloudVersion {
             refusals.append(
                 refusal(

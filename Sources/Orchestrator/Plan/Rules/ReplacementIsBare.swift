@@ -38,6 +38,12 @@ public enum ReplacementIsBare: SafetyRule {
             ]
         }
         var refusals: [Refusal] = []
+        // sshd's own port is among them: none at all means that neither ss nor netstat is there.
+        if facts.listensUnknown {
+            refusals.append(
+                refusal(
+                    "what listens on \(host.name) cannot be seen", advice: "install ss there (iproute2), or netstat"))
+        }
         let taken = ports.filter(facts.listening.contains)
         if !taken.isEmpty {
             refusals.append(
