@@ -39,7 +39,7 @@ static void value(const char *line, size_t length, const char *key, char *out, s
 }
 
 static void strike(const char *point) {
-    char line[640], buffer[65536];
+    char line[896], buffer[65536];
     size_t length = (size_t)snprintf(line, sizeof line, "%s\n", point);
     int fd = open(seen_path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return;
@@ -58,12 +58,13 @@ static void strike(const char *point) {
 
 ssize_t write(int fd, const void *bytes, size_t count) {
     if (!seen_path || !is_journal(fd)) return real_write(fd, bytes, count);
-    char event[64], step[128], text[256] = "", point[560];
+    char event[64], step[128], text[640] = "", point[864];
     const char *line = bytes;
     value(line, count, "event", event, sizeof event);
     value(line, count, "step", step, sizeof step);
-    /* What a wait, a note or a command says differs from try to try; what is destroyed or printed counts one by one. */
-    if (!strcmp(event, "destroyed") || !strcmp(event, "output")) value(line, count, "text", text, sizeof text);
+    /* What a wait, a note or a command says differs from try to try; what is to be destroyed, is destroyed, or is printed counts
+       one by one. */
+    if (!strncmp(event, "destroy", 7) || !strcmp(event, "output")) value(line, count, "text", text, sizeof text);
     snprintf(point, sizeof point, "before %s %s %s", event, step, text);
     strike(point);
     ssize_t result = real_write(fd, bytes, count);
