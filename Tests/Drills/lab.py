@@ -36,7 +36,7 @@ def live(*arguments):
         raise Failed(f"'lab {' '.join(arguments)}' failed\nnext: read what it said above; {LAB} status")
 
 
-def wait_until(what, seconds, condition):
+def wait_until(what, seconds, condition, every=0.5):
     """Polls until the condition gives something true, and gives that."""
     deadline = time.monotonic() + seconds
     while True:
@@ -45,7 +45,7 @@ def wait_until(what, seconds, condition):
             return found
         if time.monotonic() >= deadline:
             raise Failed(f"waited {seconds} s in vain for: {what}\nnext: {LAB} status")
-        time.sleep(0.5)
+        time.sleep(every)
 
 
 class Environment:
