@@ -45,10 +45,10 @@ demo: lab-packages release ## bring the lab up, cut the first master's power, re
 drill: lab-packages release ## the drills on the lab: a dead primary, and a dead non-primary under other names
 	MASTERSWAP=$(BINARY) Tests/Drills/run
 
-drill-faults: lab-packages release ## the drills again, disturbed; two hours; FAULTS: --seed N, names of scenarios
+drill-faults: lab-packages release ## the drills again, disturbed; three hours; FAULTS: --seed N, names of scenarios
 	MASTERSWAP=$(BINARY) Tests/Drills/faults $(FAULTS)
 
-bench: bench-packages release ## masterswap beside its peers on up to 500 loopback hosts; hours; needs root; BENCH: options
+bench: bench-packages release ## masterswap beside its peers on up to 500 loopback hosts; an hour; needs root; BENCH: options
 	$(SWIFT) build -c release $(STATIC) --product bench-upload
 	Tests/Bench/setup
 	/usr/bin/python3 -B Tests/Bench/bench --masterswap $(BINARY) $(BENCH)
