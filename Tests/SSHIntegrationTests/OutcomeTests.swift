@@ -129,8 +129,10 @@ extension Integration {
                         Command(["sh", "-c", "echo $$ >\(pids).part; mv \(pids).part \(pids); sleep 1000"]))
                 }
                 try await appearance(of: pids, before: task)
+                let start = ContinuousClock.now
                 task.cancel()
                 let error = try await error { _ = try await task.value }
+                print("cancelled, and ended there, after \((ContinuousClock.now - start).milliseconds) ms")
                 #expect(error.code == .cancelled)
                 #expect(error.cause.contains("the remote process was ended"))
                 try expectAllGone(pids)

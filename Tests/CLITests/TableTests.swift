@@ -1,0 +1,32 @@
+import Testing
+
+@testable import masterswap
+
+/// A table that is wider than the screen comes in parts, each of them readable by itself.
+@Suite struct TableTests {
+    private func table() -> Table {
+        var table = Table(["HOST", "ADDRESS", "ROLE", "SYSTEM"])
+        table.rows = [
+            ["lzx-ocboot-ha-test", "10.127.100.234", "master", "CentOS Linux 7 (Core)"],
+            ["lzx-ocboot-ha-test-4", "10.127.100.224", "spare", "-"],
+        ]
+        return table
+    }
+
+    @Test(arguments: [30, 40, 45, 60]) func everyPartFitsAndBeginsWithTheFirstColumn(width: Int) {
+        let parts = table().split(to: width)
+        #expect(parts.count > 1)
+        for part in parts {
+            #expect(part.header.first == "HOST")
+            #expect(part.rows.map(\.first) == ["lzx-ocboot-ha-test", "lzx-ocboot-ha-test-4"])
+            // One column beside the first may be wider than the screen by itself.
+            #expect(part.header.count == 2 || part.lines.allSatisfy { $0.count <= width }, "\(part.lines)")
+        }
+        #expect(parts.flatMap { $0.header.dropFirst() } == ["ADDRESS", "ROLE", "SYSTEM"], "none is lost or told twice")
+    }
+
+    @Test func itIsWholeWhereItFitsAndWhereThereIsNoScreen() {
+        #expect(table().split(to: 80).map(\.lines) == [table().lines])
+        #expect(table().split(to: nil).map(\.lines) == [table().lines])
+    }
+}
