@@ -35,20 +35,26 @@ struct CleanFailedJoinStep: Step {
             + (agreed.node.map { [plan.deletion($0)] } ?? [])
             + (agreed.member.map { [plan.etcdctl(["member", "remove", $0.id])] } ?? [])
             + (agreed.traces.isEmpty
-                ? [] : [plan.told(plan.replacement.host, Self.reset(inventory.cluster.distribution))])
+                ? [] : [plan.told(plan.replacement.host, reset(inventory.cluster.distribution))])
     }
 
     private static let stopKubelet = Command(["systemctl", "stop", "kubelet"], timeout: .seconds(60))
 
-    /// kubeadm leaves the data of a member whose manifest was never written.
-    private static func reset(_ distribution: Inventory.Distribution) -> Command {
+    /// kubeadm leaves the data of a member whose manifest was never written, and containers where it finds no way to the runtime:
+    /// a keepalived among them that holds the VIP.
+    private func reset(_ distribution: Inventory.Distribution) -> Command {
         let script = """
+            vip=$3
+            \(StaticPods.stop)
             kubeadm reset -f || exit 1
             rm -rf -- "$1" && rm -f -- "$2"/*
             """
         return .script(
-            script, [distribution.etcdDataDirectory + "/member", distribution.manifestDirectory],
-            timeout: .seconds(300), label: "kubeadm reset -f, and the rest of etcd's data and of the manifests")
+            script, [distribution.etcdDataDirectory + "/member", distribution.manifestDirectory, plan.vip],
+            timeout: .seconds(300),
+            label:
+                "kubeadm reset -f, its containers stopped before, the rest of etcd's data and of the manifests removed after"
+        )
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -74,7 +80,7 @@ struct CleanFailedJoinStep: Step {
         try await context.assertMayAct()
         try context.record(
             Event(.destroying, step: id, text: "on \(plan.replacement.host): \(left.traces.joined(separator: ", "))"))
-        try await context.uninterrupted { try await run(Self.reset(context.distribution), on: remote) }
+        try await context.uninterrupted { try await run(reset(context.distribution), on: remote) }
         context.destroyed("on \(plan.replacement.host): \(left.traces.joined(separator: ", "))")
     }
 

@@ -77,18 +77,8 @@ struct FenceStep: Step {
         systemctl stop kubelet || exit 1
         mkdir -p "$2/manifests" || exit 1
         for file in "$1"/*; do [ ! -e "$file" ] || mv -f -- "$file" "$2/manifests/" || exit 1; done
-        for name in keepalived etcd kube-apiserver kube-controller-manager kube-scheduler; do
-            if command -v crictl >/dev/null; then
-                for id in $(crictl ps -q --name "^$name$" 2>/dev/null); do crictl stop "$id" >/dev/null; done
-            fi
-            if command -v docker >/dev/null; then
-                for id in $(docker ps -q --filter "name=^/?k8s_${name}_" 2>/dev/null); do docker stop "$id" >/dev/null; done
-            fi
-        done
-        # A keepalived that is killed leaves the address behind.
-        ip -o -4 addr | while read -r _ device _ address _; do
-            case $address in "$3"/*) ip addr del "$address" dev "$device" ;; esac
-        done
+        vip=$3
+        \(StaticPods.stop)
         : >"$2/done"
         """
 
