@@ -97,8 +97,12 @@ struct ReplaceCommand: AsyncParsableCommand {
             terminal.progress("\(result.step.title): \(text)")
             terminal.printEvent(Event(.note, step: result.step.id, title: result.step.title, text: text))
         }
-        terminal.progress("\nDry run: nothing was changed.")
-        terminal.printEvent(Event(.result, text: "dry run: nothing was changed", status: 0))
+        let isWhole = results.allSatisfy { if case .success = $0.status { true } else { false } }
+        let text = isWhole ? "nothing was changed" : "nothing was changed; not every step could look: masterswap check"
+        terminal.progress("\nDry run: \(text).")
+        let status = isWhole ? ExitStatus.done : .checkOrStepFailed
+        terminal.printEvent(Event(.result, text: "dry run: \(text)", status: Int(status.rawValue)))
+        if !isWhole { throw ExitCode(status.rawValue) }
     }
 }
 

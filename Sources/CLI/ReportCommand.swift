@@ -17,7 +17,8 @@ struct ReportCommand: ParsableCommand {
 
     @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run"))
     var name: String?
-    @Option(help: "markdown, html (one file, for a browser) or json.") var format: Format = .markdown
+    @Option(help: "markdown, html (one file, for a browser) or json (default: markdown; json with --output json).")
+    var format: Format?
     @Option(help: "Write it to this file.") var out: String?
     @OptionGroup var options: GlobalOptions
 
@@ -28,7 +29,7 @@ struct ReportCommand: ParsableCommand {
             let events = try run.events()
             let report = RunReport(run: run.id, events: events)
             let text =
-                switch format {
+                switch format ?? (terminal.isJSON ? .json : .markdown) {
                 case .markdown: report.markdown
                 case .html: HTMLReport(report, events: events).text
                 case .json: String(decoding: try EventCoding.encode(report), as: UTF8.self) + "\n"
@@ -39,6 +40,7 @@ struct ReportCommand: ParsableCommand {
                     .localFile, host: "this machine", operation: "write \(out)", cause: error.localizedDescription,
                     advice: "name another file")
             }
+            terminal.answer("\(out): written")
         } catch { throw Session.fail(error, terminal) }
     }
 }

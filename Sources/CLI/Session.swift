@@ -103,10 +103,10 @@ struct Session: Sendable {
         case let refused as Refused:
             terminal.say(terminal.paint("Refused; nothing was changed.", .red))
             for refusal in refused.refusals {
-                terminal.say("  \(terminal.paint(refusal.rule, .bold)): \(refusal.reason)")
-                terminal.say("      → \(refusal.advice)")
+                terminal.lines("  \(refusal.rule): ", refusal.reason, style: .bold).forEach(terminal.say)
+                terminal.lines("      → ", refusal.advice).forEach(terminal.say)
             }
-        case is CancellationError: terminal.say("interrupted")
+        case is CancellationError: terminal.say("interrupted; whether a run is left to resume: masterswap runs")
         case let error as InventoryError: terminal.say("\(error)")
         default:
             let advice =

@@ -34,7 +34,9 @@ struct Terminal: Sendable {
         // https://no-color.org: set and not empty.
         let isRefused =
             options.noColor || environment["NO_COLOR"].map { !$0.isEmpty } == true || environment["TERM"] == "dumb"
-        hasColor = !isRefused && isatty(options.output == .json ? STDERR_FILENO : STDOUT_FILENO) == 1
+        // Both streams show coloured words; with JSON there are none on standard output.
+        let streams = options.output == .json ? [STDERR_FILENO] : [STDOUT_FILENO, STDERR_FILENO]
+        hasColor = !isRefused && streams.allSatisfy { isatty($0) == 1 }
     }
 
     func paint(_ text: String, _ style: Style) -> String {

@@ -73,7 +73,7 @@ extension SSHError.Code {
         case .handshakeFailed: "try it with OpenSSH: ssh -v; look at the sshd's log there"
         case .hostKeyUnknown: "see that the key is the host's own, then accept it: --accept-host-key HOST=SHA256:..."
         case .hostKeyMismatch:
-            "find out why before anything else; only if the host was installed anew: take its old line out of known_hosts"
+            "find out why before anything else; only if the host was installed anew: --replace-host-key HOST=SHA256:..."
         case .authenticationFailed: "try it with OpenSSH: ssh -v; see that the key is in authorized_keys there"
         case .timedOut: "see whether the host is overloaded, or give it longer: --command-timeout"
         case .cancelled: "start it again when you want it done"

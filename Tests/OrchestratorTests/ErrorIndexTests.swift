@@ -243,8 +243,7 @@ struct MessageSite {
                 text: try String(contentsOf: sources.appendingPathComponent(path), encoding: .utf8)
             )
         }
-        let constants = Self.constants(files.map(\.text))
-        return files.flatMap { file in sites(in: Array(file.text), file.path, constants) }
+        return files.flatMap { file in sites(in: Array(file.text), file.path, constants(file.text)) }
     }
 
     private static func sites(in text: [Character], _ path: String, _ constants: [String: String]) -> [MessageSite] {
@@ -299,6 +298,15 @@ struct MessageSite {
             let advice = unnamed.count == 4 && unnamed[3] != "nil" ? SwiftText.shown(unnamed[3], constants) : nil
             site.parts["advice"] = advice ?? SSHError.Code(rawValue: String(code.dropFirst()))?.advice
         case .refusal:
+            // Of a host key: `refusal(.code, cause, advice)`.
+            if unnamed.count == 3, unnamed[0].hasPrefix(".") {
+                site.kind = .ssh
+                site.code = String(unnamed[0].dropFirst())
+                site.parts["operation"] = "verify the host key"
+                site.parts["cause"] = SwiftText.shown(unnamed[1], constants)
+                site.parts["advice"] = SwiftText.shown(unnamed[2], constants)
+                return site
+            }
             // `Refusal(id, reason, …)` and `refusal(reason, …)`.
             guard let reason = unnamed.last, site.parts["advice"] != nil else { return nil }
             site.parts["reason"] = SwiftText.shown(reason, constants)
@@ -317,13 +325,11 @@ struct MessageSite {
         return site
     }
 
-    /// `let name = "text"`, wherever it stands; a name that stands for two texts stands for none.
-    private static func constants(_ files: [String]) -> [String: String] {
+    /// `let name = "text"` in a file; a name that stands for two texts stands for none.
+    private static func constants(_ text: String) -> [String: String] {
         var found: [String: Set<String>] = [:]
-        for text in files {
-            for match in text.matches(of: /let (\w+)(?:: String)? =\s+("(?:[^"\\\n]|\\.)*")\s*\n/) {
-                found[String(match.1), default: []].insert(String(match.2))
-            }
+        for match in text.matches(of: /let (\w+)(?:: String)? =\s+("(?:[^"\\\n]|\\.)*")\s*\n/) {
+            found[String(match.1), default: []].insert(String(match.2))
         }
         return found.compactMapValues { $0.count == 1 ? $0.first : nil }
     }
@@ -394,9 +400,8 @@ enum SwiftText {
     /// An expression as a reader of messages sees it: its literals, with an ellipsis for each interpolation.
     static func shown(_ expression: String, _ constants: [String: String]) -> String {
         let expression = expression.trimmingCharacters(in: .whitespacesAndNewlines)
-        let name = expression.split(separator: ".").last.map(String.init) ?? ""
         let isName = expression.allSatisfy { $0.isLetter || $0.isNumber || $0 == "." || $0 == "_" }
-        let text = Array(isName ? constants[name] ?? "" : expression)
+        let text = Array(isName ? constants[expression] ?? "" : expression)
         var literals: [String] = []
         var index = 0
         while index < text.count {

@@ -37,13 +37,14 @@ final class FakeCluster: Sendable {
         asked.filter { line in [" delete ", " patch ", " remove ", "run there: "].contains { line.contains($0) } }
     }
 
-    func context(_ plan: Plan, in folder: TemporaryFolder, limits: RunContext.Limits = .init()) throws -> RunContext {
+    func context(
+        _ plan: Plan, in folder: TemporaryFolder, limits: RunContext.Limits = .init(), lock: ClusterLock? = nil
+    ) throws -> RunContext {
         RunContext(
             plan: plan, inventory: try RunbookCluster.inventory(),
             remotes: Remotes { Seat(name: $0.name, cluster: self) },
             run: .init(id: "r", directory: folder.path), journal: try Journal(path: folder.path + "/journal"),
-            lock: nil,
-            watch: nil, limits: limits, databasePassword: { Secret("x") }, emit: { _ in })
+            lock: lock, watch: nil, limits: limits, databasePassword: { Secret("x") }, emit: { _ in })
     }
 
     struct Seat: Remote {

@@ -95,31 +95,41 @@ public actor ClusterLock {
 
     /// Takes the lock, or tells who has it. Where another run's lease is there, it is watched until it is renewed, which ends this
     /// with an error, or has run out.
-    /// - Parameter note: told what is waited for.
+    /// - Parameters:
+    ///   - now: another clock, for tests.
+    ///   - note: told what is waited for.
     /// - Throws: ``Locked``; `SSHError`; ``ClusterError``.
-    public static func acquire(_ kubectl: Kubectl, note: @Sendable (String) -> Void) async throws -> ClusterLock {
+    public static func acquire(
+        _ kubectl: Kubectl, now: @Sendable () -> ContinuousClock.Instant = { .now }, note: @Sendable (String) -> Void
+    ) async throws -> ClusterLock {
         let lock = ClusterLock(kubectl, .current())
-        try await lock.take(note)
+        try await lock.take(now, note)
         await lock.keep()
         return lock
     }
 
-    private func take(_ note: @Sendable (String) -> Void) async throws {
-        var watched: (lease: Lease, since: ContinuousClock.Instant)?
+    /// Longer between two answers, and the holder may not have been able to renew it either.
+    private static let blindness = Duration.seconds(5)
+
+    private func take(
+        _ now: @Sendable () -> ContinuousClock.Instant, _ note: @Sendable (String) -> Void
+    ) async throws {
+        var watched: (lease: Lease, since: ContinuousClock.Instant, seen: ContinuousClock.Instant)?
         while true {
             try Task.checkCancellation()
             let lease = try await Self.read(kubectl)
+            let seen = now()
             if let lease, let holder = lease.holder, Owner(identity: holder)?.isGoneFromHere != true {
-                if let watched, watched.lease == lease {
-                    if ContinuousClock.now - watched.since < .seconds(lease.spec.leaseDurationSeconds ?? Self.duration)
-                    {
-                        try await Task.sleep(for: .seconds(1))
-                        continue
-                    }
-                } else {
-                    if watched != nil { throw Locked(lease) }
+                guard let last = watched else {
                     note("another run's lock is there, of \(Self.describe(lease)): seeing whether it lives")
-                    watched = (lease, .now)
+                    watched = (lease, seen, seen)
+                    continue
+                }
+                guard last.lease == lease else { throw Locked(lease) }
+                let since = seen - last.seen > Self.blindness ? seen : last.since
+                watched = (lease, since, seen)
+                if seen - since < .seconds(lease.spec.leaseDurationSeconds ?? Self.duration) {
+                    try await Task.sleep(for: .seconds(1))
                     continue
                 }
             }
