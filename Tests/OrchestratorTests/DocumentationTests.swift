@@ -26,6 +26,13 @@ import Testing
         #expect(ids == SafetyRules.listed.map { $0.id })
     }
 
+    @Test func everyEventIsDocumented() throws {
+        let rows = try Self.document("docs/events.md").split(separator: "\n").filter { $0.hasPrefix("| `") }
+        let names = rows.compactMap { $0.split(separator: "`").dropFirst().first.map(String.init) }
+        #expect(Set(names) == Set(Event.Name.allCases.map(\.rawValue)))
+        #expect(names.count == Set(names).count)
+    }
+
     @Test(arguments: readmes) func theExitStatusesAreJustThose(_ path: String) throws {
         let rows = try Self.document(path).split(separator: "\n").compactMap { line in
             line.hasPrefix("| ") ? Int32(line.dropFirst(2).prefix { $0 != " " }) : nil
