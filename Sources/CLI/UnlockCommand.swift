@@ -28,7 +28,7 @@ struct UnlockCommand: AsyncParsableCommand {
             terminal.progress("Held by \(holder).")
             terminal.printEvent(Event(.note, text: "Held by \(holder)."))
             if !yes { try await Confirmation.ask("Type 'unlock' to take it away: ", expecting: "unlock", terminal) }
-            try await ClusterLock.breakLock(kubectl)
+            try await ClusterLock.breakLock(kubectl, of: holder)
             end("Taken away.")
         }
     }

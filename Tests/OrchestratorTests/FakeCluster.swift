@@ -34,7 +34,11 @@ final class FakeCluster: Sendable {
     var members: [EtcdMember] { state.withLock(\.members) }
     /// What was asked for that changes something.
     var acts: [String] {
-        asked.filter { line in [" delete ", " patch ", " remove ", "run there: "].contains { line.contains($0) } }
+        let signs = [
+            " delete ", " patch ", " remove ", " annotate ", " cordon ", " uncordon ", " drain ", ": kubeadm reset",
+            ": systemctl stop", ": stop the kubelet", ": start ", ": upload ", ": replace at once ",
+        ]
+        return asked.filter { line in !line.hasSuffix("--help") && signs.contains { line.contains($0) } }
     }
 
     func context(
@@ -61,8 +65,12 @@ final class FakeCluster: Sendable {
             default: return FakeCluster.output("")
             }
         }
-        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
-        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
+        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {
+            cluster.state.withLock { $0.asked.append("\(name): upload \(path)") }
+        }
+        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {
+            cluster.state.withLock { $0.asked.append("\(name): replace at once \(path)") }
+        }
     }
 
     static func output(_ text: String) -> CommandResult {
@@ -95,6 +103,11 @@ final class FakeCluster: Sendable {
                         && (selector == nil || $0.nodeName == selector.map(String.init))
                 })
         case "pod": return try one(objects.pods.first { $0.namespace == namespace && $0.name == words[2] })
+        case "statefulset":
+            return try one(objects.statefulSets.first { $0.namespace == namespace && $0.name == words[2] })
+        case "deployment":
+            return try one(objects.deployments.first { $0.namespace == namespace && $0.name == words[2] })
+        case "persistentvolumes": return try list(objects.volumes)
         case "persistentvolumeclaim": return try one(objects.claim(namespace ?? "", words[2]))
         case "persistentvolume": return try one(objects.volume(words[2]))
         case "configmap": return try one(state.withLock(\.configMap))
@@ -110,6 +123,7 @@ final class FakeCluster: Sendable {
             }
             state.objects.nodes.removeAll { isIt($0, .node) }
             state.objects.pods.removeAll { isIt($0, .pod) }
+            state.objects.volumes.removeAll { isIt($0, .volume) }
             // A claim that a pod on a node mounts stays until that pod is gone.
             let pods = state.objects.pods
             for index in state.objects.claims.indices where isIt(state.objects.claims[index], .claim) {

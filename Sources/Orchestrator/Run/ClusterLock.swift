@@ -83,53 +83,62 @@ public actor ClusterLock {
         var holder: String? { spec.holderIdentity.flatMap { $0.isEmpty ? nil : $0 } }
     }
 
+    /// This machine's monotonic time; tests have one of their own.
+    struct MonotonicClock: Sendable {
+        var now: @Sendable () -> ContinuousClock.Instant = { .now }
+        var sleep: @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    }
+
     private let kubectl: Kubectl
     private let owner: Owner
+    private let clock: MonotonicClock
     private var fencingNumber = 0
+    private var renewed: ContinuousClock.Instant
     private var renewal: Task<Void, Never>?
 
-    private init(_ kubectl: Kubectl, _ owner: Owner) {
+    private init(_ kubectl: Kubectl, _ owner: Owner, _ clock: MonotonicClock) {
         self.kubectl = kubectl
         self.owner = owner
+        self.clock = clock
+        renewed = clock.now()
     }
 
     /// Takes the lock, or tells who has it. Where another run's lease is there, it is watched until it is renewed, which ends this
     /// with an error, or has run out.
-    /// - Parameters:
-    ///   - now: another clock, for tests.
-    ///   - note: told what is waited for.
+    /// - Parameter note: told what is waited for.
     /// - Throws: ``Locked``; `SSHError`; ``ClusterError``.
-    public static func acquire(
-        _ kubectl: Kubectl, now: @Sendable () -> ContinuousClock.Instant = { .now }, note: @Sendable (String) -> Void
+    public static func acquire(_ kubectl: Kubectl, note: @Sendable (String) -> Void) async throws -> ClusterLock {
+        try await acquire(kubectl, clock: MonotonicClock(), note: note)
+    }
+
+    static func acquire(
+        _ kubectl: Kubectl, clock: MonotonicClock, note: @Sendable (String) -> Void
     ) async throws -> ClusterLock {
-        let lock = ClusterLock(kubectl, .current())
-        try await lock.take(now, note)
+        let lock = ClusterLock(kubectl, .current(), clock)
+        try await lock.take(note)
         await lock.keep()
         return lock
     }
 
-    /// Longer between two answers, and the holder may not have been able to renew it either.
-    private static let blindness = Duration.seconds(5)
-
-    private func take(
-        _ now: @Sendable () -> ContinuousClock.Instant, _ note: @Sendable (String) -> Void
-    ) async throws {
-        var watched: (lease: Lease, since: ContinuousClock.Instant, seen: ContinuousClock.Instant)?
+    private func take(_ note: @Sendable (String) -> Void) async throws {
+        var watched: (lease: Lease, since: ContinuousClock.Instant, until: ContinuousClock.Instant)?
         while true {
             try Task.checkCancellation()
             let lease = try await Self.read(kubectl)
-            let seen = now()
             if let lease, let holder = lease.holder, Owner(identity: holder)?.isGoneFromHere != true {
+                let now = clock.now()
+                let duration = Duration.seconds(lease.spec.leaseDurationSeconds ?? Self.duration)
                 guard let last = watched else {
                     note("another run's lock is there, of \(Self.describe(lease)): seeing whether it lives")
-                    watched = (lease, seen, seen)
+                    watched = (lease, since: now, until: now)
                     continue
                 }
                 guard last.lease == lease else { throw Locked(lease) }
-                let since = seen - last.seen > Self.blindness ? seen : last.since
-                watched = (lease, since, seen)
-                if seen - since < .seconds(lease.spec.leaseDurationSeconds ?? Self.duration) {
-                    try await Task.sleep(for: .seconds(1))
+                // While the API server was away the holder could not renew either: that time does not count against it.
+                let since = now - last.until > duration / 3 ? now : last.since
+                if now - since < duration {
+                    watched = (lease, since: since, until: now)
+                    try await clock.sleep(.seconds(1))
                     continue
                 }
             }
@@ -140,18 +149,25 @@ public actor ClusterLock {
 
     /// - Returns: `false` where somebody else was quicker.
     private func claim(_ lease: Lease?) async throws -> Bool {
-        let now = Self.timestamp()
+        let (now, begun) = (Self.timestamp(), clock.now())
         var next = lease ?? Lease(metadata: .init(name: Self.name, namespace: "kube-system"), spec: .init())
         next.spec = .init(
             holderIdentity: owner.identity, leaseDurationSeconds: Self.duration, acquireTime: now, renewTime: now,
             leaseTransitions: (lease?.spec.leaseTransitions ?? 0) + 1)
         guard try await write(next, verb: lease == nil ? "create" : "replace") else { return false }
         fencingNumber = next.spec.leaseTransitions ?? 0
+        renewed = begun
         return true
     }
 
     /// - Returns: `false` on a conflict: the lease is not what it was when it was read.
     private func write(_ lease: Lease, verb: String) async throws -> Bool {
+        if try await Self.write(lease, verb: verb, kubectl) { return true }
+        // Where the answer to an earlier try was lost, the conflict is with ourselves.
+        return try await Self.read(kubectl)?.holder == owner.identity
+    }
+
+    private static func write(_ lease: Lease, verb: String, _ kubectl: Kubectl) async throws -> Bool {
         do {
             try await kubectl.run([verb, "-f", "-"], input: try JSONEncoder().encode(lease))
             return true
@@ -159,15 +175,14 @@ public actor ClusterLock {
             where error.code == .commandFailed
             && ["(Conflict)", "(AlreadyExists)", "(NotFound)"].contains(where: error.cause.contains)
         {
-            // Where the answer to an earlier try was lost, the conflict is with ourselves.
-            return try await Self.read(kubectl)?.holder == owner.identity
+            return false
         }
     }
 
     private func keep() {
-        renewal = Task { [weak self] in
+        renewal = Task { [weak self, clock] in
             while !Task.isCancelled {
-                try? await Task.sleep(for: Self.renewInterval)
+                try? await clock.sleep(Self.renewInterval)
                 guard !Task.isCancelled, let self else { return }
                 // What cannot be renewed for the moment shows at the next destructive act.
                 try? await self.renew()
@@ -176,15 +191,19 @@ public actor ClusterLock {
     }
 
     private func renew() async throws {
+        let begun = clock.now()
         var lease = try await held()
         lease.spec.renewTime = Self.timestamp()
-        _ = try await write(lease, verb: "replace")
+        guard try await write(lease, verb: "replace") else { throw Locked(try await Self.read(kubectl)) }
+        renewed = begun
     }
 
     /// Right before a destructive act: the lock is still ours.
     /// - Throws: ``Locked`` where it is not.
     public func assertHeld() async throws {
         _ = try await held()
+        // One that is about to run out could be taken over between this answer and the act.
+        if clock.now() - renewed > .seconds(Self.duration) / 2 { try await renew() }
     }
 
     private func held() async throws -> Lease {
@@ -209,18 +228,28 @@ public actor ClusterLock {
 
     // MARK: Unlocking by hand
 
-    /// Who holds the lock and since when; `nil` where nobody does.
-    public static func holder(_ kubectl: Kubectl) async throws -> String? {
-        guard let lease = try await read(kubectl), lease.holder != nil else { return nil }
-        return describe(lease)
+    /// Who holds a lock and since when.
+    public struct Holder: Sendable, CustomStringConvertible {
+        let identity: String
+        public let description: String
     }
 
-    /// Takes the lock away from whoever holds it: their next destructive act finds that out, and stops.
-    public static func breakLock(_ kubectl: Kubectl) async throws {
-        guard var lease = try await read(kubectl) else { return }
-        lease.spec.holderIdentity = ""
-        lease.spec.leaseTransitions = (lease.spec.leaseTransitions ?? 0) + 1
-        try await kubectl.run(["replace", "-f", "-"], input: try JSONEncoder().encode(lease))
+    /// `nil` where nobody holds it.
+    public static func holder(_ kubectl: Kubectl) async throws -> Holder? {
+        guard let lease = try await read(kubectl), let identity = lease.holder else { return nil }
+        return Holder(identity: identity, description: describe(lease))
+    }
+
+    /// Takes the lock away from this holder: their next destructive act finds that out, and stops.
+    /// - Throws: ``Locked`` where another one holds it by now.
+    public static func breakLock(_ kubectl: Kubectl, of holder: Holder) async throws {
+        while var lease = try await read(kubectl), lease.holder != nil {
+            guard lease.holder == holder.identity else { throw Locked(lease) }
+            lease.spec.holderIdentity = ""
+            lease.spec.leaseTransitions = (lease.spec.leaseTransitions ?? 0) + 1
+            // A conflict is a renewal in between: read again.
+            if try await write(lease, verb: "replace", kubectl) { return }
+        }
     }
 
     static func describe(_ lease: Lease?) -> String {

@@ -92,6 +92,10 @@ public struct RunContext: Sendable {
         }
     }
 
+    /// Asked before something is taken back, whatever became of the dead master.
+    /// - Throws: ``Locked``.
+    func assertLockHeld() async throws { try await lock?.assertHeld() }
+
     /// The old master is fenced: from here on it has to stay so.
     func armWatch() { watch?.arm() }
 

@@ -76,6 +76,11 @@ public struct Runner: Sendable {
     private func undo(_ steps: [any Step]) async {
         // A run that is cancelled still has to uncordon: the work is a task of its own.
         await Task { [context] in
+            do { try await context.assertLockHeld() } catch is Locked {
+                return context.warn("another run has the cluster now: nothing of it is taken back")
+            } catch {
+                // An answer that did not come is asked for again by what is taken back.
+            }
             for step in steps.reversed() {
                 var context = context
                 context.step = step.id
