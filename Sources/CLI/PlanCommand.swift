@@ -46,7 +46,7 @@ struct PlanCommand: AsyncParsableCommand {
             let document = try EventCoding.encode(PlanDocument(plan, session.inventory))
             if let out { try PlanFile.write(document, to: out) }
             if session.terminal.isJSON { return session.terminal.print(String(decoding: document, as: UTF8.self)) }
-            for line in PlanText(plan, session.inventory).lines { session.terminal.print(session.terminal.paint(line)) }
+            PlanText(plan, session.inventory).lines.flatMap(session.terminal.lines).forEach(session.terminal.print)
             let next =
                 out.map { "--plan \($0)" }
                 ?? "\(plan.dead.node) --with \(plan.replacement.host)" + (plan.fences == true ? " --fence" : "")
@@ -56,14 +56,25 @@ struct PlanCommand: AsyncParsableCommand {
 }
 
 extension Terminal {
-    func paint(_ line: PlanText.Line) -> String {
-        switch line.kind {
-        case .heading, .step: paint(line.text, .bold)
-        case .plain: line.text
-        case .made: paint(line.text, .green)
-        case .changed: paint(line.text, .yellow)
-        case .destroyed, .warning: paint(line.text, .red)
-        case .command: paint(line.text, .dim)
+    /// Broken between words where the screen ends, but for commands: those are there to be copied.
+    func lines(_ line: PlanText.Line) -> [String] {
+        guard let width, line.kind != .command, Columns.width(line.text) > width else {
+            return [paint(line.text, line.kind)]
+        }
+        let indent = line.text.prefix { $0 == " " }.count
+        return Columns.wrap(line.text, to: width - indent - 2).enumerated().map { index, part in
+            paint(String(repeating: " ", count: index == 0 ? indent : indent + 2) + part, line.kind)
+        }
+    }
+
+    private func paint(_ text: String, _ kind: PlanText.Line.Kind) -> String {
+        switch kind {
+        case .heading, .step: paint(text, .bold)
+        case .plain: text
+        case .made: paint(text, .green)
+        case .changed: paint(text, .yellow)
+        case .destroyed, .warning: paint(text, .red)
+        case .command: paint(text, .dim)
         }
     }
 }

@@ -73,7 +73,7 @@ struct ReplaceCommand: AsyncParsableCommand {
         let current = try Planner.plan(state, request, now: Date())
         if let saved { try refuseIfOther(saved, current, session.inventory) }
         let plan = saved ?? current
-        for line in PlanText(plan, session.inventory).lines { session.terminal.progress(session.terminal.paint(line)) }
+        PlanText(plan, session.inventory).lines.flatMap(session.terminal.lines).forEach(session.terminal.progress)
         return plan
     }
 
@@ -112,14 +112,14 @@ enum Confirmation {
         let terminal = session.terminal
         if terminal.canAsk {
             terminal.say("")
-            for line in PlanText(plan, session.inventory).summary { terminal.say(terminal.paint(line)) }
+            PlanText(plan, session.inventory).summary.flatMap(terminal.lines).forEach(terminal.say)
         }
         try await askForName(plan, terminal)
     }
 
     static func askForName(_ plan: Plan, _ terminal: Terminal) async throws {
         try await ask(
-            "Type the dead node's name, \(plan.dead.node), to go on (Ctrl-C: nothing is done): ",
+            "Type the dead node's name, \(plan.dead.node), to go on: ",
             expecting: plan.dead.node, terminal)
     }
 

@@ -36,7 +36,7 @@ struct ResumeCommand: AsyncParsableCommand {
                 let plan = try await replacement.resumption(of: run, fence: fence)
                 let added = PlanText(plan, session.inventory).added
                 if !added.isEmpty {
-                    for line in added { session.terminal.progress(session.terminal.paint(line)) }
+                    added.flatMap(session.terminal.lines).forEach(session.terminal.progress)
                     if !yes { try await Confirmation.askForName(plan, session.terminal) }
                 }
                 try await session.replacement(options, resuming: plan).resume(run, plan: plan, lock: lock)
