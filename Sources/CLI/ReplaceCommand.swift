@@ -110,17 +110,19 @@ struct ReplaceCommand: AsyncParsableCommand {
 enum Confirmation {
     static func ask(_ plan: Plan, _ session: Session) async throws {
         let terminal = session.terminal
-        if terminal.canAsk {
-            terminal.say("")
-            PlanText(plan, session.inventory).summary.flatMap(terminal.lines).forEach(terminal.say)
-        }
+        if terminal.canAsk { lines(plan, session.inventory, terminal).forEach(terminal.say) }
         try await askForName(plan, terminal)
     }
 
+    /// What is about to be done, right above the question.
+    static func lines(_ plan: Plan, _ inventory: Inventory, _ terminal: Terminal) -> [String] {
+        [""] + PlanText(plan, inventory).summary.flatMap(terminal.lines)
+    }
+
+    static func question(_ plan: Plan) -> String { "Type the dead node's name, \(plan.dead.node), to go on: " }
+
     static func askForName(_ plan: Plan, _ terminal: Terminal) async throws {
-        try await ask(
-            "Type the dead node's name, \(plan.dead.node), to go on: ",
-            expecting: plan.dead.node, terminal)
+        try await ask(question(plan), expecting: plan.dead.node, terminal)
     }
 
     /// - Throws: `Declined` where there is no terminal, or something else is typed; `CancellationError` on Ctrl-C.

@@ -100,20 +100,27 @@ final class RunView: Sendable {
             ]
         case .stepFailed: return [terminal.paint("      failed", .red)]
         case .stateBefore, .stateAfter, .destroying: return []
-        case .result: return result(event, state)
+        case .result:
+            let report = RunReport(run: event.run ?? "", events: state.events)
+            return OutcomeView(report: report, terminal: terminal, isLive: isLive).lines
         }
     }
+}
 
-    private func result(_ event: Event, _ state: State) -> [String] {
-        let report = RunReport(run: event.run ?? "", events: state.events)
+/// What stands under a run that has ended: before and after, the times, and what to type next.
+struct OutcomeView {
+    let report: RunReport
+    let terminal: Terminal
+    /// The screen above has the steps already.
+    let isLive: Bool
+
+    var lines: [String] {
         var lines: [String] = [""]
         if let before = report.before, let after = report.after {
-            lines +=
-                ComparisonView(rows: Comparison.rows(before, after)).lines(width: terminal.width) + [""]
+            lines += ComparisonView(rows: Comparison.rows(before, after)).lines(width: terminal.width) + [""]
         }
         func seconds(_ value: Double) -> String { String(format: "%.1f", value) }
         if isLive {
-            // The screen above has the steps.
             let own = String(format: "%.2f", report.own)
             lines += ["\(seconds(report.elapsed)) s in steps, of which \(own) s were the tool's own.", ""]
         } else {
@@ -130,16 +137,14 @@ final class RunView: Sendable {
             ])
             lines += table.lines + [""]
         }
-        if event.status == 0 {
-            lines.append(
-                terminal.paint("Done and verified.", .green) + " To read it again: masterswap report \(event.run ?? "")"
-            )
-        } else {
-            lines.append(
-                terminal.paint("The run has stopped", .red)
-                    + " (\(report.outcome)). To go on: masterswap resume \(event.run ?? "")")
+        if report.status == 0 {
+            return lines
+                + terminal.lines(
+                    "Done and verified. ", "To read it again: masterswap report \(report.run)", style: .green)
         }
         return lines
+            + terminal.lines(
+                "The run has stopped. ", "To go on: masterswap resume \(report.run)", style: .red)
     }
 }
 

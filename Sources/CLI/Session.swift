@@ -95,17 +95,21 @@ struct Session: Sendable {
         }
     }
 
+    static func lines(_ refused: Refused, _ terminal: Terminal) -> [String] {
+        [terminal.paint("Refused; nothing was changed.", .red)]
+            + refused.refusals.flatMap { refusal in
+                terminal.lines("  \(refusal.rule): ", refusal.reason, style: .bold)
+                    + terminal.lines("      → ", refusal.advice)
+            }
+    }
+
     /// Tells it to a person, and as the last line of JSON where a program asked.
     static func fail(_ error: any Error, _ terminal: Terminal) -> ExitCode {
         let status = ExitStatus(error)
         terminal.printResult(ResultLine(error, status: status))
         switch error {
         case let refused as Refused:
-            terminal.say(terminal.paint("Refused; nothing was changed.", .red))
-            for refusal in refused.refusals {
-                terminal.lines("  \(refusal.rule): ", refusal.reason, style: .bold).forEach(terminal.say)
-                terminal.lines("      → ", refusal.advice).forEach(terminal.say)
-            }
+            Self.lines(refused, terminal).forEach(terminal.say)
         case is CancellationError: terminal.say("interrupted; whether a run is left to resume: masterswap runs")
         case let error as InventoryError: terminal.say("\(error)")
         default:

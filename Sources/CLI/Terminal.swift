@@ -27,7 +27,15 @@ struct Terminal: Sendable {
     /// One for the whole program, as the terminal is.
     static let screen = LiveScreen()
 
+    private let fixedWidth: Int?
+
+    /// A screen of that width without colours, for looking at what would be shown.
+    init(width: Int) {
+        (isJSON, isVerbose, hasColor, fixedWidth) = (false, false, false, width)
+    }
+
     init(_ options: GlobalOptions) {
+        fixedWidth = nil
         isJSON = options.output == .json
         isVerbose = options.isVerbose
         let environment = ProcessInfo.processInfo.environment
@@ -168,7 +176,7 @@ struct Terminal: Sendable {
     }
 
     /// Of the screen that the answer goes to, in columns; `nil` where it goes to no screen.
-    var width: Int? { LiveScreen.size(of: STDOUT_FILENO).flatMap { $0.width > 20 ? $0.width : nil } }
+    var width: Int? { fixedWidth ?? LiveScreen.size(of: STDOUT_FILENO).flatMap { $0.width > 20 ? $0.width : nil } }
 
     /// A table, in parts where the screen is narrower.
     func lines(_ table: Table) -> [String] {
@@ -184,10 +192,13 @@ struct Terminal: Sendable {
     func lines(_ mark: String, _ text: String, style: Style? = nil) -> [String] {
         let indent = Columns.width(mark)
         let painted = style.map { paint(mark, $0) } ?? mark
-        guard let width, width > 2 * indent else { return [painted + text] }
-        return Columns.wrap(text, to: width - indent).enumerated().map { index, line in
-            (index == 0 ? painted : String(repeating: " ", count: indent)) + line
-        }
+        guard let width, width > 2 * indent, indent + Columns.width(text) > width else { return [painted + text] }
+        let first = Columns.wrap(text, to: width - indent).first ?? ""
+        let rest = text.hasPrefix(first) ? String(text.dropFirst(first.count)) : text
+        // Under a long mark the rest is set in a little.
+        let inset = indent > 8 ? 6 : indent
+        return [painted + first]
+            + Columns.wrap(rest, to: width - inset).map { String(repeating: " ", count: inset) + $0 }
     }
 }
 

@@ -1,0 +1,52 @@
+import Foundation
+import Testing
+
+@testable import Orchestrator
+@testable import masterswap
+
+/// What a person reads before, instead of and after a run, on a narrow and on a wide screen, as it was looked at.
+@Suite struct ViewGoldenTests {
+    static let sizes = [("80x24", 80), ("200x50", 200)]
+
+    private func expect(_ name: String, _ lines: (Terminal) throws -> [String]) throws {
+        for (folder, width) in Self.sizes {
+            let lines = try lines(Terminal(width: width))
+            for line in lines { #expect(Columns.width(line) <= width, "\(name): \(line)") }
+            try Golden.expect(lines, in: "\(folder)/\(name)")
+        }
+    }
+
+    @Test func theQuestion() throws {
+        let plan = try PlanGoldenTests.newerPlan()
+        let inventory = try PlanGoldenTests.inventory()
+        try expect("question") { Confirmation.lines(plan, inventory, $0) + [Confirmation.question(plan)] }
+    }
+
+    @Test func aRefusal() throws {
+        let refused = Refused([
+            Refusal(
+                "node-is-dead", "lzx-ocboot-ha-test answers over SSH",
+                advice:
+                    "shut it down for good and wait until it is NotReady, then try again; or have it stopped over SSH: --fence"
+            ),
+            Refusal(
+                "critical-data-survives",
+                "onecloud-minio/minio is critical: 3 of 4 volumes are lost, 2 may be",
+                advice:
+                    "bring the dead node's disks back; if the data may go: --accept-data-loss onecloud-minio/export-minio-0"
+            ),
+        ])
+        try expect("refusal") { Session.lines(refused, $0) }
+    }
+
+    @Test func theEnd() throws {
+        let events = try RecordedRun.events()
+        let report = RunReport(run: try #require(events.first?.run), events: events)
+        try expect("end") { OutcomeView(report: report, terminal: $0, isLive: true).lines }
+        let began = try RecordedRun.events { $0.event == .stepStarted && $0.step == "join" }
+        let stopped = RunReport(
+            run: report.run,
+            events: began + [Event(.result, at: began.last?.at ?? Date(), text: "x", status: 2, run: report.run)])
+        try expect("stopped") { OutcomeView(report: stopped, terminal: $0, isLive: true).lines }
+    }
+}
