@@ -10,11 +10,15 @@ public struct CommandResult: Sendable, Hashable {
         case signalled(String)
     }
 
+    /// How it ended; never guessed: without it there is an error in place of a result.
     public var outcome: Outcome
+    /// The bytes as they came, up to the command's limit.
     public var standardOutput: Data
+    /// The same of standard error, without the wrapper's own line and sudo's prompt.
     public var standardError: Data
     /// Bytes that came beyond the command's `outputLimit` and were dropped, of each stream.
     public var droppedOutput: Int
+    /// Bytes of standard error beyond the limit.
     public var droppedError: Int
     /// From the request to the exit status.
     public var duration: Duration
@@ -31,14 +35,17 @@ public struct CommandResult: Sendable, Hashable {
         self.duration = duration
     }
 
+    /// Exit status 0.
     public var succeeded: Bool { outcome == .exited(0) }
 
     /// Standard output as text; bytes that are not UTF-8 are shown as U+FFFD.
     public var text: String { String(decoding: standardOutput, as: UTF8.self) }
+    /// Standard error as text; bytes that are not UTF-8 are shown as U+FFFD.
     public var errorText: String { String(decoding: standardError, as: UTF8.self) }
 }
 
 extension CommandResult.Outcome: CustomStringConvertible {
+    /// `exit status 3`, or `ended by signal KILL`.
     public var description: String {
         switch self {
         case .exited(let status): "exit status \(status)"

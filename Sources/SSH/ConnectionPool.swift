@@ -6,6 +6,7 @@ import Synchronization
 /// the next. Host keys are always verified. Use one pool for a whole run: it asks for a passphrase once, reads known_hosts
 /// once, and bounds what all hosts together do.
 public final class ConnectionPool: Sendable {
+    /// How many, and how long at most.
     public struct Limits: Sendable {
         /// Dial, handshake and authentication together.
         public var connect: Duration
@@ -37,6 +38,7 @@ public final class ConnectionPool: Sendable {
     /// Asks a person for the passphrase of a key file; `nil` gives up on that key.
     public typealias PassphrasePrompt = @Sendable (_ path: String) async -> Secret?
 
+    /// What it was made with.
     public let limits: Limits
     private let dialler: Dialler
     private let hosts = Mutex<[Endpoint: HostConnections]>([:])

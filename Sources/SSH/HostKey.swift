@@ -5,6 +5,7 @@ public import Foundation
 public struct HostKey: Sendable, Hashable {
     /// For example `ssh-ed25519`.
     public let type: String
+    /// The public key as in SSH's wire format (RFC 4253 §6.6).
     public let blob: Data
 
     /// - Returns: `nil` where the bytes do not begin with a type's name.

@@ -6,15 +6,20 @@ import Foundation
 /// The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". libssh2 has a matcher of its own, which is not used: it passes
 /// over `@revoked`, knows no wildcards, gives up a file at its first bad line and takes another key type for an unknown host.
 public struct KnownHosts: Sendable {
+    /// What stands before the host names (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
     public enum Marker: Sendable, Hashable {
         case none
         case revoked
         case certAuthority
     }
 
+    /// One line that could be read.
     public struct Entry: Sendable, Hashable {
+        /// `@revoked`, `@cert-authority`, or none.
         public var marker: Marker
+        /// The key that the line holds.
         public var key: HostKey
+        /// The file's path, as it was given.
         public var file: String
         /// From 1.
         public var line: Int
@@ -23,8 +28,11 @@ public struct KnownHosts: Sendable {
 
     /// A line that was passed over, and why.
     public struct Warning: Sendable, Hashable, CustomStringConvertible {
+        /// The file's path, as it was given.
         public var file: String
+        /// Counted from one.
         public var line: Int
+        /// Why it was skipped.
         public var reason: String
 
         public var description: String { "\(file):\(line): \(reason)" }
@@ -40,13 +48,16 @@ public struct KnownHosts: Sendable {
         case revoked(Entry)
     }
 
+    /// In the order of the files and their lines.
     public private(set) var entries: [Entry] = []
+    /// Lines that could not be read, and were skipped.
     public private(set) var warnings: [Warning] = []
     /// Where plain names are written, for files with hundreds of hosts.
     private var plain: [String: [Int]] = [:]
     /// Entries that have to be tried one by one: hashed names, wildcards, negations.
     private var others: [Int] = []
 
+    /// Without any line: every host is unknown.
     public init() {}
 
     /// - Parameter file: what warnings and entries are named after.
@@ -97,6 +108,7 @@ public struct KnownHosts: Sendable {
         return found.sorted().map { entries[$0] }
     }
 
+    /// What the files say of a key that a host shows: revoked before known, known before changed.
     public func judge(host: String, port: Int, key: HostKey) -> Verdict {
         let lines = entries(host: host, port: port)
         if let revoked = lines.first(where: { $0.marker == .revoked && $0.key == key }) { return .revoked(revoked) }

@@ -1,5 +1,6 @@
 /// What went wrong between here and a host: the host, the operation, the cause and what to do next.
 public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// What went wrong, for programs; a person reads `cause` and `advice`.
     public enum Code: String, Sendable, Hashable, CaseIterable, Codable {
         /// The endpoint cannot be used as written: a name that begins with `-`, a NUL, a port out of range.
         case invalidEndpoint
@@ -31,14 +32,18 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         case libraryFault
     }
 
+    /// The kind of fault.
     public var code: Code
+    /// The endpoint's name; a jump host's, where the fault is there.
     public var host: String
     /// In progress when it happened: `connect`, `run systemctl status kubelet`.
     public var operation: String
+    /// What happened, with the system's or the server's own words where there are any.
     public var cause: String
     /// The next thing to try.
     public var advice: String?
 
+    /// An error; without advice it takes its code's.
     public init(_ code: Code, host: String, operation: String, cause: String, advice: String? = nil) {
         self.code = code
         self.host = host

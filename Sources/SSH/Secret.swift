@@ -4,6 +4,7 @@
 public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private let value: String
 
+    /// Takes a secret over; it is shown as dots wherever it is printed.
     public init(_ value: String) {
         self.value = value
     }

@@ -12,6 +12,7 @@ public enum ShellQuoting {
         return quoted + "'"
     }
 
+    /// Arguments as one line that a POSIX shell splits into just these.
     public static func join(_ arguments: [String]) -> String {
         arguments.map(quote).joined(separator: " ")
     }

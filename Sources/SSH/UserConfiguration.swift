@@ -2,11 +2,15 @@ import Foundation
 
 /// What the user's own ssh_config says of a host, as `ssh -G` resolves it: with its includes, matches and wildcards.
 public struct UserConfiguration: Sendable, Hashable {
+    /// HostName: where to connect to.
     public var hostName: String?
+    /// Port.
     public var port: Int?
+    /// User.
     public var user: String?
     /// Those that exist; empty where ssh would try its defaults.
     public var identities: [String]
+    /// UserKnownHostsFile and GlobalKnownHostsFile, as paths.
     public var knownHosts: [String]
     /// `ProxyJump`, outermost first: each `[user@]host[:port]`.
     public var jumps: [String]
@@ -80,14 +84,21 @@ public struct UserConfiguration: Sendable, Hashable {
 
 /// An endpoint as an inventory gives it: what it leaves out comes from the user's ssh_config, what it says stands.
 public struct EndpointDraft: Sendable, Hashable {
+    /// As it is written: an alias in ssh_config, a DNS name or an address.
     public var name: String
     /// An address, or an alias of ssh_config.
     public var host: String
+    /// `nil`: ssh_config's, else 22.
     public var port: Int?
+    /// `nil`: ssh_config's, else the one who runs this.
     public var user: String?
+    /// Key files; `nil`: ssh_config's, else OpenSSH's usual ones and the agent.
     public var identities: [String]?
+    /// `nil`: ssh_config's, else OpenSSH's usual ones.
     public var knownHosts: [String]?
+    /// The way there, the nearest first; `nil`: ssh_config's ProxyJump.
     public var jumps: [Endpoint]?
+    /// As whom commands run there.
     public var become: Endpoint.Become
 
     public init(
