@@ -73,10 +73,10 @@ struct CheckView {
         let moment = since.formatted(.iso8601.dateTimeSeparator(.space)).replacing("Z", with: " UTC")
         if changes.isEmpty { return ["", terminal.paint("Nothing else than at the last check, \(moment).", .dim)] }
         return ["", "Since the last check, \(moment):"]
-            + changes.map { change in
+            + changes.flatMap { change in
                 // A host's error message begins with its name already.
                 let subject = change.text.hasPrefix(change.subject + ":") ? "" : "\(change.subject): "
-                return "  \(Self.mark(change.kind))\(subject)\(change.text)"
+                return terminal.lines("  \(Self.mark(change.kind))", subject + change.text)
             }
     }
 

@@ -193,8 +193,10 @@ struct Terminal: Sendable {
         let indent = Columns.width(mark)
         let painted = style.map { paint(mark, $0) } ?? mark
         guard let width, width > 2 * indent, indent + Columns.width(text) > width else { return [painted + text] }
+        // As `wrap` has it, so that its first line is where the rest begins.
+        let text = text.split(separator: " ").joined(separator: " ")
         let first = Columns.wrap(text, to: width - indent).first ?? ""
-        let rest = text.hasPrefix(first) ? String(text.dropFirst(first.count)) : text
+        let rest = String(text.dropFirst(first.count))
         // Under a long mark the rest is set in a little.
         let inset = indent > 8 ? 6 : indent
         return [painted + first]

@@ -96,7 +96,7 @@ public struct EndpointDraft: Sendable, Hashable {
     public var identities: [String]?
     /// `nil`: ssh_config's, else OpenSSH's usual ones.
     public var knownHosts: [String]?
-    /// The way there, the nearest first; `nil`: ssh_config's ProxyJump.
+    /// The way there, outermost first; `nil`: ssh_config's ProxyJump.
     public var jumps: [Endpoint]?
     /// As whom commands run there.
     public var become: Endpoint.Become

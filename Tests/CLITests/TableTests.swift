@@ -25,6 +25,16 @@ import Testing
         #expect(parts.flatMap { $0.header.dropFirst() } == ["ADDRESS", "ROLE", "SYSTEM"], "none is lost or told twice")
     }
 
+    @Test(arguments: ["- ", "a-rule-with-a-long-name: "]) func nothingIsToldTwiceOrLostWhereALineIsBroken(mark: String)
+    {
+        let text = "two  blanks,   three, and words until the line has to be broken somewhere, more than once"
+        let lines = Terminal(width: 60).lines(mark, text)
+        #expect(lines.count > 1)
+        #expect(lines.allSatisfy { $0.count <= 60 })
+        let words = { (text: String) in text.split(separator: " ").map(String.init) }
+        #expect(words(lines.joined(separator: " ")) == words(mark + text))
+    }
+
     @Test func itIsWholeWhereItFitsAndWhereThereIsNoScreen() {
         #expect(table().split(to: 80).map(\.lines) == [table().lines])
         #expect(table().split(to: nil).map(\.lines) == [table().lines])

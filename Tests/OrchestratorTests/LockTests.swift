@@ -146,7 +146,40 @@ import Testing
         #expect(lease?.holder == Self.other.identity)
     }
 
+    // MARK: What is taken back
+
+    /// A run that fails, and finds that another one has the cluster by then: what that one cordoned is not uncordoned.
+    @Test func nothingIsTakenBackWithoutTheLock() async throws {
+        let folder = try TemporaryFolder()
+        let lock = try await acquire()
+        for isTaken in [false, true] {
+            let log = RunnerTests.Log()
+            let step = RunnerTests.FakeStep(
+                id: "a", log: log.add, isDone: { false },
+                act: { [server] in
+                    if isTaken { server.lease.withLock { $0 = Self.lease() } }
+                    throw RunnerTests.Broken()
+                })
+            let journal = try Journal(path: folder.path + "/journal-\(isTaken)")
+            let runner = Runner([step], try RunnerTests().context(log, journal, lock: lock))
+            await #expect(throws: RunnerTests.Broken.self) { try await runner.run() }
+            #expect(log.all.contains("undo a") == !isTaken)
+        }
+    }
+
     // MARK: An API server that is away
+
+    /// In the fifth look, the server is away for forty seconds.
+    private func kubectlThatIsAway(_ watch: Watch) -> Kubectl {
+        let reads = Mutex(0)
+        return kubectl {
+            let count = reads.withLock {
+                $0 += 1
+                return $0
+            }
+            if count == 5 { watch.pass(.seconds(40)) }
+        }
+    }
 
     /// The read that was asked again and again through the outage; the holder could not renew either, and does right after.
     @Test func anOutageDoesNotCountAgainstTheHolder() async throws {
@@ -157,17 +190,7 @@ import Testing
             server.renew()
             renewed.set()
         }
-        let reads = Mutex(0)
-        let kubectl = kubectl {
-            // In the fifth look, the server is away for forty seconds.
-            if reads.withLock({
-                $0 += 1
-                return $0
-            }) == 5 {
-                watch.pass(.seconds(40))
-            }
-        }
-        await #expect(throws: Locked.self) { try await acquire(watch, kubectl) }
+        await #expect(throws: Locked.self) { try await acquire(watch, kubectlThatIsAway(watch)) }
         #expect(renewed.isSet, "it was given the time")
         #expect(lease?.holder == Self.other.identity)
     }
@@ -175,16 +198,7 @@ import Testing
     @Test func afterAnOutageAnAbandonedOneIsWatchedAnew() async throws {
         lease = Self.lease()
         let watch = Watch()
-        let reads = Mutex(0)
-        let kubectl = kubectl {
-            if reads.withLock({
-                $0 += 1
-                return $0
-            }) == 5 {
-                watch.pass(.seconds(40))
-            }
-        }
-        let lock = try await acquire(watch, kubectl)
+        let lock = try await acquire(watch, kubectlThatIsAway(watch))
         try await lock.assertHeld()
         // Three seconds before the outage, forty in it, and then the whole duration.
         #expect(watch.elapsed == .seconds(3 + 40 + ClusterLock.duration))

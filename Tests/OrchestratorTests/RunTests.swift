@@ -100,11 +100,11 @@ final class TemporaryFolder {
         var all: [String] { lines.withLock { $0 } }
     }
 
-    func context(_ log: Log, _ journal: Journal) throws -> RunContext {
+    func context(_ log: Log, _ journal: Journal, lock: ClusterLock? = nil) throws -> RunContext {
         let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
         return RunContext(
             plan: plan, inventory: try RunbookCluster.inventory(), remotes: Remotes { _ in LocalRemote(shell: "sh") },
-            run: .init(id: "r", directory: folder.path), journal: journal, lock: nil, watch: nil, limits: .init(),
+            run: .init(id: "r", directory: folder.path), journal: journal, lock: lock, watch: nil, limits: .init(),
             databasePassword: { Secret("x") }, emit: { _ in })
     }
 
@@ -146,6 +146,18 @@ final class TemporaryFolder {
         #expect(
             log.all.filter { $0.hasPrefix("undo") } == ["undo c", "undo b", "undo a"],
             "the failed one may have done a part")
+    }
+
+    /// Killed in `b`, resumed, and failed in `a`: what `b` began is taken back, too; `c` was never reached.
+    @Test func whatWasBegunBeforeACutIsTakenBack() async throws {
+        let log = Log()
+        let steps = ["a", "b", "c"].map { name in
+            FakeStep(id: name, log: log.add, isDone: { false }, act: { throw Broken() })
+        }
+        let journal = try Journal(path: folder.path + "/journal.jsonl")
+        try journal.append(Event(.stepBegan, step: "b"))
+        await #expect(throws: Broken.self) { try await Runner(steps, try context(log, journal)).run() }
+        #expect(Set(log.all.filter { $0.hasPrefix("undo") }) == ["undo a", "undo b"])
     }
 
     @Test func whatItWaitsForIsToldAndLimited() async throws {

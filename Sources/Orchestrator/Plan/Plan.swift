@@ -51,7 +51,7 @@ public struct Plan: Sendable, Hashable, Codable {
 
     /// SHA-256 of the plan's JSON with sorted keys, in hexadecimal.
     public var hash: String {
-        get throws { SHA256.hash(data: try EventCoding.encode(self)).map { String(format: "%02x", $0) }.joined() }
+        get throws { SHA256.hash(data: try EventCoding.encode(self)).hexadecimal }
     }
 
     /// The new node will have the dead one's name: then only its UID tells them apart.

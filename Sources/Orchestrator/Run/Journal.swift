@@ -125,7 +125,7 @@ public final class Journal: Sendable {
     }
 
     private static func sum(after previous: String, _ entry: Data) -> String {
-        SHA256.hash(data: Data(previous.utf8) + entry).prefix(16).map { String(format: "%02x", $0) }.joined()
+        SHA256.hash(data: Data(previous.utf8) + entry).prefix(16).hexadecimal
     }
 
     /// A new file is there after a power cut only if its folder was synchronized as well (fsync(2)).

@@ -51,9 +51,10 @@ struct JoinStep: Step {
     /// - Returns: that, and the number of the last attempt; 0 where there was none.
     private func stand(_ context: RunContext) async throws -> (Stand, attempt: Int) {
         let (attempt, job) = try await latest(context)
-        switch try await job?.progress(after: .max - 1).state {
-        case .running: return (job.map { .atWork($0) } ?? .toDo("ocboot was cut off"), attempt)
-        case .lost: return (.toDo("ocboot was cut off"), attempt)
+        let state = try await job?.progress(after: .max - 1).state
+        if let job, state == .running { return (.atWork(job), attempt) }
+        switch state {
+        case .running, .lost: return (.toDo("ocboot was cut off"), attempt)
         case .ended(let status) where status != 0:
             // A late task of ocboot's may have failed and been mended by hand since.
             let isReady = try await node(context)?.isReady == true
@@ -89,13 +90,13 @@ struct JoinStep: Step {
             followed = try await start(attempt + 1, try context.databasePassword(), context)
         }
         let status = try await follow(followed, Redactor([try context.databasePassword()]), context)
-        if status == 0 { try await removeConfiguration(context) }
         guard status == 0 else {
             throw ClusterError(
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
                 cause: "it ended with status \(status); its last words are above",
                 advice: "its log is \(followed.directory)/log there; mend the cause, then: masterswap resume")
         }
+        try await removeConfiguration(context)
     }
 
     private func isConfigurationLeft(_ context: RunContext) async throws -> Bool {

@@ -159,7 +159,7 @@ struct SaveStep: Step {
             try file.synchronize()
             try file.close()
         } catch { throw localFailure("write \(path)", "\(error)") }
-        return hash.finalize().map { String(format: "%02x", $0) }.joined()
+        return hash.finalize().hexadecimal
     }
 
     private func write(_ data: Data, _ name: String, _ context: RunContext) throws {
