@@ -37,7 +37,7 @@ import Testing
         odd.hosts[RunbookCluster.names[2]] = .reached(facts)
         var bare = try #require(odd.hosts[RunbookCluster.spare]?.facts)
         bare.clusterTraces = ["/etc/kubernetes/kubelet.conf"]
-        bare.reaches = ["10.0.0.1:3306": false]
+        bare.unreachable = ["10.0.0.1:3306": "Connection refused"]
         odd.hosts[RunbookCluster.spare] = .reached(bare)
         odd.cluster.problems = ["something"]
         odd.cluster.objects.pods[0].status = .init(phase: "Pending")

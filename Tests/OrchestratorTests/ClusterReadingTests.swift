@@ -306,17 +306,29 @@ import Testing
         #expect(facts.listening == [22, 6443])
         #expect(facts.certificates.map(\.notAfter.timeIntervalSince1970) == [1_680_504_569])
         #expect(facts.manifest?.state == .backup)
-        #expect(facts.logsInto == ["10.127.100.224": true])
+        #expect(facts.deniedLogins.isEmpty)
         #expect(!facts.hasOcboot)
     }
 
-    /// The script itself, run by the machine's own shells.
+    /// The script itself, run by the machine's own shells; whatever it asks to connect to is a closed port of loopback.
     @Test(arguments: ["sh", "bash"]) func theScriptRunsToItsEnd(shell: String) async throws {
-        let inventory = try RunbookCluster.inventory()
-        let facts = try await HostProbe(inventory, for: inventory.hosts[0]).run(on: LocalRemote(shell: shell))
-        #expect(!facts.hostname.isEmpty)
-        #expect(!facts.disks.isEmpty)
-        #expect(abs(facts.clockOffset) < 5)
+        var inventory = try RunbookCluster.inventory()
+        inventory.cluster.vip = "127.0.0.1"
+        inventory.cluster.apiPort = 1
+        inventory.ocboot?.database.host = "127.0.0.1"
+        inventory.ocboot?.database.port = 2
+        for index in inventory.hosts.indices {
+            inventory.hosts[index].address = "127.0.0.1"
+            inventory.hosts[index].ssh.port = 1
+        }
+        let master = try await HostProbe(inventory, for: inventory.hosts[0]).run(on: LocalRemote(shell: shell))
+        #expect(!master.hostname.isEmpty)
+        #expect(!master.disks.isEmpty)
+        #expect(abs(master.clockOffset) < 5)
+        #expect(master.deniedLogins == ["127.0.0.1": "Connection refused"])
+        let host = try #require(inventory.hosts.first { $0.role == .spare })
+        let spare = try await HostProbe(inventory, for: host).run(on: LocalRemote(shell: shell))
+        #expect(spare.unreachable == ["127.0.0.1:1": "Connection refused", "127.0.0.1:2": "Connection refused"])
     }
 
     @Test func aFileCannotForgeASection() async throws {

@@ -199,7 +199,7 @@ import Testing
         var state = try RunbookCluster.state()
         var facts = try #require(state.hosts[RunbookCluster.spare]?.facts)
         facts.clockOffset = 3600
-        facts.reaches["10.127.100.101:3306"] = false
+        facts.unreachable["10.127.100.101:3306"] = "Connection refused"
         facts.disks = [.init(mount: "/", availableKiB: 1 << 20, usedPercent: 90)]
         state.hosts[RunbookCluster.spare] = .reached(facts)
         #expect(refusals(state) == ["replacement-fits", "replacement-fits", "replacement-fits"])
@@ -208,7 +208,7 @@ import Testing
     @Test func theNewPrimaryMustReachTheSpareWithoutAPassword() throws {
         var state = try RunbookCluster.state()
         var facts = try #require(state.hosts[RunbookCluster.names[1]]?.facts)
-        facts.logsInto = ["10.127.100.224": false]
+        facts.deniedLogins = ["10.127.100.224": "Permission denied"]
         state.hosts[RunbookCluster.names[1]] = .reached(facts)
         #expect(refusals(state) == ["replacement-fits"])
     }

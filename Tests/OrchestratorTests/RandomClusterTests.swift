@@ -19,7 +19,7 @@ import Testing
             if var facts = state.hosts[name]?.facts {
                 if chance(4) { facts.addresses.removeAll { $0.address == state.inventory.cluster.vip } }
                 if chance(4) { facts.addresses.append(.init(interface: "br0", address: state.inventory.cluster.vip)) }
-                if chance(3) { facts.logsInto["10.127.100.224"] = false }
+                if chance(3) { facts.deniedLogins["10.127.100.224"] = "Permission denied" }
                 if chance(3) { facts.hasOcboot = false }
                 state.hosts[name] = .reached(facts)
             }
@@ -40,7 +40,7 @@ import Testing
             if chance(3) { facts.listening = [2379] }
             if chance(2) { facts.listensUnknown = true }
             if chance(3) { facts.clockOffset = 3600 }
-            if chance(3) { facts.reaches["10.127.100.101:3306"] = false }
+            if chance(3) { facts.unreachable["10.127.100.101:3306"] = "Connection refused" }
             state.hosts[RunbookCluster.spare] = .reached(facts)
         }
         for index in state.cluster.objects.volumes.indices where chance(15) {
@@ -101,8 +101,8 @@ import Testing
         require(spare?.listensUnknown == false, "replacement-is-bare")
         require(spare?.clusterTraces.isEmpty == true && spare?.listening.contains(2379) == false, "replacement-is-bare")
         require(
-            spare.map { abs($0.clockOffset) < 60 && !$0.reaches.values.contains(false) } == true, "replacement-fits")
-        require(state.hosts[plan.primary.host]?.facts?.logsInto["10.127.100.224"] == true, "replacement-fits")
+            spare.map { abs($0.clockOffset) < 60 && $0.unreachable.isEmpty } == true, "replacement-fits")
+        require(state.hosts[plan.primary.host]?.facts?.deniedLogins.isEmpty == true, "replacement-fits")
         require(
             state.hosts[plan.primary.host]?.facts?.hasOcboot == true
                 && state.cluster.onecloudVersion ?? "v3.8.8" == "v3.8.8" && state.cluster.onecloudProblem == nil,

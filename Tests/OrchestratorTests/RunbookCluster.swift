@@ -50,12 +50,9 @@ enum RunbookCluster {
             if index == holder { facts.addresses.append(.init(interface: "br0", address: "10.127.100.102")) }
             facts.keepalived = .manifest(try KeepalivedManifest(manifest(index)))
             facts.hasOcboot = true
-            facts.logsInto = ["10.127.100.224": true]
             hosts[name] = .reached(facts)
         }
-        var bare = HostFacts(hostname: spare)
-        bare.reaches = ["10.127.100.102:6443": true, "10.127.100.101:3306": true]
-        hosts[spare] = .reached(bare)
+        hosts[spare] = .reached(HostFacts(hostname: spare))
         var cluster = ClusterObservation(source: names[holder], apiAnswersOnVIP: true)
         cluster.objects = try objects(dead: isDead ? dead : nil)
         cluster.members = names.indices.map { index in

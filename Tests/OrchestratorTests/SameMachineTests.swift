@@ -16,7 +16,6 @@ import Testing
         state.cluster.objects.nodes[0].status?.nodeInfo?.machineID = "old"
         var facts = HostFacts(hostname: Self.dead)
         facts.machineID = "new"
-        facts.reaches = ["10.127.100.102:6443": true, "10.127.100.101:3306": true]
         change(&facts)
         state.hosts[Self.dead] = .reached(facts)
         return state

@@ -245,10 +245,11 @@ enum HostChecks {
                     text: "is a spare, but has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))",
                     advice: "it cannot replace a master as it is; if nothing on it is needed: kubeadm reset"))
         }
-        for (target, isReached) in facts.reaches.sorted(by: { $0.key < $1.key }) where !isReached {
+        for (target, cause) in facts.unreachable.sorted(by: { $0.key < $1.key }) {
             findings.append(
                 .init(
-                    code: .spareCannotReach, severity: .warning, subject: host.name, text: "cannot reach \(target)",
+                    code: .spareCannotReach, severity: .warning, subject: host.name,
+                    text: "cannot open a connection to \(target): \(cause)",
                     advice: "it cannot replace a master like that: look at routes and firewalls"))
         }
         return findings

@@ -44,10 +44,10 @@ public struct HostFacts: Sendable, Hashable {
     public var authority: String?
     public var certificates: [Certificate]
     public var keepalived: Keepalived
-    /// Whether it can open a TCP connection to `address:port`; only for what was asked.
-    public var reaches: [String: Bool]
-    /// Whether it can log in to an address by SSH without a password, as ocboot will; only for what was asked.
-    public var logsInto: [String: Bool]
+    /// Each `address:port`, of those asked for, that it cannot open a TCP connection to, and the cause.
+    public var unreachable: [String: String]
+    /// Each address, of those asked for, that it cannot log in to by SSH without a password, as ocboot will, and the cause.
+    public var deniedLogins: [String: String]
     /// ocboot's directory and program are there.
     public var hasOcboot: Bool
 
@@ -55,7 +55,7 @@ public struct HostFacts: Sendable, Hashable {
         hostname: String, system: String = "", kernel: String = "", clockOffset: TimeInterval = 0, disks: [Disk] = [],
         addresses: [Address] = [], kubeletRuns: Bool = false, runtimes: [String] = [], listening: Set<Int> = [],
         clusterTraces: [String] = [], certificates: [Certificate] = [], keepalived: Keepalived = .absent,
-        reaches: [String: Bool] = [:], logsInto: [String: Bool] = [:], hasOcboot: Bool = false
+        unreachable: [String: String] = [:], deniedLogins: [String: String] = [:], hasOcboot: Bool = false
     ) {
         self.hostname = hostname
         self.system = system
@@ -69,8 +69,8 @@ public struct HostFacts: Sendable, Hashable {
         self.clusterTraces = clusterTraces
         self.certificates = certificates
         self.keepalived = keepalived
-        self.reaches = reaches
-        self.logsInto = logsInto
+        self.unreachable = unreachable
+        self.deniedLogins = deniedLogins
         self.hasOcboot = hasOcboot
     }
 
@@ -117,6 +117,9 @@ public struct HostProbe: Sendable {
         return facts(sections, startedAt: startedAt)
     }
 
+    /// Of each connection to elsewhere, in seconds.
+    private static let limit = 5
+
     /// POSIX sh, coreutils 8.22, util-linux 2.23, no python: what CentOS 7 has.
     var script: SectionedScript {
         var script = SectionedScript()
@@ -154,7 +157,7 @@ public struct HostProbe: Sendable {
         )
         for (index, target) in targets.enumerated() {
             let place = ShellQuoting.quote("/dev/tcp/\(target.host)/\(target.port)")
-            script.section("reach-\(index)", "timeout 2 bash -c 'exec 3<>\"$0\"' \(place) 2>/dev/null")
+            script.section("reach-\(index)", "timeout \(Self.limit) bash -c 'exec 3<>\"$0\"' \(place) 2>&1")
         }
         for (index, login) in logins.enumerated() {
             // ocboot's Ansible does not check host keys either; nothing but `true` is run there.
@@ -163,7 +166,7 @@ public struct HostProbe: Sendable {
             let place = ShellQuoting.join([
                 "-p", String(login.ssh.port ?? 22), "-l", login.ssh.user ?? "root", "--", login.address,
             ])
-            script.section("login-\(index)", "timeout 5 ssh \(options) \(place) true </dev/null 2>/dev/null")
+            script.section("login-\(index)", "timeout \(Self.limit) ssh \(options) \(place) true </dev/null 2>&1")
         }
         if let ocboot {
             let program = ocboot.command.first ?? ""
@@ -194,13 +197,23 @@ public struct HostProbe: Sendable {
         facts.certificates = lines("certificates").compactMap(Self.certificate)
         facts.keepalived = Self.keepalived(sections["keepalived"])
         for (index, target) in targets.enumerated() {
-            facts.reaches["\(target.host):\(target.port)"] = sections["reach-\(index)"]?.succeeded ?? false
+            facts.unreachable["\(target.host):\(target.port)"] = Self.whyNot(sections["reach-\(index)"])
         }
         for (index, login) in logins.enumerated() {
-            facts.logsInto[login.address] = sections["login-\(index)"]?.succeeded ?? false
+            facts.deniedLogins[login.address] = Self.whyNot(sections["login-\(index)"])
         }
         facts.hasOcboot = sections["ocboot"]?.succeeded ?? false
         return facts
+    }
+
+    /// The cause, as bash or ssh told it: `ssh: connect to host 10.0.0.1 port 22: Connection refused`.
+    private static func whyNot(_ section: SectionedScript.Section?) -> String? {
+        guard let section else { return "not looked at" }
+        if section.succeeded { return nil }
+        // timeout(1) ends with 124.
+        if section.status == 124 { return "no answer within \(limit) s" }
+        let said = section.lines.first?.components(separatedBy: ": ").last ?? ""
+        return said.isEmpty ? "exit status \(section.status)" : said
     }
 
     /// `df -P`: source, size, used, available, percent, mount.

@@ -31,7 +31,9 @@ disconnect() { in_network bridge ip link del "p$(tr . - <<<"${1#*.*.}")" 2>/dev/
 
 network_up() {
     make_namespace bridge
-    in_network bridge ip link add bridge0 type bridge mcast_snooping 0
+    # With an address of its own: else it takes the lowest of its cables' ones, so another one when that host's power is cut,
+    # and for ten seconds who knew the old one reaches neither the database nor the gateway.
+    in_network bridge ip link add bridge0 address 02:6c:00:00:00:01 type bridge mcast_snooping 0
     # Nothing of the machine's firewall modules may look at what crosses the bridge.
     in_network bridge sh -c 'for f in /proc/sys/net/bridge/bridge-nf-call-*; do [ ! -e "$f" ] || echo 0 >"$f"; done'
     in_network bridge ip addr add "$DATABASE_ADDRESS/$PREFIX" brd + dev bridge0

@@ -27,16 +27,16 @@ public enum ReplacementFits: SafetyRule {
                     "\(host.name) has \(disk.availableKiB >> 10) MiB free on \(disk.mount)",
                     advice: "make room: 5 GiB at least"))
         }
-        for (target, isReached) in facts.reaches.sorted(by: { $0.key < $1.key }) where !isReached {
+        for (target, cause) in facts.unreachable.sorted(by: { $0.key < $1.key }) {
             refusals.append(
                 refusal(
-                    "\(host.name) cannot open a connection to \(target)",
+                    "\(host.name) cannot open a connection to \(target): \(cause)",
                     advice: "look at routes and firewalls between them"))
         }
-        if let primary = proposal.primary, state.hosts[primary.host]?.facts?.logsInto[host.address] == false {
+        if let primary = proposal.primary, let cause = state.hosts[primary.host]?.facts?.deniedLogins[host.address] {
             refusals.append(
                 refusal(
-                    "\(primary.host) cannot log in to \(host.name) (\(host.address)) by SSH without a password, as ocboot will",
+                    "\(primary.host) cannot log in to \(host.name) (\(host.address)) by SSH without a password, as ocboot will: \(cause)",
                     advice: "run on \(primary.host): ssh-copy-id \(host.ssh.user ?? "root")@\(host.address)"))
         }
         return refusals
