@@ -42,7 +42,8 @@ actor Connection {
     {
         begin(interrupt)
         defer { end(interrupt) }
-        let operation = "run \(command.display)"
+        // Made only where something is to be said: a script is long.
+        var operation: String { "run \(command.display)" }
         guard case .open(let session) = state else {
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation, cause: "the connection is closed")

@@ -4,13 +4,17 @@ public enum ShellQuoting {
     public static func quote(_ argument: String) -> String {
         let isPlain = !argument.isEmpty && argument.utf8.allSatisfy(isPlainByte)
         if isPlain { return argument }
-        // By scalars: to Swift a quote and a combining accent are one character, which is not a quote; to a shell it is one.
-        var quoted = "'"
-        for scalar in argument.unicodeScalars {
-            if scalar == "'" { quoted += "'\\''" } else { quoted.unicodeScalars.append(scalar) }
+        // By bytes: to Swift a quote and a combining accent are one character, which is not a quote; to a shell it is one.
+        var quoted = [quote]
+        for byte in argument.utf8 {
+            if byte == quote { quoted += escapedQuote } else { quoted.append(byte) }
         }
-        return quoted + "'"
+        quoted.append(quote)
+        return String(decoding: quoted, as: UTF8.self)
     }
+
+    private static let quote = UInt8(ascii: "'")
+    private static let escapedQuote = Array("'\\''".utf8)
 
     /// Arguments as one line that a POSIX shell splits into just these.
     public static func join(_ arguments: [String]) -> String {

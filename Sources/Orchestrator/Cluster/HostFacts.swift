@@ -117,8 +117,8 @@ public struct HostProbe: Sendable {
         return facts(sections, startedAt: startedAt)
     }
 
-    /// Of each connection to elsewhere, in seconds.
-    private static let limit = 5
+    /// Of a connection to elsewhere and of a login there, in seconds; a server may look up names before it lets in.
+    private static let (connectionLimit, loginLimit) = (5, 15)
 
     /// POSIX sh, coreutils 8.22, util-linux 2.23, no python: what CentOS 7 has.
     var script: SectionedScript {
@@ -157,7 +157,7 @@ public struct HostProbe: Sendable {
         )
         for (index, target) in targets.enumerated() {
             let place = ShellQuoting.quote("/dev/tcp/\(target.host)/\(target.port)")
-            script.section("reach-\(index)", "timeout \(Self.limit) bash -c 'exec 3<>\"$0\"' \(place) 2>&1")
+            script.section("reach-\(index)", "timeout \(Self.connectionLimit) bash -c 'exec 3<>\"$0\"' \(place) 2>&1")
         }
         for (index, login) in logins.enumerated() {
             // ocboot's Ansible does not check host keys either; nothing but `true` is run there.
@@ -166,7 +166,7 @@ public struct HostProbe: Sendable {
             let place = ShellQuoting.join([
                 "-p", String(login.ssh.port ?? 22), "-l", login.ssh.user ?? "root", "--", login.address,
             ])
-            script.section("login-\(index)", "timeout \(Self.limit) ssh \(options) \(place) true </dev/null 2>&1")
+            script.section("login-\(index)", "timeout \(Self.loginLimit) ssh \(options) \(place) true </dev/null 2>&1")
         }
         if let ocboot {
             let program = ocboot.command.first ?? ""
@@ -197,17 +197,17 @@ public struct HostProbe: Sendable {
         facts.certificates = lines("certificates").compactMap(Self.certificate)
         facts.keepalived = Self.keepalived(sections["keepalived"])
         for (index, target) in targets.enumerated() {
-            facts.unreachable["\(target.host):\(target.port)"] = Self.whyNot(sections["reach-\(index)"])
+            facts.unreachable["\(target.host):\(target.port)"] = Self.whyNot(sections["reach-\(index)"], Self.connectionLimit)
         }
         for (index, login) in logins.enumerated() {
-            facts.deniedLogins[login.address] = Self.whyNot(sections["login-\(index)"])
+            facts.deniedLogins[login.address] = Self.whyNot(sections["login-\(index)"], Self.loginLimit)
         }
         facts.hasOcboot = sections["ocboot"]?.succeeded ?? false
         return facts
     }
 
     /// The cause, as bash or ssh told it: `ssh: connect to host 10.0.0.1 port 22: Connection refused`.
-    private static func whyNot(_ section: SectionedScript.Section?) -> String? {
+    private static func whyNot(_ section: SectionedScript.Section?, _ limit: Int) -> String? {
         guard let section else { return "not looked at" }
         if section.succeeded { return nil }
         // timeout(1) ends with 124.

@@ -125,37 +125,52 @@ struct Execution {
         }
     }
 
-    /// Moves bytes both ways until the channel is closed. Standard error is drained beside standard output: both share one
-    /// window, and unread bytes of either block both.
+    /// Moves bytes both ways until the channel is closed.
     private func pump(
         _ channel: OpaquePointer, _ number: UInt32, _ input: UnsafeRawBufferPointer, _ exchange: inout Exchange
     ) throws {
         while true {
-            var hasMoved = try drain(channel, &exchange)
-            let isClosed = session.witness.channels[number]?.isClosed == true
-            if isClosed {
-                if !hasMoved && libssh2_channel_eof(channel) == 1 { return }
+            try drain(channel, &exchange)
+            if session.witness.channels[number]?.isClosed == true {
+                if libssh2_channel_eof(channel) == 1 { return }
             } else if try send(channel, input, &exchange) {
-                hasMoved = true
+                continue
             }
-            if !hasMoved { try session.pause(waiter) }
+            try session.pause(waiter)
         }
     }
 
-    /// - Returns: whether something came in.
-    private func drain(_ channel: OpaquePointer, _ exchange: inout Exchange) throws -> Bool {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
-        defer { buffer.deallocate() }
-        var hasMoved = false
-        for stream in [Int32(0), Int32(SSH_EXTENDED_DATA_STDERR)] {
-            while let count = try session.attempt(waiter, { read(channel, stream, buffer) }), count > 0 {
-                hasMoved = true
-                try exchange.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]), isError: stream != 0)
-                // A stream that never pauses must not hide the deadline.
-                try waiter.check()
-            }
+    /// Takes in all that the socket has. Standard error is read beside standard output: both share one window, and unread bytes
+    /// of either block both.
+    ///
+    /// A read of either stream takes every packet from the socket before it looks for its own, so that a stream is asked again
+    /// only where something is kept for one: each needless question is a system call.
+    private func drain(_ channel: OpaquePointer, _ exchange: inout Exchange) throws {
+        let streams = [0, SSH_EXTENDED_DATA_STDERR]
+        var stream = 0
+        var inVain = 0
+        try withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16) { buffer in
+            repeat {
+                let count = try session.attempt(waiter) { read(channel, streams[stream], buffer) } ?? 0
+                if count > 0 {
+                    inVain = 0
+                    let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
+                    try exchange.receive(bytes, isError: stream != 0)
+                    // A stream that never pauses must not hide the deadline.
+                    try waiter.check()
+                } else {
+                    inVain += 1
+                    stream = 1 - stream
+                }
+            } while kept(channel) > 0 && inVain < streams.count
         }
-        return hasMoved
+    }
+
+    /// Bytes of either stream that came in and were not read.
+    private func kept(_ channel: OpaquePointer) -> UInt {
+        var bytes: UInt = 0
+        libssh2_channel_window_read_ex(channel, &bytes, nil)
+        return bytes
     }
 
     private func read(_ channel: OpaquePointer, _ stream: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
