@@ -325,10 +325,12 @@ struct MessageSite {
         return site
     }
 
-    /// `let name = "text"` in a file; a name that stands for two texts stands for none.
+    /// `let name = "text"` and `var name: String { "text" }` in a file; a name that stands for two texts stands for none.
     private static func constants(_ text: String) -> [String: String] {
         var found: [String: Set<String>] = [:]
-        for match in text.matches(of: /let (\w+)(?:: String)? =\s+("(?:[^"\\\n]|\\.)*")\s*\n/) {
+        for match in text.matches(
+            of: /(?:let (?=.+=)|var (?=\w+: String {))(\w+)(?:: String)? [={]\s+("(?:[^"\\\n]|\\.)*")(?: })?\s*\n/)
+        {
             found[String(match.1), default: []].insert(String(match.2))
         }
         return found.compactMapValues { $0.count == 1 ? $0.first : nil }

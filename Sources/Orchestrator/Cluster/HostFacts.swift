@@ -197,7 +197,8 @@ public struct HostProbe: Sendable {
         facts.certificates = lines("certificates").compactMap(Self.certificate)
         facts.keepalived = Self.keepalived(sections["keepalived"])
         for (index, target) in targets.enumerated() {
-            facts.unreachable["\(target.host):\(target.port)"] = Self.whyNot(sections["reach-\(index)"], Self.connectionLimit)
+            facts.unreachable["\(target.host):\(target.port)"] = Self.whyNot(
+                sections["reach-\(index)"], Self.connectionLimit)
         }
         for (index, login) in logins.enumerated() {
             facts.deniedLogins[login.address] = Self.whyNot(sections["login-\(index)"], Self.loginLimit)
