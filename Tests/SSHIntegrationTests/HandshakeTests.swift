@@ -186,6 +186,36 @@ extension Integration {
             }
         }
 
+        /// Terrapin (CVE-2023-48795): what it can cut packets out of is offered only with the strict key exchange that mends it.
+        @Test func nothingIsOfferedThatTerrapinCanCut() async throws {
+            try await Server.with { server in
+                let sent = Mutex(Data())
+                let proxy = try Listener.proxy(
+                    to: server.port,
+                    toServer: { data in
+                        sent.withLock { $0 += data }
+                        return data
+                    })
+                defer { proxy.end() }
+                let known = try server.knownHosts(
+                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
+                let pool = pool()
+                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                #expect(try await remote.run(Command(["true"])).succeeded)
+                await pool.close()
+                let bytes = sent.withLock { $0 }
+                let version = try #require(bytes.firstIndex(of: UInt8(ascii: "\n")))
+                // Length, padding, message number.
+                var reader = WireReader(bytes[(version + 1)...])
+                #expect(reader.skip(5) && reader.byte() == 20)
+                let lists = try #require(KeyExchangeProposal(&reader)).lists
+                let (exchanges, ciphers, codes) = (lists[0], lists[2] + lists[3], lists[4] + lists[5])
+                #expect(ciphers.first?.hasSuffix("-ctr") == true)
+                let isStrict = exchanges.contains("kex-strict-c-v00@openssh.com")
+                #expect(isStrict || !(ciphers + codes).contains { $0.hasPrefix("chacha20") || $0.contains("-etm@") })
+            }
+        }
+
         @Test func aServerWithAnRSAHostKeyOnlyIsNamed() async throws {
             guard !Library.signsRSAWithSHA2 else { return }
             try await Server.with(hostKeys: ["rsa"]) { server in

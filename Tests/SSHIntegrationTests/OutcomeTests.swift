@@ -86,6 +86,59 @@ extension Integration {
             }
         }
 
+        /// libssh2 takes an interrupted system call for a lost connection, so the threads that call it block every signal, SIGILL
+        /// too, which no other thread here does: two thousand signals to such threads while a command writes.
+        @Test func signalsEndNothing() async throws {
+            var (action, before) = (sigaction(), sigaction())
+            #if canImport(Darwin)
+                action.__sigaction_u.__sa_handler = { _ in }
+            #else
+                action.__sigaction_handler.sa_handler = { _ in }
+            #endif
+            sigaction(SIGURG, &action, &before)
+            defer { sigaction(SIGURG, &before, nil) }
+            #if arch(arm64)
+                let tgkill = 131
+            #else
+                let tgkill = 234
+            #endif
+            let signaller = """
+                import ctypes, glob, re, signal, sys, time
+                process, flag = sys.argv[1:]
+                libc, sent, end = ctypes.CDLL(None), 0, time.monotonic() + 20
+                while sent < 2000:
+                    assert time.monotonic() < end, f"{sent} signals sent"
+                    for thread in glob.glob(f"/proc/{process}/task/*"):
+                        try: blocked = re.search("SigBlk:\\s*(\\S+)", open(thread + "/status").read())[1]
+                        except OSError: continue
+                        if int(blocked, 16) >> signal.SIGILL - 1 & 1:
+                            sent += libc.syscall(\(tgkill), int(process), int(thread.split("/")[4]), int(signal.SIGURG)) == 0
+                open(flag, "w")
+                """
+            try await Server.with { server in
+                let pool = ConnectionPool(agentPath: nil)
+                let remote = pool.remote(try server.endpoint())
+                let flag = "\(server.folder)/signalled"
+                let script = "until [ -e \(flag) ]; do head -c 100000 /dev/zero; done; echo end >&2"
+                async let result = remote.run(Command(["sh", "-c", script], outputLimit: 1000))
+                try Tool.run("/usr/bin/python3", ["-c", signaller, "\(getpid())", flag])
+                let outcome = try await result
+                #expect(outcome.succeeded)
+                #expect(outcome.errorText == "end\n")
+                await pool.close()
+            }
+        }
+
+        /// Longer than it takes until keepalive packets go out (`Dial`), which to libssh2's own waiting is a timeout.
+        @Test func aCommandMayBeSilentForLong() async throws {
+            try await Server.with { server in
+                let pool = ConnectionPool(agentPath: nil)
+                let result = try await pool.remote(server.endpoint()).run(Command(["sh", "-c", "sleep 16; echo end"]))
+                #expect(result.text == "end\n")
+                await pool.close()
+            }
+        }
+
         @Test func aDeadlineEndsTheRemoteProcessGroup() async throws {
             try await Server.with { server in
                 let pool = ConnectionPool(agentPath: nil)

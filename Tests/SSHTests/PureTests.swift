@@ -188,6 +188,19 @@ struct PrivateKeyFileTests {
         #expect(
             problem("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----").contains("damaged"))
         #expect(problem("").contains("not a private key"))
+        #expect(problem(Self.securityKey).contains("a FIDO key (sk-ssh-ed25519@openssh.com), which libssh2 cannot use"))
+    }
+
+    /// Its file, as OpenSSH's PROTOCOL.key and PROTOCOL.u2f have it, up to the private section.
+    static var securityKey: String {
+        var blob = WireWriter()
+        for part in ["sk-ssh-ed25519@openssh.com", String(repeating: "k", count: 32), "ssh:"] { blob.string(part.utf8) }
+        var file = WireWriter()
+        for part in ["none", "none", ""] { file.string(part.utf8) }
+        file.uint32(1)
+        file.string(blob.bytes)
+        let body = Data(Array("openssh-key-v1\0".utf8) + file.bytes).base64EncodedString()
+        return "-----BEGIN OPENSSH PRIVATE KEY-----\n\(body)\n-----END OPENSSH PRIVATE KEY-----\n"
     }
 }
 
