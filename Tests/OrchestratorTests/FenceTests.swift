@@ -205,4 +205,46 @@ import Testing
         await #expect(throws: ClusterError.self) { try await watch.assertDead() }
         watch.stop()
     }
+
+    /// The old master is silent over SSH, and none of the others holds the VIP that answers.
+    @Test func theWatchSeesWhoeverTookTheVIP() async throws {
+        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
+        let sights = Mutex<[String]>([])
+        let silent = FakeCluster(KubernetesObjects()) { host, _ in
+            if host == plan.dead.host {
+                throw SSHError(.unreachable, host: host, operation: "connect", cause: "no answer within 10 s")
+            }
+            return FakeCluster.output(sights.withLock { $0.removeFirst() })
+        }
+        let inventory = try RunbookCluster.inventory()
+        let remotes = Remotes { FakeCluster.Seat(name: $0.name, cluster: silent) }
+        func watch(_ looks: [String]) throws -> DeadMasterWatch {
+            sights.withLock { $0 = looks + Array(repeating: "held here", count: 100_000) }
+            return try #require(
+                DeadMasterWatch.start(
+                    plan, inventory, remotes,
+                    every: .milliseconds(1)))
+        }
+        func looks() -> Int { 100_000 - sights.withLock { $0.count } }
+
+        // In the seconds in which the VIP moves one look may miss it.
+        let moving = try watch(["silent", "answered elsewhere", "silent", "held here", "silent", "silent"])
+        while looks() < 6 {
+            try await moving.assertDead()
+            await Task.yield()
+        }
+        moving.stop()
+
+        let taken = try watch(Array(repeating: "answered elsewhere", count: 1000))
+        let error = try #require(
+            await #expect(throws: ClusterError.self) { while looks() < 900 { try await taken.assertDead() } })
+        #expect(error.cause.contains("it is back: 10.127.100.102 answers, and none of"))
+        taken.stop()
+    }
+
+    @Test(arguments: [("127.0.0.1", "held here"), ("127.0.0.2", "answered elsewhere"), ("255.255.255.255", "silent")])
+    func whoHoldsTheVIPIsSeenOnTheHost(vip: String, seen: String) async throws {
+        let result = try await LocalRemote(shell: "sh").run(StrangerAtVIP.look(vip: vip, port: 1))
+        #expect(result.text == seen + "\n")
+    }
 }

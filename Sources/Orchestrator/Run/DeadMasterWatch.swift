@@ -12,11 +12,15 @@ public final class DeadMasterWatch: Sendable {
         case alive(String)
     }
 
-    private let sight = Mutex(Sight.unknown)
+    private struct State {
+        var sight = Sight.unknown
+        /// An old master that is to be fenced answers until it is.
+        var isArmed: Bool
+    }
+
+    private let state: Mutex<State>
     private let host: String
     private let task = Mutex<Task<Void, Never>?>(nil)
-    /// An old master that is to be fenced answers until it is.
-    private let isArmed: Mutex<Bool>
 
     /// How long the first look may take before an act is refused for want of it.
     private let patience: Duration
@@ -29,14 +33,18 @@ public final class DeadMasterWatch: Sendable {
     ) {
         self.host = host
         self.patience = patience
-        self.isArmed = Mutex(isArmed)
+        state = Mutex(State(isArmed: isArmed))
         task.withLock { task in
             task = Task { [weak self] in
                 while !Task.isCancelled {
+                    let wasArmed = self?.state.withLock { $0.isArmed }
                     let seen: Sight?
                     do { seen = try await look().map { .alive($0) } ?? .dead } catch { seen = nil }
                     guard !Task.isCancelled, let self else { return }
-                    if let seen { self.sight.withLock { $0 = seen } }
+                    self.state.withLock { state in
+                        // A look that began before the fence was done tells of what was before.
+                        if let seen, state.isArmed == wasArmed { state.sight = seen }
+                    }
                     try? await Task.sleep(for: interval)
                 }
             }
@@ -45,10 +53,9 @@ public final class DeadMasterWatch: Sendable {
 
     /// From here on it has to be dead. What was seen before does not count any more.
     public func arm() {
-        isArmed.withLock { isArmed in
-            guard !isArmed else { return }
-            isArmed = true
-            sight.withLock { $0 = .unknown }
+        state.withLock { state in
+            guard !state.isArmed else { return }
+            state = State(isArmed: true)
         }
     }
 
@@ -59,10 +66,10 @@ public final class DeadMasterWatch: Sendable {
     /// Before every act.
     /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
     public func assertDead() async throws {
-        guard isArmed.withLock({ $0 }) else { return }
+        guard state.withLock({ $0.isArmed }) else { return }
         let begun = ContinuousClock.now
         while true {
-            switch sight.withLock({ $0 }) {
+            switch state.withLock({ $0.sight }) {
             case .dead: return
             case .unknown where ContinuousClock.now - begun > patience:
                 throw ClusterError(
@@ -81,8 +88,10 @@ public final class DeadMasterWatch: Sendable {
 }
 
 extension DeadMasterWatch {
-    /// Watches a run's dead master by what found it dead: whether it answers over SSH.
-    static func start(_ plan: Plan, _ inventory: Inventory, _ remotes: Remotes) -> DeadMasterWatch? {
+    /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
+    static func start(
+        _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes, every interval: Duration = .seconds(2)
+    ) -> DeadMasterWatch? {
         // Where the machine was installed anew under the same name, the spare is what answers there.
         guard plan.dead.address != plan.replacement.address, plan.dead.host != plan.replacement.host,
             let host = inventory.host(named: plan.dead.host)
@@ -90,20 +99,32 @@ extension DeadMasterWatch {
             return nil
         }
         let fences = plan.fences == true
-        return DeadMasterWatch(host: host.name, isArmed: !fences) {
-            do {
-                let remote = try remotes[host]
-                // Fenced, it answers, and that is all that it may do.
-                let isFenced = try await FenceStep.wasFenced(remote)
-                guard fences || isFenced else { return "it answers over SSH" }
-                let signs = try await remote.run(FenceStep.look(inventory.cluster.distribution, vip: plan.vip))
-                if signs.succeeded, signs.text.isEmpty { return nil }
-                return signs.text.isEmpty ? "it answers over SSH" : signs.text.lastLines(3)
-            } catch {
-                let failure = ClusterState.HostFailure(error)
-                if failure.saysNothing { throw error }
-                return failure.isSilent ? nil : failure.message
-            }
+        let ours = (plan.survivors.map(\.host) + [plan.replacement.host]).compactMap(inventory.host(named:))
+        let stranger = StrangerAtVIP(vip: plan.vip, port: inventory.cluster.apiPort, hosts: ours.map(\.name))
+        return DeadMasterWatch(host: host.name, every: interval, isArmed: !fences) {
+            async let atVIP = try? stranger.seen(on: ours.map { try remotes[$0] })
+            if let seen = try await answer(of: host, plan, fences, inventory, remotes) { return seen }
+            return await atVIP.flatMap(\.self)
+        }
+    }
+
+    /// - Returns: what the old master says for itself; `nil` where it is silent, or fenced and quiet.
+    /// - Throws: where nothing can be seen of it.
+    private static func answer(
+        of host: Inventory.Host, _ plan: Plan, _ fences: Bool, _ inventory: Inventory, _ remotes: Remotes
+    ) async throws -> String? {
+        do {
+            let remote = try remotes[host]
+            // Fenced, it answers, and that is all that it may do.
+            let isFenced = try await FenceStep.wasFenced(remote)
+            guard fences || isFenced else { return "it answers over SSH" }
+            let signs = try await remote.run(FenceStep.look(inventory.cluster.distribution, vip: plan.vip))
+            if signs.succeeded, signs.text.isEmpty { return nil }
+            return signs.text.isEmpty ? "it answers over SSH" : signs.text.lastLines(3)
+        } catch {
+            let failure = ClusterState.HostFailure(error)
+            if failure.saysNothing { throw error }
+            return failure.isSilent ? nil : failure.message
         }
     }
 }
