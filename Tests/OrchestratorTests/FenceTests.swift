@@ -179,7 +179,7 @@ import Testing
     @Test func theWatchKeepsWhatItSawWhereItSeesNothing() async throws {
         struct Unseen: Error {}
         let looks = Mutex(0)
-        let watch = DeadMasterWatch(host: "a", every: .milliseconds(1)) {
+        let watch = DeadMasterWatch(host: "a", every: .milliseconds(1), patience: .seconds(600)) {
             guard
                 looks.withLock({
                     $0 += 1
@@ -223,7 +223,7 @@ import Testing
             return try #require(
                 DeadMasterWatch.start(
                     plan, inventory, remotes,
-                    every: .milliseconds(1)))
+                    every: .milliseconds(1), patience: .seconds(600)))
         }
         func looks() -> Int { 100_000 - sights.withLock { $0.count } }
 

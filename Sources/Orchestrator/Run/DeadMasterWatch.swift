@@ -90,7 +90,8 @@ public final class DeadMasterWatch: Sendable {
 extension DeadMasterWatch {
     /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
     static func start(
-        _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes, every interval: Duration = .seconds(2)
+        _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes, every interval: Duration = .seconds(2),
+        patience: Duration = .seconds(30)
     ) -> DeadMasterWatch? {
         // Where the machine was installed anew under the same name, the spare is what answers there.
         guard plan.dead.address != plan.replacement.address, plan.dead.host != plan.replacement.host,
@@ -101,7 +102,7 @@ extension DeadMasterWatch {
         let fences = plan.fences == true
         let ours = (plan.survivors.map(\.host) + [plan.replacement.host]).compactMap(inventory.host(named:))
         let stranger = StrangerAtVIP(vip: plan.vip, port: inventory.cluster.apiPort, hosts: ours.map(\.name))
-        return DeadMasterWatch(host: host.name, every: interval, isArmed: !fences) {
+        return DeadMasterWatch(host: host.name, every: interval, patience: patience, isArmed: !fences) {
             async let atVIP = try? stranger.seen(on: ours.map { try remotes[$0] })
             if let seen = try await answer(of: host, plan, fences, inventory, remotes) { return seen }
             return await atVIP.flatMap(\.self)
