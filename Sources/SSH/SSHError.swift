@@ -52,7 +52,9 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         self.advice = advice
     }
 
-    public var description: String { "\(host): \(operation): \(cause); \(advice ?? code.advice)" }
+    /// Without what to do next.
+    public var message: String { "\(host): \(operation): \(cause)" }
+    public var description: String { "\(message); \(advice ?? code.advice)" }
 
     /// Nothing can be said about the host itself, only that it could not be reached or trusted.
     public var isUnreachableOrUntrusted: Bool {

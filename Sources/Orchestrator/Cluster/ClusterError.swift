@@ -31,5 +31,7 @@ public struct ClusterError: Error, Sendable, Hashable, CustomStringConvertible {
         self.advice = advice
     }
 
-    public var description: String { "\(host): \(operation): \(cause); \(advice)" }
+    /// Without what to do next.
+    public var message: String { "\(host): \(operation): \(cause)" }
+    public var description: String { "\(message); \(advice)" }
 }

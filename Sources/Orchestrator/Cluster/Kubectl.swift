@@ -69,7 +69,7 @@ public struct Kubectl: Sendable {
                     cause: "\(result.outcome): \(result.errorText.lastLines(3))",
                     advice: "try it there by hand; then go on with: masterswap resume")
             } catch let error where Transient.isTransient(error) && ContinuousClock.now < deadline {
-                note("\(error)".lastLines(1))
+                note("\(Transient.message(error).lastLines(1)); it is asked again")
                 index += 1
                 if index % seats.count == 0 { try await Task.sleep(for: .seconds(1)) }
             }

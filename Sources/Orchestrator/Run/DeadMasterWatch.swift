@@ -77,13 +77,18 @@ public final class DeadMasterWatch: Sendable {
                     cause: "nothing can be seen of it: its name does not resolve, or its jump host does not answer",
                     advice: "see that the way to it works: masterswap check; then: masterswap resume")
             case .unknown: try await Task.sleep(for: .milliseconds(50))
-            case .alive(let seen):
-                throw ClusterError(
-                    .changed, host: host, operation: "see that the old master stays dead", cause: "it is back: \(seen)",
-                    advice:
-                        "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
+            case .alive: try assertNotSeen()
             }
         }
+    }
+
+    /// What was seen last, without waiting for a look.
+    /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
+    public func assertNotSeen() throws {
+        guard case .alive(let seen) = state.withLock({ $0.isArmed ? $0.sight : .dead }) else { return }
+        throw ClusterError(
+            .changed, host: host, operation: "see that the old master stays dead", cause: "it is back: \(seen)",
+            advice: "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
     }
 }
 

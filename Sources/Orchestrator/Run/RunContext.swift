@@ -92,6 +92,10 @@ public struct RunContext: Sendable {
         }
     }
 
+    /// Asked after a failure: an old master that is back takes the VIP, and then this or that fails.
+    /// - Throws: ``ClusterError`` with `changed`.
+    func assertOldMasterNotSeen() throws { try watch?.assertNotSeen() }
+
     /// Asked before something is taken back, whatever became of the dead master.
     /// - Throws: ``Locked``.
     func assertLockHeld() async throws { try await lock?.assertHeld() }

@@ -16,6 +16,11 @@ enum Transient {
         return signs.contains { error.cause.localizedCaseInsensitiveContains($0) }
     }
 
+    /// Without what to do next, which is nothing yet.
+    static func message(_ error: any Error) -> String {
+        (error as? SSHError)?.message ?? (error as? ClusterError)?.message ?? "\(error)"
+    }
+
     /// What kubectl and etcdctl print when the server side is away for the moment.
     private static let signs = [
         "connection refused", "was refused", "i/o timeout", "Client.Timeout", "TLS handshake timeout", "EOF",
