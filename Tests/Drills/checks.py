@@ -22,11 +22,13 @@ def demand(wrong, well):
 
 
 class Verification:
-    def __init__(self, before, after, dead, new, primary, promoted, evictions=False):
+    def __init__(self, before, after, dead, new, primary, promoted, evictions=False, remade=()):
         self.before, self.after = before, after
         # Pods that the node controller took off a node that was NotReady for a while, and nobody else.
         self.evicted = {(e["namespace"], e["name"]) for e in since(before, after) if evictions and e["verb"] == "delete"
                         and e["resource"] == "pods" and (e["user"] or "").endswith(":node-controller")}
+        # Those that the drill itself had made again: NAMESPACE/NAME.
+        self.evicted |= {tuple(pod.split("/")) for pod in remade}
         self.dead, self.new, self.primary, self.promoted = dead, new, primary, promoted
         self.survivors = sorted(set(before.nodes) - {dead})
         self.masters = sorted([*self.survivors, new])
