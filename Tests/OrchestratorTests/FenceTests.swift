@@ -199,52 +199,94 @@ import Testing
     }
 
     @Test func theWatchWaitsForTheFence() async throws {
-        let watch = DeadMasterWatch(host: "a", every: .milliseconds(10), isArmed: false) { "it answers" }
+        let watch = DeadMasterWatch(host: "a", every: .milliseconds(10), isArmed: false) { .back("it answers") }
         try await watch.assertDead()
         watch.arm()
         await #expect(throws: ClusterError.self) { try await watch.assertDead() }
         watch.stop()
     }
 
-    /// The old master is silent over SSH, and none of the others holds the VIP that answers.
-    @Test func theWatchSeesWhoeverTookTheVIP() async throws {
-        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
-        let sights = Mutex<[String]>([])
-        let silent = FakeCluster(KubernetesObjects()) { host, _ in
-            if host == plan.dead.host {
-                throw SSHError(.unreachable, host: host, operation: "connect", cause: "no answer within 10 s")
+    /// A look that began before the fence was done, and ended after it, says nothing of what is now.
+    @Test func aLookFromBeforeTheFenceDoesNotCount() async throws {
+        let (looks, continuation) = AsyncStream.makeStream(of: String?.self)
+        let began = Mutex(0)
+        let watch = DeadMasterWatch(host: "a", every: .milliseconds(1), patience: .seconds(600), isArmed: false) {
+            began.withLock { $0 += 1 }
+            var iterator = looks.makeAsyncIterator()
+            guard let seen = await iterator.next() else { throw CancellationError() }
+            return seen.map { .back($0) }
+        }
+        while began.withLock({ $0 }) < 1 { try await Task.sleep(for: .milliseconds(1)) }
+        watch.arm()
+        continuation.yield("it answers")
+        while began.withLock({ $0 }) < 2 { try await Task.sleep(for: .milliseconds(1)) }
+        try watch.assertNotSeen()
+        continuation.yield(nil)
+        try await watch.assertDead()
+        watch.stop()
+        continuation.finish()
+    }
+
+    private struct SightRemote: Remote {
+        let name: String
+        let sight: @Sendable (Command) throws -> String
+
+        func run(_ command: Command) async throws -> CommandResult { FakeCluster.output(try sight(command)) }
+        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
+        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
+    }
+
+    /// What two hosts see, first and after the pause.
+    @Test(arguments: [
+        (["silent", "held here"], [], false),
+        // On its way: taken by one of ours meanwhile, or by none.
+        (["silent", "silent"], ["answered elsewhere", "held here"], false),
+        (["silent", "silent"], ["silent", "silent"], false),
+        (["silent", "silent"], ["answered elsewhere", "silent"], true),
+    ])
+    func aStrangerIsWhoAnswersWhereNoneOfOursHoldsTheVIP(first: [String], then: [String], isSeen: Bool) async throws {
+        let remotes = [0, 1].map { index in
+            SightRemote(name: "host-\(index)") { command in
+                command.arguments.last == "true" ? then[index] : first[index]
             }
-            return FakeCluster.output(sights.withLock { $0.removeFirst() })
+        }
+        let stranger = StrangerAtVIP(vip: "10.0.0.1", port: 6443, pause: .zero)
+        #expect(try await stranger.isSeen(by: remotes) == isSeen)
+    }
+
+    @Test func whoDoesNotTellMayHoldTheVIP() async throws {
+        let stranger = StrangerAtVIP(vip: "10.0.0.1", port: 6443, pause: .zero)
+        for other in ["", "sh: ip: not found"] {
+            let remotes = ["silent", other].map { text in SightRemote(name: "a") { _ in text } }
+            await #expect(throws: ClusterError.self) { try await stranger.isSeen(by: remotes) }
+        }
+    }
+
+    /// The old master is silent over SSH, or cannot be looked at, and none of the others holds the VIP that answers.
+    @Test(arguments: [SSHError.Code.unreachable, .unresolved])
+    func theWatchSeesWhoeverTookTheVIP(code: SSHError.Code) async throws {
+        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
+        let remotes = Remotes { host in
+            SightRemote(name: host.name) { command in
+                guard host.name != plan.dead.host else {
+                    throw SSHError(code, host: host.name, operation: "connect", cause: "no answer within 10 s")
+                }
+                return command.arguments.last == "true" ? "answered elsewhere" : "silent"
+            }
         }
         let inventory = try RunbookCluster.inventory()
-        let remotes = Remotes { FakeCluster.Seat(name: $0.name, cluster: silent) }
-        func watch(_ looks: [String]) throws -> DeadMasterWatch {
-            sights.withLock { $0 = looks + Array(repeating: "held here", count: 100_000) }
-            return try #require(
-                DeadMasterWatch.start(
-                    plan, inventory, remotes,
-                    every: .milliseconds(1), patience: .seconds(600)))
-        }
-        func looks() -> Int { 100_000 - sights.withLock { $0.count } }
-
-        // In the seconds in which the VIP moves one look may miss it.
-        let moving = try watch(["silent", "answered elsewhere", "silent", "held here", "silent", "silent"])
-        while looks() < 6 {
-            try await moving.assertDead()
-            await Task.yield()
-        }
-        moving.stop()
-
-        let taken = try watch(Array(repeating: "answered elsewhere", count: 1000))
-        let error = try #require(
-            await #expect(throws: ClusterError.self) { while looks() < 900 { try await taken.assertDead() } })
-        #expect(error.cause.contains("it is back: 10.127.100.102 answers, and none of"))
-        taken.stop()
+        let watch = try #require(
+            DeadMasterWatch.start(
+                plan, inventory, remotes, every: .milliseconds(1), patience: .seconds(600), pause: .zero))
+        let error = try #require(await #expect(throws: ClusterError.self) { try await watch.assertDead() })
+        #expect(error.cause.contains("it may be back: 10.127.100.102 answers, and none of"))
+        watch.stop()
     }
 
     @Test(arguments: [("127.0.0.1", "held here"), ("127.0.0.2", "answered elsewhere"), ("255.255.255.255", "silent")])
     func whoHoldsTheVIPIsSeenOnTheHost(vip: String, seen: String) async throws {
-        let result = try await LocalRemote(shell: "sh").run(StrangerAtVIP.look(vip: vip, port: 1))
+        let stranger = StrangerAtVIP(vip: vip, port: 1)
+        let result = try await LocalRemote(shell: "sh").run(stranger.look(asks: true))
         #expect(result.text == seen + "\n")
     }
 }

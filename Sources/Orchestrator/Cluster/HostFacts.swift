@@ -108,8 +108,9 @@ public struct HostProbe: Sendable {
     }
 
     /// - Throws: `SSHError` where the host cannot be reached; ``ClusterError`` where its answer cannot be read.
-    public func run(on remote: any Remote, timeout: Duration = .seconds(30)) async throws -> HostFacts {
+    public func run(on remote: any Remote) async throws -> HostFacts {
         let script = self.script
+        let timeout = Duration.seconds(30 + Self.connectionLimit * targets.count + Self.loginLimit * logins.count)
         let operation = "look at the host"
         let result = try await remote.run(script.command(label: operation, timeout: timeout))
         let startedAt = Date().timeIntervalSince1970 - result.duration.seconds

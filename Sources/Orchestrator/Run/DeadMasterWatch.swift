@@ -5,11 +5,34 @@ import Synchronization
 ///
 /// A master that returns with its old disk still thinks that it is MASTER with priority 100 and a member of etcd.
 public final class DeadMasterWatch: Sendable {
-    enum Sight: Sendable {
+    /// A sign of life, and what to do about it.
+    public struct Sign: Sendable {
+        public var cause: String
+        public var advice: String
+
+        public init(_ cause: String, advice: String) {
+            self.cause = cause
+            self.advice = advice
+        }
+
+        static func back(_ seen: String) -> Sign {
+            Sign(
+                "it is back: \(seen)",
+                advice: "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
+        }
+
+        static func stranger(at vip: String, _ ours: [Inventory.Host]) -> Sign {
+            Sign(
+                "it may be back: \(vip) answers, and none of \(ours.map(\.name).joined(separator: ", ")) holds it",
+                advice: "find who answers there and shut it down, then: masterswap resume")
+        }
+    }
+
+    private enum Sight: Sendable {
         /// Not looked at yet.
         case unknown
         case dead
-        case alive(String)
+        case alive(Sign)
     }
 
     private struct State {
@@ -29,7 +52,7 @@ public final class DeadMasterWatch: Sendable {
     ///   seen before stands.
     public init(
         host: String, every interval: Duration = .seconds(2), patience: Duration = .seconds(30), isArmed: Bool = true,
-        look: @escaping @Sendable () async throws -> String?
+        look: @escaping @Sendable () async throws -> Sign?
     ) {
         self.host = host
         self.patience = patience
@@ -85,10 +108,10 @@ public final class DeadMasterWatch: Sendable {
     /// What was seen last, without waiting for a look.
     /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
     public func assertNotSeen() throws {
-        guard case .alive(let seen) = state.withLock({ $0.isArmed ? $0.sight : .dead }) else { return }
+        guard case .alive(let sign) = state.withLock({ $0.isArmed ? $0.sight : .dead }) else { return }
         throw ClusterError(
-            .changed, host: host, operation: "see that the old master stays dead", cause: "it is back: \(seen)",
-            advice: "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
+            .changed, host: host, operation: "see that the old master stays dead", cause: sign.cause,
+            advice: sign.advice)
     }
 }
 
@@ -96,7 +119,7 @@ extension DeadMasterWatch {
     /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
     static func start(
         _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes, every interval: Duration = .seconds(2),
-        patience: Duration = .seconds(30)
+        patience: Duration = .seconds(30), pause: Duration = .seconds(4)
     ) -> DeadMasterWatch? {
         // Where the machine was installed anew under the same name, the spare is what answers there.
         guard plan.dead.address != plan.replacement.address, plan.dead.host != plan.replacement.host,
@@ -106,11 +129,21 @@ extension DeadMasterWatch {
         }
         let fences = plan.fences == true
         let ours = (plan.survivors.map(\.host) + [plan.replacement.host]).compactMap(inventory.host(named:))
-        let stranger = StrangerAtVIP(vip: plan.vip, port: inventory.cluster.apiPort, hosts: ours.map(\.name))
+        let stranger = StrangerAtVIP(vip: plan.vip, port: inventory.cluster.apiPort, pause: pause)
         return DeadMasterWatch(host: host.name, every: interval, patience: patience, isArmed: !fences) {
-            async let atVIP = try? stranger.seen(on: ours.map { try remotes[$0] })
-            if let seen = try await answer(of: host, plan, fences, inventory, remotes) { return seen }
-            return await atVIP.flatMap(\.self)
+            async let isTaken = stranger.isSeen(by: ours.map { try remotes[$0] })
+            let answer: Result<String?, any Error>
+            do {
+                answer = .success(try await self.answer(of: host, plan, fences, inventory, remotes))
+            } catch {
+                answer = .failure(error)
+            }
+            // Waited for in any case: a look that is left alone is cancelled, and with it a connection that others use.
+            let isStranger = (try? await isTaken) == true
+            if let seen = try? answer.get() { return .back(seen) }
+            if isStranger { return .stranger(at: plan.vip, ours) }
+            _ = try answer.get()
+            return nil
         }
     }
 

@@ -62,7 +62,7 @@ public struct Runner: Sendable {
         } catch {
             // The failure itself is what has to be told; a journal that cannot be written any more is told beside it.
             do { try context.record(timed(.stepFailed, "\(error)")) } catch { context.warn("\(error)") }
-            if !(error is CancellationError || error is Locked) { try context.assertOldMasterNotSeen() }
+            if ![.interrupted, .locked].contains(ExitStatus(error)) { try context.assertOldMasterNotSeen() }
             throw error
         }
     }

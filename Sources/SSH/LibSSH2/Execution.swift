@@ -78,7 +78,9 @@ struct Execution {
         let longer = Waiter(bell: waiter.bell, deadline: .after(.seconds(1)), interrupt: Interrupt())
         let execution = Execution(session: session, shell: shell, waiter: longer, password: nil)
         while exchange.process == nil, !session.isDirty, session.witness.channels[number]?.isClosed == false {
-            guard (try? execution.drain(channel, &exchange)) != nil, (try? session.pause(longer)) != nil else { return }
+            guard (try? execution.drain(channel, number, &exchange)) != nil, (try? session.pause(longer)) != nil else {
+                return
+            }
         }
     }
 
@@ -130,22 +132,28 @@ struct Execution {
         _ channel: OpaquePointer, _ number: UInt32, _ input: UnsafeRawBufferPointer, _ exchange: inout Exchange
     ) throws {
         while true {
-            try drain(channel, &exchange)
-            if session.witness.channels[number]?.isClosed == true {
+            let left = try drain(channel, number, &exchange)
+            if isClosed(number) {
                 if libssh2_channel_eof(channel) == 1 { return }
-            } else if try send(channel, input, &exchange) {
+            } else if try send(channel, input, &exchange) || isClosed(number) || kept(channel) > left {
+                // Sending takes in what the socket has, too: no event would announce that again.
                 continue
             }
             try session.pause(waiter)
         }
     }
 
+    private func isClosed(_ number: UInt32) -> Bool { session.witness.channels[number]?.isClosed == true }
+
     /// Takes in all that the socket has. Standard error is read beside standard output: both share one window, and unread bytes
     /// of either block both.
     ///
     /// A read of either stream takes every packet from the socket before it looks for its own, so that a stream is asked again
-    /// only where something is kept for one: each needless question is a system call.
-    private func drain(_ channel: OpaquePointer, _ exchange: inout Exchange) throws {
+    /// only where something is kept for one: each needless question is a system call. At the end both are asked, since a packet
+    /// without a byte is kept as well, and kept from the end of the stream.
+    /// - Returns: the bytes that belong to neither.
+    @discardableResult
+    private func drain(_ channel: OpaquePointer, _ number: UInt32, _ exchange: inout Exchange) throws -> UInt {
         let streams = [0, SSH_EXTENDED_DATA_STDERR]
         var stream = 0
         var inVain = 0
@@ -162,8 +170,9 @@ struct Execution {
                     inVain += 1
                     stream = 1 - stream
                 }
-            } while kept(channel) > 0 && inVain < streams.count
+            } while inVain < streams.count && (kept(channel) > 0 || isClosed(number))
         }
+        return kept(channel)
     }
 
     /// Bytes of either stream that came in and were not read.
