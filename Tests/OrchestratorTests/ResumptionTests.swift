@@ -19,13 +19,17 @@ import Testing
     }
 
     func resumption(
-        fence: Bool = false, hasRunOcboot: Bool = true, ocboot: String = "ended 2",
+        fence: Bool = false, hasRunOcboot: Bool = true, ocboot: String = "ended 2", nodeNow: String? = nil,
         isDead: @escaping @Sendable () -> SSHError? = {
             SSHError(.unreachable, host: "a", operation: "connect", cause: "no answer within 10 s")
         }
     ) async throws -> Plan {
         var state = try FailedJoinTests().state()
-        state.cluster.objects.nodes.removeFirst()
+        var node = state.cluster.objects.nodes.removeFirst()
+        if let nodeNow {
+            node.metadata.uid = nodeNow
+            state.cluster.objects.nodes.append(node)
+        }
         state.cluster.members.removeFirst()
         let cluster = FakeCluster(state.objects, members: state.cluster.members) { host, command in
             if host == RunbookCluster.names[0] {
@@ -68,6 +72,32 @@ import Testing
     @Test func ocbootAtWorkIsNoFailedJoin() async throws {
         #expect(try await resumption(ocboot: "running").failedJoin == nil)
         #expect(try await resumption(hasRunOcboot: false).failedJoin == nil, "this run has not joined anything yet")
+    }
+
+    /// It was on for a while, after its node was deleted, and is off again.
+    @Test func aNodeThatRegisteredAnewIsToBeDeletedAndAskedAbout() async throws {
+        let plan = try await resumption(nodeNow: "another")
+        #expect(plan.dead.uid == "another")
+        let lines = PlanText(plan, try RunbookCluster.inventory()).added.map(\.text)
+        #expect(lines.contains { $0.contains("- node lzx-ocboot-ha-test (uid another)") })
+        #expect(try await resumption().nodeReturned == nil)
+        let fenced = try await resumption(fence: true, nodeNow: "another", isDead: { nil })
+        #expect(fenced.nodeReturned == nil, "the fence does it")
+        #expect(fenced.dead.uid != "another")
+    }
+
+    /// While a run goes on nothing is deleted that was not agreed to.
+    @Test func aNodeThatRegistersAnewDuringARunStopsIt() async throws {
+        var objects = try FailedJoinTests().state().objects
+        objects.nodes[0].metadata.uid = "another"
+        let cluster = FakeCluster(objects)
+        let plan = try Replacement.plan(of: try run())
+        let context = try cluster.context(plan, in: folder)
+        for step in [DrainStep(plan: plan), DeleteNodeStep(plan: plan)] as [any Step] {
+            let error = try #require(await #expect(throws: ClusterError.self) { try await step.check(context) })
+            #expect(error.cause.contains("the old master was back"))
+        }
+        #expect(cluster.acts == [])
     }
 
     @Test func anOldMasterThatAnswersIsFencedOnlyWhereAskedFor() async throws {

@@ -26,6 +26,8 @@ public struct Plan: Sendable, Hashable, Codable {
     public var failedJoin: FailedJoin?
     /// The old master answers, and is to be fenced first.
     public var fences: Bool?
+    /// The old master was back since the run began, and its kubelet registered its node anew: `dead.uid` is that one's.
+    public var nodeReturned: Bool?
     /// The dead node's entry stands in kubeadm's ClusterStatus.
     public var hasStaleClusterStatus: Bool
     public var drainTimeout: Int

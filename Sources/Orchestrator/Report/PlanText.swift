@@ -42,7 +42,8 @@ public struct PlanText: Sendable {
         return lines + [Line(""), Line(time)]
     }
 
-    /// What a resume does beside the plan that was agreed to: fencing, and cleaning up after a failed join.
+    /// What a resume does beside the plan that was agreed to: fencing, deleting a node that registered anew, cleaning up after a
+    /// failed join.
     public var added: [Line] {
         let steps = ReplacementSteps.added(plan)
         guard !steps.isEmpty else { return [] }

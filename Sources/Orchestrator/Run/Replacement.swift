@@ -82,6 +82,7 @@ public struct Replacement: Sendable {
         // Agreed to once and done or not: what there is now counts.
         plan.failedJoin = nil
         plan.fences = nil
+        plan.nodeReturned = nil
         let remote: (String) throws -> any Remote = { name in
             guard let host = inventory.host(named: name) else {
                 throw ClusterError(
@@ -106,6 +107,11 @@ public struct Replacement: Sendable {
             } catch let error as SSHError where ClusterState.HostFailure(error).isSilent {
                 emit(Event(.note, text: "\(plan.dead.host) does not answer: there is nothing to fence"))
             }
+        }
+        // A fence deletes it itself, when nothing can register it again.
+        if plan.fences != true, let node = try await DeadNode.returned(plan, kubectl) {
+            plan.dead.uid = node.uid
+            plan.nodeReturned = true
         }
         if try await OcbootRuns.atWork(on: remote(plan.primary.host)) == nil,
             try await OcbootRuns.exist(of: run.id, on: remote(plan.primary.host))

@@ -74,12 +74,30 @@ enum DeadNode {
         guard let node = try await kubectl.find(Node.self, ["node", plan.dead.node]) else { return nil }
         guard node.uid == plan.dead.uid else {
             if plan.isReplacement(node) { return nil }
+            if isAnew(node, plan) {
+                throw ClusterError(
+                    .changed, host: plan.dead.host, operation: "look at node \(plan.dead.node)",
+                    cause: "it has registered anew, with the uid \(node.uid): the old master was back",
+                    advice: "shut it down for good, then: masterswap resume")
+            }
             throw ClusterError(
                 .changed, host: plan.primary.host, operation: "look at node \(plan.dead.node)",
                 cause: "it has the uid \(node.uid), planned was \(plan.dead.uid ?? "none")",
                 advice: "somebody joined a node of that name; make a new plan: masterswap plan")
         }
         return node
+    }
+
+    /// The old master's node where its kubelet registered it anew after the planned one was deleted.
+    static func returned(_ plan: Plan, _ kubectl: Kubectl) async throws -> Node? {
+        guard let node = try await kubectl.find(Node.self, ["node", plan.dead.node]), isAnew(node, plan) else {
+            return nil
+        }
+        return node
+    }
+
+    private static func isAnew(_ node: Node, _ plan: Plan) -> Bool {
+        !plan.reusesName && node.uid != plan.dead.uid && node.internalAddress == plan.dead.address
     }
 
     /// Right before the act: the dead one is still dead.

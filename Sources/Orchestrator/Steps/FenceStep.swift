@@ -35,7 +35,9 @@ struct FenceStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let signs = try await signs(context)
-        if let node = try await returned(context) { return .needed("\(ObjectReference(.node, node)) registered again") }
+        if let node = try await DeadNode.returned(plan, context.kubectl()) {
+            return .needed("\(ObjectReference(.node, node)) registered again")
+        }
         guard signs.isEmpty else { return .needed(signs.joined(separator: ", ")) }
         context.armWatch()
         return .satisfied("no kubelet, etcd or keepalived runs there, and it does not hold the VIP")
@@ -56,7 +58,9 @@ struct FenceStep: Step {
                 advice: "shut it down for good, then: masterswap resume")
         }
         context.destroyed("static pods of \(plan.dead.host)")
-        if let node = try await returned(context) { try await context.delete(ObjectReference(.node, node)) }
+        if let node = try await DeadNode.returned(plan, context.kubectl()) {
+            try await context.delete(ObjectReference(.node, node))
+        }
         try await context.wait(for: "\(plan.dead.host) to be out", on: plan.dead.host, limit: .seconds(60)) {
             let signs = try await signs(context)
             return signs.isEmpty ? .done(()) : .pending(signs.joined(separator: ", "))
@@ -120,15 +124,6 @@ struct FenceStep: Step {
             """
         return .script(
             script, [distribution.manifestDirectory, vip], timeout: .seconds(20), label: "look what runs there")
-    }
-
-    /// The old master's node where its kubelet registered it again, after the planned one was deleted.
-    private func returned(_ context: RunContext) async throws -> Node? {
-        guard !plan.reusesName,
-            let node = try await context.kubectl().find(Node.self, ["node", plan.dead.node]), node.uid != plan.dead.uid,
-            node.internalAddress == plan.dead.address
-        else { return nil }
-        return node
     }
 
     /// Only a master that the cluster has given up is fenced: its planned node NotReady or deleted, and a quorum without it.

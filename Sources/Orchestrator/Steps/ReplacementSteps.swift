@@ -3,6 +3,7 @@ public enum ReplacementSteps {
     /// Those that an undisturbed replacement does not have: what a resume asks about anew.
     static func added(_ plan: Plan) -> [any Step] {
         (plan.fences == true ? [FenceStep(plan: plan)] : [])
+            + (plan.nodeReturned == true ? [DeleteNodeStep(plan: plan)] : [])
             + (plan.failedJoin.map { [CleanFailedJoinStep(plan: plan, agreed: $0)] } ?? [])
     }
 
