@@ -310,6 +310,26 @@ import Testing
         #expect(!facts.hasOcboot)
     }
 
+    @Test func whyAConnectionFailedIsTold() throws {
+        let inventory = try RunbookCluster.inventory()
+        let spare = try #require(inventory.hosts.first { $0.role == .spare })
+        func section(_ text: String, _ status: Int32) -> SectionedScript.Section {
+            .init(output: Data(text.utf8), status: status)
+        }
+        let (spares, masters) = (HostProbe(inventory, for: spare), HostProbe(inventory, for: inventory.hosts[0]))
+        let nothing = spares.facts(["reach-0": section("", 0), "reach-1": section("", 124)], startedAt: 0)
+        #expect(nothing.unreachable == ["10.127.100.101:3306": "no answer within 5 s"])
+        let unseen = spares.facts(["reach-0": section("", 7)], startedAt: 0)
+        #expect(unseen.unreachable["10.127.100.102:6443"] == "exit status 7")
+        #expect(unseen.unreachable["10.127.100.101:3306"] == "not looked at")
+        let denied = masters.facts(
+            ["login-0": section("root@10.127.100.224: Permission denied (publickey,password).\n", 255)], startedAt: 0)
+        #expect(denied.deniedLogins == ["10.127.100.224": "Permission denied (publickey,password)."])
+        #expect(
+            masters.facts(["login-0": section("", 124)], startedAt: 0).deniedLogins
+                == ["10.127.100.224": "no answer within 15 s"])
+    }
+
     /// The script itself, run by the machine's own shells; whatever it asks to connect to is a closed port of loopback.
     @Test(arguments: ["sh", "bash"]) func theScriptRunsToItsEnd(shell: String) async throws {
         var inventory = try RunbookCluster.inventory()
@@ -351,8 +371,10 @@ struct LocalRemote: Remote {
 
     func runNow(_ command: Command) throws -> CommandResult {
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/bin/\(shell)")
-        process.arguments = Array(command.arguments.dropFirst())
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        // A script is for the shell that is tried here.
+        process.arguments =
+            command.arguments.first == "sh" ? [shell] + command.arguments.dropFirst() : command.arguments
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice

@@ -227,39 +227,54 @@ import Testing
         continuation.finish()
     }
 
-    private struct SightRemote: Remote {
+    private struct AskedRemote: Remote {
         let name: String
-        let sight: @Sendable (Command) throws -> String
+        let answer: @Sendable (Command) throws -> CommandResult
 
-        func run(_ command: Command) async throws -> CommandResult { FakeCluster.output(try sight(command)) }
+        func run(_ command: Command) async throws -> CommandResult { try answer(command) }
         func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
         func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
     }
 
-    /// What two hosts see, first and after the pause.
+    private static let (held, elsewhere) = ("2: eth0 inet 10.127.100.102/32 scope global", "2: eth0 inet 10.0.0.2/24")
+    private static let connected = FakeCluster.output("")
+    private static let refused = CommandResult(
+        outcome: .exited(1), standardOutput: Data("bash: connect: Connection refused\n".utf8))
+    private static let silent = CommandResult(outcome: .exited(124))
+
+    /// The addresses of two hosts, first and at the end, and what the second sees at the VIP.
     @Test(arguments: [
-        (["silent", "held here"], [], false),
+        ([elsewhere, held], refused, [], false),
         // On its way: taken by one of ours meanwhile, or by none.
-        (["silent", "silent"], ["answered elsewhere", "held here"], false),
-        (["silent", "silent"], ["silent", "silent"], false),
-        (["silent", "silent"], ["answered elsewhere", "silent"], true),
+        ([elsewhere, elsewhere], refused, [elsewhere, held], false),
+        ([elsewhere, elsewhere], silent, [elsewhere, elsewhere], false),
+        ([elsewhere, elsewhere], refused, [elsewhere, elsewhere], true),
+        ([elsewhere, elsewhere], connected, [elsewhere, elsewhere], true),
     ])
-    func aStrangerIsWhoAnswersWhereNoneOfOursHoldsTheVIP(first: [String], then: [String], isSeen: Bool) async throws {
+    func aStrangerIsWhoAnswersWhereNoneOfOursHoldsTheVIP(
+        first: [String], answer: CommandResult, then: [String], isSeen: Bool
+    ) async throws {
         let remotes = [0, 1].map { index in
-            SightRemote(name: "host-\(index)") { command in
-                command.arguments.last == "true" ? then[index] : first[index]
+            let asked = Mutex(0)
+            return AskedRemote(name: "host-\(index)") { command in
+                guard command.arguments.first == "ip" else { return index == 1 ? answer : Self.silent }
+                return asked.withLock { asked in
+                    defer { asked += 1 }
+                    return FakeCluster.output(asked == 0 ? first[index] : then[index])
+                }
             }
         }
-        let stranger = StrangerAtVIP(vip: "10.0.0.1", port: 6443, pause: .zero)
+        let stranger = StrangerAtVIP(vip: "10.127.100.102", port: 6443, pause: .zero)
         #expect(try await stranger.isSeen(by: remotes) == isSeen)
     }
 
     @Test func whoDoesNotTellMayHoldTheVIP() async throws {
-        let stranger = StrangerAtVIP(vip: "10.0.0.1", port: 6443, pause: .zero)
-        for other in ["", "sh: ip: not found"] {
-            let remotes = ["silent", other].map { text in SightRemote(name: "a") { _ in text } }
-            await #expect(throws: ClusterError.self) { try await stranger.isSeen(by: remotes) }
+        let remotes = [FakeCluster.output(Self.elsewhere), FakeCluster.failure("sh: ip: not found")].map { result in
+            AskedRemote(name: "a") { _ in result }
         }
+        let stranger = StrangerAtVIP(vip: "10.127.100.102", port: 6443, pause: .zero)
+        let error = try #require(await #expect(throws: ClusterError.self) { try await stranger.isSeen(by: remotes) })
+        #expect(error.cause.contains("ip: not found"))
     }
 
     /// The old master is silent over SSH, or cannot be looked at, and none of the others holds the VIP that answers.
@@ -267,11 +282,11 @@ import Testing
     func theWatchSeesWhoeverTookTheVIP(code: SSHError.Code) async throws {
         let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
         let remotes = Remotes { host in
-            SightRemote(name: host.name) { command in
+            AskedRemote(name: host.name) { command in
                 guard host.name != plan.dead.host else {
                     throw SSHError(code, host: host.name, operation: "connect", cause: "no answer within 10 s")
                 }
-                return command.arguments.last == "true" ? "answered elsewhere" : "silent"
+                return command.arguments.first == "ip" ? FakeCluster.output(Self.elsewhere) : Self.refused
             }
         }
         let inventory = try RunbookCluster.inventory()
@@ -283,10 +298,11 @@ import Testing
         watch.stop()
     }
 
-    @Test(arguments: [("127.0.0.1", "held here"), ("127.0.0.2", "answered elsewhere"), ("255.255.255.255", "silent")])
-    func whoHoldsTheVIPIsSeenOnTheHost(vip: String, seen: String) async throws {
-        let stranger = StrangerAtVIP(vip: vip, port: 1)
-        let result = try await LocalRemote(shell: "sh").run(stranger.look(asks: true))
-        #expect(result.text == seen + "\n")
+    /// By the machine's own ip and bash; the last address is one that nothing can connect to.
+    @Test(arguments: [("127.0.0.1", ["local"], true), ("127.0.0.2", [], true), ("255.255.255.255", [], false)])
+    func whoHoldsTheVIPIsSeenOnTheHost(vip: String, holders: [String], isAnswered: Bool) async throws {
+        let here = LocalRemote(shell: "sh")
+        #expect(try await VIP.holders(of: vip, [here]) == holders)
+        #expect(try await StrangerAtVIP(vip: vip, port: 1).isAnswered([here]) == isAnswered)
     }
 }

@@ -77,9 +77,7 @@ extension Integration {
                         })
                     defer { proxy.end() }
                     let pool = pool(connect: .milliseconds(500))
-                    let known = try server.knownHosts(
-                        ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "known_\(limit)")
-                    let error = try await failure(pool.remote(server.endpoint(port: proxy.port, knownHosts: [known])))
+                    let error = try await failure(pool.remote(server.endpoint(port: proxy.port)))
                     #expect([.handshakeFailed, .authenticationFailed].contains(error.code))
                     await pool.close()
                 }
@@ -113,10 +111,8 @@ extension Integration {
                     Listener.forward(client, to: target)
                 }
                 defer { proxy.end() }
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
                 let pool = pool()
-                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 #expect(proxy.acceptedCount == 4)
                 await pool.close()
@@ -145,10 +141,8 @@ extension Integration {
             try await Server.with { server in
                 let proxy = try Listener.proxy(to: server.port, greeting: Data(greeting.utf8))
                 defer { proxy.end() }
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
                 let pool = pool()
-                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 await pool.close()
             }
@@ -197,10 +191,8 @@ extension Integration {
                         return data
                     })
                 defer { proxy.end() }
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
                 let pool = pool()
-                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 await pool.close()
                 let bytes = sent.withLock { $0 }

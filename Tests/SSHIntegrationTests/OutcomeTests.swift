@@ -218,9 +218,7 @@ extension Integration {
                     toClient: { data in isCut.isRaised ? nil : data })
                 defer { proxy.end() }
                 let pool = ConnectionPool(agentPath: nil)
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
-                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 isCut.raise()
                 let error = try await error {
@@ -240,9 +238,7 @@ extension Integration {
                     to: server.port, toClient: { data in isCut.isRaised ? nil : data })
                 defer { proxy.end() }
                 let pool = ConnectionPool(agentPath: nil)
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
-                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
                 let mark = "\(server.folder)/mark"
                 let task = Task {
                     try await remote.run(Command(["sh", "-c", "touch \(mark); sleep 5"], timeout: .seconds(2)))
@@ -287,9 +283,7 @@ extension Integration {
                     proxy.end()
                 }
                 let pool = ConnectionPool(agentPath: nil)
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
-                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 let task = Task {
                     try await remote.run(
@@ -325,8 +319,7 @@ extension Integration {
                 let proxy = Mutex<Listener?>(try Listener.proxy(to: server.port))
                 let port = try #require(proxy.withLock { $0?.port })
                 let pool = ConnectionPool(agentPath: nil)
-                let known = try server.knownHosts(["[127.0.0.1]:\(port) \(try server.publicKey())"], name: "proxied")
-                let remote = pool.remote(try server.endpoint(port: port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: port))
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 proxy.withLock { $0?.dropConnections() }
                 let mark = "\(server.folder)/count"
@@ -343,9 +336,7 @@ extension Integration {
                 let proxy = try Listener.proxy(to: server.port)
                 defer { proxy.end() }
                 let pool = ConnectionPool(agentPath: nil)
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
-                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 let mark = "\(server.folder)/count"
                 let task = Task {
@@ -366,9 +357,7 @@ extension Integration {
                 let proxy = try Listener.proxy(to: server.port)
                 defer { proxy.end() }
                 let pool = ConnectionPool(agentPath: nil)
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
-                let endpoint = try server.endpoint(port: proxy.port, knownHosts: [known])
+                let endpoint = try server.endpoint(port: proxy.port)
                 try await withThrowingTaskGroup(of: String.self) { group in
                     for number in 0..<20 {
                         let remote = pool.remote(endpoint)

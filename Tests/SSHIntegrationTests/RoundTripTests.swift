@@ -19,10 +19,8 @@ extension Integration {
             try await Server.with { server in
                 let proxy = try DelayProxy(to: server.port, milliseconds: 500)
                 defer { proxy.end() }
-                let known = try server.knownHosts(
-                    ["[127.0.0.1]:\(proxy.port) \(try server.publicKey())"], name: "proxied")
                 let pool = ConnectionPool(limits: ConnectionPool.Limits(connect: .seconds(60)), agentPath: nil)
-                let remote = pool.remote(try server.endpoint(port: proxy.port, knownHosts: [known]))
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
                 for name in ["cold", "warm", "warm"] {
                     let start = ContinuousClock.now
                     #expect(try await remote.run(Command(["true"])).succeeded)

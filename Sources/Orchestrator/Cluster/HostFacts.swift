@@ -118,6 +118,13 @@ public struct HostProbe: Sendable {
         return facts(sections, startedAt: startedAt)
     }
 
+    /// Shell text that opens a TCP connection from a host: it succeeds, or prints why it cannot.
+    /// - Parameter limit: seconds.
+    static func connect(to host: String, _ port: Int, limit: Int) -> String {
+        let place = ShellQuoting.quote("/dev/tcp/\(host)/\(port)")
+        return "LC_ALL=C timeout \(limit) bash -c 'exec 3<>\"$0\"' \(place) 2>&1"
+    }
+
     /// Of a connection to elsewhere and of a login there, in seconds; a server may look up names before it lets in.
     private static let (connectionLimit, loginLimit) = (5, 15)
 
@@ -157,8 +164,7 @@ public struct HostProbe: Sendable {
             "keepalived", "[ -e \(distribution.keepalivedManifest) ] || exit 44\ncat \(distribution.keepalivedManifest)"
         )
         for (index, target) in targets.enumerated() {
-            let place = ShellQuoting.quote("/dev/tcp/\(target.host)/\(target.port)")
-            script.section("reach-\(index)", "timeout \(Self.connectionLimit) bash -c 'exec 3<>\"$0\"' \(place) 2>&1")
+            script.section("reach-\(index)", Self.connect(to: target.host, target.port, limit: Self.connectionLimit))
         }
         for (index, login) in logins.enumerated() {
             // ocboot's Ansible does not check host keys either; nothing but `true` is run there.

@@ -48,20 +48,29 @@ enum VIP {
             + [plan.told(plan.primary.host, health(plan.vip, inventory.cluster)) + " # on the holder"]
     }
 
-    static func look(_ hosts: [String], _ context: RunContext) async throws -> Sight {
-        let vip = context.plan.vip
-        let holders = try await withThrowingTaskGroup(of: String?.self) { group in
-            for host in hosts {
-                let remote = try context.remote(host)
+    /// The names of those that have the VIP on an interface, sorted.
+    /// - Throws: where one of them does not tell.
+    static func holders(of vip: String, _ remotes: [any Remote]) async throws -> [String] {
+        try await withThrowingTaskGroup(of: String?.self) { group in
+            for remote in remotes {
                 group.addTask {
                     let result = try await remote.run(addresses)
-                    return result.text.contains(" \(vip)/") ? host : nil
+                    guard result.succeeded else {
+                        throw ClusterError(
+                            .commandFailed, host: remote.name, operation: addresses.display,
+                            cause: "\(result.outcome): \(result.errorText.lastLines(1))",
+                            advice: "see that ip(8) works there; then go on with: masterswap resume")
+                    }
+                    return result.text.contains(" \(vip)/") ? remote.name : nil
                 }
             }
-            var holders: [String] = []
-            for try await holder in group { if let holder { holders.append(holder) } }
-            return holders.sorted()
+            return try await group.reduce(into: []) { if let holder = $1 { $0.append(holder) } }.sorted()
         }
+    }
+
+    static func look(_ hosts: [String], _ context: RunContext) async throws -> Sight {
+        let vip = context.plan.vip
+        let holders = try await holders(of: vip, hosts.map(context.remote))
         guard let holder = holders.first else { return .unsettled("no master holds \(vip)") }
         guard holders.count == 1 else { return .unsettled("\(holders.joined(separator: " and ")) hold \(vip)") }
         let answer = try await context.remote(holder).run(health(vip, context.inventory.cluster))

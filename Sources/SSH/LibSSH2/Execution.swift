@@ -77,7 +77,7 @@ struct Execution {
     private func learnProcess(_ channel: OpaquePointer, _ number: UInt32, _ exchange: inout Exchange) {
         let longer = Waiter(bell: waiter.bell, deadline: .after(.seconds(1)), interrupt: Interrupt())
         let execution = Execution(session: session, shell: shell, waiter: longer, password: nil)
-        while exchange.process == nil, !session.isDirty, session.witness.channels[number]?.isClosed == false {
+        while exchange.process == nil, !session.isDirty, !isClosed(number) {
             guard (try? execution.drain(channel, number, &exchange)) != nil, (try? session.pause(longer)) != nil else {
                 return
             }
@@ -149,28 +149,27 @@ struct Execution {
     /// of either block both.
     ///
     /// A read of either stream takes every packet from the socket before it looks for its own, so that a stream is asked again
-    /// only where something is kept for one: each needless question is a system call. At the end both are asked, since a packet
-    /// without a byte is kept as well, and kept from the end of the stream.
+    /// only where something is kept for one: each needless question is a system call. At the end both are asked: a packet
+    /// without a byte counts for nothing, and as long as it is kept the stream has no end.
     /// - Returns: the bytes that belong to neither.
     @discardableResult
     private func drain(_ channel: OpaquePointer, _ number: UInt32, _ exchange: inout Exchange) throws -> UInt {
-        let streams = [0, SSH_EXTENDED_DATA_STDERR]
-        var stream = 0
+        var isError = false
         var inVain = 0
         try withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16) { buffer in
             repeat {
-                let count = try session.attempt(waiter) { read(channel, streams[stream], buffer) } ?? 0
+                let stream = isError ? SSH_EXTENDED_DATA_STDERR : 0
+                let count = try session.attempt(waiter) { read(channel, stream, buffer) } ?? 0
                 if count > 0 {
                     inVain = 0
-                    let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-                    try exchange.receive(bytes, isError: stream != 0)
+                    try exchange.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]), isError: isError)
                     // A stream that never pauses must not hide the deadline.
                     try waiter.check()
                 } else {
                     inVain += 1
-                    stream = 1 - stream
+                    isError.toggle()
                 }
-            } while inVain < streams.count && (kept(channel) > 0 || isClosed(number))
+            } while inVain < 2 && (kept(channel) > 0 || isClosed(number))
         }
         return kept(channel)
     }
