@@ -98,9 +98,8 @@ struct Terminal: Sendable {
     // MARK: A person's terminal
 
     /// Escape sequences are understood.
-    private static var isCapable: Bool {
+    private static let isCapable =
         ProcessInfo.processInfo.environment["TERM"].map { !$0.isEmpty && $0 != "dumb" } ?? false
-    }
 
     /// Lines can be drawn again in place: a person's terminal, large enough, and nobody who wants every line.
     var isLive: Bool {

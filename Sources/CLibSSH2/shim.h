@@ -29,3 +29,13 @@ static inline clibssh2_receive clibssh2_exchange_receive(LIBSSH2_SESSION *sessio
     return (clibssh2_receive)libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV, (void *)function);
 #endif
 }
+
+typedef ssize_t (*clibssh2_send)(libssh2_socket_t, const void *, size_t, int, void **);
+
+static inline void clibssh2_set_send(LIBSSH2_SESSION *session, clibssh2_send function) {
+#if LIBSSH2_VERSION_NUM >= 0x010b01
+    libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_SEND, (libssh2_cb_generic *)function);
+#else
+    libssh2_session_callback_set(session, LIBSSH2_CALLBACK_SEND, (void *)function);
+#endif
+}

@@ -37,9 +37,10 @@ actor Connection {
     }
 
     /// Runs one command. After a deadline, a cancellation or a loss the connection is closed, and the caller dials anew.
-    func run(_ command: Command, on endpoint: Endpoint, timeout: Duration, interrupt: Interrupt) throws(SSHError)
-        -> CommandResult
-    {
+    /// - Parameter isLast: it is closed in any case.
+    func run(
+        _ command: Command, on endpoint: Endpoint, timeout: Duration, interrupt: Interrupt, isLast: Bool
+    ) throws(SSHError) -> CommandResult {
         begin(interrupt)
         defer { end(interrupt) }
         // Made only where something is to be said: a script is long.
@@ -52,7 +53,9 @@ actor Connection {
         let waiter = Waiter(bell: bell, deadline: .after(timeout), interrupt: interrupt)
         let execution = Execution(session: session, shell: shell, waiter: waiter, password: endpoint.become.password)
         do {
-            return try execution.run(input: command.input, outputLimit: command.outputLimit)
+            let result = try execution.run(input: command.input, outputLimit: command.outputLimit)
+            if isLast { state = .closed } else { session.flush() }
+            return result
         } catch Execution.Failure.refused(let reason) {
             state = .closed
             throw SSHError(

@@ -18,8 +18,8 @@ public final class ConnectionPool: Sendable {
         public var handshakesPerServer: Int
         /// Connections to one endpoint, for commands that run beside a long one.
         public var connectionsPerHost: Int
-        /// Whether a connection stays open for the host's next command. Where there is one command a host and hundreds of hosts,
-        /// it had better not: open connections and their threads would pile up to the end.
+        /// Whether a connection stays open for the host's next command, else each command has its own. Where there is one command
+        /// a host and hundreds of hosts, it had better not: open connections and their threads would pile up to the end.
         public var keepsIdle: Bool
 
         public init(

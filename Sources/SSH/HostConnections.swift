@@ -17,7 +17,6 @@ actor HostConnections {
 
     private let endpoint: Endpoint
     private let maximum: Int
-    private let keepsIdle: Bool
     private let dialler: Dialler
     private var idle: [Connection] = []
     /// With what ends the work of the one who has it, also where that has not begun yet.
@@ -36,7 +35,6 @@ actor HostConnections {
     ) {
         self.endpoint = endpoint
         maximum = max(limits.connectionsPerHost, 1)
-        keepsIdle = limits.keepsIdle
         self.dialler = dialler
     }
 
@@ -58,7 +56,8 @@ actor HostConnections {
         }
     }
 
-    func release(_ lease: Lease, isSound: Bool) async {
+    /// - Parameter isSound: another command may be run on it.
+    func release(_ lease: Lease, isSound: Bool) {
         let connection = lease.connection
         if !isSound || isClosed {
             busy[ObjectIdentifier(connection)] = nil
@@ -68,7 +67,6 @@ actor HostConnections {
             next.continuation.resume(returning: .lease(Lease(connection: connection, isReused: true)))
         } else {
             busy[ObjectIdentifier(connection)] = nil
-            guard keepsIdle else { return await connection.close() }
             idle.append(connection)
         }
     }

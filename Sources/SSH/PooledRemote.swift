@@ -33,8 +33,8 @@ struct PooledRemote: Remote {
             let lease = try await connections.lease(interrupt)
             do {
                 let result = try await lease.connection.run(
-                    command, on: endpoint, timeout: timeout, interrupt: interrupt)
-                await connections.release(lease, isSound: true)
+                    command, on: endpoint, timeout: timeout, interrupt: interrupt, isLast: !limits.keepsIdle)
+                await connections.release(lease, isSound: limits.keepsIdle)
                 return result
             } catch {
                 await connections.release(lease, isSound: await lease.connection.isOpen)

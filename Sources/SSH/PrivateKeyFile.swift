@@ -12,7 +12,7 @@ struct PrivateKeyFile: Sendable {
     let ed25519: Ed25519Key?
 
     var type: String? { publicBlob.flatMap { HostKey(blob: $0)?.type } }
-    var isRSA: Bool { type == "ssh-rsa" || String(decoding: contents.prefix(64), as: UTF8.self).contains("BEGIN RSA") }
+    let isRSA: Bool
 
     enum Problem: Error, CustomStringConvertible {
         case missing
@@ -56,6 +56,7 @@ struct PrivateKeyFile: Sendable {
             publicBlob = nil
             ed25519 = nil
             isEncrypted = text.contains("ENCRYPTED")
+            isRSA = text.contains("BEGIN RSA")
             return
         }
         let lines = text.split(whereSeparator: \.isNewline)
@@ -72,6 +73,7 @@ struct PrivateKeyFile: Sendable {
             throw .notAPrivateKey("a FIDO key (\(key.type)), which libssh2 cannot use")
         }
         publicBlob = key.blob
+        isRSA = key.type == "ssh-rsa"
         isEncrypted = !cipher.elementsEqual("none".utf8)
         ed25519 = isEncrypted ? nil : reader.string().flatMap { Ed25519Key(privateSection: $0, blob: key.blob) }
     }

@@ -34,6 +34,7 @@ final class Session {
         self.socket = socket
         self.isTCP = isTCP
         libssh2_session_set_blocking(raw, 0)
+        Outbox.attach(to: raw)
         if Library.isAtLeast(1, 11, 0) && !Library.isAtLeast(1, 11, 1) {
             // 1.11.0 has encrypt-then-MAC but not the strict key exchange that mends Terrapin (CVE-2023-48795).
             let macs = "hmac-sha2-256,hmac-sha2-512,hmac-sha1"
@@ -47,6 +48,7 @@ final class Session {
         // left to wait for.
         if !isDirty && libssh2_userauth_authenticated(raw) != 0 {
             libssh2_session_disconnect_ex(raw, SSH_DISCONNECT_BY_APPLICATION, "done", "")
+            flush()
         }
         shutdown(socket.number, Int32(SHUT_RDWR))
         for _ in 0..<1000 where libssh2_session_free(raw) != LIBSSH2_ERROR_EAGAIN { break }
@@ -114,8 +116,8 @@ final class Session {
     /// The descriptor and the events that the session waits for.
     var interest: (descriptor: Int32, events: Int16) {
         let directions = libssh2_session_block_directions(raw)
-        let out = directions & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0 ? Int16(POLLOUT) : 0
-        return (socket.number, Int16(POLLIN) | out)
+        let isOut = directions & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0 || !witness.outbox.isEmpty
+        return (socket.number, Int16(POLLIN | (isOut ? POLLOUT : 0)))
     }
 
     func pause(_ waiter: Waiter) throws(Stop) {
@@ -126,7 +128,13 @@ final class Session {
         try waiter.wait(for: descriptor, events: events, limit: directions == 0 ? .milliseconds(20) : .seconds(1))
     }
 
+    /// Sends what was held back.
+    func flush() {
+        witness.outbox.flush(socket.number)
+    }
+
     func prepareToPoll() {
+        flush()
         if isTCP { Dial.acknowledgeQuickly(socket.number) }
     }
 
@@ -139,7 +147,7 @@ final class Session {
             "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512",
             "rsa-sha2-256", "ssh-rsa",
         ]
-        let supported = supportedHostKeys
+        let supported = Self.supportedHostKeys
         let signatures = known.flatMap { $0 == "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] : [$0] }
         let wanted = (signatures + usual).reduce(into: [String]()) { list, name in
             if supported.contains(name) && !list.contains(name) { list.append(name) }
@@ -147,13 +155,16 @@ final class Session {
         libssh2_session_method_pref(raw, LIBSSH2_METHOD_HOSTKEY, wanted.joined(separator: ","))
     }
 
-    private var supportedHostKeys: Set<String> {
+    /// libssh2's, which it tells of a session only and which are the same for all.
+    private static let supportedHostKeys: Set<String> = {
+        guard let session = libssh2_session_init_ex(nil, nil, nil, nil) else { return [] }
+        defer { libssh2_session_free(session) }
         var list: UnsafeMutablePointer<UnsafePointer<CChar>?>?
-        let count = libssh2_session_supported_algs(raw, LIBSSH2_METHOD_HOSTKEY, &list)
+        let count = libssh2_session_supported_algs(session, LIBSSH2_METHOD_HOSTKEY, &list)
         guard count > 0, let list else { return [] }
-        defer { libssh2_free(raw, list) }
+        defer { libssh2_free(session, list) }
         return Set((0..<Int(count)).compactMap { list[$0].map { String(cString: $0) } })
-    }
+    }()
 
     func handshake(_ waiter: Waiter) throws {
         try witness.preface.during(raw) {

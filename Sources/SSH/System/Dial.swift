@@ -49,11 +49,7 @@ enum Dial {
         let result = address.withSockAddr { platformConnect(number, $0, $1) }
         if result != 0 {
             guard errno == EINPROGRESS else { throw SystemError("connect") }
-            var state = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-            repeat {
-                try waiter.wait(for: number, events: Int16(POLLOUT))
-                _ = poll(&state, 1, 0)
-            } while state.revents == 0
+            while try !waiter.wait(for: number, events: Int16(POLLOUT)) {}
             var code: Int32 = 0
             var size = socklen_t(MemoryLayout<Int32>.size)
             getsockopt(number, SOL_SOCKET, SO_ERROR, &code, &size)

@@ -77,15 +77,19 @@ struct Waiter {
 
     /// Returns when the descriptor has one of the events, or after `limit` in any case: libssh2 at times reports EAGAIN and no
     /// direction to wait for, so nothing waits for ever on its word.
-    func wait(for descriptor: Int32, events: Int16, limit: Duration = .seconds(1)) throws(Stop) {
+    /// - Returns: whether it has one of them, or is broken.
+    @discardableResult
+    func wait(for descriptor: Int32, events: Int16, limit: Duration = .seconds(1)) throws(Stop) -> Bool {
         try check()
-        var polled = [
-            pollfd(fd: descriptor, events: events, revents: 0),
-            pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0),
-        ]
-        let pause = min(deadline.remaining, limit)
-        _ = poll(&polled, 2, Int32(clamping: max(pause.milliseconds, 0)))
-        if polled[1].revents != 0 { bell.drain() }
+        let pause = Int32(clamping: max(min(deadline.remaining, limit).milliseconds, 0))
+        let (isReady, isRung) = withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 2) { polled in
+            polled.initializeElement(at: 0, to: pollfd(fd: descriptor, events: events, revents: 0))
+            polled.initializeElement(at: 1, to: pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0))
+            let count = poll(polled.baseAddress, 2, pause)
+            return (count > 0 && polled[0].revents != 0, count > 0 && polled[1].revents != 0)
+        }
+        if isRung { bell.drain() }
         try check()
+        return isReady
     }
 }
