@@ -34,20 +34,16 @@ struct RemoteShell: Sendable {
         let wrapper =
             "printf '%s %s\\n' \(marker) $$ >&2; \(read)"
             + "if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \(seconds) \"$@\"; fi; exec \"$@\""
-        let words = ["sh", "-c", wrapper, "sh"] + (isLong ? [] : arguments)
+        let wrapped = "sh -c \(ShellQuoting.quote(wrapper)) sh" + (isLong ? "" : " \(joined)")
         isElevated = become != .none
-        (line, prompt) = Self.elevate(words, become: become, marker: marker)
-    }
-
-    private static func elevate(_ words: [String], become: Endpoint.Become, marker: String) -> (String, String?) {
         switch become {
         case .none:
-            return ("exec " + ShellQuoting.join(words), nil)
+            (line, prompt) = ("exec \(wrapped)", nil)
         case .sudo(password: nil):
-            return ("exec " + ShellQuoting.join(["sudo", "-n", "--"] + words), nil)
+            (line, prompt) = ("exec sudo -n -- \(wrapped)", nil)
         case .sudo(password: _?):
-            let prompt = marker + "-password:"
-            return ("exec " + ShellQuoting.join(["sudo", "-S", "-p", prompt, "--"] + words), prompt)
+            let prompt = "\(marker)-password:"
+            (line, self.prompt) = ("exec sudo -S -p \(ShellQuoting.quote(prompt)) -- \(wrapped)", prompt)
         }
     }
 
@@ -80,6 +76,7 @@ struct RemoteShell: Sendable {
 
 /// Takes the wrapper's line and sudo's prompt out of a command's standard error.
 struct PreambleFilter {
+    /// With the space that parts it from the process id.
     private let marker: [UInt8]
     private let prompt: [UInt8]?
     private var held: [UInt8] = []
@@ -90,7 +87,7 @@ struct PreambleFilter {
     private static let searched = 256 << 10
 
     init(_ shell: RemoteShell) {
-        marker = Array(shell.marker.utf8)
+        marker = Array("\(shell.marker) ".utf8)
         prompt = shell.prompt.map { Array($0.utf8) }
     }
 
@@ -102,17 +99,15 @@ struct PreambleFilter {
         if isThrough { return Array(bytes) }
         held.append(contentsOf: bytes)
         if let prompt {
-            let mark = held.firstRange(of: marker + [UInt8(ascii: " ")])?.lowerBound ?? held.endIndex
+            let mark = markStart ?? held.endIndex
             while let range = held.firstRange(of: prompt), range.lowerBound < mark {
                 prompts += 1
                 held.removeSubrange(range)
             }
         }
-        if let start = held.firstRange(of: marker + [UInt8(ascii: " ")]),
-            let end = held[start.upperBound...].firstIndex(of: UInt8(ascii: "\n"))
-        {
-            process = Int(String(decoding: held[start.upperBound..<end], as: UTF8.self))
-            held.removeSubrange(start.lowerBound...end)
+        if let start = markStart, let end = held[start...].firstIndex(of: UInt8(ascii: "\n")) {
+            process = Int(String(decoding: held[(start + marker.count)..<end], as: UTF8.self))
+            held.removeSubrange(start...end)
             return flush()
         }
         guard held.count > Self.searched else { return [] }
@@ -120,6 +115,9 @@ struct PreambleFilter {
         defer { held.removeFirst(held.count - kept) }
         return Array(held.dropLast(kept))
     }
+
+    /// At the very beginning, but for what startup files write.
+    private var markStart: Int? { held.starts(with: marker) ? 0 : held.firstRange(of: marker)?.lowerBound }
 
     mutating func flush() -> [UInt8] {
         defer { held = [] }
