@@ -62,12 +62,16 @@ final class PacketWitness {
         return proposals.count < 2 ? [] : KeyExchangeProposal.mismatches(ours: proposals[0], theirs: proposals[1])
     }
 
+    /// What is looked at, of the message numbers of RFC 4250 §4.1.
+    fileprivate static func isOfInterest(_ message: UInt8) -> Bool {
+        switch message {
+        case 1, 20, 51, 91, 92, 96, 97, 98: true
+        default: false
+        }
+    }
+
     fileprivate func see(_ packet: UnsafeRawBufferPointer) {
         guard let message = packet.first else { return }
-        switch message {
-        case 1, 20, 51, 91, 92, 96, 97, 98: break
-        default: return
-        }
         var reader = WireReader(packet.dropFirst())
         switch message {
         case 1:  // SSH_MSG_DISCONNECT
@@ -152,7 +156,8 @@ enum WitnessedMemory {
 
     static let free: @convention(c) (UnsafeMutableRawPointer?, Abstract?) -> Void = { pointer, abstract in
         guard let pointer else { return }
-        if let witness = abstract?.pointee {
+        // Every allocation has a first byte; its size is asked for where it matters: buffers are freed by the hundred.
+        if PacketWitness.isOfInterest(pointer.load(as: UInt8.self)), let witness = abstract?.pointee {
             let size = clibssh2_allocated_size(pointer)
             Unmanaged<PacketWitness>.fromOpaque(witness).takeUnretainedValue()
                 .see(UnsafeRawBufferPointer(start: pointer, count: size))
