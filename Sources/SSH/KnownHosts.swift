@@ -137,13 +137,17 @@ public struct KnownHosts: Sendable {
         case entry(Entry)
     }
 
-    /// `\r\n` is one character to Swift.
-    static func lines(_ text: String) -> [Substring] {
-        text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+    /// By bytes, here and below: `\r\n` is one character to Swift, and files hold thousands of lines.
+    private static func lines(_ text: String) -> [Substring] {
+        text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(Substring.init)
+    }
+
+    private static func isBlank(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
     }
 
     static func parse(_ line: Substring, file: String, number: Int) -> Line {
-        var fields = line.split { $0 == " " || $0 == "\t" || $0 == "\r" || $0 == "\r\n" }[...]
+        var fields = line.utf8.split(whereSeparator: isBlank).map(Substring.init)[...]
         guard let first = fields.first, !first.hasPrefix("#") else { return .nothing }
         var marker = Marker.none
         if first.hasPrefix("@") {
@@ -156,7 +160,7 @@ public struct KnownHosts: Sendable {
         }
         guard fields.count >= 3 else { return .bad("not a host, a key type and a key") }
         let type = String(fields[fields.startIndex + 1])
-        if type.allSatisfy(\.isNumber) { return .bad("an SSH 1 key") }
+        if type.utf8.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) { return .bad("an SSH 1 key") }
         guard let blob = Data(base64Encoded: String(fields[fields.startIndex + 2])), let key = HostKey(blob: blob)
         else {
             return .bad("the key is not Base64 of a key")
@@ -175,7 +179,8 @@ public struct KnownHosts: Sendable {
 
         init?(_ field: String) {
             guard field.hasPrefix("|") else {
-                self = .patterns(field.split(separator: ",").map { Pattern(String($0)) })
+                let names = field.utf8.split(separator: UInt8(ascii: ","))
+                self = .patterns(names.map { Pattern(String(Substring($0))) })
                 return
             }
             let parts = field.split(separator: "|", omittingEmptySubsequences: false)

@@ -24,6 +24,7 @@ struct StrictMapping {
     let path: String
     let problems: ProblemList
     private let mapping: YAMLNode.Mapping
+    private let values: [String: YAMLNode]
 
     /// `nil`, with a problem, where the node is no mapping.
     init?(_ node: YAMLNode, path: String, problems: ProblemList) {
@@ -37,6 +38,7 @@ struct StrictMapping {
         self.path = path
         self.problems = problems
         self.mapping = mapping
+        values = Dictionary(mapping.compactMap { key, value in key.string.map { ($0, value) } }) { first, _ in first }
     }
 
     var entries: [(key: YAMLNode, value: YAMLNode)] { mapping.map { ($0.key, $0.value) } }
@@ -63,7 +65,7 @@ struct StrictMapping {
 
     /// The node under a key; an explicit `null` counts as absent.
     func value(_ key: String) -> YAMLNode? {
-        guard let node = mapping.first(where: { $0.key.string == key })?.value else { return nil }
+        guard let node = values[key] else { return nil }
         return node.isNull ? nil : node
     }
 
