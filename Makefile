@@ -54,7 +54,7 @@ bench: bench-packages release ## masterswap beside its peers on up to 500 loopba
 	Tests/Bench/setup
 	/usr/bin/python3 -B Tests/Bench/bench --masterswap $(BINARY) $(BENCH)
 
-function-order: bench-packages release ## packaging/function-order anew, after a change of toolchain; needs root
+function-order: bench-packages release ## packaging/function-order anew, after a change of toolchain or of much; needs root
 	Tests/Bench/function-order
 
 lab-down: ## end the lab; nothing of it is left
