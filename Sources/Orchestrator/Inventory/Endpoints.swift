@@ -5,19 +5,18 @@ extension Inventory {
     /// How each host is reached, by its name: by the inventory, and where that leaves something open, by the user's ssh_config.
     /// - Parameter sudoPassword: for hosts with `become: sudo`.
     public func endpoints(sudoPassword: Secret? = nil) async -> [String: Result<Endpoint, SSHError>] {
-        await withTaskGroup(of: (String, Result<Endpoint, SSHError>).self) { group in
-            for host in hosts {
-                group.addTask {
-                    let draft = draft(of: host, sudoPassword: sudoPassword)
-                    // Asking ssh(1) costs a process a host; nothing is asked where nothing is open.
-                    guard draft.isOpen else { return (host.name, .success(draft.endpoint(nil))) }
-                    return (host.name, await draft.resolved())
-                }
-            }
-            var endpoints: [String: Result<Endpoint, SSHError>] = [:]
-            for await (name, endpoint) in group { endpoints[name] = endpoint }
-            return endpoints
+        var endpoints: [String: Result<Endpoint, SSHError>] = [:]
+        var open: [EndpointDraft] = []
+        for host in hosts {
+            let draft = draft(of: host, sudoPassword: sudoPassword)
+            if draft.isOpen { open.append(draft) } else { endpoints[host.name] = .success(draft.endpoint(nil)) }
         }
+        // Asking ssh(1) costs a process a host; nothing is asked where nothing is open.
+        await withTaskGroup(of: (String, Result<Endpoint, SSHError>).self) { group in
+            for draft in open { group.addTask { (draft.name, await draft.resolved()) } }
+            for await (name, endpoint) in group { endpoints[name] = endpoint }
+        }
+        return endpoints
     }
 
     func draft(of host: Host, sudoPassword: Secret? = nil) -> EndpointDraft {

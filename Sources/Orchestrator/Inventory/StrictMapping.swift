@@ -117,18 +117,18 @@ struct StrictMapping {
         return sequence.compactMap { text($0, "\(path).\(key)", meaning: "one word a list item") }
     }
 
-    private func text(_ node: YAMLNode, _ place: String, meaning: String) -> String? {
+    private func text(_ node: YAMLNode, _ place: @autoclosure () -> String, meaning: String) -> String? {
         guard let text = node.scalar?.string else {
-            problems.add(node, "\(place): expected text, found \(node.kindName)", fix: "write \(meaning)")
+            problems.add(node, "\(place()): expected text, found \(node.kindName)", fix: "write \(meaning)")
             return nil
         }
         if text == Placeholder.text {
-            problems.add(node, "\(place): is still to be filled in", fix: "write \(meaning)")
+            problems.add(node, "\(place()): is still to be filled in", fix: "write \(meaning)")
             return nil
         }
         if text.isEmpty || text.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) {
             problems.add(
-                node, "\(place): is empty or has control characters in it", fix: "write \(meaning)")
+                node, "\(place()): is empty or has control characters in it", fix: "write \(meaning)")
             return nil
         }
         return text

@@ -281,7 +281,8 @@ final class Session {
 final class Preface {
     private(set) var isOver = false
     private var line: [UInt8] = []
-    private var pending: ArraySlice<UInt8> = []
+    /// How much of the version line libssh2 has: it asks for a byte at a time.
+    private var given = 0
     private(set) var words = ""
     private var total = 0
     private static let limit = 64 << 10
@@ -301,10 +302,10 @@ final class Preface {
 
     private func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
         while true {
-            if !pending.isEmpty {
-                let count = min(length, pending.count)
-                pending.prefix(count).withUnsafeBytes { buffer.copyMemory(from: $0.baseAddress!, byteCount: count) }
-                pending = pending.dropFirst(count)
+            if isOver, given < line.count {
+                let count = min(length, line.count - given)
+                line.withUnsafeBytes { buffer.copyMemory(from: $0.baseAddress! + given, byteCount: count) }
+                given += count
                 return count
             }
             if isOver { return Self.read(socket, buffer, length, flags) }
@@ -313,7 +314,6 @@ final class Preface {
             total += count
             if line.starts(with: "SSH-".utf8) {
                 isOver = true
-                pending = line[...]
             } else if line.last == UInt8(ascii: "\n") {
                 if words.utf8.count < 1024 { words += String(decoding: line, as: UTF8.self) }
                 line = []
