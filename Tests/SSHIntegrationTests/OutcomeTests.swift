@@ -352,6 +352,22 @@ extension Integration {
             }
         }
 
+        /// Each command has its own, and those that wait for one get their turn.
+        @Test func withoutIdleConnectionsEachCommandHasItsOwn() async throws {
+            try await Server.with { server in
+                let proxy = try Listener.proxy(to: server.port)
+                defer { proxy.end() }
+                let pool = ConnectionPool(limits: .init(connectionsPerHost: 2, keepsIdle: false), agentPath: nil)
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
+                try await withThrowingTaskGroup(of: Bool.self) { group in
+                    for _ in 0..<8 { group.addTask { try await remote.run(Command(["true"])).succeeded } }
+                    for try await succeeded in group { #expect(succeeded) }
+                }
+                #expect(proxy.acceptedCount == 8)
+                await pool.close()
+            }
+        }
+
         @Test func manyCommandsAtOnceShareOneConnection() async throws {
             try await Server.with { server in
                 let proxy = try Listener.proxy(to: server.port)

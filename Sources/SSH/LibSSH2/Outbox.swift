@@ -23,7 +23,7 @@ final class Outbox {
 
     /// Puts itself in the place of libssh2's send function.
     static func attach(to session: OpaquePointer) {
-        clibssh2_set_send(session) { socket, buffer, length, _, abstract in
+        _ = clibssh2_exchange_send(session) { socket, buffer, length, _, abstract in
             guard let witness = abstract?.pointee, let buffer else { return -Int(EINVAL) }
             let packet = UnsafeRawBufferPointer(start: buffer, count: length)
             return Unmanaged<PacketWitness>.fromOpaque(witness).takeUnretainedValue().outbox.take(packet, socket)
@@ -31,7 +31,7 @@ final class Outbox {
     }
 
     /// - Returns: how much was taken; where nothing was, the negative errno, as libssh2 wants it.
-    private func take(_ packet: UnsafeRawBufferPointer, _ socket: Int32) -> Int {
+    func take(_ packet: UnsafeRawBufferPointer, _ socket: Int32) -> Int {
         if bytes.count + packet.count > Self.limit { flush(socket) }
         if failure != 0 { return -Int(failure) }
         if bytes.count + packet.count <= Self.limit {

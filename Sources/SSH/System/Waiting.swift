@@ -80,10 +80,8 @@ struct Waiter {
     /// - Returns: whether it has one of them, or is broken.
     @discardableResult
     func wait(for descriptor: Int32, events: Int16, limit: Duration = .seconds(1)) throws(Stop) -> Bool {
-        if interrupt.isCancelled { throw .cancelled }
-        let left = deadline.remaining
-        if left <= .zero { throw .deadline }
-        let pause = Int32(clamping: min(left, limit).milliseconds)
+        try check()
+        let pause = Int32(clamping: max(min(deadline.remaining, limit).milliseconds, 0))
         let (isReady, isRung) = withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 2) { polled in
             polled.initializeElement(at: 0, to: pollfd(fd: descriptor, events: events, revents: 0))
             polled.initializeElement(at: 1, to: pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0))
