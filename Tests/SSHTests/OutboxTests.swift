@@ -39,9 +39,11 @@ struct OutboxTests {
         let peer = Descriptor(owning: theirs)
         let outbox = Outbox()
         var (sent, received) = (Data(), Data())
+        let filling = Data(repeating: 255, count: 1024)
+        while filling.withUnsafeBytes({ Descriptors.send($0, on: socket.number) }) == filling.count { sent += filling }
         var refusals = 0
         for number in 0..<400 {
-            let packet = [UInt8](repeating: UInt8(number % 251), count: number % 3 == 0 ? 32 << 10 : 100 + number)
+            let packet = [UInt8](repeating: UInt8(number % 251), count: number % 3 == 2 ? 32 << 10 : 100 + number)
             sent += packet
             var rest = packet[...]
             while !rest.isEmpty {
@@ -51,6 +53,7 @@ struct OutboxTests {
                     rest = rest.dropFirst(taken)
                     continue
                 }
+                // Held back packets go before it, though there is room again.
                 refusals += 1
                 received += receive(peer.number)
             }
