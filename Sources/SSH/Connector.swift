@@ -4,6 +4,8 @@ import Foundation
 struct Connector {
     let endpoint: Endpoint
     let trust: HostKeyTrust
+    /// Types of the keys that known_hosts holds for it, to ask the server for.
+    let hostKeys: [String]
     let credentials: [Credential]
     let limit: Duration
 
@@ -86,8 +88,7 @@ struct Connector {
         } catch {
             throw EstablishError(error: failure(.libraryFault, "connect", "\(error)", nil))
         }
-        session.preferHostKeys(
-            trust.knownHosts(endpoint.knownHosts).keyTypes(host: endpoint.host, port: endpoint.port))
+        session.preferHostKeys(hostKeys)
         do {
             try session.handshake(waiter)
         } catch {

@@ -51,7 +51,9 @@ final class Dialler: Sendable {
 
     private func connector(_ endpoint: Endpoint) async -> Connector {
         Connector(
-            endpoint: endpoint, trust: trust, credentials: await keys.credentials(for: endpoint), limit: limits.connect)
+            endpoint: endpoint, trust: trust,
+            hostKeys: trust.knownHosts(endpoint.knownHosts).keyTypes(host: endpoint.host, port: endpoint.port),
+            credentials: await keys.credentials(for: endpoint), limit: limits.connect)
     }
 
     private func passGates<Result: Sendable>(

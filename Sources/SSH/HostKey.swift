@@ -10,12 +10,16 @@ public struct HostKey: Sendable, Hashable {
 
     /// - Returns: `nil` where the bytes do not begin with a type's name.
     public init?(blob: Data) {
-        var reader = WireReader(blob)
-        guard let name = reader.string(limit: 64), !name.isEmpty,
-            name.allSatisfy({ (0x21...0x7E).contains($0) })
-        else { return nil }
-        type = String(decoding: name, as: UTF8.self)
-        self.blob = blob
+        let type = blob.withUnsafeBytes { bytes -> String? in
+            var reader = WireReader(bytes)
+            guard let name = reader.string(limit: 64), !name.isEmpty, name.allSatisfy({ (0x21...0x7E).contains($0) })
+            else {
+                return nil
+            }
+            return String(decoding: name, as: UTF8.self)
+        }
+        guard let type else { return nil }
+        (self.type, self.blob) = (type, blob)
     }
 
     /// `SHA256:` and the digest in Base64 without padding, as `ssh-keygen -l` prints it.

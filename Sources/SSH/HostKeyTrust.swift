@@ -138,7 +138,9 @@ enum KnownHostsFile {
     private static let newline = UInt8(ascii: "\n")
 
     static func without(_ name: String, _ line: Substring) -> String? {
-        guard case .entry(let entry) = KnownHosts.parse(line, file: "", number: 0), entry.marker == .none else {
+        guard case .entry(let entry) = KnownHosts.parse(Array(line.utf8)[...], file: "", number: 0),
+            entry.marker == .none
+        else {
             return String(line)
         }
         switch entry.names {

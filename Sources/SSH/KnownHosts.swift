@@ -62,7 +62,7 @@ public struct KnownHosts: Sendable {
 
     /// - Parameter file: what warnings and entries are named after.
     public init(parsing text: String, file: String) {
-        read(text, file: file)
+        read(Array(text.utf8), file: file)
     }
 
     /// Reads files, in order; one that does not exist is as good as empty, one that cannot be read is a warning.
@@ -74,12 +74,12 @@ public struct KnownHosts: Sendable {
                 warnings.append(Warning(file: file, line: 0, reason: "cannot be read"))
                 continue
             }
-            read(String(decoding: data, as: UTF8.self), file: file)
+            read(Array(data), file: file)
         }
     }
 
-    private mutating func read(_ text: String, file: String) {
-        for (index, line) in Self.lines(text).enumerated() {
+    private mutating func read(_ bytes: [UInt8], file: String) {
+        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
             switch Self.parse(line, file: file, number: index + 1) {
             case .nothing: break
             case .bad(let reason): warnings.append(Warning(file: file, line: index + 1, reason: reason))
@@ -137,38 +137,33 @@ public struct KnownHosts: Sendable {
         case entry(Entry)
     }
 
-    /// By bytes, here and below: `\r\n` is one character to Swift, and files hold thousands of lines.
-    private static func lines(_ text: String) -> [Substring] {
-        text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map(Substring.init)
-    }
-
     private static func isBlank(_ byte: UInt8) -> Bool {
         byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
     }
 
-    static func parse(_ line: Substring, file: String, number: Int) -> Line {
-        var fields = line.utf8.split(whereSeparator: isBlank).map(Substring.init)[...]
-        guard let first = fields.first, !first.hasPrefix("#") else { return .nothing }
+    /// By bytes: `\r\n` is one character to Swift, and files hold thousands of lines.
+    static func parse(_ line: ArraySlice<UInt8>, file: String, number: Int) -> Line {
+        var fields = line.split(whereSeparator: isBlank)[...]
+        guard let first = fields.first, first.first != UInt8(ascii: "#") else { return .nothing }
         var marker = Marker.none
-        if first.hasPrefix("@") {
-            switch first {
+        if first.first == UInt8(ascii: "@") {
+            switch String(decoding: first, as: UTF8.self) {
             case "@revoked": marker = .revoked
             case "@cert-authority": marker = .certAuthority
-            default: return .bad("an unknown marker, \(TerminalText.sanitize(String(first)))")
+            case let other: return .bad("an unknown marker, \(TerminalText.sanitize(other))")
             }
             fields = fields.dropFirst()
         }
         guard fields.count >= 3 else { return .bad("not a host, a key type and a key") }
-        let type = String(fields[fields.startIndex + 1])
-        if type.utf8.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) { return .bad("an SSH 1 key") }
-        guard let blob = Data(base64Encoded: String(fields[fields.startIndex + 2])), let key = HostKey(blob: blob)
-        else {
+        let (name, type, base64) = (
+            fields[fields.startIndex], fields[fields.startIndex + 1], fields[fields.startIndex + 2]
+        )
+        if type.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) { return .bad("an SSH 1 key") }
+        guard let blob = Data(base64Encoded: Data(base64)), let key = HostKey(blob: blob) else {
             return .bad("the key is not Base64 of a key")
         }
-        guard key.type == type else { return .bad("the key is not of the type that the line names") }
-        guard let names = Names(String(fields[fields.startIndex])) else {
-            return .bad("the hashed name cannot be read")
-        }
+        guard key.type.utf8.elementsEqual(type) else { return .bad("the key is not of the type that the line names") }
+        guard let names = Names(name) else { return .bad("the hashed name cannot be read") }
         return .entry(Entry(marker: marker, key: key, file: file, line: number, names: names))
     }
 
@@ -177,15 +172,17 @@ public struct KnownHosts: Sendable {
         case hashed(salt: Data, digest: Data)
         case patterns([Pattern])
 
-        init?(_ field: String) {
-            guard field.hasPrefix("|") else {
-                let names = field.utf8.split(separator: UInt8(ascii: ","))
-                self = .patterns(names.map { Pattern(String(Substring($0))) })
+        init?(_ field: ArraySlice<UInt8>) {
+            let bar = UInt8(ascii: "|")
+            guard field.first == bar else {
+                let names = field.split(separator: UInt8(ascii: ","))
+                self = .patterns(names.map { Pattern(String(decoding: $0, as: UTF8.self)) })
                 return
             }
-            let parts = field.split(separator: "|", omittingEmptySubsequences: false)
-            guard parts.count == 4, parts[1] == "1", let salt = Data(base64Encoded: String(parts[2])),
-                let digest = Data(base64Encoded: String(parts[3])), digest.count == 20
+            let parts = field.split(separator: bar, omittingEmptySubsequences: false)
+            guard parts.count == 4, parts[1].elementsEqual("1".utf8),
+                let salt = Data(base64Encoded: Data(parts[2])),
+                let digest = Data(base64Encoded: Data(parts[3])), digest.count == 20
             else { return nil }
             self = .hashed(salt: salt, digest: digest)
         }
@@ -207,19 +204,17 @@ public struct KnownHosts: Sendable {
     struct Pattern: Sendable, Hashable {
         let text: String
         let isNegated: Bool
-        private let bytes: [UInt8]
 
         init(_ written: String) {
             isNegated = written.hasPrefix("!")
             text = (isNegated ? String(written.dropFirst()) : written).lowercased()
-            bytes = Array(text.utf8)
         }
 
-        var isPlain: Bool { !isNegated && !bytes.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") } }
+        var isPlain: Bool { !isNegated && !text.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") } }
 
         /// `*` for any run of characters, `?` for one (ssh_config(5), PATTERNS); without recursion, so that no pattern is slow.
         func matches(_ name: String) -> Bool {
-            let name = Array(name.utf8)
+            let (name, bytes) = (Array(name.utf8), Array(text.utf8))
             var (n, p) = (0, 0)
             var (star, mark) = (-1, 0)
             while n < name.count {

@@ -2,7 +2,7 @@ import Foundation
 
 /// The line that a remote shell is given for a command, and what comes back with its standard error.
 ///
-/// The command is run as `exec sh -c WRAPPER sh ARGUMENTS…`. The wrapper says its process id on standard error and then becomes
+/// The command is run as `exec sh -c WRAPPER sh MARKER SECONDS ARGUMENTS…`. The wrapper says its process id on standard error and then becomes
 /// `timeout`, which becomes the leader of its process group and ends with the status or by the signal of the command. So the
 /// command can be ended by pid (SSH has no usable channel signals in libssh2), and ends by itself where the connection was lost.
 struct RemoteShell: Sendable {
@@ -22,19 +22,29 @@ struct RemoteShell: Sendable {
     /// libssh2 1.10 sends no packet longer than 35,000 bytes, and a request is one packet.
     static let longest = 30_000
 
+    /// `sh` with the script that runs `MARKER SECONDS ARGUMENTS…`.
+    private static let wrapper = "sh -c \(ShellQuoting.quote(say + become)) sh"
+    /// The same for `MARKER SECONDS LENGTH`: so many bytes of its standard input set the arguments.
+    private static let readingWrapper = "sh -c \(ShellQuoting.quote(say + read + become)) sh"
+
+    private static let say = "printf '%s %s\\n' \"$1\" $$ >&2; "
+    private static let read = "eval \"$(head -c \"$3\")\"; [ \"$whole\" = \"$1\" ] || exit 125; "
+    private static let become =
+        "shift; if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \"$@\"; else shift; fi; exec \"$@\""
+
     init(_ arguments: [String], timeout: Duration, become: Endpoint.Become) {
         marker = "ssh-" + String(UInt64.random(in: .min ... .max), radix: 36)
         let seconds = timeout.milliseconds / 1000 + 1 + Self.grace
         let joined = ShellQuoting.join(arguments)
-        let isLong = joined.utf8.count > Self.longest
-        // Cut short by a lost connection, the text would be another command: its last word tells that it is whole.
-        let text = isLong ? "set -- \(joined); whole=\(marker)" : ""
-        prologue = Array(text.utf8)
-        let read = isLong ? "eval \"$(head -c \(prologue.count))\"; [ \"$whole\" = \(marker) ] || exit 125; " : ""
-        let wrapper =
-            "printf '%s %s\\n' \(marker) $$ >&2; \(read)"
-            + "if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \(seconds) \"$@\"; fi; exec \"$@\""
-        let wrapped = "sh -c \(ShellQuoting.quote(wrapper)) sh" + (isLong ? "" : " \(joined)")
+        let wrapped: String
+        if joined.utf8.count > Self.longest {
+            // Cut short by a lost connection, the text would be another command: its last word tells that it is whole.
+            prologue = Array("set -- \"$1\" \"$2\" \(joined); whole=\(marker)".utf8)
+            wrapped = "\(Self.readingWrapper) \(marker) \(seconds) \(prologue.count)"
+        } else {
+            prologue = []
+            wrapped = "\(Self.wrapper) \(marker) \(seconds) \(joined)"
+        }
         isElevated = become != .none
         switch become {
         case .none:

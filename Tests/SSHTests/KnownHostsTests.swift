@@ -65,8 +65,8 @@ struct KnownHostsTests {
     /// What `ssh-keygen -H` made of 192.168.1.61.
     @Test func hashedNamesAreThoseOfOpenSSH() {
         let line = "|1|BHEzUQiv0i630ivXsY2gHm5E/TA=|00dCG/pYLmYtnGCOXfockzer4XI="
-        #expect(KnownHosts.Names(line)?.match("192.168.1.61") == true)
-        #expect(KnownHosts.Names(line)?.match("192.168.1.62") == false)
+        #expect(names(line)?.match("192.168.1.61") == true)
+        #expect(names(line)?.match("192.168.1.62") == false)
     }
 
     @Test(arguments: [
@@ -76,11 +76,13 @@ struct KnownHostsTests {
         ("10.0.0.*", "10.0.0.17", true), ("**", "", true), ("a*b*c*d*e*f", "aXbXcXdXeX", false),
     ])
     func patterns(pattern: String, name: String, matches: Bool) {
-        #expect(KnownHosts.Names(pattern)?.match(name) == matches)
+        #expect(names(pattern)?.match(name) == matches)
     }
 
+    private func names(_ field: String) -> KnownHosts.Names? { KnownHosts.Names(Array(field.utf8)[...]) }
+
     @Test func aPatternTakesNoLongTimeOverAnyName() {
-        let pattern = KnownHosts.Names(String(repeating: "*a", count: 200))
+        let pattern = names(String(repeating: "*a", count: 200))
         #expect(pattern?.match(String(repeating: "a", count: 199)) == false)
     }
 

@@ -414,11 +414,11 @@ enum IPv4 {
     static let howToWrite = "write four numbers from 0 to 255, as in 10.127.100.102"
 
     static func isValid(_ text: String) -> Bool {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         return parts.count == 4
             && parts.allSatisfy { part in
-                guard let number = UInt8(part) else { return false }
-                return String(number) == part
+                let part = Substring(part)
+                return UInt8(part).map { String($0) == part } ?? false
             }
     }
 }

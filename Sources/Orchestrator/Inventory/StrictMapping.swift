@@ -24,7 +24,8 @@ struct StrictMapping {
     let path: String
     let problems: ProblemList
     private let mapping: YAMLNode.Mapping
-    private let values: [String: YAMLNode]
+    /// Few: looked through faster than hashed.
+    private let values: [(key: String, node: YAMLNode)]
 
     /// `nil`, with a problem, where the node is no mapping.
     init?(_ node: YAMLNode, path: String, problems: ProblemList) {
@@ -38,7 +39,7 @@ struct StrictMapping {
         self.path = path
         self.problems = problems
         self.mapping = mapping
-        values = Dictionary(mapping.compactMap { key, value in key.string.map { ($0, value) } }) { first, _ in first }
+        values = mapping.compactMap { key, value in key.string.map { ($0, value) } }
     }
 
     var entries: [(key: YAMLNode, value: YAMLNode)] { mapping.map { ($0.key, $0.value) } }
@@ -65,7 +66,7 @@ struct StrictMapping {
 
     /// The node under a key; an explicit `null` counts as absent.
     func value(_ key: String) -> YAMLNode? {
-        guard let node = values[key] else { return nil }
+        guard let node = values.first(where: { $0.key == key })?.node else { return nil }
         return node.isNull ? nil : node
     }
 

@@ -41,17 +41,15 @@ struct Execution {
             throw LibraryError(code: LIBSSH2_ERROR_PROTO, message: "a channel was opened and its packet was not seen")
         }
         defer { session.witness.forget(channel: number) }
+        var exchange = Exchange(shell: shell, password: password, outputLimit: outputLimit)
         do {
-            try session.complete(waiter) {
-                Int(libssh2_channel_process_startup(channel, "exec", 4, shell.line, UInt32(shell.line.utf8.count)))
-            }
+            try request(channel, endsInput: input?.isEmpty != false, &exchange)
         } catch let error as LibraryError where error.isRefusedRequest {
             free(channel)
             throw Failure.refused(error.message)
         } catch {
             throw Failure.afterSending(error, process: nil)
         }
-        var exchange = Exchange(shell: shell, password: password, outputLimit: outputLimit)
         do {
             try (input ?? Data()).withUnsafeBytes { try pump(channel, number, $0, &exchange) }
             exchange.finish()
@@ -70,6 +68,16 @@ struct Execution {
             if error is Stop { learnProcess(channel, number, &exchange) }
             throw Failure.afterSending(error, process: exchange.process)
         }
+    }
+
+    /// Asks for the command. The end of an empty input does not wait for the answer: both go out as one, as with `ssh -n`.
+    private func request(_ channel: OpaquePointer, endsInput: Bool, _ exchange: inout Exchange) throws {
+        let ask = {
+            Int(libssh2_channel_process_startup(channel, "exec", 4, shell.line, UInt32(shell.line.utf8.count)))
+        }
+        guard try session.attempt(waiter, ask) == nil else { return }
+        if endsInput && exchange.takesInput && exchange.prologue.isEmpty { try endInput(channel, &exchange) }
+        try session.complete(waiter, ask)
     }
 
     /// A command that was sent and stopped before its process id was here: without it nothing could be ended, so it is waited
@@ -205,9 +213,13 @@ struct Execution {
             exchange.sentInput += count
             return count > 0
         }
+        try endInput(channel, &exchange)
+        return true
+    }
+
+    private func endInput(_ channel: OpaquePointer, _ exchange: inout Exchange) throws {
         try session.complete(waiter) { Int(libssh2_channel_send_eof(channel)) }
         exchange.isInputClosed = true
-        return true
     }
 
     private func write(_ channel: OpaquePointer, _ bytes: Slice<UnsafeRawBufferPointer>) throws -> Int {

@@ -45,9 +45,10 @@ final class Outbox {
     }
 
     /// Sends what there is; what the socket has no room for stays.
-    func flush(_ socket: Int32) {
+    /// - Parameter isLast: the socket is shut down next, and its end goes with these bytes.
+    func flush(_ socket: Int32, isLast: Bool = false) {
         guard !bytes.isEmpty, failure == 0 else { return }
-        let count = bytes.withUnsafeBytes { Descriptors.send($0, on: socket) }
+        let count = bytes.withUnsafeBytes { Descriptors.send($0, on: socket, isLast: isLast) }
         if count >= 0 {
             bytes.removeFirst(count)
         } else if errno != EAGAIN && errno != EINTR {

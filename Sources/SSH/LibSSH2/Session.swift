@@ -48,7 +48,7 @@ final class Session {
         // left to wait for.
         if !isDirty && libssh2_userauth_authenticated(raw) != 0 {
             libssh2_session_disconnect_ex(raw, SSH_DISCONNECT_BY_APPLICATION, "done", "")
-            flush()
+            witness.outbox.flush(socket.number, isLast: true)
         }
         shutdown(socket.number, Int32(SHUT_RDWR))
         for _ in 0..<1000 where libssh2_session_free(raw) != LIBSSH2_ERROR_EAGAIN { break }
@@ -143,17 +143,17 @@ final class Session {
     /// Orders the host key types to ask for: those that known_hosts holds for this host first, so that a host with several
     /// keys shows the one we know (OpenSSH's order_hostkeyalgs).
     func preferHostKeys(_ known: [String]) {
-        let usual = [
-            "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512",
-            "rsa-sha2-256", "ssh-rsa",
-        ]
-        let supported = Self.supportedHostKeys
-        let signatures = known.flatMap { $0 == "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] : [$0] }
-        let wanted = (signatures + usual).reduce(into: [String]()) { list, name in
-            if supported.contains(name) && !list.contains(name) { list.append(name) }
-        }
+        let names = known.flatMap { $0 == "ssh-rsa" ? Self.signaturesOfRSA : [$0] }.filter(
+            Self.supportedHostKeys.contains)
+        let wanted = names + Self.usualHostKeys.filter { !names.contains($0) }
         libssh2_session_method_pref(raw, LIBSSH2_METHOD_HOSTKEY, wanted.joined(separator: ","))
     }
+
+    /// What an RSA key can sign with.
+    private static let signaturesOfRSA = ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
+    private static let usualHostKeys =
+        (["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"] + signaturesOfRSA)
+        .filter(supportedHostKeys.contains)
 
     /// libssh2's, which it tells of a session only and which are the same for all.
     private static let supportedHostKeys: Set<String> = {
@@ -167,7 +167,7 @@ final class Session {
     }()
 
     func handshake(_ waiter: Waiter) throws {
-        try witness.preface.during(raw) {
+        try Preface.during(raw) {
             try complete(waiter) { Int(libssh2_session_handshake(raw, socket.number)) }
         }
         witness.handshakeEnded()
@@ -278,7 +278,7 @@ final class Session {
 ///
 /// libssh2 1.10 fails on an empty line, and takes a line of more than 256 bytes for several. It asks for one byte at a time
 /// here, so a receive function of ours, in place for the handshake only, passes on the version line alone.
-final class Preface {
+struct Preface {
     private(set) var isOver = false
     private var line: [UInt8] = []
     /// How much of the version line libssh2 has: it asks for a byte at a time.
@@ -288,8 +288,8 @@ final class Preface {
     private static let limit = 64 << 10
 
     /// Runs the handshake with our receive function in the place of libssh2's, which is put back after it.
-    func during(_ session: OpaquePointer, _ body: () throws -> Void) rethrows {
-        let original = clibssh2_exchange_receive(session, Preface.receive)
+    static func during(_ session: OpaquePointer, _ body: () throws -> Void) rethrows {
+        let original = clibssh2_exchange_receive(session, receive)
         defer { _ = clibssh2_exchange_receive(session, original) }
         try body()
     }
@@ -300,7 +300,9 @@ final class Preface {
             .preface.receive(socket, buffer, length, flags)
     }
 
-    private func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
+    private mutating func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32)
+        -> Int
+    {
         while true {
             if isOver, given < line.count {
                 let count = min(length, line.count - given)
@@ -324,7 +326,7 @@ final class Preface {
     }
 
     /// Takes in what is there of the line and no byte beyond it: the packets after it are libssh2's.
-    private func readLine(_ socket: Int32, _ flags: Int32) -> Int {
+    private mutating func readLine(_ socket: Int32, _ flags: Int32) -> Int {
         withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
             let there = Self.read(socket, buffer.baseAddress!, buffer.count, flags | Int32(MSG_PEEK))
             guard there > 0 else { return there }

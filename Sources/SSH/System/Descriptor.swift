@@ -58,12 +58,14 @@ enum Descriptors {
     }()
 
     /// Sends on a socket; a peer that is gone is an error and not a signal.
-    static func send(_ bytes: UnsafeRawBufferPointer, on number: Int32) -> Int {
+    /// - Parameter isLast: the socket is shut down next: Linux keeps the bytes back for that packet.
+    static func send(_ bytes: UnsafeRawBufferPointer, on number: Int32, isLast: Bool = false) -> Int {
         #if canImport(Darwin)
             // SO_NOSIGPIPE is set where sockets are made.
-            platformSend(number, bytes.baseAddress, bytes.count, 0)
+            return platformSend(number, bytes.baseAddress, bytes.count, 0)
         #else
-            platformSend(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            let flags = Int32(MSG_NOSIGNAL) | (isLast ? Int32(MSG_MORE) : 0)
+            return platformSend(number, bytes.baseAddress, bytes.count, flags)
         #endif
     }
 

@@ -35,15 +35,15 @@ enum Dial {
 
     private static func connect(to address: Address, waiter: Waiter) throws -> Descriptor {
         #if canImport(Darwin)
-            let kind = SOCK_STREAM
+            let number = socket(address.family, SOCK_STREAM, 0)
+            Descriptors.setNonBlocking(number)
+            Descriptors.setCloseOnExec(number)
         #else
-            let kind = Int32(SOCK_STREAM.rawValue)
+            let kind = SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
+            let number = socket(address.family, Int32(kind), 0)
         #endif
-        let number = socket(address.family, kind, 0)
         guard number >= 0 else { throw SystemError("socket") }
         let descriptor = Descriptor(owning: number)
-        Descriptors.setNonBlocking(number)
-        Descriptors.setCloseOnExec(number)
         Descriptors.ignoreBrokenPipe(number)
         setOptions(number)
         let result = address.withSockAddr { platformConnect(number, $0, $1) }
