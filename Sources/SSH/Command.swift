@@ -3,7 +3,11 @@ public import Foundation
 /// One command for a remote host: an argument vector, never a string that a shell could read in another way.
 public struct Command: Sendable {
     /// The program and its arguments; quoted for the remote shell in one place, `ShellQuoting`.
-    public var arguments: [String]
+    public var arguments: [String] {
+        didSet { line = ShellQuoting.join(arguments) }
+    }
+    /// The arguments as a shell would take them; made once for all hosts that get the command.
+    private(set) var line: String
     /// Bytes for standard input, closed after them. `nil` closes it at once. The way for secrets: standard input is not
     /// visible in the remote process list.
     public var input: Data?
@@ -19,6 +23,7 @@ public struct Command: Sendable {
         label: String? = nil
     ) {
         self.arguments = arguments
+        line = ShellQuoting.join(arguments)
         self.input = input
         self.timeout = timeout
         self.outputLimit = outputLimit
@@ -37,6 +42,6 @@ public struct Command: Sendable {
 
     /// What a person is shown: the label, or the arguments as a shell would take them.
     public var display: String {
-        label ?? ShellQuoting.join(arguments)
+        label ?? line
     }
 }

@@ -54,7 +54,7 @@ struct PooledRemote: Remote {
         guard let program = command.arguments.first, !program.isEmpty else {
             throw refuse("there is no program to run")
         }
-        guard !command.arguments.contains(where: { $0.utf8.contains(0) }) else {
+        guard command.line.allBytes({ $0 != 0 }) else {
             throw refuse("an argument holds a NUL, which no program can be given")
         }
     }

@@ -33,9 +33,13 @@ struct RemoteShell: Sendable {
         "shift; if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \"$@\"; else shift; fi; exec \"$@\""
 
     init(_ arguments: [String], timeout: Duration, become: Endpoint.Become) {
+        self.init(line: ShellQuoting.join(arguments), timeout: timeout, become: become)
+    }
+
+    /// - Parameter joined: the arguments, as `ShellQuoting` joins them.
+    init(line joined: String, timeout: Duration, become: Endpoint.Become) {
         marker = "ssh-" + String(UInt64.random(in: .min ... .max), radix: 36)
         let seconds = timeout.milliseconds / 1000 + 1 + Self.grace
-        let joined = ShellQuoting.join(arguments)
         let wrapped: String
         if joined.utf8.count > Self.longest {
             // Cut short by a lost connection, the text would be another command: its last word tells that it is whole.

@@ -46,8 +46,10 @@ final class Outbox {
 
     /// Sends what there is; what the socket has no room for stays.
     /// - Parameter isLast: the socket is shut down next, and its end goes with these bytes.
-    func flush(_ socket: Int32, isLast: Bool = false) {
-        guard !bytes.isEmpty, failure == 0 else { return }
+    /// - Returns: whether something went out.
+    @discardableResult
+    func flush(_ socket: Int32, isLast: Bool = false) -> Bool {
+        guard !bytes.isEmpty, failure == 0 else { return false }
         let count = bytes.withUnsafeBytes { Descriptors.send($0, on: socket, isLast: isLast) }
         if count >= 0 {
             bytes.removeFirst(count)
@@ -57,5 +59,6 @@ final class Outbox {
             // Whoever waits for an answer to it finds the connection ended.
             shutdown(socket, Int32(SHUT_RDWR))
         }
+        return count > 0
     }
 }

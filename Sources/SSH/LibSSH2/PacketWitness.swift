@@ -18,7 +18,7 @@ import CLibSSH2
 final class PacketWitness {
     /// What is read before the first packet, and what is sent: here because libssh2 hands its callbacks one pointer, which is
     /// to this object.
-    var preface = Preface()
+    var inbox = Inbox()
     let outbox = Outbox()
     /// What was seen of one channel, by our side's number.
     struct Channel {

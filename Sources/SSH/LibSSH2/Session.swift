@@ -34,6 +34,7 @@ final class Session {
         self.socket = socket
         self.isTCP = isTCP
         libssh2_session_set_blocking(raw, 0)
+        Inbox.attach(to: raw)
         Outbox.attach(to: raw)
         if Library.isAtLeast(1, 11, 0) && !Library.isAtLeast(1, 11, 1) {
             // 1.11.0 has encrypt-then-MAC but not the strict key exchange that mends Terrapin (CVE-2023-48795).
@@ -51,6 +52,7 @@ final class Session {
             witness.outbox.flush(socket.number, isLast: true)
         }
         shutdown(socket.number, Int32(SHUT_RDWR))
+        witness.inbox.expectMore()
         for _ in 0..<1000 where libssh2_session_free(raw) != LIBSSH2_ERROR_EAGAIN { break }
     }
 
@@ -125,17 +127,20 @@ final class Session {
         let directions = libssh2_session_block_directions(raw)
         let (descriptor, events) = interest
         // With no direction told there may be work that no event announces.
-        try waiter.wait(for: descriptor, events: events, limit: directions == 0 ? .milliseconds(20) : .seconds(1))
+        try waiter.wait(for: descriptor, events: events, limit: directions == 0 ? 20 : 1000)
     }
 
     /// Sends what was held back.
-    func flush() {
+    /// - Returns: whether something went out.
+    @discardableResult
+    func flush() -> Bool {
         witness.outbox.flush(socket.number)
     }
 
     func prepareToPoll() {
-        flush()
-        if isTCP { Dial.acknowledgeQuickly(socket.number) }
+        // What is sent acknowledges what came.
+        if !flush() && isTCP { Dial.acknowledgeQuickly(socket.number) }
+        witness.inbox.expectMore()
     }
 
     // MARK: Handshake and host key
@@ -167,14 +172,12 @@ final class Session {
     }()
 
     func handshake(_ waiter: Waiter) throws {
-        try Preface.during(raw) {
-            try complete(waiter) { Int(libssh2_session_handshake(raw, socket.number)) }
-        }
+        try complete(waiter) { Int(libssh2_session_handshake(raw, socket.number)) }
         witness.handshakeEnded()
     }
 
     /// Lines that the server sent before its version, and whether that version came.
-    var greeting: (words: String, isSSH: Bool) { (witness.preface.words, witness.preface.isOver) }
+    var greeting: (words: String, isSSH: Bool) { (witness.inbox.preface.words, witness.inbox.preface.isOver) }
 
     /// What the two sides could not agree on, where that is why the handshake failed.
     var mismatches: [String] { witness.mismatches }
@@ -271,74 +274,5 @@ final class Session {
     /// Best effort: a channel that cannot be closed in time makes the session unusable, which `isDirty` says.
     func free(channel: OpaquePointer, _ waiter: Waiter) {
         _ = try? complete(waiter) { Int(libssh2_channel_free(channel)) }
-    }
-}
-
-/// Reads over what a server says before its version line (RFC 4253 §4.2 allows any lines there).
-///
-/// libssh2 1.10 fails on an empty line, and takes a line of more than 256 bytes for several. It asks for one byte at a time
-/// here, so a receive function of ours, in place for the handshake only, passes on the version line alone.
-struct Preface {
-    private(set) var isOver = false
-    private var line: [UInt8] = []
-    /// How much of the version line libssh2 has: it asks for a byte at a time.
-    private var given = 0
-    private(set) var words = ""
-    private var total = 0
-    private static let limit = 64 << 10
-
-    /// Runs the handshake with our receive function in the place of libssh2's, which is put back after it.
-    static func during(_ session: OpaquePointer, _ body: () throws -> Void) rethrows {
-        let original = clibssh2_exchange_receive(session, receive)
-        defer { _ = clibssh2_exchange_receive(session, original) }
-        try body()
-    }
-
-    private static let receive: clibssh2_receive = { socket, buffer, length, flags, abstract in
-        guard let witness = abstract?.pointee, let buffer, length > 0 else { return -Int(EINVAL) }
-        return Unmanaged<PacketWitness>.fromOpaque(witness).takeUnretainedValue()
-            .preface.receive(socket, buffer, length, flags)
-    }
-
-    private mutating func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32)
-        -> Int
-    {
-        while true {
-            if isOver, given < line.count {
-                let count = min(length, line.count - given)
-                line.withUnsafeBytes { buffer.copyMemory(from: $0.baseAddress! + given, byteCount: count) }
-                given += count
-                return count
-            }
-            if isOver { return Self.read(socket, buffer, length, flags) }
-            let count = readLine(socket, flags)
-            guard count > 0 else { return count }
-            total += count
-            if line.starts(with: "SSH-".utf8) {
-                isOver = true
-            } else if line.last == UInt8(ascii: "\n") {
-                if words.utf8.count < 1024 { words += String(decoding: line, as: UTF8.self) }
-                line = []
-            }
-            // Something else than an SSH server, one that never ends.
-            if total > Self.limit { return -Int(EPROTO) }
-        }
-    }
-
-    /// Takes in what is there of the line and no byte beyond it: the packets after it are libssh2's.
-    private mutating func readLine(_ socket: Int32, _ flags: Int32) -> Int {
-        withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
-            let there = Self.read(socket, buffer.baseAddress!, buffer.count, flags | Int32(MSG_PEEK))
-            guard there > 0 else { return there }
-            let end = buffer[..<there].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? there
-            let count = Self.read(socket, buffer.baseAddress!, end, flags)
-            if count > 0 { line.append(contentsOf: buffer[..<count]) }
-            return count
-        }
-    }
-
-    private static func read(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
-        let count = recv(socket, buffer, length, flags)
-        return count < 0 ? -Int(errno) : count
     }
 }

@@ -75,13 +75,16 @@ struct Waiter {
         if deadline.hasPassed { throw .deadline }
     }
 
-    /// Returns when the descriptor has one of the events, or after `limit` in any case: libssh2 at times reports EAGAIN and no
+    /// Returns when the descriptor has one of the events, or after `limit` milliseconds in any case: libssh2 at times reports EAGAIN and no
     /// direction to wait for, so nothing waits for ever on its word.
     /// - Returns: whether it has one of them, or is broken.
     @discardableResult
-    func wait(for descriptor: Int32, events: Int16, limit: Duration = .seconds(1)) throws(Stop) -> Bool {
-        try check()
-        let pause = Int32(clamping: max(min(deadline.remaining, limit).milliseconds, 0))
+    func wait(for descriptor: Int32, events: Int16, limit: Int32 = 1000) throws(Stop) -> Bool {
+        // The clock is read once: the arithmetic of durations is dear.
+        let remaining = deadline.remaining
+        if interrupt.isCancelled { throw .cancelled }
+        if remaining <= .zero { throw .deadline }
+        let pause = remaining < .milliseconds(limit) ? Int32(remaining.milliseconds) : limit
         let (isReady, isRung) = withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 2) { polled in
             polled.initializeElement(at: 0, to: pollfd(fd: descriptor, events: events, revents: 0))
             polled.initializeElement(at: 1, to: pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0))
@@ -89,7 +92,9 @@ struct Waiter {
             return (count > 0 && polled[0].revents != 0, count > 0 && polled[1].revents != 0)
         }
         if isRung { bell.drain() }
-        try check()
+        if interrupt.isCancelled { throw .cancelled }
+        // What came in time counts; who asks for more than came finds the deadline passed at the next wait.
+        if !isReady && deadline.hasPassed { throw .deadline }
         return isReady
     }
 }
