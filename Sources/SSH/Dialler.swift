@@ -4,7 +4,13 @@ import Synchronization
 final class Dialler: Sendable {
     private struct State {
         var tunnels: [[Endpoint]: TunnelSlot] = [:]
-        var servers: [String: Gate] = [:]
+        /// By the way to it: behind another jump host the same address is another machine.
+        var servers: [[Server]: Gate] = [:]
+    }
+
+    private struct Server: Hashable {
+        let host: String
+        let port: Int
     }
 
     private let limits: ConnectionPool.Limits
@@ -62,10 +68,10 @@ final class Dialler: Sendable {
         let cancelled = { @Sendable in
             SSHError(.cancelled, host: endpoint.name, operation: "wait for its turn to connect", cause: "cancelled")
         }
-        let key = (endpoint.jumps + [endpoint]).map { "\($0.host) \($0.port)" }.joined(separator: " ")
+        let way = (endpoint.jumps + [endpoint]).map { Server(host: $0.host, port: $0.port) }
         let server = state.withLock { state in
-            let gate = state.servers[key] ?? Gate(limits.handshakesPerServer)
-            state.servers[key] = gate
+            let gate = state.servers[way] ?? Gate(limits.handshakesPerServer)
+            state.servers[way] = gate
             return gate
         }
         // Those who wait for a tunnel may hold all places: its own dial must not need one.

@@ -85,9 +85,11 @@ struct Execution {
     private func learnProcess(_ channel: OpaquePointer, _ number: UInt32, _ exchange: inout Exchange) {
         let longer = Waiter(bell: waiter.bell, deadline: .after(.seconds(1)), interrupt: Interrupt())
         let execution = Execution(session: session, shell: shell, waiter: longer, password: nil)
-        while exchange.process == nil, !session.isDirty, !isClosed(number) {
-            guard (try? execution.drain(channel, number, &exchange)) != nil, (try? session.pause(longer)) != nil else {
-                return
+        withBuffer { buffer in
+            while exchange.process == nil, !session.isDirty, !isClosed(number) {
+                guard (try? execution.drain(channel, number, buffer, &exchange)) != nil,
+                    (try? session.pause(longer)) != nil
+                else { return }
             }
         }
     }
@@ -139,16 +141,23 @@ struct Execution {
     private func pump(
         _ channel: OpaquePointer, _ number: UInt32, _ input: UnsafeRawBufferPointer, _ exchange: inout Exchange
     ) throws {
-        while true {
-            let left = try drain(channel, number, &exchange)
-            if isClosed(number) {
-                if libssh2_channel_eof(channel) == 1 { return }
-            } else if try send(channel, input, &exchange) || isClosed(number) || kept(channel) > left {
-                // Sending takes in what the socket has, too: no event would announce that again.
-                continue
+        try withBuffer { buffer in
+            while true {
+                let left = try drain(channel, number, buffer, &exchange)
+                if isClosed(number) {
+                    if libssh2_channel_eof(channel) == 1 { return }
+                } else if try send(channel, input, &exchange) || isClosed(number) || kept(channel) > left {
+                    // Sending takes in what the socket has, too: no event would announce that again.
+                    continue
+                }
+                try session.pause(waiter)
             }
-            try session.pause(waiter)
         }
+    }
+
+    /// What is read goes through it, 32 KiB at a time.
+    private func withBuffer(_ body: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
+        try withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16, body)
     }
 
     private func isClosed(_ number: UInt32) -> Bool { session.witness.channels[number]?.isClosed == true }
@@ -161,24 +170,24 @@ struct Execution {
     /// without a byte counts for nothing, and as long as it is kept the stream has no end.
     /// - Returns: the bytes that belong to neither.
     @discardableResult
-    private func drain(_ channel: OpaquePointer, _ number: UInt32, _ exchange: inout Exchange) throws -> UInt {
+    private func drain(
+        _ channel: OpaquePointer, _ number: UInt32, _ buffer: UnsafeMutableRawBufferPointer, _ exchange: inout Exchange
+    ) throws -> UInt {
         var isError = false
         var inVain = 0
-        try withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16) { buffer in
-            repeat {
-                let stream = isError ? SSH_EXTENDED_DATA_STDERR : 0
-                let count = try session.attempt(waiter) { read(channel, stream, buffer) } ?? 0
-                if count > 0 {
-                    inVain = 0
-                    try exchange.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]), isError: isError)
-                    // A stream that never pauses must not hide the deadline.
-                    try waiter.check()
-                } else {
-                    inVain += 1
-                    isError.toggle()
-                }
-            } while inVain < 2 && (kept(channel) > 0 || isClosed(number))
-        }
+        repeat {
+            let stream = isError ? SSH_EXTENDED_DATA_STDERR : 0
+            let count = try session.attempt(waiter) { read(channel, stream, buffer) } ?? 0
+            if count > 0 {
+                inVain = 0
+                try exchange.receive(UnsafeRawBufferPointer(rebasing: buffer[..<count]), isError: isError)
+                // A stream that never pauses must not hide the deadline.
+                try waiter.check()
+            } else {
+                inVain += 1
+                isError.toggle()
+            }
+        } while inVain < 2 && (kept(channel) > 0 || isClosed(number))
         return kept(channel)
     }
 
