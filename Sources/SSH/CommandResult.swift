@@ -14,7 +14,7 @@ public struct CommandResult: Sendable, Hashable {
     public var outcome: Outcome
     /// The bytes as they came, up to the command's limit.
     public var standardOutput: Data
-    /// The same of standard error, without the wrapper's own line and sudo's prompt.
+    /// The same of standard error, without sudo's prompt and the line that tells that sudo is through.
     public var standardError: Data
     /// Bytes that came beyond the command's `outputLimit` and were dropped, of each stream.
     public var droppedOutput: Int

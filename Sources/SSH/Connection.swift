@@ -69,8 +69,8 @@ actor Connection {
                 .authenticationFailed, host: endpoint.name, operation: "become root by sudo for \(command.display)",
                 cause: said.isEmpty ? "sudo refused" : said,
                 advice: "check the password, or that sudoers lets \(endpoint.user) run commands; nothing ran")
-        } catch Execution.Failure.afterSending(let error, let process) {
-            let ending = endRemotely(process, after: error, session, endpoint)
+        } catch Execution.Failure.afterSending(let error) {
+            let ending = endRemotely(shell, after: error, session, endpoint)
             state = .closed
             throw unfinished(error, ending, endpoint, operation, timeout)
         } catch let stop as Stop {
@@ -110,13 +110,13 @@ actor Connection {
 
     /// Ends the remote process group over the same session, where that is still sound. The bell of the cancelled command is not
     /// listened to; five seconds are the limit.
-    private func endRemotely(_ process: Int?, after error: any Error, _ session: Session, _ endpoint: Endpoint)
+    private func endRemotely(_ shell: RemoteShell, after error: any Error, _ session: Session, _ endpoint: Endpoint)
         -> Ending
     {
-        guard error is Stop, let process, !session.isDirty else { return .unknown }
+        guard error is Stop, !session.isDirty else { return .unknown }
         let waiter = Waiter(bell: bell, deadline: .after(.seconds(5)), interrupt: Interrupt())
         let execution = Execution(
-            session: session, shell: .killing(process, become: endpoint.become), waiter: waiter,
+            session: session, shell: shell.killing(become: endpoint.become), waiter: waiter,
             password: endpoint.become.password)
         let result = try? execution.run(input: nil, outputLimit: 1024)
         return result?.succeeded == true ? .ended : .unknown

@@ -1,12 +1,13 @@
 import Foundation
 
-/// The line that a remote shell is given for a command, and what comes back with its standard error.
+/// The line that a remote shell is given for a command.
 ///
-/// The command is run as `exec sh -c WRAPPER sh MARKER SECONDS ARGUMENTS…`. The wrapper says its process id on standard error and then becomes
-/// `timeout`, which becomes the leader of its process group and ends with the status or by the signal of the command. So the
-/// command can be ended by pid (SSH has no usable channel signals in libssh2), and ends by itself where the connection was lost.
+/// The command is run as `exec sh -c WRAPPER sh MARKER SECONDS ARGUMENTS…`. The wrapper sets a variable of the environment to the marker
+/// and its process id and then becomes `timeout`, which becomes the leader of its process group and ends with the status or
+/// by the signal of the command. So the command can be found and ended (SSH has no usable channel signals in libssh2), and
+/// ends by itself where the connection was lost.
 struct RemoteShell: Sendable {
-    /// Begins the line with the process id; new for each command, so that no output can be taken for it.
+    /// New for each command, so that no other process and no output can be taken for it.
     let marker: String
     let line: String
     /// What sudo asks for its password with, so that it is sent only where it is asked for: a password that nobody reads
@@ -22,12 +23,17 @@ struct RemoteShell: Sendable {
     /// libssh2 1.10 sends no packet longer than 35,000 bytes, and a request is one packet.
     static let longest = 30_000
 
-    /// `sh` with the script that runs `MARKER SECONDS ARGUMENTS…`.
-    private static let wrapper = "sh -c \(ShellQuoting.quote(say + become)) sh"
-    /// The same for `MARKER SECONDS LENGTH`: so many bytes of its standard input set the arguments.
-    private static let readingWrapper = "sh -c \(ShellQuoting.quote(say + read + become)) sh"
+    /// The variable's value is `MARKER:PID:`.
+    private static let variable = "MASTERSWAP_COMMAND"
 
-    private static let say = "printf '%s %s\\n' \"$1\" $$ >&2; "
+    /// `sh` with the script that runs `MARKER SECONDS ARGUMENTS…`.
+    private static let wrapper = "sh -c \(ShellQuoting.quote(mark + become)) sh"
+    /// The same for `MARKER SECONDS LENGTH`: so many bytes of its standard input set the arguments.
+    private static let readingWrapper = "sh -c \(ShellQuoting.quote(mark + read + become)) sh"
+    /// `sh` with the script that runs `MARKER COMMAND…`: what sudo is given, to say on standard error that sudo is through.
+    private static let announcing = "sh -c \(ShellQuoting.quote("printf '%s\\n' \"$0\" >&2; exec \"$@\""))"
+
+    private static let mark = "export \(variable)=\"$1:$$:\"; "
     private static let read = "eval \"$(head -c \"$3\")\"; [ \"$whole\" = \"$1\" ] || exit 125; "
     private static let become =
         "shift; if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \"$@\"; else shift; fi; exec \"$@\""
@@ -54,19 +60,31 @@ struct RemoteShell: Sendable {
         case .none:
             (line, prompt) = ("exec \(wrapped)", nil)
         case .sudo(password: nil):
-            (line, prompt) = ("exec sudo -n -- \(wrapped)", nil)
+            (line, prompt) = ("exec sudo -n -- \(Self.announcing) \(marker) \(wrapped)", nil)
         case .sudo(password: _?):
             let prompt = "\(marker)-password:"
-            (line, self.prompt) = ("exec sudo -S -p \(ShellQuoting.quote(prompt)) -- \(wrapped)", prompt)
+            (line, self.prompt) = (
+                "exec sudo -S -p \(ShellQuoting.quote(prompt)) -- \(Self.announcing) \(marker) \(wrapped)", prompt
+            )
         }
     }
 
-    /// Ends a process group: TERM, then KILL for what is still there after a second. Status 0 where nothing is left
-    /// but zombies, which `kill -0` would take for living.
+    /// Ends the process group of another command: TERM, then KILL for what is still there after a second. Status 0 where nothing
+    /// is left but zombies, which `kill -0` would take for living; 1 where it is not found within a second, because it has not
+    /// begun yet or has ended by itself. What it started under `setsid` is meant to outlive it and is not touched: it has
+    /// the variable too, but another process id.
     /// `-s`, because dash takes `--` for a pid after `-TERM`.
-    static func killing(_ process: Int, become: Endpoint.Become) -> RemoteShell {
+    func killing(become: Endpoint.Become) -> RemoteShell {
         let script = """
-            p=\(process)
+            m=\(Self.variable)=$1
+            found() {
+            for f in $(grep -lsF "$m:" /proc/[0-9]*/environ); do
+            p=${f#/proc/}
+            p=${p%/environ}
+            grep -qsF "$m:$p:" "$f" && return
+            done
+            return 1
+            }
             there() {
             for f in /proc/[0-9]*/stat; do
             { read -r l <"$f"; } 2>/dev/null || continue
@@ -75,53 +93,53 @@ struct RemoteShell: Sendable {
             done
             return 1
             }
-            gone() {
-            for i in 1 2 3 4 5 6 7 8 9 10; do there || return 0; sleep 0.1; done
+            within_a_second() {
+            for i in 1 2 3 4 5 6 7 8 9 10; do "$@" && return; sleep 0.1; done
             return 1
             }
+            gone() { ! there; }
+            within_a_second found || exit 1
             kill -s TERM -- -$p 2>/dev/null || kill -s TERM $p 2>/dev/null
-            gone && exit 0
+            within_a_second gone && exit 0
             kill -s KILL -- -$p 2>/dev/null; kill -s KILL $p 2>/dev/null
-            gone
+            within_a_second gone
             """
-        return RemoteShell(["sh", "-c", script], timeout: .seconds(5), become: become)
+        return RemoteShell(["sh", "-c", script, "sh", marker], timeout: .seconds(5), become: become)
     }
 }
 
-/// Takes the wrapper's line and sudo's prompt out of a command's standard error.
+/// Takes sudo's prompt and the line that says that sudo is through out of a command's standard error.
 struct PreambleFilter {
-    /// With the space that parts it from the process id.
-    private let marker: [UInt8]
+    private let line: [UInt8]
     private let prompt: [UInt8]?
     private var held: [UInt8] = []
-    private(set) var process: Int?
+    private(set) var isThrough = false
     /// How often the password was asked for.
     private(set) var prompts = 0
-    /// Startup files that write more than this before the wrapper begins are passed on without being searched for it again.
+    /// Startup files that write more than this before are passed on without being searched for it again.
     private static let searched = 256 << 10
 
     init(_ shell: RemoteShell) {
-        marker = Array("\(shell.marker) ".utf8)
+        line = Array("\(shell.marker)\n".utf8)
         prompt = shell.prompt.map { Array($0.utf8) }
     }
 
-    var isThrough: Bool { process != nil }
-
     /// - Returns: what belongs to the command.
     mutating func pass(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-        // From the wrapper's line on all is the command's, also what looks like a prompt: `ps` shows sudo's own.
+        // From the line on all is the command's, also what looks like a prompt: `ps` shows sudo's own.
         if isThrough { return Array(bytes) }
         held.append(contentsOf: bytes)
         if let prompt {
-            let mark = markStart ?? held.endIndex
-            while let range = held.firstRange(of: prompt), range.lowerBound < mark {
+            while let range = held.firstRange(of: prompt),
+                range.lowerBound < held.firstRange(of: line)?.lowerBound ?? held.endIndex
+            {
                 prompts += 1
                 held.removeSubrange(range)
             }
         }
-        if let start = markStart, let end = held[start...].firstIndex(of: UInt8(ascii: "\n")) {
-            process = Int(String(decoding: held[(start + marker.count)..<end], as: UTF8.self))
-            held.removeSubrange(start...end)
+        if let range = held.firstRange(of: line) {
+            isThrough = true
+            held.removeSubrange(range)
             return flush()
         }
         guard held.count > Self.searched else { return [] }
@@ -129,9 +147,6 @@ struct PreambleFilter {
         defer { held.removeFirst(held.count - kept) }
         return Array(held.dropLast(kept))
     }
-
-    /// At the very beginning, but for what startup files write.
-    private var markStart: Int? { held.starts(with: marker) ? 0 : held.firstRange(of: marker)?.lowerBound }
 
     mutating func flush() -> [UInt8] {
         defer { held = [] }

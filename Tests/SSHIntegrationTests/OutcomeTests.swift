@@ -158,6 +158,47 @@ extension Integration {
             }
         }
 
+        /// The server's shell is slow to begin the first command, so that it is looked for before it is there.
+        @Test func aCommandThatBeginsAfterItsDeadlineIsEndedToo() async throws {
+            let begun = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path()
+            defer { rmdir(begun) }
+            try await Server.with(configuration: [
+                "ForceCommand mkdir \(begun) 2>/dev/null && sleep 0.7; eval \"$SSH_ORIGINAL_COMMAND\""
+            ]) { server in
+                let pool = ConnectionPool(agentPath: nil)
+                let remote = pool.remote(try server.endpoint())
+                let pids = "\(server.folder)/pids"
+                let script = "echo $$ >\(pids); sleep 1000"
+                let error = try await error {
+                    _ = try await remote.run(Command(["sh", "-c", script], timeout: .milliseconds(200), label: "late"))
+                }
+                #expect(error.code == .timedOut)
+                #expect(error.cause.contains("the remote process was ended"))
+                try expectAllGone(pids)
+                await pool.close()
+            }
+        }
+
+        /// What is started to outlive its connection, as a long job is, is not taken for the command that started it.
+        @Test(arguments: [true, false]) func aDeadlineLeavesJobsOfTheirOwnSession(isStarterThere: Bool) async throws {
+            try await Server.with { server in
+                let pool = ConnectionPool(agentPath: nil)
+                let remote = pool.remote(try server.endpoint())
+                let pids = "\(server.folder)/pids"
+                // The job keeps standard output, without which the channel would close with its starter.
+                let script = "setsid sh -c 'echo $$ >\(pids); exec sleep 1000' & \(isStarterThere ? "wait" : ":")"
+                let error = try await error {
+                    _ = try await remote.run(Command(["sh", "-c", script], timeout: .seconds(2), label: "starter"))
+                }
+                #expect(error.code == .timedOut)
+                #expect(error.cause.contains("the remote process was ended") == isStarterThere)
+                let job = try #require(Int32(String(contentsOfFile: pids, encoding: .utf8).dropLast()))
+                #expect(kill(job, 0) == 0)
+                kill(job, SIGKILL)
+                await pool.close()
+            }
+        }
+
         @Test func aProcessThatIgnoresTERMIsKilled() async throws {
             try await Server.with { server in
                 let pool = ConnectionPool(agentPath: nil)

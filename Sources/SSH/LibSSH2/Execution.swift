@@ -7,8 +7,8 @@ struct Execution {
         /// The server would not open a channel or run anything on it: nothing ran.
         case refused(String)
         case sudo(String)
-        /// What happened after the request was sent; the process id, where the wrapper got to say it.
-        case afterSending(any Error, process: Int?)
+        /// What happened after the request was sent.
+        case afterSending(any Error)
     }
 
     /// One of the two streams, up to its limit.
@@ -48,15 +48,15 @@ struct Execution {
             free(channel)
             throw Failure.refused(error.message)
         } catch {
-            throw Failure.afterSending(error, process: nil)
+            throw Failure.afterSending(error)
         }
         do {
             try (input ?? Data()).withUnsafeBytes { try pump(channel, number, $0, &exchange) }
             exchange.finish()
             let outcome = try outcome(of: channel, number)
             free(channel)
-            // sudo that refuses ends like any command would; but then the wrapper never began.
-            if shell.isElevated && exchange.process == nil {
+            // sudo that refuses ends like any command would.
+            if !exchange.takesInput {
                 throw Failure.sudo(String(decoding: exchange.errors.bytes, as: UTF8.self))
             }
             return CommandResult(
@@ -65,8 +65,7 @@ struct Execution {
         } catch let failure as Failure {
             throw failure
         } catch {
-            if error is Stop { learnProcess(channel, number, &exchange) }
-            throw Failure.afterSending(error, process: exchange.process)
+            throw Failure.afterSending(error)
         }
     }
 
@@ -80,26 +79,12 @@ struct Execution {
         try session.complete(waiter, ask)
     }
 
-    /// A command that was sent and stopped before its process id was here: without it nothing could be ended, so it is waited
-    /// for a moment longer, if the session is sound.
-    private func learnProcess(_ channel: OpaquePointer, _ number: UInt32, _ exchange: inout Exchange) {
-        let longer = Waiter(bell: waiter.bell, deadline: .after(.seconds(1)), interrupt: Interrupt())
-        let execution = Execution(session: session, shell: shell, waiter: longer, password: nil)
-        withBuffer { buffer in
-            while exchange.process == nil, !session.isDirty, !isClosed(number) {
-                guard (try? execution.drain(channel, number, buffer, &exchange)) != nil,
-                    (try? session.pause(longer)) != nil
-                else { return }
-            }
-        }
-    }
-
     /// Everything the two sides have said so far.
     struct Exchange {
         private(set) var output: Capture
         private(set) var errors: Capture
-        private var filter: PreambleFilter
-        private let isElevated: Bool
+        /// Where sudo comes before the command.
+        private var filter: PreambleFilter?
         private let password: Secret?
         /// The password, once it was asked for; what is left of it.
         var secret: [UInt8] = []
@@ -110,30 +95,27 @@ struct Execution {
         init(shell: RemoteShell, password: Secret?, outputLimit: Int) {
             output = Capture(limit: outputLimit)
             errors = Capture(limit: outputLimit)
-            filter = PreambleFilter(shell)
-            isElevated = shell.isElevated
+            filter = shell.isElevated ? PreambleFilter(shell) : nil
             prologue = shell.prologue
             self.password = password
         }
 
-        var process: Int? { filter.process }
-
         /// Standard input may go: through sudo not before the command is there to read it.
-        var takesInput: Bool { !isElevated || filter.process != nil }
+        var takesInput: Bool { filter?.isThrough ?? true }
 
         mutating func receive(_ bytes: UnsafeRawBufferPointer, isError: Bool) throws(Failure) {
             guard isError else { return output.append(bytes) }
-            let asked = filter.prompts
-            errors.append(filter.pass(bytes))
-            guard filter.prompts > asked else { return }
-            guard filter.prompts == 1, let password else {
+            guard let asked = filter?.prompts, let own = filter?.pass(bytes) else { return errors.append(bytes) }
+            errors.append(own)
+            guard let prompts = filter?.prompts, prompts > asked else { return }
+            guard asked == 0, let password else {
                 throw .sudo("sudo refused the password")
             }
             secret = Array((password.reveal() + "\n").utf8)
         }
 
         mutating func finish() {
-            errors.append(filter.flush())
+            if let rest = filter?.flush() { errors.append(rest) }
         }
     }
 
