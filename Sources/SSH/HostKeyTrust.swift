@@ -34,7 +34,6 @@ final class HostKeyTrust: Sendable {
     ///   was sent to authenticate.
     func verify(_ key: HostKey, of endpoint: Endpoint) throws(SSHError) {
         let known = knownHosts(endpoint.knownHosts)
-        let files = endpoint.knownHosts.joined(separator: ", ")
         let accepted = acceptances.first { $0.covers(endpoint, key) }
         func refusal(_ code: SSHError.Code, _ cause: String, _ advice: String) -> SSHError {
             SSHError(code, host: endpoint.name, operation: "verify the host key", cause: cause, advice: advice)
@@ -56,7 +55,7 @@ final class HostKeyTrust: Sendable {
                 ? "; a certificate authority is named for it, and libssh2 cannot check host certificates" : ""
             throw refusal(
                 .hostKeyUnknown,
-                "\(endpoint.host) port \(endpoint.port) is in none of the known_hosts files (\(files)); "
+                "\(endpoint.host) port \(endpoint.port) is in none of the known_hosts files (\(endpoint.knownHosts.joined(separator: ", "))); "
                     + "its \(key.type) key is \(key.fingerprint)\(authority)",
                 "compare with `ssh-keygen -lf` of the key on the host's console, "
                     + "then run again with --accept-host-key \(endpoint.name)=\(key.fingerprint)")

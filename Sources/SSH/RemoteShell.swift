@@ -44,7 +44,7 @@ struct RemoteShell: Sendable {
 
     /// - Parameter joined: the arguments, as `ShellQuoting` joins them.
     init(line joined: String, timeout: Duration, become: Endpoint.Become) {
-        marker = "ssh-" + String(UInt64.random(in: .min ... .max), radix: 36)
+        marker = "ssh-\(UInt64.random(in: .min ... .max))"
         let seconds = timeout.milliseconds / 1000 + 1 + Self.grace
         let wrapped: String
         if joined.utf8.count > Self.longest {

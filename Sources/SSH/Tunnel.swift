@@ -121,7 +121,7 @@ final class Tunnel: Sendable {
             SSHError(code, host: endpoint.name, operation: "connect by way of \(self.hop.name)", cause: cause)
         }
         let timer = Task {
-            try await Task.sleep(until: deadline.instant, clock: .continuous)
+            try await Task.sleep(for: deadline.remaining)
             answer.give(.failed(error(.unreachable, "no answer in time")))
         }
         defer { timer.cancel() }

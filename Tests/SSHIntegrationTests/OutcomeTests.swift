@@ -158,6 +158,32 @@ extension Integration {
             }
         }
 
+        /// Less than what an end takes wakes nobody: were a real one smaller, it would be noticed a second late.
+        @Test(arguments: ["hmac-sha2-256", "hmac-sha2-512", "hmac-sha1"])
+        func noCommandTakesFewerBytesThanAreWaitedFor(mac: String) async throws {
+            try await Server.with(configuration: ["MACs \(mac)"]) { server in
+                let count = Mutex(0)
+                let proxy = try Listener.proxy(
+                    to: server.port,
+                    toClient: { data in
+                        count.withLock { $0 += data.count }
+                        return data
+                    })
+                defer { proxy.end() }
+                let pool = ConnectionPool(agentPath: nil)
+                let remote = pool.remote(try server.endpoint(port: proxy.port))
+                #expect(try await remote.run(Command(["true"])).succeeded)
+                let before = count.withLock { $0 }
+                #expect(try await remote.run(Command(["true"])).succeeded)
+                let taken = count.withLock { $0 } - before
+                let least = LeastSize(mac: mac)
+                let confirmation = least.packet(1 + 4 + 4 + 4 + 4)
+                let expected = confirmation + least.answer + least.exit + least.close
+                #expect((expected..<2 * expected).contains(taken))
+                await pool.close()
+            }
+        }
+
         /// The server's shell is slow to begin the first command, so that it is looked for before it is there.
         @Test func aCommandThatBeginsAfterItsDeadlineIsEndedToo() async throws {
             let begun = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString).path()

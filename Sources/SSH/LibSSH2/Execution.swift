@@ -17,10 +17,10 @@ struct Execution {
         private(set) var dropped = 0
         let limit: Int
 
-        mutating func append(_ new: some Collection<UInt8>) {
-            let room = min(limit - bytes.count, new.count)
-            if room > 0 { bytes.append(contentsOf: new.prefix(room)) }
-            dropped += new.count - max(room, 0)
+        mutating func append(_ new: UnsafeRawBufferPointer) {
+            let kept = min(max(limit - bytes.count, 0), new.count)
+            if kept > 0 { bytes.append(new.assumingMemoryBound(to: UInt8.self).baseAddress!, count: kept) }
+            dropped += new.count - kept
         }
     }
 
@@ -43,7 +43,7 @@ struct Execution {
         defer { session.witness.forget(channel: number) }
         var exchange = Exchange(shell: shell, password: password, outputLimit: outputLimit)
         do {
-            try request(channel, endsInput: input?.isEmpty != false, &exchange)
+            try request(channel, number, endsInput: input?.isEmpty != false, &exchange)
         } catch let error as LibraryError where error.isRefusedRequest {
             free(channel)
             throw Failure.refused(error.message)
@@ -70,12 +70,18 @@ struct Execution {
     }
 
     /// Asks for the command. The end of an empty input does not wait for the answer: both go out as one, as with `ssh -n`.
-    private func request(_ channel: OpaquePointer, endsInput: Bool, _ exchange: inout Exchange) throws {
+    private func request(
+        _ channel: OpaquePointer, _ number: UInt32, endsInput: Bool, _ exchange: inout Exchange
+    ) throws {
         let ask = {
             Int(libssh2_channel_process_startup(channel, "exec", 4, shell.line, UInt32(shell.line.utf8.count)))
         }
         guard try session.attempt(waiter, ask) == nil else { return }
-        if endsInput && exchange.takesInput && exchange.prologue.isEmpty { try endInput(channel, &exchange) }
+        if endsInput && exchange.takesInput && exchange.prologue.isEmpty {
+            try endInput(channel, &exchange)
+            // Who is stopped meanwhile hears of it below: the answer may be here, and the session is sound with it.
+            _ = try? session.pause(waiter, forAtLeast: session.least.answer + leastEnd(number))
+        }
         try session.complete(waiter, ask)
     }
 
@@ -106,7 +112,7 @@ struct Execution {
         mutating func receive(_ bytes: UnsafeRawBufferPointer, isError: Bool) throws(Failure) {
             guard isError else { return output.append(bytes) }
             guard let asked = filter?.prompts, let own = filter?.pass(bytes) else { return errors.append(bytes) }
-            errors.append(own)
+            own.withUnsafeBytes { errors.append($0) }
             guard let prompts = filter?.prompts, prompts > asked else { return }
             guard asked == 0, let password else {
                 throw .sudo("sudo refused the password")
@@ -115,7 +121,7 @@ struct Execution {
         }
 
         mutating func finish() {
-            if let rest = filter?.flush() { errors.append(rest) }
+            filter?.flush().withUnsafeBytes { errors.append($0) }
         }
     }
 
@@ -132,7 +138,7 @@ struct Execution {
                     // Sending takes in what the socket has, too: no event would announce that again.
                     continue
                 }
-                try session.pause(waiter)
+                try session.pause(waiter, forAtLeast: exchange.isInputClosed ? leastEnd(number) : 1)
             }
         }
     }
@@ -140,6 +146,13 @@ struct Execution {
     /// What is read goes through it, 32 KiB at a time.
     private func withBuffer(_ body: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
         try withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16, body)
+    }
+
+    /// Bytes that are still to come before the command has ended; whoever runs it is told nothing earlier.
+    private func leastEnd(_ number: UInt32) -> Int {
+        let seen = session.witness.channels[number]
+        let hasStatus = seen?.exitStatus != nil || seen?.exitSignal != nil
+        return session.least.close + (hasStatus ? 0 : session.least.exit)
     }
 
     private func isClosed(_ number: UInt32) -> Bool { session.witness.channels[number]?.isClosed == true }

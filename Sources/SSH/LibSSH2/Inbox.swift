@@ -15,6 +15,8 @@ import CLibSSH2
 struct Inbox {
     private(set) var preface = Preface()
     private var isEmpty = false
+    /// Bytes since the socket was waited for.
+    private(set) var taken = 0
 
     /// Puts itself in the place of libssh2's receive function.
     static func attach(to session: OpaquePointer) {
@@ -28,6 +30,7 @@ struct Inbox {
     /// To be called before the socket is waited for, and when it is shut down.
     mutating func expectMore() {
         isEmpty = false
+        taken = 0
     }
 
     /// - Returns: as `recv`; the negative errno where it failed, as libssh2 wants it.
@@ -36,6 +39,7 @@ struct Inbox {
         guard !isEmpty else { return -Int(EAGAIN) }
         let count = Self.read(socket, buffer, length, flags)
         isEmpty = count > 0 ? count < length : count == -Int(EAGAIN)
+        taken += max(count, 0)
         return count
     }
 

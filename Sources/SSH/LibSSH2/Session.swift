@@ -21,6 +21,7 @@ final class Session {
     private let isTCP: Bool
     /// A call was left between EAGAIN and its retry: nothing more can be said on this session.
     private(set) var isDirty = false
+    private var lowWater = 1
 
     /// - Parameter isTCP: false where the socket is one end of a pair, whose other end a tunnel serves.
     init(socket: consuming Descriptor, isTCP: Bool) throws {
@@ -122,13 +123,23 @@ final class Session {
         return (socket.number, Int16(POLLIN | (isOut ? POLLOUT : 0)))
     }
 
-    func pause(_ waiter: Waiter) throws(Stop) {
-        prepareToPoll()
+    /// Waits until the socket has something for the session, or a second is over.
+    /// - Parameter count: fewer bytes are of no use and need not wake us. After more than a segment they do, because the first of them
+    ///   may have come with it.
+    func pause(_ waiter: Waiter, forAtLeast count: Int = 1) throws(Stop) {
+        prepareToPoll(forAtLeast: witness.inbox.taken < Self.leastSegment ? count : 1)
         let directions = libssh2_session_block_directions(raw)
         let (descriptor, events) = interest
         // With no direction told there may be work that no event announces.
         try waiter.wait(for: descriptor, events: events, limit: directions == 0 ? 20 : 1000)
     }
+
+    /// TCP_MSS_DEFAULT: what every network carries in one piece (RFC 9293 §3.7.1).
+    private static let leastSegment = 536
+
+    /// Of what the server sends, after the handshake.
+    private(set) lazy var least = LeastSize(
+        mac: libssh2_session_methods(raw, LIBSSH2_METHOD_MAC_SC).map { String(cString: $0) } ?? "")
 
     /// Sends what was held back.
     /// - Returns: whether something went out.
@@ -137,9 +148,14 @@ final class Session {
         witness.outbox.flush(socket.number)
     }
 
-    func prepareToPoll() {
-        // What is sent acknowledges what came.
-        if !flush() && isTCP { Dial.acknowledgeQuickly(socket.number) }
+    func prepareToPoll(forAtLeast count: Int = 1) {
+        let isSent = flush()
+        if isTCP {
+            // What is sent acknowledges what came; but where more than one packet is waited for, the first is not answered.
+            if !isSent || count > 1 { Dial.acknowledgeQuickly(socket.number) }
+            if count != lowWater { Dial.wake(socket.number, atLeast: count) }
+            lowWater = count
+        }
         witness.inbox.expectMore()
     }
 
@@ -172,7 +188,10 @@ final class Session {
     }()
 
     func handshake(_ waiter: Waiter) throws {
-        try complete(waiter) { Int(libssh2_session_handshake(raw, socket.number)) }
+        let shake = { Int(libssh2_session_handshake(self.raw, self.socket.number)) }
+        // With its version line alone there is nothing to answer yet.
+        if try attempt(waiter, shake) == nil { _ = try? pause(waiter, forAtLeast: LeastSize.greeting) }
+        try complete(waiter, shake)
         witness.handshakeEnded()
     }
 

@@ -83,6 +83,11 @@ enum Dial {
         #endif
     }
 
+    /// A poll finds the socket readable when it has so many bytes, or its end (socket(7), SO_RCVLOWAT).
+    static func wake(_ number: Int32, atLeast count: Int) {
+        set(number, SOL_SOCKET, SO_RCVLOWAT, Int32(count))
+    }
+
     private static func set(_ number: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
         var value = value
         setsockopt(number, level, name, &value, socklen_t(MemoryLayout<Int32>.size))

@@ -11,13 +11,17 @@ import Synchronization
 /// A point in time by the monotonic clock, which goes on while the machine sleeps: a laptop that was closed in the middle of a
 /// command finds its deadline passed.
 struct Deadline: Sendable {
-    let instant: ContinuousClock.Instant
+    /// Since `origin`: an instant's size is known at run time only, and that of all that holds one.
+    private let end: Duration
+
+    private static let origin = ContinuousClock.now
+    private static var now: Duration { origin.duration(to: .now) }
 
     static func after(_ duration: Duration) -> Deadline {
-        Deadline(instant: .now + duration)
+        Deadline(end: now + duration)
     }
 
-    var remaining: Duration { instant - .now }
+    var remaining: Duration { end - Self.now }
     var hasPassed: Bool { remaining <= .zero }
 }
 
