@@ -70,9 +70,10 @@ struct RemoteShell: Sendable {
     }
 
     /// Ends the process group of another command: TERM, then KILL for what is still there after a second. Status 0 where nothing
-    /// is left but zombies, which `kill -0` would take for living; 1 where it is not found within a second, because it has not
-    /// begun yet or has ended by itself. What it started under `setsid` is meant to outlive it and is not touched: it has
-    /// the variable too, but another process id.
+    /// is left but zombies, which `kill -0` would take for living; 1 where nothing is found within a second: it has not begun yet,
+    /// has ended by itself, has emptied its environment, or there is no Linux `/proc`. Found is what has the variable with its
+    /// own process id or that of its group, whose leader may be gone; what was started under `setsid` has neither, and is
+    /// meant to outlive the command.
     /// `-s`, because dash takes `--` for a pid after `-TERM`.
     func killing(become: Endpoint.Become) -> RemoteShell {
         let script = """
@@ -81,7 +82,9 @@ struct RemoteShell: Sendable {
             for f in $(grep -lsF "$m:" /proc/[0-9]*/environ); do
             p=${f#/proc/}
             p=${p%/environ}
-            grep -qsF "$m:$p:" "$f" && return
+            { read -r l <"/proc/$p/stat"; } 2>/dev/null || continue
+            set -- ${l##*) }
+            for p in $p $3; do grep -qsF "$m:$p:" "$f" && return; done
             done
             return 1
             }

@@ -159,8 +159,8 @@ extension Integration {
         }
 
         /// Less than what an end takes wakes nobody: were a real one smaller, it would be noticed a second late.
-        @Test(arguments: ["hmac-sha2-256", "hmac-sha2-512", "hmac-sha1"])
-        func noCommandTakesFewerBytesThanAreWaitedFor(mac: String) async throws {
+        @Test(arguments: [("hmac-sha2-256", 32), ("hmac-sha2-512", 64), ("hmac-sha1", 20)])
+        func noCommandTakesFewerBytesThanAreWaitedFor(mac: String, length: Int) async throws {
             try await Server.with(configuration: ["MACs \(mac)"]) { server in
                 let count = Mutex(0)
                 let proxy = try Listener.proxy(
@@ -175,11 +175,16 @@ extension Integration {
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 let before = count.withLock { $0 }
                 #expect(try await remote.run(Command(["true"])).succeeded)
-                let taken = count.withLock { $0 } - before
+                // AES has blocks of 16 bytes.
+                func size(_ payload: Int) -> Int { (4 + 1 + payload + 4 + 15) / 16 * 16 + length }
+                let (confirmation, adjustment, success, status, eof, close) = (17, 9, 5, 25, 5, 5)
+                #expect(
+                    count.withLock { $0 } - before
+                        == [confirmation, adjustment, success, status, eof, close].map(size).reduce(0, +))
                 let least = LeastSize(mac: mac)
-                let confirmation = least.packet(1 + 4 + 4 + 4 + 4)
-                let expected = confirmation + least.answer + least.exit + least.close
-                #expect((expected..<2 * expected).contains(taken))
+                for (guess, payload) in [(least.answer, success), (least.exit, status), (least.close, close)] {
+                    #expect((length + payload...size(payload)).contains(guess))
+                }
                 await pool.close()
             }
         }
@@ -197,6 +202,23 @@ extension Integration {
                 let script = "echo $$ >\(pids); sleep 1000"
                 let error = try await error {
                     _ = try await remote.run(Command(["sh", "-c", script], timeout: .milliseconds(200), label: "late"))
+                }
+                #expect(error.code == .timedOut)
+                #expect(error.cause.contains("the remote process was ended"))
+                try expectAllGone(pids)
+                await pool.close()
+            }
+        }
+
+        /// What keeps the channel open is ended also where the one that started it, and `timeout`, are gone.
+        @Test func aDeadlineEndsWhatACommandLeftBehind() async throws {
+            try await Server.with { server in
+                let pool = ConnectionPool(agentPath: nil)
+                let remote = pool.remote(try server.endpoint())
+                let pids = "\(server.folder)/pids"
+                let script = "sleep 1000 & echo $! >\(pids)"
+                let error = try await error {
+                    _ = try await remote.run(Command(["sh", "-c", script], timeout: .seconds(2), label: "left"))
                 }
                 #expect(error.code == .timedOut)
                 #expect(error.cause.contains("the remote process was ended"))

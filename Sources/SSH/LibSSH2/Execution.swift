@@ -114,7 +114,7 @@ struct Execution {
             guard let asked = filter?.prompts, let own = filter?.pass(bytes) else { return errors.append(bytes) }
             own.withUnsafeBytes { errors.append($0) }
             guard let prompts = filter?.prompts, prompts > asked else { return }
-            guard asked == 0, let password else {
+            guard prompts == 1, let password else {
                 throw .sudo("sudo refused the password")
             }
             secret = Array((password.reveal() + "\n").utf8)
@@ -161,8 +161,8 @@ struct Execution {
     /// of either block both.
     ///
     /// A read of either stream takes every packet from the socket before it looks for its own, so that a stream is asked again
-    /// only where something is kept for one: each needless question is a system call. At the end both are asked: a packet
-    /// without a byte counts for nothing, and as long as it is kept the stream has no end.
+    /// only where something is kept for one. At the end both are asked: a packet without a byte counts for nothing, and as
+    /// long as it is kept the stream has no end.
     /// - Returns: the bytes that belong to neither.
     @discardableResult
     private func drain(

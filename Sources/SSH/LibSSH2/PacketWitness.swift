@@ -16,8 +16,7 @@ import CLibSSH2
 /// RFC 4254 §6.10 was seen with our own eyes. It fails on the safe side: should a later libssh2 wipe or reuse its buffers,
 /// nothing is seen, and every outcome becomes unknown.
 final class PacketWitness {
-    /// What is read before the first packet, and what is sent: here because libssh2 hands its callbacks one pointer, which is
-    /// to this object.
+    /// What is read and what is sent: here because libssh2 hands its callbacks one pointer, which is to this object.
     var inbox = Inbox()
     let outbox = Outbox()
     /// What was seen of one channel, by our side's number.

@@ -11,9 +11,9 @@ import Foundation
 
 /// One libssh2 session over one socket. It belongs to one thread for its whole life.
 ///
-/// libssh2 keeps the state of a call that returned EAGAIN in the session: the same call has to come again before any other. So
-/// a call is either driven to its end by ``complete(_:_:)``, or, where several are in play, retried at once by
-/// ``attempt(_:_:)`` as long as a part of a packet is unsent.
+/// libssh2 keeps the state of a call that returned EAGAIN in the session: while a part of its packet is unsent, the same call has
+/// to come again before any other. So a call is either driven to its end by ``complete(_:_:)``, or, where several are in play,
+/// retried at once by ``attempt(_:_:)`` until its packet is out.
 final class Session {
     let raw: OpaquePointer
     let witness = PacketWitness()
@@ -124,8 +124,8 @@ final class Session {
     }
 
     /// Waits until the socket has something for the session, or a second is over.
-    /// - Parameter count: fewer bytes are of no use and need not wake us. After more than a segment they do, because the first of them
-    ///   may have come with it.
+    /// - Parameter count: fewer bytes are of no use and need not wake us; a wrong guess is made good by the second. After more than a
+    ///   segment they do, because the first of them may have come with it.
     func pause(_ waiter: Waiter, forAtLeast count: Int = 1) throws(Stop) {
         prepareToPoll(forAtLeast: witness.inbox.taken < Self.leastSegment ? count : 1)
         let directions = libssh2_session_block_directions(raw)

@@ -36,14 +36,16 @@ enum Dial {
     private static func connect(to address: Address, waiter: Waiter) throws -> Descriptor {
         #if canImport(Darwin)
             let number = socket(address.family, SOCK_STREAM, 0)
-            Descriptors.setNonBlocking(number)
-            Descriptors.setCloseOnExec(number)
         #else
             let kind = SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
             let number = socket(address.family, Int32(kind), 0)
         #endif
         guard number >= 0 else { throw SystemError("socket") }
         let descriptor = Descriptor(owning: number)
+        #if canImport(Darwin)
+            Descriptors.setNonBlocking(number)
+            Descriptors.setCloseOnExec(number)
+        #endif
         Descriptors.ignoreBrokenPipe(number)
         setOptions(number)
         let result = address.withSockAddr { platformConnect(number, $0, $1) }
@@ -75,8 +77,8 @@ enum Dial {
         set(number, Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
     }
 
-    /// Acknowledges what was received at once. Linux takes it as a hint for the next segments only, hence before every poll:
-    /// a channel opens in 1 ms in place of 43.
+    /// Acknowledges what was received at once. Linux takes it as a hint for the next segments only, hence before every poll
+    /// that nothing was sent for: a channel opens in 1 ms in place of 43.
     static func acknowledgeQuickly(_ number: Int32) {
         #if os(Linux)
             set(number, Int32(IPPROTO_TCP), TCP_QUICKACK, 1)
