@@ -386,7 +386,7 @@ struct LocalRemote: Remote {
         // A file, so that neither stream can block the other.
         let errors = try TemporaryFolder()
         let errorPath = errors.path + "/errors"
-        FileManager.default.createFile(atPath: errorPath, contents: nil)
+        _ = FileManager.default.createFile(atPath: errorPath, contents: nil)
         process.standardError = FileHandle(forWritingAtPath: errorPath)
         try process.run()
         let data = output.fileHandleForReading.readDataToEndOfFile()

@@ -27,7 +27,10 @@ public struct ClusterProbe: Sendable {
             Kubectl.environment + cluster.distribution.kubectl
                 + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
         var script = SectionedScript()
-        script.neededSection("objects", "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o json")
+        script.neededSection(
+            "objects",
+            "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o \(ShellQuoting.quote(ObjectsTemplate.argument))"
+        )
         script.section(
             "kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
         script.section("vip", "\(onVIP) --request-timeout=2s get --raw /healthz")

@@ -132,7 +132,15 @@ public struct Kubectl: Sendable {
     }
 
     public func objects() async throws -> KubernetesObjects {
-        try await get(KubernetesObjects.self, [KubernetesObjects.kinds, "-A"])
+        let arguments = ["get", KubernetesObjects.kinds, "-A"]
+        let answer = try await execute { prefix in
+            Command(
+                prefix + arguments + ["-o", ObjectsTemplate.argument], timeout: .seconds(60), outputLimit: 512 << 20,
+                label: Self.label(arguments))
+        }
+        return try Self.decode(
+            KubernetesObjects.self, from: answer.result.standardOutput, host: answer.host,
+            operation: Self.label(arguments))
     }
 
     static func decode<T: Decodable>(_ type: T.Type, from data: Data, host: String, operation: String) throws -> T {
