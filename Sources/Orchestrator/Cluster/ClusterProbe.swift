@@ -28,9 +28,7 @@ public struct ClusterProbe: Sendable {
                 + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
         var script = SectionedScript()
         script.neededSection(
-            "objects",
-            "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o \(ShellQuoting.quote(ObjectsTemplate.argument))"
-        )
+            "objects", ShellQuoting.join(ObjectsTemplate.command(local + ["--request-timeout=30s"])))
         script.section(
             "kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
         script.section("vip", "\(onVIP) --request-timeout=2s get --raw /healthz")

@@ -39,11 +39,16 @@ public struct Kubectl: Sendable {
     /// The master that is asked first.
     public var host: String { seats[0].remote.name }
 
+    /// What stands before the arguments of every call.
     static func prefix(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
-        let kubectl = environment + distribution.kubectl
+        environment + words(distribution, apiServer: apiServer)
+    }
+
+    /// kubectl as a person would type it there.
+    static func words(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
         // k3s' own kubeconfig names the local API server already.
-        guard let apiServer, distribution == .kubeadm else { return kubectl }
-        return kubectl + ["--server", "https://\(apiServer)"]
+        guard let apiServer, distribution == .kubeadm else { return distribution.kubectl }
+        return distribution.kubectl + ["--server", "https://\(apiServer)"]
     }
 
     /// Before kubectl's own words. A proxy that a master's environment names (/etc/environment) is not on the way to the API server
@@ -132,15 +137,13 @@ public struct Kubectl: Sendable {
     }
 
     public func objects() async throws -> KubernetesObjects {
-        let arguments = ["get", KubernetesObjects.kinds, "-A"]
+        let label = Self.label(["get", KubernetesObjects.kinds, "-A"])
         let answer = try await execute { prefix in
-            Command(
-                prefix + arguments + ["-o", ObjectsTemplate.argument], timeout: .seconds(60), outputLimit: 512 << 20,
-                label: Self.label(arguments))
+            Command(ObjectsTemplate.command(prefix), timeout: .seconds(60), outputLimit: 512 << 20, label: label)
         }
         return try Self.decode(
             KubernetesObjects.self, from: answer.result.standardOutput, host: answer.host,
-            operation: Self.label(arguments))
+            operation: label)
     }
 
     static func decode<T: Decodable>(_ type: T.Type, from data: Data, host: String, operation: String) throws -> T {

@@ -11,6 +11,13 @@ enum ObjectsTemplate {
     /// kubectl's argument.
     static let argument = "go-template=" + text
 
+    /// The command that prints the objects of these kinds. kubectl writes a template's output piece by piece, and each piece would
+    /// become a packet of its own: it is gathered first.
+    static func command(_ kubectl: [String]) -> [String] {
+        ["sh", "-c", #"answer=$("$@") || exit; printf '%s' "$answer""#, "sh"] + kubectl
+            + ["get", KubernetesObjects.kinds, "-A", "-o", argument]
+    }
+
     private static let item =
         #"{{$kind := .kind}}{"kind":{{printf "%q" .kind}},"# + metadata + node + pod + volume + claim + workload
         + when("StorageClass", text("provisioner") + text("volumeBindingMode") + text("reclaimPolicy")) + end + "}"
