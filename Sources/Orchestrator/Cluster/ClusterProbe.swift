@@ -1,3 +1,4 @@
+import Foundation
 public import SSH
 
 /// One script on one master that reads all that the cluster itself can say.
@@ -26,6 +27,8 @@ public struct ClusterProbe: Sendable {
         let onVIP = ShellQuoting.join(
             cluster.distribution.kubectl + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
         var script = SectionedScript()
+        // Before the objects: an age that is counted by it is too short rather than too long.
+        script.section("clock", "date +%s")
         script.neededSection("objects", "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o json")
         script.section(
             "kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
@@ -87,6 +90,7 @@ public struct ClusterProbe: Sendable {
         observation.objects = try Kubectl.decode(
             KubernetesObjects.self, from: objects.output, host: host,
             operation: "kubectl get \(KubernetesObjects.kinds)")
+        observation.clock = sections["clock"].flatMap { TimeInterval($0.text) }.map(Date.init(timeIntervalSince1970:))
         observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
         if let config = sections["kubeadm-config"], config.succeeded {
             let map = try Kubectl.decode(
