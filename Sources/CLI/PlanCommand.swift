@@ -12,6 +12,23 @@ struct LossOptions: ParsableArguments {
     var acceptedLosses: [String] = []
 }
 
+/// What `plan` and `replace` share, too.
+struct DeathOptions: ParsableArguments {
+    @Option(help: "Seconds for which the dead node must have been NotReady, by the masters' clocks; 0: do not ask.")
+    var notReadyFor: Int = ReplacementRequest.usualNotReadyFor
+
+    func validate() throws {
+        guard (0...86400).contains(notReadyFor) else {
+            throw ValidationError("--not-ready-for must be from 0 to 86400, not \(notReadyFor)")
+        }
+    }
+
+    /// To be given again, where it is not the usual one.
+    var words: String {
+        notReadyFor == ReplacementRequest.usualNotReadyFor ? "" : " --not-ready-for \(notReadyFor)"
+    }
+}
+
 /// What `plan`, `replace` and `resume` share.
 struct FenceOptions: ParsableArguments {
     @Flag(help: "Fence an old master that answers again: kubelet, keepalived and etcd are stopped there, over SSH.")
@@ -34,14 +51,15 @@ struct PlanCommand: AsyncParsableCommand {
     @Option(name: .customLong("with"), help: "The spare that takes its place.") var replacement: String
     @OptionGroup var losses: LossOptions
     @OptionGroup var fencing: FenceOptions
+    @OptionGroup var death: DeathOptions
     @Option(help: "Save the plan, for: masterswap replace --plan FILE.") var out: String?
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {
         let request = ReplacementRequest(
             dead: node, replacement: replacement, acceptedLosses: losses.acceptedLosses,
-            drainTimeout: options.drainTimeout, fences: fencing.fence)
-        try await Session.run(options) { [out] session in
+            drainTimeout: options.drainTimeout, fences: fencing.fence, notReadyFor: death.notReadyFor)
+        try await Session.run(options) { [out, death] session in
             let plan = try Planner.plan(await session.observe(for: request), request, now: Date())
             let document = try EventCoding.encode(PlanDocument(plan, session.inventory))
             if let out { try PlanFile.write(document, to: out) }
@@ -50,7 +68,7 @@ struct PlanCommand: AsyncParsableCommand {
             let next =
                 out.map { "--plan \($0)" }
                 ?? "\(plan.dead.node) --with \(plan.replacement.host)" + (plan.fences == true ? " --fence" : "")
-            session.terminal.print("\nNothing was changed. To do it: masterswap replace \(next)")
+            session.terminal.print("\nNothing was changed. To do it: masterswap replace \(next)\(death.words)")
         }
     }
 }

@@ -22,6 +22,7 @@ struct ReplaceCommand: AsyncParsableCommand {
     var replacement: String?
     @OptionGroup var losses: LossOptions
     @OptionGroup var fencing: FenceOptions
+    @OptionGroup var death: DeathOptions
     @Option(help: "Run just this saved plan; refused where the cluster asks for another by now.") var plan: String?
     @Flag(help: "Look at every step and change nothing.") var dryRun = false
     @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
@@ -39,7 +40,7 @@ struct ReplaceCommand: AsyncParsableCommand {
         let asked = ReplacementRequest(
             dead: node ?? saved?.dead.node ?? "", replacement: replacement ?? saved?.replacement.host ?? "",
             acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: options.drainTimeout,
-            fences: fencing.fence || saved?.fences == true)
+            fences: fencing.fence || saved?.fences == true, notReadyFor: death.notReadyFor)
         try await Session.run(options) { [options, dryRun, yes] session in
             let replacement = session.replacement(options)
             let state = await session.observe(for: asked)

@@ -44,7 +44,7 @@ import Testing
         var silent = try RunbookCluster.state()
         silent.cluster = ClusterObservation()
         for host in silent.inventory.hosts {
-            silent.hosts[host.name] = .failed(.init(message: "\(host.name): connect: no route", isSilent: true))
+            silent.hosts[host.name] = .failed(.init(message: "\(host.name): connect: no route", sign: .noRoute))
         }
         return [try healthy(), dead, CheckReport(odd, at: now), CheckReport(silent, at: now)]
     }

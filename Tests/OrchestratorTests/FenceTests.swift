@@ -70,7 +70,7 @@ import Testing
         #expect(refusals(try state { $0.cluster.members[2].isHealthy = false }).contains("quorum-survives"))
         #expect(
             refusals(
-                try state { $0.hosts[Self.dead] = .failed(.init(message: "authentication failed", isSilent: false)) }
+                try state { $0.hosts[Self.dead] = .failed(.init(message: "authentication failed", sign: .alive)) }
             ).contains("node-is-dead"))
         #expect(refusals(try state { $0.cluster.objects.nodes.removeFirst() }) == [], "its node may be gone already")
     }

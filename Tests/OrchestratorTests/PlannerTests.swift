@@ -61,16 +61,6 @@ import Testing
         #expect(refusals.filter { $0 == "node-is-dead" }.count == 3, "Ready, on SSH, a healthy member: \(refusals)")
     }
 
-    @Test func aHostThatAnswersInAnyWayIsAlive() {
-        func isSilent(_ code: SSHError.Code, _ cause: String) -> Bool {
-            ClusterState.HostFailure(SSHError(code, host: "a", operation: "connect", cause: cause)).isSilent
-        }
-        #expect(isSilent(.unreachable, "No route to host"))
-        #expect(isSilent(.unreachable, "no answer within 10 s"))
-        #expect(!isSilent(.unreachable, "Connection refused"), "its kernel lives, and so may its containers")
-        for code in SSHError.Code.allCases where code != .unreachable { #expect(!isSilent(code, "x"), "\(code)") }
-    }
-
     @Test func aHostThatIsNoSpareIsNotJoined() throws {
         var state = try RunbookCluster.state()
         state.inventory.hosts[3].role = .master
@@ -79,14 +69,14 @@ import Testing
 
     @Test func aHostThatRefusesOurKeyIsAlive() throws {
         var state = try RunbookCluster.state()
-        state.hosts[RunbookCluster.names[0]] = .failed(.init(message: "authentication failed", isSilent: false))
+        state.hosts[RunbookCluster.names[0]] = .failed(.init(message: "authentication failed", sign: .alive))
         #expect(refusals(state) == ["node-is-dead"])
     }
 
     @Test func twoDeadMastersAreRefusedWithTheNumbers() throws {
         var state = try RunbookCluster.state()
         let second = RunbookCluster.names[2]
-        state.hosts[second] = .failed(.init(message: "\(second): connect: no answer", isSilent: true))
+        state.hosts[second] = .failed(.init(message: "\(second): connect: no answer", sign: .unresponsive))
         state.cluster.members[2].isHealthy = false
         state.cluster.objects.nodes[2] = RunbookCluster.node(
             second, RunbookCluster.addresses[2], isReady: false, age: 2)
@@ -322,7 +312,7 @@ import Testing
         var state = try RunbookCluster.state()
         state.cluster = ClusterObservation()
         let other = RunbookCluster.names[1]
-        state.hosts[other] = .failed(.init(message: "\(other): no answer within 3 s", isSilent: true))
+        state.hosts[other] = .failed(.init(message: "\(other): no answer within 3 s", sign: .unresponsive))
         let told = refusals(state)
         #expect(told == ["a-master-answers", "quorum-survives"])
         let words = state.refusalsWithoutAnswer.map(\.reason).joined(separator: "\n")

@@ -21,7 +21,8 @@ import Testing
     func resumption(
         fence: Bool = false, hasRunOcboot: Bool = true, ocboot: String = "ended 2", nodeNow: String? = nil,
         isDead: @escaping @Sendable () -> SSHError? = {
-            SSHError(.unreachable, host: "a", operation: "connect", cause: "no answer within 10 s")
+            SSHError(
+                .unreachable, host: RunbookCluster.names[0], operation: "connect", cause: "no answer within 10 s")
         }
     ) async throws -> Plan {
         var state = try FailedJoinTests().state()
@@ -107,7 +108,15 @@ import Testing
         await #expect(throws: SSHError.self) {
             try await resumption(
                 fence: true,
-                isDead: { SSHError(.authenticationFailed, host: "a", operation: "log in", cause: "no key") })
+                isDead: {
+                    SSHError(
+                        .authenticationFailed, host: RunbookCluster.names[0], operation: "log in", cause: "no key")
+                })
+        }
+        await #expect(throws: SSHError.self, "the jump host is silent, not the old master") {
+            try await resumption(
+                fence: true,
+                isDead: { SSHError(.unreachable, host: "jump", operation: "connect", cause: "no answer within 10 s") })
         }
     }
 

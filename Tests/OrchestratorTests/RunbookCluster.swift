@@ -42,7 +42,7 @@ enum RunbookCluster {
         let holder = dead == 0 && isDead ? 1 : 0
         for (index, name) in names.enumerated() {
             if isDead, index == dead {
-                hosts[name] = .failed(.init(message: "\(name): connect: no route to host", isSilent: true))
+                hosts[name] = .failed(.init(message: "\(name): connect: No route to host", sign: .noRoute))
                 continue
             }
             var facts = HostFacts(hostname: name, kubeletRuns: true, runtimes: ["containerd"])
@@ -50,11 +50,16 @@ enum RunbookCluster {
             if index == holder { facts.addresses?.append(.init(interface: "br0", address: "10.127.100.102")) }
             facts.keepalived = .manifest(try KeepalivedManifest(manifest(index)))
             facts.hasOcboot = true
+            for (other, peer) in names.enumerated() where other != index {
+                facts.peers[peer] = isDead && other == dead ? silentView : livingView
+            }
+            facts.peers[spare] = livingView
             hosts[name] = .reached(facts)
         }
         hosts[spare] = .reached(HostFacts(hostname: spare))
         var cluster = ClusterObservation(source: names[holder], apiAnswersOnVIP: true)
         cluster.objects = try objects(dead: isDead ? dead : nil)
+        cluster.clock = try Date("2022-04-13T09:12:00Z", strategy: .iso8601)
         cluster.members = names.indices.map { index in
             EtcdMember(
                 id: memberIDs[index], name: names[index], peerURLs: ["https://\(addresses[index]):2380"],
@@ -62,6 +67,11 @@ enum RunbookCluster {
         }
         return ClusterState(inventory: inventory, hosts: hosts, cluster: cluster)
     }
+
+    /// What a survivor on the same network sees of a machine without power, and of one that is well.
+    static let silentView = PeerView(
+        attempts: [22: .rejected, 6443: .rejected, 10250: .unanswered, 2380: .rejected], neighbour: "FAILED")
+    static let livingView = PeerView(ping: .answered)
 
     static func manifest(_ index: Int) -> String {
         """
@@ -143,7 +153,12 @@ enum RunbookCluster {
         return Node(
             metadata: metadata,
             status: .init(
-                conditions: [.init(type: "Ready", status: isReady ? "True" : "Unknown")],
+                conditions: [
+                    .init(
+                        type: "Ready", status: isReady ? "True" : "Unknown",
+                        // Twelve minutes before the cluster is read.
+                        lastTransitionTime: isReady ? metadata.creationTimestamp : "2022-04-13T09:00:00Z")
+                ],
                 addresses: [.init(type: "InternalIP", address: address)], nodeInfo: .init(kubeletVersion: "v1.15.12")))
     }
 

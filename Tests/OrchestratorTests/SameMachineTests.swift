@@ -60,7 +60,7 @@ import Testing
 
     @Test func itHasToBeUp() throws {
         var state = try state()
-        state.hosts[Self.dead] = .failed(.init(message: "no route to host", isSilent: true))
+        state.hosts[Self.dead] = .failed(.init(message: "no route to host", sign: .noRoute))
         #expect(refusals(state).contains("node-is-dead"))
     }
 

@@ -200,7 +200,7 @@ enum HostChecks {
                 [
                     .init(
                         code: .hostUnreachable, severity: .failure, subject: host.name, text: failure.message,
-                        advice: "if it is dead for good: masterswap plan \(host.name) --with SPARE")
+                        advice: DeathAdvice.unreachable(host, failure, state))
                 ]
             case nil: []
             }
@@ -386,8 +386,8 @@ enum ClusterChecks {
         for node in state.objects.nodes {
             if !node.isReady {
                 add(
-                    .nodeNotReady, .failure, node.name, "the node is not Ready",
-                    "if it is dead for good: masterswap plan \(node.name) --with SPARE")
+                    .nodeNotReady, .failure, node.name, state.notReadyAge(of: node).text,
+                    DeathAdvice.notReady(node, state))
             }
             if node.isCordoned {
                 add(

@@ -1,3 +1,4 @@
+import Foundation
 public import SSH
 
 /// One script on one master that reads all that the cluster itself can say.
@@ -27,6 +28,8 @@ public struct ClusterProbe: Sendable {
             Kubectl.environment + cluster.distribution.kubectl
                 + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
         var script = SectionedScript()
+        // Before the objects: an age that is counted by it is too short rather than too long.
+        script.section("clock", "date +%s")
         script.neededSection(
             "objects", ShellQuoting.join(ObjectsTemplate.command(local + ["--request-timeout=30s"])))
         script.section(
@@ -94,6 +97,7 @@ public struct ClusterProbe: Sendable {
         var observation = ClusterObservation(source: host)
         observation.objects = try Kubectl.decode(
             KubernetesObjects.self, from: objects.output, host: host, operation: operation)
+        observation.clock = sections["clock"].flatMap { TimeInterval($0.text) }.map(Date.init(timeIntervalSince1970:))
         observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
         if let config = sections["kubeadm-config"], config.succeeded {
             let map = try Kubectl.decode(

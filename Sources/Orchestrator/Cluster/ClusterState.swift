@@ -1,5 +1,4 @@
-import Foundation
-import SSH
+public import Foundation
 
 /// Everything that was seen of a cluster at one time: the value that checks, rules and the planner decide on.
 public struct ClusterState: Sendable {
@@ -22,38 +21,6 @@ public struct ClusterState: Sendable {
         public var facts: HostFacts? { if case .reached(let facts) = self { facts } else { nil } }
         public var failure: HostFailure? { if case .failed(let failure) = self { failure } else { nil } }
     }
-
-    public struct HostFailure: Sendable, Hashable {
-        public var message: String
-        /// It lies on the way to the host, or with us: neither a sign of life nor of death.
-        public var saysNothing = false
-        /// The host does not answer at all, as opposed to answering wrongly: only this counts as a sign of death.
-        public var isSilent: Bool
-        /// It cannot be reached or trusted: exit status 4 where the host is needed.
-        public var isUnreachableOrUntrusted: Bool
-
-        public init(message: String, isSilent: Bool, isUnreachableOrUntrusted: Bool = true) {
-            self.message = message
-            self.isSilent = isSilent
-            self.isUnreachableOrUntrusted = isUnreachableOrUntrusted
-        }
-
-        public init(_ error: any Error) {
-            let code = (error as? SSHError)?.code
-            self.init(
-                message: "\(error)",
-                // A host that is found but refuses our key, or shows another host key, is alive.
-                // So is one whose kernel refuses the connection: its containers may run.
-                isSilent: code == .unreachable && !"\(error)".localizedCaseInsensitiveContains("refused"),
-                isUnreachableOrUntrusted: (error as? SSHError)?.isUnreachableOrUntrusted ?? false)
-            saysNothing =
-                switch code {
-                case .jumpFailed, .unresolved, .invalidEndpoint, .cancelled, .libraryFault: true
-                case nil: error is CancellationError
-                default: false
-                }
-        }
-    }
 }
 
 /// What the API server and etcd said, by way of one master.
@@ -70,6 +37,8 @@ public struct ClusterObservation: Sendable {
     public var onecloudVersion: String?
     /// Why the release is not known, where there may be one.
     public var onecloudProblem: String?
+    /// The source's own clock right before the cluster was read; `nil` where it is not known.
+    public var clock: Date?
 
     public init(
         source: String? = nil, problems: [String] = [], objects: KubernetesObjects = KubernetesObjects(),

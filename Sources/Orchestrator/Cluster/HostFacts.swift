@@ -46,6 +46,8 @@ public struct HostFacts: Sendable, Hashable {
     public var unreachable: [String: String]
     /// Each address, of those asked for, that it cannot log in to by SSH without a password, as ocboot will, and the cause.
     public var deniedLogins: [String: String]
+    /// What it sees of the other hosts, by inventory name; a host that it did not tell about is missing.
+    public var peers: [String: PeerView] = [:]
     /// ocboot's directory and program are there.
     public var hasOcboot: Bool
 
@@ -97,12 +99,15 @@ public struct HostProbe: Sendable {
     let distribution: Inventory.Distribution
     /// `(host, port)` pairs that the host shall try to reach.
     let targets: [(host: String, port: Int)]
-    /// Hosts that it shall try to log in to by SSH.
-    let logins: [Inventory.Host]
+    /// Where it shall try to log in by SSH.
+    let logins: [OcbootLogin]
+    /// Hosts that it shall look at.
+    let peers: [PeerView.Peer]
     let ocboot: Inventory.Ocboot?
 
-    /// The questions for one host: what a spare must reach, what a master needs for running ocboot.
-    public init(_ inventory: Inventory, for host: Inventory.Host) {
+    /// The questions for one host: what a spare must reach, what a master needs for running ocboot, what it sees of the others.
+    /// - Parameter looksAtPeers: a peer that does not answer takes three seconds.
+    public init(_ inventory: Inventory, for host: Inventory.Host, looksAtPeers: Bool = true) {
         distribution = inventory.cluster.distribution
         let isSpare = host.role == .spare
         var targets: [(host: String, port: Int)] = []
@@ -111,14 +116,16 @@ public struct HostProbe: Sendable {
             if let database = inventory.ocboot?.database { targets.append((database.host, database.port)) }
         }
         self.targets = targets
-        logins = isSpare ? [] : inventory.hosts.filter { $0.role == .spare }
+        logins = isSpare ? [] : OcbootLogin.all(of: host, inventory)
+        peers = looksAtPeers ? PeerView.Peer.all(of: host, inventory) : []
         ocboot = isSpare ? nil : inventory.ocboot
     }
 
     /// - Throws: `SSHError` where the host cannot be reached; ``ClusterError`` where its answer cannot be read.
     public func run(on remote: any Remote) async throws -> HostFacts {
         let script = self.script
-        let timeout = Duration.seconds(30 + Self.connectionLimit * targets.count + Self.loginLimit * logins.count)
+        let timeout = Duration.seconds(
+            30 + Self.connectionLimit * targets.count + Self.loginLimit * logins.count + PeerView.limit)
         let operation = "look at the host"
         let result = try await remote.run(script.command(label: operation, timeout: timeout))
         let startedAt = Date().timeIntervalSince1970 - result.duration.seconds
@@ -178,11 +185,10 @@ public struct HostProbe: Sendable {
             // ocboot's Ansible does not check host keys either; nothing but `true` is run there.
             let options =
                 "-o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-            let place = ShellQuoting.join([
-                "-p", String(login.ssh.port ?? 22), "-l", login.ssh.user ?? "root", "--", login.address,
-            ])
+            let place = ShellQuoting.join(["-p", String(login.port), "-l", login.user, "--", login.address])
             script.section("login-\(index)", "timeout \(Self.loginLimit) ssh \(options) \(place) true </dev/null 2>&1")
         }
+        if !peers.isEmpty { script.section("peers", PeerView.script(peers)) }
         if let ocboot {
             let program = ocboot.command.first ?? ""
             let isPath = program.contains("/")
@@ -229,6 +235,7 @@ public struct HostProbe: Sendable {
         for (index, login) in logins.enumerated() {
             facts.deniedLogins[login.address] = Self.whyNot(sections["login-\(index)"], Self.loginLimit)
         }
+        if let section = sections["peers"] { facts.peers = PeerView.read(section.lines, peers) }
         facts.hasOcboot = sections["ocboot"]?.succeeded ?? false
         return facts
     }

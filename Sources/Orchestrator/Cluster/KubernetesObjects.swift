@@ -42,6 +42,8 @@ public struct Node: KubernetesObject {
         public var type: String
         public var status: String
         public var reason: String?
+        /// When `status` last changed, as RFC 3339.
+        public var lastTransitionTime: String?
     }
     public struct Address: Sendable, Hashable, Codable {
         public var type: String

@@ -70,7 +70,7 @@ public struct Observer: Sendable {
         do {
             return .reached(try await HostProbe(inventory, for: host).run(on: try remotes[host]))
         } catch {
-            return .failed(ClusterState.HostFailure(error))
+            return .failed(ClusterState.HostFailure(error, of: host.name))
         }
     }
 

@@ -34,16 +34,20 @@ public enum OcbootConfiguration {
         func networks(_ host: Inventory.Host) -> YAMLValue {
             .string(ocboot.hostNetworks.replacing("{address}", with: host.address))
         }
+        // ocboot goes to 22 where none is given.
+        func port(_ host: Inventory.Host) -> [YAMLEntry] {
+            host.ssh.port.map { [YAMLEntry("port", .plain(String($0)))] } ?? []
+        }
         func entry(_ host: Inventory.Host) -> YAMLValue {
-            .mapping([
-                YAMLEntry("user", .string(host.ssh.user ?? "root")), YAMLEntry("hostname", .string(host.address)),
-                YAMLEntry("host_networks", networks(host)),
-            ])
+            .mapping(
+                [YAMLEntry("user", .string(host.ssh.user ?? "root")), YAMLEntry("hostname", .string(host.address))]
+                    + port(host) + [YAMLEntry("host_networks", networks(host))])
         }
         let primaryNode: [YAMLEntry] =
             [
                 YAMLEntry("hostname", .string(primary.address)), YAMLEntry("use_local", .bool(false)),
                 YAMLEntry("user", .string(primary.ssh.user ?? "root")),
+            ] + port(primary) + [
                 YAMLEntry("onecloud_version", .string(ocboot.onecloudVersion)),
                 YAMLEntry("db_host", .string(ocboot.database.host)),
                 YAMLEntry("db_user", .string(ocboot.database.user)),

@@ -32,6 +32,8 @@ public struct Inventory: Sendable, Hashable {
         public var address: String
         public var role: Role
         public var ssh: SSHSettings
+        /// A master by the file, whose machine was installed again and is looked at as a spare; see ``Inventory/preparing(_:)``.
+        public var isReinstalledMaster = false
     }
 
     /// How to get into a host; what is `nil` here comes from the user's ssh_config, then from OpenSSH's defaults.
@@ -120,6 +122,7 @@ public struct Inventory: Sendable, Hashable {
         if let index = hosts.firstIndex(where: { $0 == host(request.replacement) }),
             host(request.dead) == hosts[index]
         {
+            inventory.hosts[index].isReinstalledMaster = hosts[index].role == .master
             inventory.hosts[index].role = .spare
         }
         return inventory

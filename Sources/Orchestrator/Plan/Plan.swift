@@ -50,6 +50,8 @@ public struct Plan: Sendable, Hashable, Codable {
     public var onecloudVersion: String?
     /// Nodes that an earlier run of this tool left cordoned: uncordoned at the end.
     public var oldCordons: [String]?
+    /// By what the node was taken for dead, a phrase each; `nil` in plans of before 0.2.
+    public var signsOfDeath: [String]?
 
     /// SHA-256 of the plan's JSON with sorted keys, in hexadecimal.
     public var hash: String {
@@ -175,14 +177,21 @@ public struct ReplacementRequest: Sendable, Hashable {
     public var drainTimeout: Int
     /// An old master that answers is fenced, over SSH.
     public var fences: Bool
+    /// Seconds for which the dead node must have been NotReady.
+    public var notReadyFor: Int
+
+    /// Five minutes: a machine that restarts is back by then, and Kubernetes itself evicts a node's pods after that time.
+    public static let usualNotReadyFor = 300
 
     public init(
-        dead: String, replacement: String, acceptedLosses: [String] = [], drainTimeout: Int = 30, fences: Bool = false
+        dead: String, replacement: String, acceptedLosses: [String] = [], drainTimeout: Int = 30, fences: Bool = false,
+        notReadyFor: Int = usualNotReadyFor
     ) {
         self.dead = dead
         self.replacement = replacement
         self.acceptedLosses = acceptedLosses
         self.drainTimeout = drainTimeout
         self.fences = fences
+        self.notReadyFor = notReadyFor
     }
 }

@@ -44,7 +44,8 @@ public enum Planner {
             volumes: proposal.lost.filter { $0.action != .ignore }.map { ObjectReference(.volume, $0.volume) },
             acceptedLosses: request.acceptedLosses,
             manifestDiff: proposal.promotes ? manifestDiff(of: primary, state) : nil,
-            onecloudVersion: state.inventory.ocboot?.onecloudVersion, oldCordons: oldCordons(proposal))
+            onecloudVersion: state.inventory.ocboot?.onecloudVersion, oldCordons: oldCordons(proposal),
+            signsOfDeath: NodeIsDead.signs(proposal))
     }
 
     private static func oldCordons(_ proposal: Proposal) -> [String]? {

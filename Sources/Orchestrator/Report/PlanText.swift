@@ -52,7 +52,8 @@ public struct PlanText: Sendable {
     }
 
     private var head: [Line] {
-        [
+        let signs = plan.signsOfDeath.map { [Line("  taken for dead: \($0.joined(separator: "; "))")] } ?? []
+        return [
             Line(
                 "Replace \(plan.dead.node) (\(plan.dead.address)) with \(plan.replacement.node) (\(plan.replacement.address)) in cluster \(plan.cluster)"
                     + (plan.dead.host == plan.replacement.host ? ": the same machine, installed anew" : ""),
@@ -60,7 +61,7 @@ public struct PlanText: Sendable {
             Line(
                 "  primary: \(plan.primary.node)" + (plan.promotes ? ", to become keepalived's MASTER" : ", as it is")),
             Line("  survivors: \(plan.survivors.map(\.node).joined(separator: ", "))"),
-        ]
+        ] + signs
     }
 
     /// What the short words in commands stand for.

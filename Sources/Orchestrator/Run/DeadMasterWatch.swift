@@ -147,7 +147,7 @@ extension DeadMasterWatch {
         }
     }
 
-    /// - Returns: what the old master says for itself; `nil` where it is silent, or fenced and quiet.
+    /// - Returns: what the old master says for itself, or what a survivor sees of it; `nil` where it is silent, or fenced and quiet.
     /// - Throws: where nothing can be seen of it.
     private static func answer(
         of host: Inventory.Host, _ plan: Plan, _ fences: Bool, _ inventory: Inventory, _ remotes: Remotes
@@ -161,9 +161,34 @@ extension DeadMasterWatch {
             if signs.succeeded, signs.text.isEmpty { return nil }
             return signs.text.isEmpty ? "it answers over SSH" : signs.text.lastLines(3)
         } catch {
-            let failure = ClusterState.HostFailure(error)
-            if failure.saysNothing { throw error }
-            return failure.isSilent ? nil : failure.message
+            let failure = ClusterState.HostFailure(error, of: host.name)
+            switch failure.sign {
+            case .alive: return failure.message
+            case .inconclusive: throw error
+            // Once it is fenced, all that others can see of it is that its sshd answers.
+            case .unresponsive where fences, .noRoute where fences: return nil
+            case .unresponsive, .noRoute: break
+            }
+            let sights = await sights(of: host, plan, inventory, remotes)
+            if let sight = sights.first(where: \.isAlive) { return "it does not answer here, but \(sight.text)" }
+            // A firewall between us and it gives the same error: only a survivor that sees nothing either makes it silence.
+            if failure.sign == .noRoute, !sights.contains(where: \.isSilent) { throw error }
+            return nil
+        }
+    }
+
+    private static func sights(
+        of host: Inventory.Host, _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes
+    ) async -> [PeerSight] {
+        let peer = PeerView.Peer(host, inventory.cluster)
+        return await withTaskGroup(of: PeerSight.self) { group in
+            for survivor in plan.survivors.compactMap({ inventory.host(named: $0.host) }) {
+                group.addTask {
+                    guard let remote = try? remotes[survivor] else { return PeerSight(by: survivor.name, sign: nil) }
+                    return PeerSight(by: survivor.name, sign: await PeerView.look(at: peer, from: remote)?.sign)
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
         }
     }
 }

@@ -104,7 +104,7 @@ public struct Replacement: Sendable {
             do {
                 _ = try await remote(plan.dead.host).run(Command(["true"], timeout: .seconds(20)))
                 plan.fences = true
-            } catch let error as SSHError where ClusterState.HostFailure(error).isSilent {
+            } catch let error as SSHError where ClusterState.HostFailure(error, of: plan.dead.host).mayBeDead {
                 emit(Event(.note, text: "\(plan.dead.host) does not answer: there is nothing to fence"))
             }
         }

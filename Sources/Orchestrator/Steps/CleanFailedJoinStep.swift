@@ -169,7 +169,7 @@ extension FailedJoin {
                 advice: "resume with the inventory that the run was begun with")
         }
         host.role = .spare
-        let facts = try await HostProbe(inventory, for: host).run(on: try remote(host.name))
+        let facts = try await HostProbe(inventory, for: host, looksAtPeers: false).run(on: try remote(host.name))
         let certificate = inventory.cluster.distribution.certificateDirectory + "/ca.crt"
         let sum = try await remote(plan.primary.host).run(Command(["sha256sum", certificate], timeout: .seconds(20)))
         let members = try await Etcdctl(

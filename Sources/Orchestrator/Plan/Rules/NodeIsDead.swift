@@ -1,4 +1,7 @@
-/// A node that may come back, or works, is not taken apart: only silence on the network and NotReady together count as death.
+import Foundation
+
+/// A node that may come back, or works, is not taken apart. It is dead only by every sign: it answers neither us nor any survivor,
+/// its node has been NotReady for long enough, and its etcd member is not healthy.
 ///
 /// Where the machine itself is to take its place again, it answers; it has to be another installation than the node was, and bare.
 public enum NodeIsDead: SafetyRule {
@@ -6,14 +9,19 @@ public enum NodeIsDead: SafetyRule {
     public static let prevents = "taking a working master apart, or one that only its network has left"
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
+        // What is to be done about another kind of node, `node-is-a-master` says.
+        guard proposal.deadIsMaster else { return [] }
         let dead = proposal.dead
-        let shutDown = "shut it down for good and wait until it is NotReady, then try again"
         var refusals: [Refusal] = []
-        if let node = proposal.deadNode, node.isReady {
-            refusals.append(
-                refusal(
-                    "\(dead.node) is Ready",
-                    advice: "a working node is not replaced; if it is the right one, shut it down first"))
+        if let node = proposal.deadNode {
+            if node.isReady {
+                refusals.append(
+                    refusal(
+                        "\(dead.node) is Ready",
+                        advice: "a working node is not replaced; if it is the right one, shut it down first"))
+            } else {
+                refusals += objections(to: proposal.state.notReadyAge(of: node), proposal)
+            }
         }
         switch proposal.state.hosts[dead.host] {
         case .reached(let facts) where proposal.isSameMachine:
@@ -32,14 +40,18 @@ public enum NodeIsDead: SafetyRule {
                 ))
         case .failed(let failure) where proposal.isSameMachine:
             refusals.append(refusal(failure.message, advice: "it has to be up, installed anew", isUnreachable: true))
-        case .failed(let failure) where failure.saysNothing:
-            refusals.append(
-                refusal(
-                    "whether \(dead.host) lives cannot be seen: \(failure.message)",
-                    advice: "mend the way to it, or ask from a machine that is on its network", isUnreachable: true))
-        case .failed(let failure) where !failure.isSilent:
-            refusals.append(refusal("\(dead.host) is alive on the network: \(failure.message)", advice: shutDown))
-        case .failed: break
+        case .failed(let failure):
+            switch failure.sign {
+            case .inconclusive:
+                refusals.append(
+                    refusal(
+                        "whether \(dead.host) is alive cannot be seen: \(failure.message)",
+                        advice: "repair the way to it, or ask from a machine that is on its network",
+                        isUnreachable: true))
+            case .alive:
+                refusals.append(refusal("\(dead.host) is alive on the network: \(failure.message)", advice: shutDown))
+            case .unresponsive, .noRoute: refusals += objections(bySurvivors: proposal)
+            }
         case nil:
             refusals.append(
                 refusal(
@@ -50,6 +62,78 @@ public enum NodeIsDead: SafetyRule {
             refusals.append(refusal("its etcd member \(member.id) is healthy", advice: shutDown))
         }
         return refusals
+    }
+
+    private static let shutDown = "shut it down for good and wait until it is NotReady, then try again"
+
+    private static func objections(to age: NotReadyAge, _ proposal: Proposal) -> [Refusal] {
+        let limit = TimeInterval(proposal.request.notReadyFor)
+        // Whoever asks for no time at all need not know it either.
+        guard limit > 0 else { return [] }
+        switch age {
+        case .known(let age) where age >= limit: return []
+        case .known:
+            return [
+                refusal(
+                    "\(proposal.dead.node) has been \(age.text), \(NotReadyAge.words(limit)) are needed",
+                    advice:
+                        "wait: a machine that only restarts is back by then; where you know that it is dead for good: --not-ready-for SECONDS"
+                )
+            ]
+        case .unknown:
+            return [
+                refusal(
+                    "\(proposal.dead.node) is \(age.text)",
+                    advice:
+                        "look at it: kubectl describe node \(proposal.dead.node); where you know that it is dead for good: --not-ready-for 0"
+                )
+            ]
+        }
+    }
+
+    /// It does not answer here. That alone says little: each survivor must have looked, none may have seen it alive, and one at
+    /// least must be sure that it is silent.
+    private static func objections(bySurvivors proposal: Proposal) -> [Refusal] {
+        let host = proposal.dead.host
+        let sights = sights(proposal)
+        let alive = sights.filter(\.isAlive).map { sight in
+            refusal("\(host) is alive by what \(sight.text)", advice: shutDown)
+        }
+        let untold = sights.filter { $0.sign == nil }.map { sight in
+            refusal(
+                "\(sight.by) did not tell whether it sees \(host)",
+                advice:
+                    "see that bash, timeout and ip are there: masterswap exec --limit \(sight.by) -- which bash timeout ip"
+            )
+        }
+        guard alive.isEmpty, untold.isEmpty, !sights.contains(where: \.isSilent) else { return alive + untold }
+        let told =
+            sights.isEmpty
+            ? "no surviving master could be asked" : sights.map(\.text).joined(separator: "; ")
+        return [
+            refusal(
+                "that \(host) is dead is seen from here only: \(told)",
+                advice:
+                    "try again in a minute; if it stays so, find out whether it is on: it has to be shut down for good")
+        ]
+    }
+
+    private static func sights(_ proposal: Proposal) -> [PeerSight] {
+        proposal.state.sights(of: proposal.dead.host, by: proposal.survivors.map(\.host))
+    }
+
+    /// By what the node is taken for dead, for the plan.
+    static func signs(_ proposal: Proposal) -> [String] {
+        let state = proposal.state
+        let age = proposal.deadNode.map { state.notReadyAge(of: $0).text } ?? "its node is deleted"
+        let connection: [String] =
+            switch state.hosts[proposal.dead.host] {
+            case .reached where proposal.isSameMachine: ["its machine was installed anew"]
+            case .reached: ["it answers here, and is fenced first"]
+            default: ["it does not answer here"] + sights(proposal).map(\.text)
+            }
+        return [age] + connection
+            + proposal.deadMembers.filter { !$0.isHealthy }.map { "etcd member \($0.id) is not healthy" }
     }
 
     /// Why a machine that answers may still be the old master.

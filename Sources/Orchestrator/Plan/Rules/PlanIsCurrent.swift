@@ -13,6 +13,7 @@ public enum PlanIsCurrent: ListedRule {
         comparable.madeAt = saved.madeAt
         comparable.drainTimeout = saved.drainTimeout
         comparable.acceptedLosses = saved.acceptedLosses
+        comparable.signsOfDeath = saved.signsOfDeath
         guard comparable != saved else { return [] }
         let old = Set(PlanText(saved, inventory).lines)
         let different = PlanText(comparable, inventory).lines.filter { !old.contains($0) }.map {

@@ -30,13 +30,49 @@ public enum ReplacementFits: SafetyRule {
                     "\(host.name) cannot open a connection to \(target): \(cause)",
                     advice: "look at routes and firewalls between them"))
         }
-        if let primary = proposal.primary, let cause = state.hosts[primary.host]?.facts?.deniedLogins[host.address] {
-            refusals.append(
-                refusal(
-                    "\(primary.host) cannot log in to \(host.name) (\(host.address)) by SSH without a password, as ocboot will: \(cause)",
-                    advice: "run on \(primary.host): ssh-copy-id \(host.ssh.user ?? "root")@\(host.address)"))
+        return refusals + deniedLogins(proposal)
+    }
+
+    /// Every login that ocboot will make from the primary.
+    private static func deniedLogins(_ proposal: Proposal) -> [Refusal] {
+        let state = proposal.state
+        guard let primary = proposal.primary, let host = state.inventory.host(named: primary.host),
+            let denied = state.facts(host)?.deniedLogins
+        else { return [] }
+        var logins = [
+            (OcbootLogin(proposal.replacement), "\(proposal.replacement.name) (\(proposal.replacement.address))"),
+            (OcbootLogin(host), "itself (\(host.address))"),
+        ]
+        switch state.inventory.cluster.distribution {
+        // An old master that is to be fenced still holds the VIP: who will hold it is not known yet.
+        case .kubeadm where proposal.fences: break
+        case .kubeadm: logins.append((OcbootLogin(host, at: state.inventory.cluster.vip), "the VIP"))
+        case .k3s:
+            logins += proposal.survivors.filter { $0.host != primary.host }.compactMap { survivor in
+                state.inventory.host(named: survivor.host).map { (OcbootLogin($0), "\($0.name) (\($0.address))") }
+            }
         }
-        return refusals
+        return logins.compactMap { login, name in
+            denied[login.address].map { cause in
+                refusal(
+                    "\(primary.host) cannot log in to \(name) by SSH without a password, as ocboot will: \(cause)",
+                    advice: advice(login, cause, on: primary.host, state))
+            }
+        }
+    }
+
+    private static func advice(_ login: OcbootLogin, _ cause: String, on primary: String, _ state: ClusterState)
+        -> String
+    {
+        let options = login.port == 22 ? "" : "-p \(login.port) "
+        guard cause.lowercased().contains("denied") else {
+            return
+                "see on \(primary) that this works: ssh \(options)\(login.user)@\(login.address) true; a port that is not 22 is named in the inventory: ssh.port"
+        }
+        // A key is kept on a machine, not on an address that moves.
+        let machine = login.address == state.inventory.cluster.vip ? state.vipHolders.first?.address : nil
+        return
+            "run on \(primary): ssh-copy-id \(options)\(login.user)@\(machine ?? login.address); where it has no key of its own yet: ssh-keygen first"
     }
 
     /// Compared with the primary's, whose certificates it will be shown.

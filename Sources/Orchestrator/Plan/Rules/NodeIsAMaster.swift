@@ -1,0 +1,46 @@
+/// Only a node of the control plane or an etcd member has a place that a new master can take. A worker and a spare have none.
+public enum NodeIsAMaster: SafetyRule {
+    public static let id = "node-is-a-master"
+    public static let prevents = "adding one more master in the place of a worker or a spare"
+
+    public static func refusals(_ proposal: Proposal) -> [Refusal] {
+        guard !proposal.deadIsMaster else { return [] }
+        let name = proposal.dead.node
+        if proposal.deadNode != nil {
+            return [
+                refusal(
+                    "\(name) is a worker: it is no node of the control plane, and no etcd member is at \(proposal.dead.address)",
+                    advice: workerAdvice(name))
+            ]
+        }
+        return [
+            refusal(
+                "\(name) is a spare: neither a node nor an etcd member is at \(proposal.dead.address)",
+                advice: "there is nothing to replace; where a master died, name that one: masterswap check")
+        ]
+    }
+
+    /// What to do about a worker, which this tool does not replace.
+    static func workerAdvice(_ node: String) -> String {
+        "look at it: kubectl describe node \(node); where it is dead for good: kubectl drain --ignore-daemonsets \(node), "
+            + "kubectl delete node \(node), then add another worker with ocboot's add-node"
+    }
+}
+
+extension Proposal {
+    var deadIsMaster: Bool {
+        let host = state.inventory.host(named: dead.host)
+        let role: Inventory.Role? = host?.isReinstalledMaster == true ? .master : host?.role
+        return state.isMaster(node: deadNode, address: dead.address, role: role)
+    }
+}
+
+extension ClusterState {
+    /// - Parameters:
+    ///   - node: `nil` where the cluster has none at that address: it may be deleted already, then the inventory's word counts.
+    ///   - role: the inventory's, if it names the host.
+    func isMaster(node: Node?, address: String, role: Inventory.Role?) -> Bool {
+        if cluster.members.contains(where: { $0.addresses.contains(address) }) { return true }
+        return node.map(\.isControlPlane) ?? (role == .master)
+    }
+}
