@@ -72,10 +72,7 @@ extension ClusterState {
     /// - Throws: ``Refused`` where no master answers, or nothing has that name.
     func requireNode(_ reference: String) throws -> Node {
         guard cluster.source != nil else { throw Refused(refusalsWithoutAnswer) }
-        if let node = objects.nodes.first(where: { $0.name == reference || $0.internalAddress == reference }) {
-            return node
-        }
-        if let host = inventory.host(reference), let node = node(of: host) { return node }
+        if let node = try node(reference) { return node }
         throw Refused([
             Refusal(
                 "names-are-known", "'\(reference)' is no node of the cluster",

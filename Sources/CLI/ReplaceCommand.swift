@@ -42,8 +42,8 @@ struct ReplaceCommand: AsyncParsableCommand {
             acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: options.drainTimeout,
             fences: fencing.fence || saved?.fences == true, notReadyFor: death.notReadyFor)
         try await Session.run(options) { [options, dryRun, yes] session in
-            let replacement = session.replacement(options)
             let state = await session.observe(for: asked)
+            let replacement = session.replacement(options, apiAddresses: state.apiAddresses)
             let seenAt = ContinuousClock.now
             if dryRun {
                 let plan = try Self.plan(state, asked, saved, session)
@@ -143,8 +143,12 @@ enum Confirmation {
 }
 
 extension Session {
-    /// - Parameter plan: of the run that is resumed.
-    func replacement(_ options: GlobalOptions, resuming plan: Plan? = nil) -> Replacement {
+    /// - Parameters:
+    ///   - plan: of the run that is resumed.
+    ///   - apiAddresses: where each master's API server is, where that is known.
+    func replacement(
+        _ options: GlobalOptions, resuming plan: Plan? = nil, apiAddresses: [String: String] = [:]
+    ) -> Replacement {
         let view = RunView(terminal, plan: plan)
         let source = inventory.ocboot?.database.password
         return Replacement(
@@ -162,6 +166,6 @@ extension Session {
                 }
                 return try source.read()
             },
-            emit: { view.show($0) })
+            apiAddresses: plan?.apiAddresses ?? apiAddresses, emit: { view.show($0) })
     }
 }

@@ -165,6 +165,7 @@ final class FakeCluster: Sendable {
                             clientURLs: $0.clientURLs)
                     })
                 return CommandResult(outcome: .exited(0), standardOutput: try JSONEncoder().encode(list))
+            case ("alarm", "list"): return Self.output("{}")
             case ("member", "remove"):
                 state.members.removeAll { $0.id == words[2] }
                 return Self.output("")

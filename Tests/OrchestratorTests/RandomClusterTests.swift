@@ -47,6 +47,29 @@ import Testing
                     peerURLs: ["https://\(RunbookCluster.addresses.randomElement(using: &random)!):2380"],
                     clientURLs: ["https://10.0.0.9:2379"], isHealthy: chance(50)))
         }
+        if chance(2) {
+            state.cluster.members.append(
+                EtcdMember(
+                    id: "f01", name: "leftover", peerURLs: ["https://10.0.0.99:2380"],
+                    clientURLs: ["https://10.0.0.99:2379"], isHealthy: true))
+            let leader = state.cluster.etcd.statuses?.first?.leader
+            state.cluster.etcd.statuses?.append(EtcdStatus(memberID: "f01", leader: leader, raftIndex: 90_001))
+        }
+        if chance(2) {
+            state.cluster.etcd.alarms = [
+                .init(memberID: RunbookCluster.memberIDs.randomElement(using: &random)!, kind: .noSpace)
+            ]
+        }
+        if chance(2) { state.cluster.etcd.statuses?[0].leader = nil }
+        if chance(2) { state.cluster.etcd.statuses?[0].raftAppliedIndex = 1 }
+        if chance(1) { state.cluster.etcd = EtcdCondition(problems: ["no answer"]) }
+        if chance(2) {
+            for name in ["once", "then"] {
+                var node = RunbookCluster.node(name, "10.127.100.224", isReady: false)
+                node.metadata.labels = ["kubernetes.io/hostname": name]
+                state.cluster.objects.nodes.append(node)
+            }
+        }
         if chance(4) { state.cluster.apiAnswersOnVIP = false }
         if chance(4) { state.cluster.onecloudVersion = "v3.9.0" }
         if chance(2) { state.cluster.onecloudProblem = "no answer" }
@@ -144,8 +167,20 @@ import Testing
         let voters = left.filter { !$0.isLearner }
         require(voters.filter(\.isHealthy).count * 2 > voters.count, "quorum-survives")
         require(
-            left.allSatisfy { !$0.isLearner && !$0.name.isEmpty && !$0.addresses.contains(plan.dead.address) },
-            "quorum-survives")
+            left.allSatisfy { member in
+                !member.isLearner && !member.name.isEmpty
+                    && plan.survivors.filter { member.addresses == [$0.address] }.count == 1
+            } && left.count == plan.survivors.count, "members-have-nodes")
+        require(
+            state.cluster.etcd.alarms == []
+                && voters.filter(\.isHealthy).allSatisfy { member in
+                    state.cluster.etcd.statuses?.contains {
+                        $0.memberID == member.id && $0.leader != nil && $0.progress > 80_000
+                    } == true
+                }, "etcd-is-well")
+        require(
+            state.objects.nodes.filter { $0.internalAddresses == [plan.replacement.address] }.count < 2,
+            "hosts-are-nodes")
         let holders = state.hosts.filter { $0.value.facts?.addresses?.contains { $0.address == plan.vip } == true }.map(
             \.key)
         require(

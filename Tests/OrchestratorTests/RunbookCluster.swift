@@ -65,6 +65,7 @@ enum RunbookCluster {
                 id: memberIDs[index], name: names[index], peerURLs: ["https://\(addresses[index]):2380"],
                 clientURLs: ["https://\(addresses[index]):2379"], isHealthy: !(isDead && index == dead))
         }
+        cluster.etcd = condition(cluster.members)
         return ClusterState(inventory: inventory, hosts: hosts, cluster: cluster)
     }
 
@@ -72,6 +73,17 @@ enum RunbookCluster {
     static let silentView = PeerView(
         attempts: [22: .rejected, 6443: .rejected, 10250: .unanswered, 2380: .rejected], neighbour: "FAILED")
     static let livingView = PeerView(ping: .answered)
+
+    /// What members say of themselves where all is well: the healthy ones answer, the first of them leads, no alarm is raised.
+    static func condition(_ members: [EtcdMember], version: String = "3.4.23") -> EtcdCondition {
+        let healthy = members.filter(\.isHealthy)
+        return EtcdCondition(
+            statuses: healthy.map {
+                EtcdStatus(
+                    memberID: $0.id, version: version, leader: healthy.first?.id, raftIndex: 90_001,
+                    raftAppliedIndex: 90_001)
+            }, alarms: [])
+    }
 
     static func manifest(_ index: Int) -> String {
         """

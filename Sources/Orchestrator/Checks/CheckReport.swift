@@ -27,6 +27,7 @@ public struct CheckReport: Sendable, Codable {
         case keepalivedNoMaster = "keepalived-no-master"
         case vipNotHeld = "vip-not-held"
         case vipHeldTwice = "vip-held-twice"
+        case vipOnService = "vip-on-service"
         case vipWithoutAPI = "vip-without-api"
         case clusterSilent = "cluster-silent"
         case clusterUnread = "cluster-unread"
@@ -35,8 +36,16 @@ public struct CheckReport: Sendable, Codable {
         case masterNotInInventory = "master-not-in-inventory"
         case spareIsMaster = "spare-is-master"
         case masterIsNoNode = "master-is-no-node"
+        case hostUnclear = "host-unclear"
+        case masterWithoutMember = "master-without-member"
+        case memberWithoutNode = "member-without-node"
+        case memberLearner = "member-learner"
         case memberNotStarted = "member-not-started"
         case memberUnhealthy = "member-unhealthy"
+        case memberBehind = "member-behind"
+        case etcdLeader = "etcd-leader"
+        case etcdAlarm = "etcd-alarm"
+        case etcdUnread = "etcd-unread"
         case podsPending = "pods-pending"
     }
 
@@ -146,7 +155,8 @@ extension CheckReport {
         hosts = inventory.hosts.map { Self.host($0, state) }
         nodes = state.objects.nodes.map {
             NodeLine(
-                name: $0.name, address: $0.internalAddress, ready: $0.isReady, cordoned: $0.isCordoned,
+                name: $0.name, address: $0.address(preferring: state.host(of: $0)?.address), ready: $0.isReady,
+                cordoned: $0.isCordoned,
                 version: $0.kubeletVersion)
         }
         members = state.cluster.members.map {
@@ -340,6 +350,15 @@ enum KeepalivedChecks {
                     text: "no live master is in state MASTER",
                     advice: "the dead one was the primary; a replacement makes another one primary"))
         }
+        let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
+        if !services.isEmpty {
+            findings.append(
+                .init(
+                    code: .vipOnService, severity: .failure, subject: "vip",
+                    text:
+                        "kube-proxy has bound \(vip) to \(HostFacts.serviceInterface) on \(services.listed): a Service has it among its externalIPs or as its load balancer's address",
+                    advice: "take it out of that Service: kubectl get services -A -o wide | grep -F \(vip)"))
+        }
         switch state.vipHolders.count {
         case 1: break
         // Nobody was there to look at.
@@ -394,21 +413,25 @@ enum ClusterChecks {
                     .nodeCordoned, .warning, node.name, "the node is cordoned",
                     "if nobody needs that: kubectl uncordon \(node.name)")
             }
-            if node.isControlPlane, state.host(of: node) == nil {
+            if node.isControlPlane, state.hosts(of: node).isEmpty {
                 add(
                     .masterNotInInventory, .warning, node.name, "is a master that the inventory does not name",
-                    "add it with 'role: master'")
+                    "add it with 'role: master'; if it is one of the hosts, write under that one: 'node: \(node.name)'")
             }
+        }
+        for conflict in state.identityConflicts {
+            add(.hostUnclear, .failure, conflict.hosts[0], conflict.reason, conflict.advice)
         }
         for host in state.inventory.hosts where host.role == .spare && state.node(of: host)?.isControlPlane == true {
             add(
                 .spareIsMaster, .warning, host.name, "is a master by now, and 'role: spare' in the inventory",
                 "change its role")
         }
-        for host in state.inventory.masters where state.node(of: host) == nil {
+        for host in state.inventory.masters where state.nodes(of: host).isEmpty {
             add(
                 .masterIsNoNode, .failure, host.name, "is no node of the cluster",
-                "join it, or take it out of the inventory")
+                "join it, or take it out of the inventory; if it is a node under another name and address, write: 'node: NAME'"
+            )
         }
         if !state.cluster.apiAnswersOnVIP {
             add(
@@ -416,16 +439,7 @@ enum ClusterChecks {
                 "no API server answers on \(state.inventory.cluster.vip):\(state.inventory.cluster.apiPort)",
                 "look at the API server of its holder")
         }
-        for member in state.cluster.members {
-            if !member.isStarted {
-                add(
-                    .memberNotStarted, .failure, "etcd",
-                    "member \(member.id) at \(member.addresses.joined(separator: ", ")) has never started",
-                    "a join was left half done")
-            } else if !member.isHealthy {
-                add(.memberUnhealthy, .failure, "etcd", "member \(member.name) is not healthy", "look at its etcd pod")
-            }
-        }
+        findings += EtcdChecks.findings(state)
         let pending = state.objects.pods.filter(\.isPending).map(\.reference)
         if !pending.isEmpty {
             add(

@@ -15,7 +15,7 @@ enum DeathAdvice {
                 "it is alive by what \(sight.text); look at routes and firewalls between this machine and it; nothing is to be replaced"
         }
         let node = state.node(of: host)
-        guard state.isMaster(node: node, address: host.address, role: host.role) else {
+        guard state.isMaster(node: node, addresses: [host.address] + (node?.internalAddresses ?? []), role: host.role) else {
             return node.map { NodeIsAMaster.workerAdvice($0.name) }
                 ?? "it is a spare: start it, or name another one; nothing is to be replaced"
         }
@@ -47,7 +47,7 @@ enum DeathAdvice {
 
     static func notReady(_ node: Node, _ state: ClusterState) -> String {
         let host = state.host(of: node)
-        guard state.isMaster(node: node, address: node.internalAddress ?? "", role: host?.role) else {
+        guard state.isMaster(node: node, addresses: node.internalAddresses, role: host?.role) else {
             return NodeIsAMaster.workerAdvice(node.name)
         }
         guard let host, let observation = state.hosts[host.name] else {

@@ -4,9 +4,12 @@ public import SSH
 /// One script on one master that reads all that the cluster itself can say.
 public struct ClusterProbe: Sendable {
     let inventory: Inventory
+    /// Where the API server beside the master is; `nil` where that is the inventory's address of it.
+    private let apiAddress: String?
 
-    public init(_ inventory: Inventory) {
+    public init(_ inventory: Inventory, apiAddress: String? = nil) {
         self.inventory = inventory
+        self.apiAddress = apiAddress
     }
 
     private static let operation = "read the cluster"
@@ -22,7 +25,8 @@ public struct ClusterProbe: Sendable {
 
     func script(_ host: Inventory.Host) -> SectionedScript {
         let cluster = inventory.cluster
-        let local = Kubectl.prefix(cluster.distribution, apiServer: "\(host.address):\(cluster.apiPort)")
+        let local = Kubectl.prefix(
+            cluster.distribution, apiServer: "\(IPAddress.inURL(apiAddress ?? host.address)):\(cluster.apiPort)")
         let kubectl = ShellQuoting.join(local)
         let onVIP = ShellQuoting.join(
             Kubectl.environment + cluster.distribution.kubectl
@@ -40,13 +44,19 @@ public struct ClusterProbe: Sendable {
             "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'"
         script.section("onecloud", "\(release) 2>/dev/null || \(release)")
         script.section("version", "\(kubectl) version --client -o json")
-        // The static pod is named after the node, and the node is found by the address: host names may differ from both.
+        // The static pod is named after the node. The node is found by the address; where that is none of a node's, by the name
+        // that this host's kubelet goes by.
         let find = """
-            node=$(\(kubectl) --request-timeout=10s get nodes -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}' | awk -v address=\(host.address) '$2 == address { print $1 }')
+            node=$(\(kubectl) --request-timeout=10s get nodes -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}' | awk -v address=\(host.address) '{ for (i = 2; i <= NF; i++) if ($i == address) { print $1; exit } }')
+            [ -n "$node" ] || node=$(\(HostProbe.kubeletNode(cluster.distribution)))
+            [ -n "$node" ] || node=$(uname -n | tr '[:upper:]' '[:lower:]')
             """
         let etcdctl = etcdctl(kubectl)
         script.section("members", "\(find)\n\(etcdctl)\nask member list -w json")
         script.section("health", "\(find)\n\(etcdctl)\nask_health \(Etcdctl.healthArguments.joined(separator: " "))")
+        for (name, arguments) in [("etcd-status", Etcdctl.statusArguments), ("etcd-alarms", Etcdctl.alarmArguments)] {
+            script.section(name, "\(find)\n\(Etcdctl.question(arguments, kubectl, cluster.distribution))")
+        }
         return script
     }
 
@@ -122,6 +132,8 @@ public struct ClusterProbe: Sendable {
         } catch let error as ClusterError {
             observation.problems.append(error.message)
         }
+        observation.etcd = Etcdctl.condition(
+            status: sections["etcd-status"], alarms: sections["etcd-alarms"], host: host)
         return observation
     }
 }

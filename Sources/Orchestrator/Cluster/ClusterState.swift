@@ -31,6 +31,8 @@ public struct ClusterObservation: Sendable {
     public var problems: [String]
     public var objects: KubernetesObjects
     public var members: [EtcdMember]
+    /// What the members say of themselves, and etcd's alarms.
+    public var etcd: EtcdCondition
     public var clusterStatus: ClusterStatus?
     public var apiAnswersOnVIP: Bool
     /// `.spec.version` of the OnecloudCluster, where there is one.
@@ -42,13 +44,14 @@ public struct ClusterObservation: Sendable {
 
     public init(
         source: String? = nil, problems: [String] = [], objects: KubernetesObjects = KubernetesObjects(),
-        members: [EtcdMember] = [], clusterStatus: ClusterStatus? = nil, apiAnswersOnVIP: Bool = false,
-        onecloudVersion: String? = nil
+        members: [EtcdMember] = [], etcd: EtcdCondition = EtcdCondition(), clusterStatus: ClusterStatus? = nil,
+        apiAnswersOnVIP: Bool = false, onecloudVersion: String? = nil
     ) {
         self.source = source
         self.problems = problems
         self.objects = objects
         self.members = members
+        self.etcd = etcd
         self.clusterStatus = clusterStatus
         self.apiAnswersOnVIP = apiAnswersOnVIP
         self.onecloudVersion = onecloudVersion
@@ -59,16 +62,6 @@ extension ClusterState {
     public var objects: KubernetesObjects { cluster.objects }
 
     public func facts(_ host: Inventory.Host) -> HostFacts? { hosts[host.name]?.facts }
-
-    /// The node that a host is, by its address, else by its name.
-    public func node(of host: Inventory.Host) -> Node? {
-        objects.nodes.first { $0.internalAddress == host.address } ?? objects.node(host.name)
-    }
-
-    /// The inventory host that a node runs on.
-    public func host(of node: Node) -> Inventory.Host? {
-        inventory.hosts.first { $0.address == node.internalAddress } ?? inventory.host(named: node.name)
-    }
 
     /// Hosts whose interfaces carry the VIP right now.
     public var vipHolders: [Inventory.Host] {

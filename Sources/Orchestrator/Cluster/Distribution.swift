@@ -26,6 +26,14 @@ extension Inventory.Distribution {
         }
     }
 
+    /// By which the kubelet is known to the API server; it names its node.
+    var kubeletCertificate: String {
+        switch self {
+        case .kubeadm: "/var/lib/kubelet/pki/kubelet-client-current.pem"
+        case .k3s: "/var/lib/rancher/k3s/agent/client-kubelet.crt"
+        }
+    }
+
     public var etcdDataDirectory: String {
         switch self {
         case .kubeadm: "/var/lib/etcd"

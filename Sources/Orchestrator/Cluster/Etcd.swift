@@ -26,8 +26,8 @@ public struct EtcdMember: Sendable, Hashable, Codable {
 
     public var isStarted: Bool { !name.isEmpty && !clientURLs.isEmpty }
 
-    /// The address in a peer URL: `https://10.0.0.1:2380` → `10.0.0.1`.
-    public var addresses: [String] { peerURLs.compactMap { URL(string: $0)?.host } }
+    /// The addresses in its peer URLs: `https://10.0.0.1:2380` → `10.0.0.1`, `https://[fd00::1]:2380` → `fd00::1`.
+    public var addresses: [String] { peerURLs.compactMap(IPAddress.host) }
 }
 
 /// etcdctl's output, read.
@@ -64,11 +64,16 @@ public enum EtcdOutput {
     }
 
     /// The client URLs that `etcdctl endpoint health` calls healthy. Its text form is read because 3.3 has no other.
+    ///
+    /// From 3.5 on it calls every member unhealthy for as long as there is an alarm, though each has answered before: an alarm is not
+    /// the loss of a member, and has a rule of its own.
     public static func healthyEndpoints(_ text: String) -> Set<String> {
         Set(
             text.split(separator: "\n").compactMap { line in
-                guard let range = line.range(of: " is healthy") else { return nil }
-                return String(line[..<range.lowerBound])
+                let range =
+                    line.contains(": Active Alarm(s): ")
+                    ? line.range(of: " is unhealthy") : line.range(of: " is healthy")
+                return range.map { String(line[..<$0.lowerBound]) }
             })
     }
 }

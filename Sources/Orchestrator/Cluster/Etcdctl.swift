@@ -7,6 +7,7 @@ public import SSH
 /// ever entered.
 public struct Etcdctl: Sendable {
     private let kubectl: Kubectl
+    var host: String { kubectl.host }
     private let words: [String]
     /// etcdutl, which reads files and asks no member.
     private let utility: [String]

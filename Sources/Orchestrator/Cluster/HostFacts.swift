@@ -23,6 +23,10 @@ public struct HostFacts: Sendable, Hashable {
     }
 
     public var hostname: String
+    /// The node that its kubelet is, as the kubelet's certificate for the API server says; `nil` where there is none to read.
+    public var kubeletNodeName: String?
+    /// Where the API server beside it is told to be: its certificate has that address. `nil` where no manifest says so.
+    public var apiAddress: String?
     /// The content of /etc/machine-id; `nil` where there is none.
     public var machineID: String?
     public var system: String
@@ -86,8 +90,18 @@ public struct HostFacts: Sendable, Hashable {
         ].filter(\.1).map(\.0)
     }
 
+    /// Where kube-proxy in ipvs mode binds the addresses of Services, on every node: whoever has one there does not hold it.
+    public static let serviceInterface = "kube-ipvs0"
+
     /// Whether it has the address on an interface; `false` also where its addresses could not be read.
-    public func holds(_ address: String) -> Bool { addresses?.contains { $0.address == address } == true }
+    public func holds(_ address: String) -> Bool {
+        addresses?.contains { $0.address == address && $0.interface != Self.serviceInterface } == true
+    }
+
+    /// kube-proxy takes an address for a Service's.
+    public func hasAsService(_ address: String) -> Bool {
+        addresses?.contains { $0.address == address && $0.interface == Self.serviceInterface } == true
+    }
 
     public var manifest: KeepalivedManifest? {
         if case .manifest(let manifest) = keepalived { manifest } else { nil }
@@ -133,6 +147,11 @@ public struct HostProbe: Sendable {
         return facts(sections, startedAt: startedAt)
     }
 
+    /// Shell text that prints the node that the host's kubelet is: the common name of its certificate is `system:node:NAME`.
+    static func kubeletNode(_ distribution: Inventory.Distribution) -> String {
+        "openssl x509 -noout -subject -in \(distribution.kubeletCertificate) 2>/dev/null | sed -n 's/.*system:node:\\([^,/ ]*\\).*/\\1/p'"
+    }
+
     /// Shell text that opens a TCP connection from a host: it succeeds, or prints why it cannot.
     /// - Parameter limit: seconds.
     static func connect(to host: String, _ port: Int, limit: Int) -> String {
@@ -149,10 +168,14 @@ public struct HostProbe: Sendable {
         script.section("clock", "date +%s.%N")
         script.section("hostname", "uname -n")
         script.section("machine", "cat /etc/machine-id")
+        script.section("kubelet-node", Self.kubeletNode(distribution))
+        script.section(
+            "api-address",
+            "sed -n 's/.*--advertise-address=//p' \(distribution.apiServerManifest) 2>/dev/null | head -n 1")
         script.section("system", "sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '\"'")
         script.section("kernel", "uname -r")
         script.section("disks", "df -Pk / /var/lib /tmp 2>/dev/null | tail -n +2")
-        script.section("addresses", "ip -o -4 addr")
+        script.section("addresses", "ip -o addr")
         script.section(
             "processes",
             "command -v pidof >/dev/null || exit 1; for name in kubelet k3s dockerd containerd crio; do pidof \"$name\" >/dev/null && echo \"$name\"; done; true"
@@ -216,6 +239,8 @@ public struct HostProbe: Sendable {
         let processes = lines("processes")
         var facts = HostFacts(hostname: text("hostname"), system: text("system"), kernel: text("kernel"))
         facts.machineID = sections["machine"].flatMap { $0.succeeded && !$0.text.isEmpty ? $0.text : nil }
+        facts.apiAddress = text("api-address").isEmpty ? nil : text("api-address")
+        facts.kubeletNodeName = text("kubelet-node").isEmpty ? nil : text("kubelet-node")
         facts.authority = text("authority").isEmpty ? nil : text("authority")
         facts.clockOffset = Double(text("clock")).map { $0 - startedAt }
         facts.disks = read("disks", Self.disk).flatMap { $0.isEmpty ? nil : Array(uniqued: $0) }
@@ -257,10 +282,12 @@ public struct HostProbe: Sendable {
         return HostFacts.Disk(mount: String(words[5]), availableKiB: available, usedPercent: used)
     }
 
-    /// `ip -o -4 addr`: `2: eth0    inet 10.0.0.1/24 brd …`.
-    private static func address(_ line: String) -> HostFacts.Address? {
+    /// `ip -o addr`: `2: eth0    inet 10.0.0.1/24 brd …`, `2: eth0    inet6 fd00::1/64 scope global`.
+    static func address(_ line: some StringProtocol) -> HostFacts.Address? {
         let words = line.split(separator: " ")
-        guard words.count >= 4, words[2] == "inet", let address = words[3].split(separator: "/").first else {
+        guard words.count >= 4, words[2] == "inet" || words[2] == "inet6",
+            let address = words[3].split(separator: "/").first
+        else {
             return nil
         }
         return HostFacts.Address(interface: String(words[1]), address: String(address))

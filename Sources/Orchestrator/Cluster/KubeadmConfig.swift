@@ -7,6 +7,13 @@ public struct ClusterStatus: Sendable, Hashable {
     public let text: String
     /// Node names.
     public let endpoints: [String]
+    /// Each node's `advertiseAddress`.
+    private let addresses: [String: String]
+
+    /// The nodes that are listed with an address.
+    func names(at address: String) -> [String] {
+        endpoints.filter { name in addresses[name].map { IPAddress.canonical($0) } == IPAddress.canonical(address) }
+    }
 
     /// `nil` where the ConfigMap has no ClusterStatus: Kubernetes 1.22 and newer.
     public init?(_ configMap: ConfigMap) {
@@ -15,6 +22,11 @@ public struct ClusterStatus: Sendable, Hashable {
         else { return nil }
         self.text = text
         self.endpoints = map.compactMap { $0.key.string }
+        var addresses: [String: String] = [:]
+        for (name, endpoint) in map {
+            if let name = name.string { addresses[name] = endpoint["advertiseAddress"]?.string }
+        }
+        self.addresses = addresses
     }
 
     /// The text without one node's entry, every other line as it was; `nil` where the entry is not there or is written in a way

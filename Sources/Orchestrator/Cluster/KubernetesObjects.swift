@@ -62,7 +62,6 @@ public struct Node: KubernetesObject {
 
     public var isReady: Bool { status?.conditions?.first { $0.type == "Ready" }?.status == "True" }
     public var isCordoned: Bool { spec?.unschedulable == true }
-    public var internalAddress: String? { status?.addresses?.first { $0.type == "InternalIP" }?.address }
     public var kubeletVersion: String? { status?.nodeInfo?.kubeletVersion }
 
     /// The label is `master` up to 1.19, both from 1.20, `control-plane` alone from 1.24 (KEP-2067).

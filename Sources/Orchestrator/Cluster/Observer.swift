@@ -48,7 +48,8 @@ public struct Observer: Sendable {
                 if cluster == nil, !isAsking, !candidates.isEmpty {
                     isAsking = true
                     let host = candidates.removeFirst()
-                    group.addTask { .cluster(await read(by: host)) }
+                    let apiAddress = hosts[host.name]?.facts?.apiAddress
+                    group.addTask { .cluster(await read(by: host, at: apiAddress)) }
                 }
             }
         }
@@ -74,9 +75,10 @@ public struct Observer: Sendable {
         }
     }
 
-    private func read(by host: Inventory.Host) async -> Result<ClusterObservation, Failure> {
+    private func read(by host: Inventory.Host, at apiAddress: String?) async -> Result<ClusterObservation, Failure> {
         do {
-            return .success(try await ClusterProbe(inventory).run(on: try remotes[host], host: host))
+            return .success(
+                try await ClusterProbe(inventory, apiAddress: apiAddress).run(on: try remotes[host], host: host))
         } catch {
             return .failure(Failure(message: "\(error)"))
         }

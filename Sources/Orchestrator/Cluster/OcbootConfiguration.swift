@@ -54,7 +54,7 @@ public enum OcbootConfiguration {
                 YAMLEntry("db_password", .string(password.reveal())),
                 YAMLEntry("db_port", .string(String(ocboot.database.port))),
                 YAMLEntry("image_repository", .string(ocboot.imageRepository)),
-                YAMLEntry("ha_using_local_registry", .bool(false)), YAMLEntry("node_ip", .string(primary.address)),
+                YAMLEntry("ha_using_local_registry", .bool(false)), YAMLEntry("node_ip", .string(plan.primary.address)),
             ] + controlPlane + [
                 YAMLEntry("as_host", .bool(true)), YAMLEntry("high_availability", .bool(true)),
                 YAMLEntry("use_ee", .bool(false)),

@@ -141,7 +141,7 @@ extension InventoryDraft {
             ($0.metadata.creationTimestamp ?? "", $0.name) < ($1.metadata.creationTimestamp ?? "", $1.name)
         }
         .compactMap { node in
-            node.internalAddress.map { Inventory.Host(name: node.name, address: $0, role: .master, ssh: ssh) }
+            node.address(preferring: nil).map { Inventory.Host(name: node.name, address: $0, role: .master, ssh: ssh) }
         }
         // kubectl's server is a master itself where there is no VIP.
         if hosts.contains(where: { $0.address == vip }) { vip = nil }

@@ -34,6 +34,8 @@ public struct Inventory: Sendable, Hashable {
         public var ssh: SSHSettings
         /// A master by the file, whose machine was installed again and is looked at as a spare; see ``Inventory/preparing(_:)``.
         public var isReinstalledMaster = false
+        /// The Kubernetes node that it is, or was, by name or hostname label: where nothing else says it.
+        public var node: String?
     }
 
     /// How to get into a host; what is `nil` here comes from the user's ssh_config, then from OpenSSH's defaults.
@@ -134,9 +136,10 @@ public struct Inventory: Sendable, Hashable {
         hosts.first { $0.name == name }
     }
 
-    /// The host meant by an inventory name or an address.
+    /// The host meant by an inventory name or an address, or by the name of the node that the inventory says it is.
     public func host(_ reference: String) -> Host? {
         hosts.first { $0.name == reference || $0.address == reference }
+            ?? hosts.first { $0.node == reference.lowercased() || $0.name.lowercased() == reference.lowercased() }
     }
 }
 

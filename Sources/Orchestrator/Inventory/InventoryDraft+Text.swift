@@ -17,7 +17,8 @@ extension InventoryDraft {
             ssh:
             \(lines(sshEntries, indent: 2))
 
-            # The names are the nodes' names. Which master is the primary is not written down: the cluster knows.
+            # The names are yours to choose: a host is matched with its node by its addresses. Which master is the primary is not
+            # written down: the cluster knows.
             hosts:
             \(hostLines)
 

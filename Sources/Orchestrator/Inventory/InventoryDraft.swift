@@ -65,7 +65,7 @@ public struct InventoryDraft: Sendable, Hashable {
         self.remarks = remarks
     }
 
-    /// An inventory of an ocboot configuration file alone: hosts go by their addresses until they are named.
+    /// An inventory of an ocboot configuration file alone: hosts are named after their addresses.
     public init(_ file: OcbootFile) {
         let first = file.masters[0]
         let ssh = Inventory.SSHSettings(user: first.user ?? "root", port: first.port, become: .none)
@@ -82,7 +82,7 @@ public struct InventoryDraft: Sendable, Hashable {
         }
         ocboot.command = OcbootCommand.usual(distribution, version: file.settings.onecloudVersion)
         remarks = [
-            "The names of the hosts are made from their addresses: write the nodes' names (kubectl get nodes) in their place."
+            "The names of the hosts are made from their addresses: write others if you like. A host is matched with its node by address."
         ]
         addRemarks(on: file)
     }

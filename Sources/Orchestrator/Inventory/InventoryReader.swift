@@ -153,7 +153,7 @@ private struct InventoryReader {
                 return nil
             }
             guard let host = mapping(value, "hosts.\(name)") else { return nil }
-            host.allow(["address", "role"] + Self.sshKeys)
+            host.allow(["address", "role", "node"] + Self.sshKeys)
             let ssh = readSSH(host, defaults: defaults)
             let role = host.choice("role", Inventory.Role.self)
             if !host.has("role") {
@@ -165,7 +165,13 @@ private struct InventoryReader {
                     host.value("address"), "hosts.\(name).address: '\(address)' is no IPv4 address",
                     fix: IPv4.howToWrite)
             }
-            return Inventory.Host(name: name, address: address, role: role ?? .spare, ssh: ssh)
+            let node = host.string("node")
+            if let node, !isNodeName(node) {
+                problems.add(
+                    host.value("node"), "hosts.\(name).node: '\(node)' is no node's name",
+                    fix: "write it as kubectl get nodes shows it: lower-case letters, digits, '.', '-'")
+            }
+            return Inventory.Host(name: name, address: address, role: role ?? .spare, ssh: ssh, node: node)
         }
     }
 
@@ -366,7 +372,16 @@ private struct InventoryReader {
         let hostsNode = root.value("hosts")
         func node(of host: Inventory.Host) -> YAMLNode? { hostsNode?[host.name] }
         var byAddress: [String: String] = [:]
+        var byNode: [String: String] = [:]
         for host in inventory.hosts {
+            if let name = host.node {
+                if let other = byNode[name] {
+                    problems.add(
+                        node(of: host), "hosts.\(host.name): \(other) is the node \(name) already",
+                        fix: "correct one of the two, or take it out")
+                }
+                byNode[name] = host.name
+            }
             if let other = byAddress[host.address] {
                 problems.add(
                     node(of: host), "hosts.\(host.name): \(other) has the address \(host.address) already",
@@ -409,6 +424,9 @@ func isSafeName(_ name: String) -> Bool {
         }
     }
 }
+
+/// An RFC 1123 subdomain, as Kubernetes wants a node's name to be.
+func isNodeName(_ name: String) -> Bool { isSafeName(name) && name == name.lowercased() && !name.contains("_") }
 
 enum IPv4 {
     static let howToWrite = "write four numbers from 0 to 255, as in 10.127.100.102"

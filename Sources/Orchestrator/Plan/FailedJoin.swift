@@ -27,11 +27,11 @@ public struct FailedJoin: Sendable, Hashable, Codable {
     ///   - node: the node with the host's name or address, if there is one; never the dead one.
     ///   - members: without the dead one's.
     public static func look(
-        _ facts: HostFacts, at address: String, cluster: Inventory.Cluster, authority: String?, node: Node?,
+        _ facts: HostFacts, at addresses: Set<String>, cluster: Inventory.Cluster, authority: String?, node: Node?,
         members: [EtcdMember]
     ) -> Finding {
         let distribution = cluster.distribution
-        let members = members.filter { $0.addresses.contains(address) }
+        let members = members.filter { !addresses.isDisjoint(with: $0.addresses) }
         guard let traces = facts.clusterTraces, let kubeletRuns = facts.kubeletRuns else {
             return .otherwise("what is on it could not be read")
         }
@@ -40,7 +40,7 @@ public struct FailedJoin: Sendable, Hashable, Codable {
             return .otherwise("its etcd member \(started.id) has started")
         }
         guard members.count <= 1 else {
-            return .otherwise("several etcd members are at \(address): \(members.map(\.id).joined(separator: ", "))")
+            return .otherwise("several etcd members are at its addresses: \(members.map(\.id).joined(separator: ", "))")
         }
         if let node, node.isControlPlane { return .otherwise("\(node.name) is a master") }
         guard distribution == .kubeadm || facts.isBare else {

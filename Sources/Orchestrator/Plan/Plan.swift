@@ -16,6 +16,11 @@ public struct Plan: Sendable, Hashable, Codable {
     public var dead: DeadNode
     public var replacement: Replacement
     public var survivors: [Master]
+    /// Further masters, which are not whole and which etcd's quorum can do without: they are left as they are, and nothing is asked
+    /// of them. `nil` where there is none.
+    public var unsound: [UnsoundMaster]?
+    /// What was concluded from little, for whoever agrees to the plan; `nil` where there is nothing to say.
+    public var remarks: [String]?
     /// The survivor that ocboot runs on and that shall hold the VIP; one of `survivors`.
     public var primary: Master
     /// The dead one was the primary, so that the new one's keepalived is to become MASTER.
@@ -65,30 +70,66 @@ public struct Plan: Sendable, Hashable, Codable {
     /// after it registers.
     func isReplacement(_ node: Node) -> Bool {
         node.name == replacement.node && node.uid != dead.uid
-            && (node.internalAddress == nil || node.internalAddress == replacement.address)
+            && (node.internalAddresses.isEmpty || node.internalAddresses.contains(where: replacement.isAt))
     }
 
-    public struct DeadNode: Sendable, Hashable, Codable {
+    /// Where each survivor's API server is, by the inventory's name of the host.
+    public var apiAddresses: [String: String] {
+        Dictionary(survivors.map { ($0.host, $0.address) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Members that nothing is asked of.
+    var unsoundMemberIDs: Set<String> { Set((unsound ?? []).compactMap(\.memberID)) }
+
+    public struct DeadNode: Sendable, Hashable, Codable, Addressed {
         /// The inventory's name.
         public var host: String
         public var node: String
+        /// The node's, or the inventory's where the node is deleted.
         public var address: String
         /// `nil` where the node is deleted already.
         public var uid: String?
         public var hostnameLabel: String
+        public var inventoryAddress: String?
+        public var addresses: [String]?
     }
 
-    public struct Replacement: Sendable, Hashable, Codable {
+    public struct Replacement: Sendable, Hashable, Codable, Addressed {
         public var host: String
+        /// The inventory's.
         public var address: String
         /// The name that the node will have: the host's own.
         public var node: String
+        public var inventoryAddress: String? { nil }
+        public var addresses: [String]?
     }
 
-    public struct Master: Sendable, Hashable, Codable {
+    public struct Master: Sendable, Hashable, Codable, Addressed {
         public var host: String
         public var node: String
+        /// The node's.
         public var address: String
+        public var inventoryAddress: String?
+        public var addresses: [String]?
+    }
+
+    /// A master that is neither dead nor whole.
+    public struct UnsoundMaster: Sendable, Hashable, Codable {
+        public var host: String
+        public var node: String
+        /// `nil` where it has no etcd member.
+        public var memberID: String?
+        /// What is wrong with it.
+        public var reasons: [String]
+    }
+
+    /// A machine with the addresses that are its own.
+    public protocol Addressed {
+        var address: String { get }
+        /// The inventory's, where `address` is another.
+        var inventoryAddress: String? { get }
+        /// Further ones; `nil` where there is none, and in plans of before 0.2.
+        var addresses: [String]? { get }
     }
 
     public struct PlannedMember: Sendable, Hashable, Codable {
@@ -194,4 +235,13 @@ public struct ReplacementRequest: Sendable, Hashable {
         self.fences = fences
         self.notReadyFor = notReadyFor
     }
+}
+
+extension Plan.Addressed {
+    public var allAddresses: Set<String> { Set([address] + (inventoryAddress.map { [$0] } ?? []) + (addresses ?? [])) }
+    /// By which the inventory names the machine.
+    var knownAddress: String { inventoryAddress ?? address }
+
+    func isAt(_ address: String) -> Bool { allAddresses.contains(IPAddress.canonical(address)) }
+    func isAt(_ member: EtcdMember) -> Bool { !allAddresses.isDisjoint(with: member.addresses) }
 }

@@ -27,8 +27,13 @@ public enum Planner {
             cluster: state.inventory.cluster.name, vip: state.inventory.cluster.vip, madeAt: now,
             kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) },
             dead: proposal.dead,
-            replacement: .init(host: proposal.replacement.name, address: proposal.replacement.address, node: newNode),
-            survivors: proposal.survivors, primary: primary, promotes: proposal.promotes,
+            replacement: .init(
+                host: proposal.replacement.name, address: proposal.replacement.address, node: newNode,
+                addresses: RequestedNode.further(
+                    state.addresses(of: proposal.replacement), than: [proposal.replacement.address])),
+            survivors: proposal.survivors, unsound: proposal.unsound.isEmpty ? nil : proposal.unsound,
+            remarks: proposal.remarks.isEmpty ? nil : proposal.remarks, primary: primary,
+            promotes: proposal.promotes,
             member: proposal.deadMembers.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
             failedJoin: proposal.failedJoin.found, fences: proposal.fences ? true : nil,
             hasStaleClusterStatus: state.cluster.clusterStatus?.endpoints.contains(proposal.dead.node) ?? false,

@@ -8,8 +8,14 @@ public struct Proposal: Sendable {
     public var replacement: Inventory.Host
     /// The dead one's own machine takes its place again, installed anew.
     public var isSameMachine: Bool { replacement.name == dead.host || replacement.address == dead.address }
-    /// Masters of the cluster that are neither dead nor new.
+    /// Masters of the cluster that are neither dead nor new, without ``unsound``.
     public var survivors: [Plan.Master]
+    /// Those that are not whole and that etcd's quorum can do without, through the removal and the join.
+    public var unsound: [Plan.UnsoundMaster]
+    /// What is wrong with masters that are neither dead nor new nor spared as ``unsound``.
+    var faults: [MasterFault]
+    /// What was concluded from little.
+    public var remarks: [String]
     /// The survivor that ocboot will run on; `nil` where none can be told.
     public var primary: Plan.Master?
     public var promotes: Bool
@@ -20,6 +26,8 @@ public struct Proposal: Sendable {
     public var lost: [LostVolume]
     /// etcd members at the dead node's address and with its name.
     public var deadMembers: [EtcdMember]
+    /// Which etcd member is whose.
+    var memberships: Memberships
 
     /// Resolves a request.
     /// - Throws: ``Refused`` where the cluster says nothing, or a name stands for nothing in it.
@@ -27,7 +35,9 @@ public struct Proposal: Sendable {
         self.state = state
         self.request = request
         guard state.cluster.source != nil else { throw Refused(state.refusalsWithoutAnswer) }
-        let dead = try Self.findDead(state, request.dead)
+        let requested = try RequestedNode(state, request.dead)
+        let dead = requested.dead
+        remarks = requested.remarks
         guard let replacement = state.inventory.host(request.replacement) else {
             throw Refused([
                 Refusal(
@@ -39,34 +49,35 @@ public struct Proposal: Sendable {
         }
         self.dead = dead
         self.replacement = replacement
-        deadNode = state.objects.node(dead.node)
-        let newNodeName = state.facts(replacement)?.hostname.lowercased() ?? replacement.name
-        survivors = state.objects.nodes.filter { $0.isControlPlane && $0.name != dead.node && $0.name != newNodeName }
-            .map {
-                Plan.Master(host: state.host(of: $0)?.name ?? $0.name, node: $0.name, address: $0.internalAddress ?? "")
-            }
-            .sorted { $0.node < $1.node }
+        deadNode = dead.uid.flatMap { uid in state.objects.nodes.first { $0.uid == uid } }
+        let newNodeName = state.facts(replacement)?.hostname.lowercased()
+        let others = state.objects.nodes.filter { node in
+            node.isControlPlane && node.uid != dead.uid && node.name != newNodeName
+        }
+        memberships = Memberships(state, dead: dead, nodes: others)
+        let deadMembers = memberships.ofTheDead
+        self.deadMembers = deadMembers
+        let remaining = state.cluster.members.filter { member in !deadMembers.contains { $0.id == member.id } }
+        let judged = MasterFault.judge(state, others, memberships)
+        (survivors, unsound, faults) = (judged.survivors, judged.unsound, judged.faults)
         fences = request.fences && replacement.name != dead.host && state.hosts[dead.host]?.facts != nil
         (primary, promotes) = Self.choosePrimary(state, survivors, fences: fences)
         lost = state.lostVolumes(onHostname: dead.hostnameLabel)
-        let distribution = state.inventory.cluster.distribution
-        let deadMembers = state.cluster.members.filter { member in
-            // An unstarted member has no name yet; its address is all there is.
-            member.addresses.contains(dead.address)
-                && (member.name.isEmpty || distribution.isMemberName(member.name, ofNode: dead.node))
-        }
-        self.deadMembers = deadMembers
         let authority = survivors.lazy.compactMap { state.hosts[$0.host]?.facts?.authority }.first
-        let others = state.cluster.members.filter { member in !deadMembers.contains { $0.id == member.id } }
-        let node = state.objects.nodes.first {
-            ($0.name == newNodeName || $0.internalAddress == replacement.address) && $0.name != dead.node
+        let node = state.objects.nodes.first { node in
+            (node.name == newNodeName || state.host(of: node)?.name == replacement.name) && node.uid != dead.uid
         }
         failedJoin =
             state.facts(replacement).map { facts in
                 FailedJoin.look(
-                    facts, at: replacement.address, cluster: state.inventory.cluster, authority: authority, node: node,
-                    members: others)
+                    facts, at: state.addresses(of: replacement), cluster: state.inventory.cluster,
+                    authority: authority, node: node, members: remaining)
             } ?? .nothing
+    }
+
+    /// etcd's members without the dead one's.
+    var remainingMembers: [EtcdMember] {
+        state.cluster.members.filter { member in !deadMembers.contains { $0.id == member.id } }
     }
 
     /// Whether the loss of a claim's data was agreed to: by `NAMESPACE/CLAIM`, or by a bare name that stands for one claim only.
@@ -89,24 +100,6 @@ public struct Proposal: Sendable {
             state.objects.node(master.node)?.metadata.creationTimestamp ?? "~"
         }
         return (fences ? survivors.min { age($0) < age($1) } : nil, true)
-    }
-
-    /// By inventory name, node name or address. A node that is deleted already is known by the inventory alone.
-    private static func findDead(_ state: ClusterState, _ reference: String) throws -> Plan.DeadNode {
-        let host = state.inventory.host(reference)
-        let node =
-            state.objects.nodes.first { $0.name == reference || $0.internalAddress == reference }
-            ?? host.flatMap(state.node(of:))
-        guard let address = node?.internalAddress ?? host?.address, let name = node?.name ?? host?.name else {
-            throw Refused([
-                Refusal(
-                    "names-are-known", "'\(reference)' is neither a node of the cluster nor a host of the inventory",
-                    advice: "nodes here: \(state.objects.nodes.map(\.name).joined(separator: ", "))")
-            ])
-        }
-        return Plan.DeadNode(
-            host: (host ?? node.flatMap(state.host(of:)))?.name ?? name, node: name, address: address, uid: node?.uid,
-            hostnameLabel: node?.hostnameLabel ?? name)
     }
 }
 

@@ -21,8 +21,8 @@ extension SafetyRule {
 /// All that judge a proposal, in the order in which their refusals are shown.
 public enum SafetyRules {
     public static let all: [any SafetyRule.Type] = [
-        NodeIsAMaster.self, NodeIsDead.self, SurvivorsAreSound.self, QuorumSurvives.self, OneVIPHolder.self,
-        ReplacementIsBare.self,
+        NodeIsAMaster.self, NodeIsDead.self, HostsAreNodes.self, SurvivorsAreSound.self, MembersHaveNodes.self,
+        EtcdIsWell.self, QuorumSurvives.self, OneVIPHolder.self, ReplacementIsBare.self,
         ReplacementFits.self, OcbootIsConfigured.self, EveryLostClaimHasARule.self, CriticalDataSurvives.self,
         OtherReplicasAreHealthy.self, ProvisionerRunsElsewhere.self,
     ]

@@ -30,7 +30,7 @@ public struct Inspection: Sendable, Codable {
 
     public init(_ state: ClusterState, node: Node) {
         self.node = node.name
-        address = node.internalAddress ?? ""
+        address = node.address(preferring: state.host(of: node)?.address) ?? ""
         isReady = node.isReady
         let lost = state.lostVolumes(on: node)
         volumes = lost.map { lost in

@@ -61,14 +61,23 @@ public struct PlanText: Sendable {
             Line(
                 "  primary: \(plan.primary.node)" + (plan.promotes ? ", to become keepalived's MASTER" : ", as it is")),
             Line("  survivors: \(plan.survivors.map(\.node).joined(separator: ", "))"),
-        ] + signs
+        ] + signs + warnings
+    }
+
+    /// What is not whole and is gone on without, and what was concluded from little.
+    private var warnings: [Line] {
+        (plan.unsound ?? []).map { master in
+            Line(
+                "  WARNING: \(master.node) is not whole, and left as it is: \(master.reasons.joined(separator: "; ")). etcd keeps its quorum without it; bring it back, or replace it next.",
+                .warning)
+        } + (plan.remarks ?? []).map { Line("  WARNING: \($0)", .warning) }
     }
 
     /// What the short words in commands stand for.
     private var legend: [Line] {
         let distribution = inventory.cluster.distribution
         let kubectl = Kubectl.words(
-            distribution, apiServer: "\(plan.primary.address):\(inventory.cluster.apiPort)")
+            distribution, apiServer: "\(IPAddress.inURL(plan.primary.address)):\(inventory.cluster.apiPort)")
         let etcdctl = Etcdctl.words(node: plan.primary.node, distribution: distribution, version: plan.kubernetes)
         let isInPod = distribution == .kubeadm
         let takesUID =
@@ -112,7 +121,7 @@ public struct PlanText: Sendable {
 
     /// What is destroyed, what becomes of the data, and the time: a few lines, for whoever has not read the rest.
     public var summary: [Line] {
-        [Line("To be destroyed: \(destroyed)", .destroyed)] + data + [Line(time)]
+        warnings + [Line("To be destroyed: \(destroyed)", .destroyed)] + data + [Line(time)]
     }
 
     private var destroyed: String {

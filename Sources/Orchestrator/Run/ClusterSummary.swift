@@ -21,7 +21,9 @@ public struct ClusterSummary: Sendable, Hashable, Codable {
 
     public init(_ state: ClusterState) {
         nodes = state.objects.nodes.map {
-            Node(name: $0.name, address: $0.internalAddress ?? "", isReady: $0.isReady, isCordoned: $0.isCordoned)
+            Node(
+                name: $0.name, address: $0.address(preferring: state.host(of: $0)?.address) ?? "", isReady: $0.isReady,
+                isCordoned: $0.isCordoned)
         }
         members = state.cluster.members
         vipHolders = state.vipHolders.map(\.name)

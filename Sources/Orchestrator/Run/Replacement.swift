@@ -9,16 +9,20 @@ public struct Replacement: Sendable {
     let limits: RunContext.Limits
     let databasePassword: @Sendable () throws -> Secret
     let emit: @Sendable (Event) -> Void
+    /// Where each master's API server is, by the inventory's name of the host; the inventory's address where none is known.
+    let apiAddresses: [String: String]
 
     public init(
         inventory: Inventory, remotes: Remotes, store: RunStore, limits: RunContext.Limits,
-        databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
+        databasePassword: @escaping @Sendable () throws -> Secret, apiAddresses: [String: String] = [:],
+        emit: @escaping @Sendable (Event) -> Void
     ) {
         self.inventory = inventory
         self.remotes = remotes
         self.store = store
         self.limits = limits
         self.databasePassword = databasePassword
+        self.apiAddresses = apiAddresses
         self.emit = emit
     }
 
@@ -44,7 +48,10 @@ public struct Replacement: Sendable {
     /// - Parameter version: theirs; kubectl's and etcdctl's words follow it.
     public func kubectl(_ masters: [Inventory.Host], version: KubernetesVersion? = nil) throws -> Kubectl {
         let seats = try masters.map {
-            Kubectl.Seat(remote: try remotes[$0], apiServer: "\($0.address):\(inventory.cluster.apiPort)")
+            Kubectl.Seat(
+                remote: try remotes[$0],
+                apiServer:
+                    "\(IPAddress.inURL(apiAddresses[$0.name] ?? $0.address)):\(inventory.cluster.apiPort)")
         }
         guard !seats.isEmpty else {
             throw ClusterError(

@@ -68,7 +68,9 @@ public struct RunContext: Sendable {
     public func kubectl() throws -> Kubectl {
         let masters = [plan.primary] + plan.survivors.filter { $0.host != plan.primary.host }
         let seats = try masters.map { master in
-            Kubectl.Seat(remote: try remote(master.host), apiServer: "\(master.address):\(inventory.cluster.apiPort)")
+            Kubectl.Seat(
+                remote: try remote(master.host),
+                apiServer: "\(IPAddress.inURL(master.address)):\(inventory.cluster.apiPort)")
         }
         return Kubectl(seats, distribution: distribution, version: plan.kubernetes, patience: .seconds(90)) {
             [self] text in

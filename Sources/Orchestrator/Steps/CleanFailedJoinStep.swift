@@ -176,7 +176,7 @@ extension FailedJoin {
             kubectl, node: plan.primary.node, distribution: inventory.cluster.distribution
         ).members()
         return look(
-            facts, at: plan.replacement.address, cluster: inventory.cluster,
+            facts, at: plan.replacement.allAddresses, cluster: inventory.cluster,
             authority: sum.text.split(separator: " ").first.map(String.init),
             node: try await ReplacementNode.find(plan, kubectl), members: members.filter { $0.id != plan.member?.id })
     }

@@ -97,7 +97,7 @@ enum DeadNode {
     }
 
     private static func isAnew(_ node: Node, _ plan: Plan) -> Bool {
-        !plan.reusesName && node.uid != plan.dead.uid && node.internalAddress == plan.dead.address
+        !plan.reusesName && node.uid != plan.dead.uid && node.internalAddresses.contains(where: plan.dead.isAt)
     }
 
     /// Right before the act: the dead one is still dead.

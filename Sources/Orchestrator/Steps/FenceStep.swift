@@ -138,12 +138,12 @@ struct FenceStep: Step {
         if let node, node.uid == plan.dead.uid, node.isReady { throw refusal("node \(node.name) is Ready") }
         let all = try await context.etcdctl().members()
         if let other = all.first(where: {
-            $0.addresses.contains(plan.dead.address) && $0.isStarted && $0.id != plan.member?.id
+            plan.dead.isAt($0) && $0.isStarted && $0.id != plan.member?.id
         }) {
             throw refusal(
                 "etcd member \(other.id) at \(plan.dead.address) is not the dead one's: it joined again since")
         }
-        let members = all.filter { !$0.addresses.contains(plan.dead.address) && !$0.isLearner }
+        let members = all.filter { !plan.dead.isAt($0) && $0.id != plan.member?.id && !$0.isLearner }
         let healthy = members.filter(\.isHealthy).count
         guard healthy >= members.count / 2 + 1 else {
             throw refusal(

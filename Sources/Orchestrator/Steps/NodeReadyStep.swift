@@ -34,11 +34,9 @@ struct NodeReadyStep: Step {
         let kubectl = try context.kubectl()
         guard let node = try await ReplacementNode.find(plan, kubectl) else { return "\(name) is no node yet" }
         guard node.isReady else { return "\(name) is not Ready" }
-        let members = try await context.etcdctl().members()
+        let members = try await context.etcdctl().members().filter { !plan.unsoundMemberIDs.contains($0.id) }
         guard
-            let member = members.first(where: {
-                $0.addresses.contains(plan.replacement.address) && $0.id != plan.member?.id
-            })
+            let member = members.first(where: { plan.replacement.isAt($0) && $0.id != plan.member?.id })
         else {
             return "it is no etcd member yet"
         }

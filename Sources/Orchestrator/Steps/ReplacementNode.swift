@@ -9,7 +9,8 @@ enum ReplacementNode {
         guard plan.isReplacement(node) else {
             throw ClusterError(
                 .changed, host: plan.replacement.host, operation: "look at node \(plan.replacement.node)",
-                cause: "it is at \(node.internalAddress ?? "no address"), planned was \(plan.replacement.address)",
+                cause:
+                    "it is at \(node.internalAddresses.isEmpty ? "no address" : node.internalAddresses.listed), planned was \(plan.replacement.address)",
                 advice: "another host has that name; give the new one a name of its own")
         }
         return node

@@ -61,7 +61,10 @@ enum VIP {
                             cause: "\(result.outcome): \(result.errorText.lastLines(1))",
                             advice: "see that ip(8) works there; then go on with: masterswap resume")
                     }
-                    return result.text.contains(" \(vip)/") ? remote.name : nil
+                    let isHeld = result.text.split(separator: "\n").compactMap(HostProbe.address).contains {
+                        $0.address == vip && $0.interface != HostFacts.serviceInterface
+                    }
+                    return isHeld ? remote.name : nil
                 }
             }
             return try await group.reduce(into: []) { if let holder = $1 { $0.append(holder) } }.sorted()

@@ -72,13 +72,19 @@ struct VerifyStep: Step {
 
     private func members(_ context: RunContext) async throws -> [String] {
         let members = try await context.etcdctl().members()
-        let wanted = Set(plan.survivors.map(\.address) + [plan.replacement.address])
-        let found = Set(members.flatMap(\.addresses))
+            .filter { !plan.unsoundMemberIDs.contains($0.id) }
+        let masters: [any Plan.Addressed] = plan.survivors + [plan.replacement]
+        let isOneEach =
+            members.count == masters.count
+            && masters.allSatisfy { master in members.filter(master.isAt).count == 1 }
         var problems =
-            wanted == found && members.count == wanted.count
-            ? [] : ["etcd's members are at \(found.sorted().joined(separator: ", "))"]
+            isOneEach
+            ? [] : ["etcd's members are at \(members.flatMap(\.addresses).sorted().joined(separator: ", "))"]
         problems += members.filter { !$0.isHealthy || !$0.isStarted || $0.isLearner }.map {
             "etcd member \($0.id) is not healthy"
+        }
+        problems += try await context.etcdctl().alarms().map {
+            "etcd has raised the alarm \($0.kind), member \($0.memberID)"
         }
         return problems
     }

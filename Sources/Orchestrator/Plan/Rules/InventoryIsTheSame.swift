@@ -12,8 +12,8 @@ public enum InventoryIsTheSame: ListedRule {
         }
         if plan.vip != inventory.cluster.vip { differences.append("VIP \(plan.vip) is \(inventory.cluster.vip) here") }
         let planned =
-            plan.survivors.map { ($0.host, $0.address) } + [
-                (plan.replacement.host, plan.replacement.address), (plan.dead.host, plan.dead.address),
+            plan.survivors.map { ($0.host, $0.knownAddress) } + [
+                (plan.replacement.host, plan.replacement.address), (plan.dead.host, plan.dead.knownAddress),
             ]
         for (name, address) in planned where inventory.host(named: name)?.address != address {
             differences.append(

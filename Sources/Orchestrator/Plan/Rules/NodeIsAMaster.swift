@@ -31,16 +31,16 @@ extension Proposal {
     var deadIsMaster: Bool {
         let host = state.inventory.host(named: dead.host)
         let role: Inventory.Role? = host?.isReinstalledMaster == true ? .master : host?.role
-        return state.isMaster(node: deadNode, address: dead.address, role: role)
+        return state.isMaster(node: deadNode, addresses: [dead.address] + (deadNode?.internalAddresses ?? []), role: role)
     }
 }
 
 extension ClusterState {
     /// - Parameters:
-    ///   - node: `nil` where the cluster has none at that address: it may be deleted already, then the inventory's word counts.
+    ///   - node: `nil` where the cluster has none at those addresses: it may be deleted already, then the inventory's word counts.
     ///   - role: the inventory's, if it names the host.
-    func isMaster(node: Node?, address: String, role: Inventory.Role?) -> Bool {
-        if cluster.members.contains(where: { $0.addresses.contains(address) }) { return true }
+    func isMaster(node: Node?, addresses: [String], role: Inventory.Role?) -> Bool {
+        if cluster.members.contains(where: { !Set($0.addresses).isDisjoint(with: addresses) }) { return true }
         return node.map(\.isControlPlane) ?? (role == .master)
     }
 }

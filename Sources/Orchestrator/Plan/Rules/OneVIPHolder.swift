@@ -14,6 +14,15 @@ public enum OneVIPHolder: SafetyRule {
                     advice: "see there that ip works (iproute2): ip -o -4 addr")
             }
         }
+        let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
+        guard services.isEmpty else {
+            return [
+                refusal(
+                    "kube-proxy has bound the VIP \(vip) to \(HostFacts.serviceInterface) on \(services.listed): a Service has it among its externalIPs or as its load balancer's address, and what these hosts send there goes to that Service",
+                    advice:
+                        "take it out of that Service: kubectl get services -A -o wide | grep -F \(vip)")
+            ]
+        }
         // One that is fenced gives it up; that somebody else has taken it is seen before the join.
         let holders = state.vipHolders.map(\.name).filter { !(proposal.fences && $0 == proposal.dead.host) }
         if proposal.fences, holders.isEmpty { return [] }
@@ -22,8 +31,8 @@ public enum OneVIPHolder: SafetyRule {
             guard proposal.survivors.contains(where: { $0.host == holders[0] }) else {
                 return [
                     refusal(
-                        "the VIP \(vip) is on \(holders[0]), which is no surviving master",
-                        advice: "take it off that host first")
+                        "the VIP \(vip) is on \(holders[0]), which is \(proposal.unsound.contains { $0.host == holders[0] } ? "not whole" : "no surviving master")",
+                        advice: "see to it that a surviving master that is whole takes it over: masterswap check")
                 ]
             }
             guard state.cluster.apiAnswersOnVIP else {

@@ -1,50 +1,67 @@
-/// etcd must keep its quorum when the dead member is out: of the voting members that remain, a majority must be healthy.
-/// The rule of Cluster API's control plane: voting − unhealthy ≥ voting / 2 + 1, counted after the removal.
+/// etcd must keep its quorum when the dead member is out, and while the new one joins: of the voting members that there are then, a
+/// majority must be healthy. The rule of Cluster API's control plane: voting − unhealthy ≥ voting / 2 + 1.
 public enum QuorumSurvives: SafetyRule {
     public static let id = "quorum-survives"
     public static let prevents = "an etcd without a majority: a cluster that takes no writes any more"
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let members = proposal.state.cluster.members
-        guard !members.isEmpty else {
+        guard !proposal.state.cluster.members.isEmpty else {
             return [
                 refusal(
                     "etcd's members are not known: \(proposal.state.cluster.problems.joined(separator: "; "))",
                     advice: "see that etcd answers: masterswap check")
             ]
         }
-        guard proposal.deadMembers.count <= 1 else {
-            let ids = proposal.deadMembers.map(\.id).joined(separator: ", ")
-            return [
-                refusal(
-                    "\(proposal.deadMembers.count) members stand for \(proposal.dead.node): \(ids)",
-                    advice: "remove the stale one by hand: etcdctl member list")
-            ]
-        }
-        let remaining = members.filter { member in !proposal.deadMembers.contains { $0.id == member.id } }
-        var refusals: [Refusal] = []
-        for member in remaining where member.addresses.contains(proposal.dead.address) {
-            refusals.append(
-                refusal(
-                    "member \(member.id) '\(member.name)' is at \(proposal.dead.address) but does not have \(proposal.dead.node)'s name",
-                    advice: "find out whose it is: etcdctl member list"))
-        }
-        for member in remaining
-        where (member.isLearner || !member.isStarted) && member.id != proposal.failedJoin.found?.member?.id {
-            refusals.append(
-                refusal(
-                    "member \(member.id) at \(member.addresses.joined(separator: ", ")) \(member.isLearner ? "is a learner" : "has never started")",
-                    advice: "a join was left half done; finish or remove it first: etcdctl member remove \(member.id)"))
-        }
-        let voting = remaining.filter { !$0.isLearner }
+        let voting = proposal.remainingMembers.filter { !$0.isLearner }
         let healthy = voting.filter(\.isHealthy).count
+        func numbers(_ voting: Int, _ needed: Int) -> String {
+            "\(voting) voting member\(voting == 1 ? "" : "s"), of which \(needed) must be healthy; \(healthy) \(healthy == 1 ? "is" : "are")"
+        }
         let needed = voting.count / 2 + 1
         if healthy < needed {
-            refusals.append(
+            return [
                 refusal(
-                    "after the removal etcd has \(voting.count) voting member\(voting.count == 1 ? "" : "s"), of which \(needed) must be healthy; \(healthy) \(healthy == 1 ? "is" : "are")",
-                    advice: "bring another master's etcd back first, or restore from a snapshot"))
+                    "after the removal etcd has \(numbers(voting.count, needed))",
+                    advice: "bring another master's etcd back first, or restore from a snapshot")
+            ]
         }
-        return refusals
+        // What a failed join left is removed before; the new member counts, and is not healthy before it has caught up.
+        let down = voting.filter { !$0.isHealthy && $0.id != proposal.failedJoin.found?.member?.id }
+        guard !down.isEmpty else { return [] }
+        let joined = voting.count - (proposal.failedJoin.found?.member == nil ? 0 : 1) + 1
+        if healthy < joined / 2 + 1 {
+            return [
+                refusal(
+                    "while the new member joins etcd has \(numbers(joined, joined / 2 + 1))",
+                    advice: "bring another master's etcd back first: \(down.map(\.name).listed)")
+            ]
+        }
+        return down.filter { proposal.state.cluster.etcd.status(of: $0) == nil }.compactMap {
+            joinIsRefused($0, proposal)
+        }
+    }
+
+    /// Why no member can be added while that one is down; `nil` where it can.
+    private static func joinIsRefused(_ member: EtcdMember, _ proposal: Proposal) -> Refusal? {
+        let cluster = proposal.state.cluster
+        var causes: [String] = []
+        let versions = (cluster.etcd.statuses ?? []).map { EtcdVersion($0.version) }
+        if versions.isEmpty || versions.contains(where: { $0?.addsMemberBesideOneThatIsDown != true }) {
+            let version = versions.compactMap(\.self).min().map { " \($0)" } ?? ""
+            causes.append("etcd\(version) adds none (strict-reconfig-check; fixed in 3.5.30 and 3.6.11)")
+        }
+        // kubeadm's check of etcd wants every listed member to answer (kubernetes/kubernetes#138403).
+        let version = proposal.primary.flatMap { proposal.state.objects.node($0.node)?.kubeletVersion }
+        if proposal.state.inventory.cluster.distribution == .kubeadm,
+            version.flatMap({ KubernetesVersion($0) }).map({ $0 < KubernetesVersion(1, 37) }) ?? true
+        {
+            causes.append("kubeadm\(version.map { " \($0)" } ?? "") joins no master (kubernetes/kubernetes#138403)")
+        }
+        guard !causes.isEmpty else { return nil }
+        return refusal(
+            "\(cluster.name(ofMember: member.id)) does not answer, and as long as it is listed \(causes.joined(separator: ", and "))",
+            advice:
+                "bring it back first; if its machine is gone for good, too, take the member out by hand, which etcd's quorum allows: etcdctl member remove \(member.id); replace that machine after this one"
+        )
     }
 }

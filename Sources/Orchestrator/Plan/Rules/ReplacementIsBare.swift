@@ -10,8 +10,11 @@ public enum ReplacementIsBare: SafetyRule {
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let host = proposal.replacement
         let state = proposal.state
-        if let survivor = proposal.survivors.first(where: { $0.host == host.name || $0.address == host.address }) {
-            return [refusal("\(survivor.node) is a master already", advice: "name a spare: --with HOST")]
+        let masters =
+            proposal.survivors.filter { $0.host == host.name || $0.isAt(host.address) }.map(\.node)
+            + proposal.unsound.filter { $0.host == host.name }.map(\.node)
+        if let master = masters.first {
+            return [refusal("\(master) is a master already", advice: "name a spare: --with HOST")]
         }
         if host.role == .spare, let facts = state.facts(host) {
             let unread = unread(facts)

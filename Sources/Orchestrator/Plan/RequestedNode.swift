@@ -1,0 +1,199 @@
+/// Which machine a request's NODE stands for: an inventory host and, unless it is deleted, a node, shown to be one machine.
+///
+/// A node that somebody has deleted by hand is known by what outlives it: kubeadm's ClusterStatus, its etcd member, and the volumes
+/// that name its hostname.
+struct RequestedNode {
+    let dead: Plan.DeadNode
+    /// What was concluded from little.
+    let remarks: [String]
+
+    private static func refused(_ reason: String, _ advice: String) -> Refused {
+        Refused([Refusal(HostsAreNodes.id, reason, advice: advice)])
+    }
+
+    /// - Parameter reference: an inventory name, a node name or an address.
+    /// - Throws: ``Refused`` where it stands for nothing, or for more than one machine.
+    init(_ state: ClusterState, _ reference: String) throws {
+        let host = state.inventory.host(reference)
+        let nodes = state.objects.nodes.filter { $0.isCalled(reference) || $0.isAt(reference) }
+        guard nodes.count <= 1 else {
+            throw Self.refused(
+                "'\(reference)' stands for the nodes \(nodes.map(\.name).listed)",
+                "name one of them: \(nodes.map(\.name).joined(separator: ", "))")
+        }
+        switch (host, nodes.first) {
+        case (let host?, let node?): try self.init(state, host, node)
+        case (let host?, nil):
+            let found = state.nodes(of: host)
+            guard found.count <= 1 else {
+                throw Self.refused(
+                    "the host \(host.name) (\(host.address)) can be each of the nodes \(found.map(\.name).listed)",
+                    "write which one it is in the inventory, under hosts.\(host.name): 'node: \(found[0].name)'")
+            }
+            if let node = found.first {
+                try self.init(state, host, node)
+            } else {
+                try self.init(state, deleted: host)
+            }
+        case (nil, let node?): try self.init(state, state.host(of: node), node)
+        case (nil, nil):
+            guard let host = try Self.host(state, ofDeleted: reference) else {
+                throw Refused([
+                    Refusal(
+                        "names-are-known",
+                        "'\(reference)' is neither a node of the cluster nor a host of the inventory",
+                        advice: "nodes here: \(state.objects.nodes.map(\.name).joined(separator: ", "))")
+                ])
+            }
+            try self.init(state, deleted: host)
+        }
+    }
+
+    /// A node that is there.
+    private init(_ state: ClusterState, _ host: Inventory.Host?, _ node: Node) throws {
+        let claimants = state.hosts(of: node)
+        if let host, !claimants.contains(host) {
+            let place = node.internalAddresses.isEmpty ? "no address" : node.internalAddresses.listed
+            if let own = state.node(of: host) {
+                throw Self.refused(
+                    "the host \(host.name) (\(host.address)) is the node \(own.name), and the node \(node.name) is at \(place): two machines",
+                    "name the one that is meant by its address: \(host.address) or \(node.internalAddresses.first ?? "its own")"
+                )
+            }
+            if let other = claimants.first {
+                throw Self.refused(
+                    "the node \(node.name) is the host \(other.name) (\(other.address)), and the host \(host.name) is at \(host.address): two machines",
+                    "name the one that is meant by its address: \(host.address) or \(other.address)")
+            }
+            throw Self.refused(
+                "the node \(node.name) is at \(place), and the inventory's \(host.name) at \(host.address): nothing but the name says that they are one machine",
+                "correct the address in the inventory; or, if both are of that machine, write under hosts.\(host.name): 'node: \(node.name)'"
+            )
+        }
+        guard claimants.count <= 1 else {
+            throw Self.refused(
+                "the hosts \(claimants.map { "\($0.name) (\($0.address))" }.listed) are both the node \(node.name)",
+                "if they are one machine, take one of the two out of the inventory; if not, write 'node: NAME' under each of them"
+            )
+        }
+        let machine = claimants.first
+        let address = node.address(preferring: machine?.address) ?? machine?.address ?? ""
+        dead = Plan.DeadNode(
+            host: machine?.name ?? node.name, node: node.name, address: address, uid: node.uid,
+            hostnameLabel: node.hostnameLabel,
+            inventoryAddress: machine.flatMap { $0.address == address ? nil : $0.address },
+            addresses: Self.further(state.addresses(of: node), than: [address, machine?.address]))
+        remarks = []
+    }
+
+    /// A host that is no node any more.
+    private init(_ state: ClusterState, deleted host: Inventory.Host) throws {
+        let (name, label, remarks) = try Self.names(state, ofDeleted: host)
+        if let node = state.objects.nodes.first(where: { $0.isCalled(name) || $0.isCalled(label) }) {
+            throw Self.refused(
+                "the host \(host.name) (\(host.address)) was the node \(name), and a node of that name is at \(node.internalAddresses.isEmpty ? "no address" : node.internalAddresses.listed) now: their volumes cannot be told apart",
+                "if that is the same machine, write its address in the inventory, or under hosts.\(host.name): 'node: \(node.name)'"
+            )
+        }
+        dead = Plan.DeadNode(
+            host: host.name, node: name, address: host.address, uid: nil, hostnameLabel: label, inventoryAddress: nil,
+            addresses: Self.further(state.addresses(of: host), than: [host.address]))
+        self.remarks = remarks
+    }
+
+    static func further(_ all: Set<String>, than known: [String?]) -> [String]? {
+        let further = all.subtracting(known.compactMap(\.self)).sorted()
+        return further.isEmpty ? nil : further
+    }
+
+    // MARK: Deleted by hand
+
+    /// What a deleted node was called, and the hostname that its volumes name.
+    private static func names(_ state: ClusterState, ofDeleted host: Inventory.Host) throws -> (
+        name: String, label: String, remarks: [String]
+    ) {
+        let unknown = state.unknownHostnames
+        let told = state.nodeNames(at: host.address).sorted()
+        if let name = host.node {
+            guard told.isEmpty || told == [name] || unknown.contains(name) else {
+                throw refused(
+                    "the inventory says that \(host.name) (\(host.address)) was the node \(name); etcd's members or kubeadm's ClusterStatus say \(told.listed)",
+                    "write the one that volumes name: kubectl get persistentvolumes -o yaml; hosts.\(host.name): 'node: NAME'"
+                )
+            }
+            return (told.count == 1 ? told[0] : name, name, [])
+        }
+        guard told.count <= 1 else {
+            throw refused(
+                "etcd's members and kubeadm's ClusterStatus have several names for \(host.name) (\(host.address)): \(told.listed)",
+                "write the node's name in the inventory, under hosts.\(host.name): 'node: NAME'")
+        }
+        if let name = told.first {
+            if let label = unknown.first(where: { isOneName($0, name) }) { return (name, label, []) }
+            guard unknown.isEmpty else { throw undecided(host, "it was the node \(name)", unknown, or: name) }
+            return (name, name, [])
+        }
+        // The inventory's name, and volumes of just that name: two things that say the same.
+        if let label = unknown.first(where: { isOneName($0, host.name) }) { return (label, label, []) }
+        guard let label = unknown.first else { return (host.name.lowercased(), host.name.lowercased(), []) }
+        let others = state.inventory.masters.filter { $0.name != host.name && state.nodes(of: $0).isEmpty }
+        let isAnothers =
+            !others.isEmpty
+            || state.inventory.hosts.contains { $0.name != host.name && ($0.node ?? $0.name).lowercased() == label }
+            || state.cluster.clusterStatus?.endpoints.contains(label) == true
+            || state.cluster.members.contains {
+                state.inventory.cluster.distribution.nodeName(ofMember: $0.name) == label
+            }
+        guard unknown.count == 1, !isAnothers else {
+            throw undecided(host, "nothing says which node it was", unknown, or: nil)
+        }
+        return (
+            label, label,
+            [
+                "\(host.name) (\(host.address)) is taken for the node \(label), which was deleted: no other hostname that volumes name is without a node"
+            ]
+        )
+    }
+
+    private static func undecided(
+        _ host: Inventory.Host, _ what: String, _ unknown: [String], or name: String?
+    ) -> Refused {
+        let choice = (unknown + (name.map { [$0] } ?? [])).map { "'node: \($0)'" }
+        return refused(
+            "\(host.name) (\(host.address)) is no node any more, and \(what); bound volumes name \(unknown.listed), which no node is called",
+            "write the hostname that its own volumes name in the inventory, under hosts.\(host.name): \(choice.joined(separator: " or "))"
+        )
+    }
+
+    /// In whatever case, with the domain or without.
+    private static func isOneName(_ left: String, _ right: String) -> Bool {
+        let (left, right) = (left.lowercased(), right.lowercased())
+        return left == right || left.hasPrefix(right + ".") || right.hasPrefix(left + ".")
+    }
+
+    /// The host whose node of that name was deleted.
+    private static func host(_ state: ClusterState, ofDeleted reference: String) throws -> Inventory.Host? {
+        let reference = reference.lowercased()
+        let gone = state.inventory.masters.filter { state.nodes(of: $0).isEmpty }
+        let named = gone.filter { host in state.nodeNames(at: host.address).contains(reference) }
+        if named.count == 1 { return named[0] }
+        guard state.unknownHostnames.contains(reference), gone.count == 1 else { return nil }
+        return gone[0]
+    }
+}
+
+extension ClusterState {
+    /// The node that an inventory name, a node name or an address stands for; `nil` where it stands for none that is there.
+    /// - Throws: ``Refused`` where it stands for more than one machine.
+    public func node(_ reference: String) throws -> Node? {
+        if let node = objects.nodes.first(where: { $0.name == reference }), inventory.host(reference) == nil {
+            return node
+        }
+        do {
+            let requested = try RequestedNode(self, reference)
+            return requested.dead.uid.flatMap { uid in objects.nodes.first { $0.uid == uid } }
+        } catch let refused as Refused where refused.refusals.allSatisfy({ $0.rule == "names-are-known" }) {
+            return nil
+        }
+    }
+}
