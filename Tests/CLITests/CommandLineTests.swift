@@ -35,13 +35,18 @@ import Testing
         #expect(command.yes && command.dryRun)
         #expect(command.options.drainTimeout == 5)
         #expect(command.options.inventoryPath == "file")
+        #expect(command.death.notReadyFor == 300 && command.death.words.isEmpty)
+        let known = try #require(
+            try Masterswap.parseAsRoot(["plan", "dead", "--with", "spare", "--not-ready-for", "0"]) as? PlanCommand)
+        #expect(known.death.notReadyFor == 0 && known.death.words == " --not-ready-for 0")
     }
 
     @Test(arguments: [
         ["replace"], ["replace", "a"], ["plan", "a"], ["plan", "a", "--with"], ["exec"],
         ["check", "--concurrency", "0"],
         ["check", "--connect-timeout", "x"], ["frobnicate"],
-        ["check", "--output", "xml"],
+        ["check", "--output", "xml"], ["plan", "a", "--with", "b", "--not-ready-for", "-1"],
+        ["plan", "a", "--with", "b", "--not-ready-for", "86401"],
     ]) func misuseIsStatus64(arguments: [String]) {
         do {
             _ = try Masterswap.parseAsRoot(arguments)

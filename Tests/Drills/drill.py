@@ -81,6 +81,14 @@ class Drill:
         lab.wait_until(f"{self.dead} to be NotReady", 240, is_not_ready)
         say(f"{self.dead} is NotReady, {time.monotonic() - started:.0f} s after its power was cut")
 
+        # For some seconds more the survivors' kernels hold its MAC address for good, and masterswap does not call that dead.
+        def is_forgotten():
+            address = self.lab.addresses[self.dead]
+            entries = [lab.run("host", host, "--", "ip", "-4", "neigh", "show", address)[1].split() for host in survivors]
+            return all(not entry or entry[-1] in ("FAILED", "INCOMPLETE") for entry in entries)
+
+        lab.wait_until(f"the survivors' neighbour tables to give up {self.dead}", 90, is_forgotten)
+
         def holder():
             holders = self.lab.vip_holders()
             return holders[0] if len(holders) == 1 else None

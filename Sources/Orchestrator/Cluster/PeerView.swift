@@ -127,7 +127,8 @@ extension PeerView {
         let looks = peers.enumerated().map { index, peer in
             "look \(index) \(ShellQuoting.join([peer.address] + peer.ports.map(String.init))) &"
         }
-        // Lines from several processes stay whole in a pipe.
+        // A pipe ends with the last of those that write into it, and lines of several processes stay whole in it. wait would do
+        // in place of it, but that of dash never returns where SIGCHLD is blocked.
         return """
             try() {
                 said=$(timeout \(connectionLimit) bash -c 'exec 3<>"$0"' "/dev/tcp/$2/$3" 2>&1)
@@ -141,13 +142,11 @@ extension PeerView {
                     *' bytes from '*) echo "$index ping answered"; return ;;
                     *"From $address "*) echo "$index ping rejected"; return ;;
                 esac
-                for port in "$@"; do try "$index" "$address" "$port" & done
-                wait
+                for port in "$@"; do try "$index" "$address" "$port" & done | cat
                 ip -4 -o route get "$address" 2>/dev/null | sed "s/^/$index route /"
                 ip -4 neigh show "$address" 2>/dev/null | sed "s/^/$index neigh /"
             }
-            { \(looks.joined(separator: "\n"))
-            wait; } | cat
+            { \(looks.joined(separator: "\n")) } | cat
             """
     }
 

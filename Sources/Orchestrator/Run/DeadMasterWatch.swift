@@ -97,7 +97,8 @@ public final class DeadMasterWatch: Sendable {
             case .unknown where ContinuousClock.now - begun > patience:
                 throw ClusterError(
                     .changed, host: host, operation: "see that the old master stays dead",
-                    cause: "nothing can be seen of it: its name does not resolve, or its jump host does not answer",
+                    cause:
+                        "nothing can be seen of it: its name does not resolve, its jump host does not answer, or there is no route to it and no survivor tells what it sees",
                     advice: "see that the way to it works: masterswap check; then: masterswap resume")
             case .unknown: try await Task.sleep(for: .milliseconds(50))
             case .alive: try assertNotSeen()
@@ -171,8 +172,8 @@ extension DeadMasterWatch {
             }
             let sights = await sights(of: host, plan, inventory, remotes)
             if let sight = sights.first(where: \.isAlive) { return "it does not answer here, but \(sight.text)" }
-            // A firewall between us and it gives the same error: only a survivor that sees nothing either makes it silence.
-            if failure.sign == .noRoute, !sights.contains(where: \.isSilent) { throw error }
+            // A firewall between us and it gives the same error: it is silence only where a survivor gets no answer either.
+            if failure.sign == .noRoute, sights.allSatisfy({ $0.sign == nil }) { throw error }
             return nil
         }
     }

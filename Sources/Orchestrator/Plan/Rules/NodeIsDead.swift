@@ -49,7 +49,8 @@ public enum NodeIsDead: SafetyRule {
                         advice: "repair the way to it, or ask from a machine that is on its network",
                         isUnreachable: true))
             case .alive:
-                refusals.append(refusal("\(dead.host) is alive on the network: \(failure.message)", advice: shutDown))
+                refusals.append(
+                    refusal("\(dead.host) is alive on the network: \(failure.message)", advice: notReplaced))
             case .unresponsive, .noRoute: refusals += objections(bySurvivors: proposal)
             }
         case nil:
@@ -59,11 +60,14 @@ public enum NodeIsDead: SafetyRule {
                     advice: "add it to the inventory's hosts with 'role: master'"))
         }
         for member in proposal.deadMembers where member.isHealthy && !proposal.fences {
-            refusals.append(refusal("its etcd member \(member.id) is healthy", advice: shutDown))
+            refusals.append(refusal("its etcd member \(member.id) is healthy", advice: notReplaced))
         }
         return refusals
     }
 
+    /// Nobody is told to switch off a master that may be well.
+    private static let notReplaced =
+        "a master that is alive is not replaced: find out why it looks dead; only where it is to go nevertheless, shut it down for good first"
     private static let shutDown = "shut it down for good and wait until it is NotReady, then try again"
 
     private static func objections(to age: NotReadyAge, _ proposal: Proposal) -> [Refusal] {
@@ -97,7 +101,7 @@ public enum NodeIsDead: SafetyRule {
         let host = proposal.dead.host
         let sights = sights(proposal)
         let alive = sights.filter(\.isAlive).map { sight in
-            refusal("\(host) is alive by what \(sight.text)", advice: shutDown)
+            refusal("\(host) is alive by what \(sight.text)", advice: notReplaced)
         }
         let untold = sights.filter { $0.sign == nil }.map { sight in
             refusal(
