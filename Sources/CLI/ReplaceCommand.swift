@@ -42,7 +42,7 @@ struct ReplaceCommand: AsyncParsableCommand {
             fences: fencing.fence || saved?.fences == true)
         try await Session.run(options) { [options, dryRun, yes] session in
             let replacement = session.replacement(options)
-            let state = await session.observe(for: asked)
+            let state = try await session.observe(for: asked)
             let seenAt = ContinuousClock.now
             if dryRun {
                 let plan = try Self.plan(state, asked, saved, session)

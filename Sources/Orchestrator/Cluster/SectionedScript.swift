@@ -17,6 +17,7 @@ public struct SectionedScript: Sendable {
 
     private let nonce: String
     private var body: String
+    private var names: [String] = []
 
     public init() {
         nonce = String((0..<16).map { _ in "0123456789abcdef".randomElement()! })
@@ -25,17 +26,21 @@ public struct SectionedScript: Sendable {
 
     /// The fragment runs in a subshell: its variables and a failing command of its do not reach the next.
     public mutating func section(_ name: String, _ fragment: String) {
+        names.append(name)
         body += "(\n\(fragment)\n)\nprintf '\\n@\(nonce) %s %d\\n' \(ShellQuoting.quote(name)) $?\n"
     }
 
     /// The same, and without its success nothing more is asked: what would come after could only wait in vain.
     public mutating func neededSection(_ name: String, _ fragment: String) {
+        names.append(name)
         body += "(\n\(fragment)\n)\nstatus=$?; printf '\\n@\(nonce) %s %d\\n' \(ShellQuoting.quote(name)) $status\n"
         body += "[ $status -eq 0 ] || exit 0\n"
     }
 
     public func command(label: String, timeout: Duration?, outputLimit: Int = 512 << 20) -> Command {
-        .script(body, timeout: timeout, outputLimit: outputLimit, label: label)
+        var command = Command.script(body, timeout: timeout, outputLimit: outputLimit, label: label)
+        command.sections = .init(names: names, nonce: nonce)
+        return command
     }
 
     /// - Throws: ``ClusterError`` with `badOutput` where the script did not reach its end.
