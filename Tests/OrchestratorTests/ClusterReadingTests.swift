@@ -296,7 +296,8 @@ import Testing
                 "certificates": section(
                     "/etc/kubernetes/pki/apiserver.crt notAfter=Apr  3 06:49:29 2023 GMT\n/etc/kubernetes/pki/bad.crt \n"
                 ),
-                "keepalived": section(RunbookCluster.manifest(1)), "login-10.127.100.224": section(""), "ocboot": section("", 1),
+                "keepalived": section(RunbookCluster.manifest(1)), "login-10.127.100.224": section(""),
+                "ocboot": section("", 1),
             ], startedAt: 1_650_000_000)
         #expect(facts.clockOffset == 2.5)
         #expect(facts.disks == [.init(mount: "/", availableKiB: 35_319_404, usedPercent: 16)])
@@ -317,13 +318,15 @@ import Testing
             .init(output: Data(text.utf8), status: status)
         }
         let (spares, masters) = (HostProbe(inventory, for: spare), HostProbe(inventory, for: inventory.hosts[0]))
-        let nothing = spares.facts(["reach-10.127.100.102:6443": section("", 0), "reach-10.127.100.101:3306": section("", 124)], startedAt: 0)
+        let nothing = spares.facts(
+            ["reach-10.127.100.102:6443": section("", 0), "reach-10.127.100.101:3306": section("", 124)], startedAt: 0)
         #expect(nothing.unreachable == ["10.127.100.101:3306": "no answer within 5 s"])
         let unseen = spares.facts(["reach-10.127.100.102:6443": section("", 7)], startedAt: 0)
         #expect(unseen.unreachable["10.127.100.102:6443"] == "exit status 7")
         #expect(unseen.unreachable["10.127.100.101:3306"] == "not looked at")
         let denied = masters.facts(
-            ["login-10.127.100.224": section("root@10.127.100.224: Permission denied (publickey,password).\n", 255)], startedAt: 0)
+            ["login-10.127.100.224": section("root@10.127.100.224: Permission denied (publickey,password).\n", 255)],
+            startedAt: 0)
         #expect(denied.deniedLogins == ["10.127.100.224": "Permission denied (publickey,password)."])
         #expect(
             masters.facts(["login-10.127.100.224": section("", 124)], startedAt: 0).deniedLogins
