@@ -71,6 +71,11 @@ actor Connection {
                 advice: endpoint.become.password == nil
                     ? "run again with --ask-sudo-password, or let \(endpoint.user) run commands without a password in sudoers; nothing ran"
                     : "check the password, or that sudoers lets \(endpoint.user) run commands; nothing ran")
+        } catch Execution.Failure.noShell(let answer) {
+            state = .closed
+            throw SSHError(
+                .noShell, host: endpoint.name, operation: operation, cause: answer.cause,
+                advice: answer.advice(user: endpoint.user))
         } catch Execution.Failure.afterSending(let error) {
             let ending = endRemotely(shell, after: error, session, endpoint)
             state = .closed

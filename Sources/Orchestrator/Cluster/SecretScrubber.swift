@@ -70,7 +70,7 @@ struct SecretScrubber: Sendable {
 
     /// Variables of containers that a plan rests on, and that are no secret.
     static func isReadHere(variable name: String) -> Bool {
-        ["KEEPALIVED_", "MINIO_STORAGE_CLASS_", "MINIO_ERASURE_"].contains(where: name.hasPrefix)
+        ["KEEPALIVED_", "MINIO_STORAGE_CLASS_", "MINIO_ERASURE_", "PROVISIONER_NAME"].contains(where: name.hasPrefix)
             && !isSecret(name: name)
     }
 }
