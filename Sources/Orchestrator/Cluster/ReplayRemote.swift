@@ -1,5 +1,5 @@
 public import Foundation
-public import SSH
+import SSH
 import Synchronization
 
 /// Answers a verb's questions from a recording.
