@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
   -Xlinker "--symbol-ordering-file=$(CURDIR)/packaging/function-order" -Xlinker --no-warn-symbol-ordering)
 
-.PHONY: help build release install man deb deb-test test soak demo drill drill-faults bench function-order lab-down format lint clean
+.PHONY: help build release install man deb deb-test test test-debug soak demo drill drill-faults bench function-order lab-down format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,8 +34,11 @@ deb: release deb-packages ## a Debian package in .build; needs no root
 deb-test: ## try that package on a bare Debian 12 made by debootstrap; needs root
 	@packaging/test-deb "$$(ls -t .build/masterswap_*.deb | head -n 1)"
 
-test: packages ## unit tests, and integration tests against a real sshd; no lab needed
+test: packages ## unit tests, and integration tests against a real sshd, on the optimised build; no lab needed
 	Tests/run
+
+test-debug: packages ## the same on the debug build
+	Tests/run --debug
 
 soak: packages ## the SSH tests at full size: 1,000 killed servers, 10,000 connects, 256 MiB through a rekey
 	SSH_KILLS=1000 SSH_SOAK=10000 SSH_REKEY_MIB=256 Tests/run --filter 'OutcomeTests|SoakTests'
@@ -68,7 +71,7 @@ lint: ## what `format` would change, as errors
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift
 
 clean: ## remove the builds
-	rm -rf .build
+	rm -rf .build .build-tests
 
 .PHONY: packages deb-packages lab-packages bench-packages
 packages:

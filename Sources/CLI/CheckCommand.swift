@@ -7,7 +7,7 @@ struct CheckCommand: AsyncParsableCommand {
         commandName: "check", abstract: "Look at every host and at the cluster, in parallel, read-only.",
         discussion: """
             Works with one master dead: that is when it is needed. What is different from the last check of the cluster is told, \
-            too (not with --limit); that one is kept beside the runs.
+            too (not with --limit, --record or --replay); that one is kept beside the runs.
 
             Exit status, for cron: 0 where nothing failed (warnings do not count), 2 where a check failed, 4 where a master could \
             not be reached or trusted, 65 where the inventory is wrong. The JSON document has a schema: docs/check.schema.json.
@@ -15,18 +15,23 @@ struct CheckCommand: AsyncParsableCommand {
             Examples:
               masterswap check
               masterswap check -i inventory/lab.yaml --output json
+              masterswap check --record check.jsonl
+              masterswap check --replay check.jsonl
               0 7 * * *  masterswap check -i /etc/masterswap/ha-test.yaml >/tmp/check 2>&1 || mail -s "ha-test" root </tmp/check
             """)
 
+    @OptionGroup var recording: RecordingOptions
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {
-        try await Session.run(options) { [options] session in
+        let verb = RecordedVerb(
+            options: recording, name: "check", arguments: options.limit.map { ["--limit", $0] } ?? [])
+        try await Session.run(options, verb: verb) { [options] session in
             var inventory = session.inventory
             inventory.hosts = try session.hosts(limit: options.limit)
-            var report = CheckReport(await session.observe(inventory), at: Date())
-            // A part of the hosts says nothing of the rest.
-            if options.limit == nil {
+            var report = CheckReport(try await session.observe(inventory), at: session.now)
+            // A part of the hosts says nothing of the rest; a recording is told the same way wherever and whenever it is replayed.
+            if options.limit == nil, session.source.isHosts {
                 let history = CheckHistory()
                 if let last = history.last(of: report.cluster) { report.compare(with: last) }
                 do { try history.keep(report) } catch { session.terminal.say("warning: \(error)") }

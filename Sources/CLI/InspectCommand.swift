@@ -13,11 +13,13 @@ struct InspectCommand: AsyncParsableCommand {
             """)
 
     @Argument(help: "An inventory name, a node name or an address.") var node: String
+    @OptionGroup var recording: RecordingOptions
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {
-        try await Session.run(options) { [node] session in
-            let state = await session.observe()
+        let verb = RecordedVerb(options: recording, name: "inspect", arguments: [node])
+        try await Session.run(options, verb: verb) { [node] session in
+            let state = try await session.observe()
             let inspection = Inspection(state, node: try state.requireNode(node))
             if session.terminal.isJSON { return try session.terminal.printJSON(inspection) }
             InspectView(inspection: inspection, terminal: session.terminal).lines.forEach(session.terminal.print)

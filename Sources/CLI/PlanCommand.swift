@@ -45,6 +45,7 @@ struct PlanCommand: AsyncParsableCommand {
             Examples:
               masterswap plan lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4
               masterswap plan lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4 --out plan.json
+              masterswap plan lzx-ocboot-ha-test --with lzx-ocboot-ha-test-4 --record plan.jsonl
             """)
 
     @Argument(help: "The dead master: an inventory name, a node name or an address.") var node: String
@@ -53,14 +54,16 @@ struct PlanCommand: AsyncParsableCommand {
     @OptionGroup var fencing: FenceOptions
     @OptionGroup var death: DeathOptions
     @Option(help: "Save the plan, for: masterswap replace --plan FILE.") var out: String?
+    @OptionGroup var recording: RecordingOptions
     @OptionGroup var options: GlobalOptions
 
     func run() async throws {
         let request = ReplacementRequest(
             dead: node, replacement: replacement, acceptedLosses: losses.acceptedLosses,
             drainTimeout: options.drainTimeout, fences: fencing.fence, notReadyFor: death.notReadyFor)
-        try await Session.run(options) { [out, death] session in
-            let plan = try Planner.plan(await session.observe(for: request), request, now: Date())
+        let verb = RecordedVerb(options: recording, name: "plan", arguments: request.arguments)
+        try await Session.run(options, verb: verb) { [out, death] session in
+            let plan = try Planner.plan(try await session.observe(for: request), request, now: session.now)
             let document = try EventCoding.encode(PlanDocument(plan, session.inventory))
             if let out { try PlanFile.write(document, to: out) }
             if session.terminal.isJSON { return session.terminal.print(String(decoding: document, as: UTF8.self)) }
@@ -70,6 +73,14 @@ struct PlanCommand: AsyncParsableCommand {
                 ?? "\(plan.dead.node) --with \(plan.replacement.host)" + (plan.fences == true ? " --fence" : "")
             session.terminal.print("\nNothing was changed. To do it: masterswap replace \(next)\(death.words)")
         }
+    }
+}
+
+extension ReplacementRequest {
+    /// As `plan` takes them.
+    fileprivate var arguments: [String] {
+        [dead, "--with", replacement] + (acceptedLosses.isEmpty ? [] : ["--accept-data-loss"] + acceptedLosses)
+            + (fences ? ["--fence"] : []) + ["--drain-timeout", "\(drainTimeout)"]
     }
 }
 

@@ -42,7 +42,7 @@ struct ReplaceCommand: AsyncParsableCommand {
             acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: options.drainTimeout,
             fences: fencing.fence || saved?.fences == true, notReadyFor: death.notReadyFor)
         try await Session.run(options) { [options, dryRun, yes] session in
-            let state = await session.observe(for: asked)
+            let state = try await session.observe(for: asked)
             let replacement = session.replacement(options, apiAddresses: state.apiAddresses)
             let seenAt = ContinuousClock.now
             if dryRun {

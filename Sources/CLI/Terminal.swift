@@ -153,8 +153,9 @@ struct Terminal: Sendable {
         var old = termios()
         guard tcgetattr(descriptor, &old) == 0 else { return nil }
         var silent = old
-        // Ctrl-C comes as a byte, so that the echo is back before the program ends.
+        // Ctrl-C comes as a byte, so that the echo is back before the program ends, and at once, as the end of a line does.
         silent.c_lflag &= ~tcflag_t(ECHO | ISIG)
+        silent.endOfLineCharacter = old.interruptCharacter
         guard tcsetattr(descriptor, TCSAFLUSH, &silent) == 0 else { return nil }
         func restore() {
             _ = tcsetattr(descriptor, TCSAFLUSH, &old)
@@ -206,8 +207,15 @@ struct Terminal: Sendable {
 extension termios {
     /// The byte that Ctrl-C, or what the user has in its place, sends.
     fileprivate var interruptCharacter: UInt8 {
-        var characters = c_cc
-        return withUnsafeBytes(of: &characters) { $0[Int(VINTR)] }
+        // Not from a copy in a variable (`withUnsafeBytes(of: &copy)`): of that, Swift 6.2's optimiser drops the assignment, and what
+        // is read is whatever the stack held, so that the first byte that was typed could count as Ctrl-C or end the question.
+        withUnsafeBytes(of: c_cc) { $0[Int(VINTR)] }
+    }
+
+    /// The byte that ends a line beside the line feed.
+    fileprivate var endOfLineCharacter: UInt8 {
+        get { withUnsafeBytes(of: c_cc) { $0[Int(VEOL)] } }
+        set { withUnsafeMutableBytes(of: &c_cc) { $0[Int(VEOL)] = newValue } }
     }
 }
 

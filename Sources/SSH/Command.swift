@@ -17,6 +17,20 @@ public struct Command: Sendable {
     public var outputLimit: Int
     /// What people see in its place, where the arguments are long (a script) or not for a log.
     public var label: String?
+    /// Set for a script that answers several questions in sections; a recording matches them by name.
+    public var sections: Sections?
+
+    /// The questions of one script.
+    public struct Sections: Sendable, Hashable {
+        public var names: [String]
+        /// The random word with which this command's script marks the end of each section in its output.
+        public var nonce: String
+
+        public init(names: [String], nonce: String) {
+            self.names = names
+            self.nonce = nonce
+        }
+    }
 
     public init(
         _ arguments: [String], input: Data? = nil, timeout: Duration? = nil, outputLimit: Int = 16 << 20,

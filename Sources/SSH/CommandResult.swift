@@ -20,18 +20,21 @@ public struct CommandResult: Sendable, Hashable {
     public var droppedOutput: Int
     /// Bytes of standard error beyond the limit.
     public var droppedError: Int
+    /// This machine's clock when the request was sent.
+    public var startedAt: Date
     /// From the request to the exit status.
     public var duration: Duration
 
     public init(
         outcome: Outcome, standardOutput: Data = Data(), standardError: Data = Data(), droppedOutput: Int = 0,
-        droppedError: Int = 0, duration: Duration = .zero
+        droppedError: Int = 0, startedAt: Date = Date(), duration: Duration = .zero
     ) {
         self.outcome = outcome
         self.standardOutput = standardOutput
         self.standardError = standardError
         self.droppedOutput = droppedOutput
         self.droppedError = droppedError
+        self.startedAt = startedAt
         self.duration = duration
     }
 

@@ -68,7 +68,9 @@ actor Connection {
             throw SSHError(
                 .authenticationFailed, host: endpoint.name, operation: "become root by sudo for \(command.display)",
                 cause: said.isEmpty ? "sudo refused" : said,
-                advice: "check the password, or that sudoers lets \(endpoint.user) run commands; nothing ran")
+                advice: endpoint.become.password == nil
+                    ? "run again with --ask-sudo-password, or let \(endpoint.user) run commands without a password in sudoers; nothing ran"
+                    : "check the password, or that sudoers lets \(endpoint.user) run commands; nothing ran")
         } catch Execution.Failure.noShell(let answer) {
             state = .closed
             throw SSHError(

@@ -296,8 +296,8 @@ import Testing
                 "certificates": section(
                     "/etc/kubernetes/pki/apiserver.crt notAfter=Apr  3 06:49:29 2023 GMT\n/etc/kubernetes/pki/bad.crt \n"
                 ),
-                "keepalived": section(RunbookCluster.manifest(1)), "login-0": section(""), "login-1": section(""),
-                "login-2": section(""), "ocboot": section("", 1),
+                "keepalived": section(RunbookCluster.manifest(1)), "login-10.127.100.224": section(""), "login-10.127.100.229": section(""),
+                "login-10.127.100.102": section(""), "ocboot": section("", 1),
             ], startedAt: 1_650_000_000)
         #expect(facts.clockOffset == 2.5)
         #expect(facts.disks == [.init(mount: "/", availableKiB: 35_319_404, usedPercent: 16)])
@@ -318,15 +318,16 @@ import Testing
             .init(output: Data(text.utf8), status: status)
         }
         let (spares, masters) = (HostProbe(inventory, for: spare), HostProbe(inventory, for: inventory.hosts[0]))
-        let nothing = spares.facts(["reach-0": section("", 0), "reach-1": section("", 124)], startedAt: 0)
+        let nothing = spares.facts(
+            ["reach-10.127.100.102:6443": section("", 0), "reach-10.127.100.101:3306": section("", 124)], startedAt: 0)
         #expect(nothing.unreachable == ["10.127.100.101:3306": "no answer within 5 s"])
-        let unseen = spares.facts(["reach-0": section("", 7)], startedAt: 0)
+        let unseen = spares.facts(["reach-10.127.100.102:6443": section("", 7)], startedAt: 0)
         #expect(unseen.unreachable["10.127.100.102:6443"] == "exit status 7")
         #expect(unseen.unreachable["10.127.100.101:3306"] == "not looked at")
         let denied = masters.facts(
             [
-                "login-0": section("root@10.127.100.224: Permission denied (publickey,password).\n", 255),
-                "login-1": section("", 124), "login-2": section("", 0),
+                "login-10.127.100.224": section("root@10.127.100.224: Permission denied (publickey,password).\n", 255),
+                "login-10.127.100.234": section("", 124), "login-10.127.100.102": section("", 0),
             ], startedAt: 0)
         #expect(
             denied.deniedLogins == [

@@ -191,7 +191,7 @@ extension FakeCluster {
     /// - Parameter isComplete: a section for which nothing is given printed nothing and succeeded; else it failed.
     static func sections(_ command: Command, _ texts: [String: String], isComplete: Bool = true) -> CommandResult? {
         guard let script = command.arguments.dropFirst(2).first else { return nil }
-        let marks = script.matches(of: /@([0-9a-f]{16}) %s %d\\n' '?([a-z0-9-]+)/)
+        let marks = script.matches(of: /@([0-9a-f]{16}) %s %d\\n' '?([^ ']+)/)
         guard let nonce = marks.first?.1 else { return nil }
         let end = "end-of-script"
         let names = Array(uniqued: marks.map { String($0.2) }.filter { $0 != end })

@@ -142,15 +142,18 @@ public struct HostProbe: Sendable {
             30 + Self.connectionLimit * targets.count + Self.loginLimit * logins.count + PeerView.limit)
         let operation = "look at the host"
         let result = try await remote.run(script.command(label: operation, timeout: timeout))
-        let startedAt = Date().timeIntervalSince1970 - result.duration.seconds
         let sections = try script.parse(result, host: remote.name, operation: operation)
-        return facts(sections, startedAt: startedAt)
+        return facts(sections, startedAt: result.startedAt.timeIntervalSince1970)
     }
 
     /// Shell text that prints the node that the host's kubelet is: the common name of its certificate is `system:node:NAME`.
     static func kubeletNode(_ distribution: Inventory.Distribution) -> String {
         "openssl x509 -noout -subject -in \(distribution.kubeletCertificate) 2>/dev/null | sed -n 's/.*system:node:\\([^,/ ]*\\).*/\\1/p'"
     }
+
+    /// Sections are named after what they ask, not numbered: a recording is matched by their names.
+    private static func reach(_ target: (host: String, port: Int)) -> String { "reach-\(target.host):\(target.port)" }
+    private static func login(_ login: OcbootLogin) -> String { "login-\(login.address)" }
 
     /// Shell text that opens a TCP connection from a host: it succeeds, or prints why it cannot.
     /// - Parameter limit: seconds.
@@ -201,15 +204,17 @@ public struct HostProbe: Sendable {
         script.section(
             "keepalived", "[ -e \(distribution.keepalivedManifest) ] || exit 44\ncat \(distribution.keepalivedManifest)"
         )
-        for (index, target) in targets.enumerated() {
-            script.section("reach-\(index)", Self.connect(to: target.host, target.port, limit: Self.connectionLimit))
+        for target in targets {
+            script.section(
+                Self.reach(target), Self.connect(to: target.host, target.port, limit: Self.connectionLimit))
         }
-        for (index, login) in logins.enumerated() {
+        for login in logins {
             // ocboot's Ansible does not check host keys either; nothing but `true` is run there.
             let options =
                 "-o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
             let place = ShellQuoting.join(["-p", String(login.port), "-l", login.user, "--", login.address])
-            script.section("login-\(index)", "timeout \(Self.loginLimit) ssh \(options) \(place) true </dev/null 2>&1")
+            script.section(
+                Self.login(login), "timeout \(Self.loginLimit) ssh \(options) \(place) true </dev/null 2>&1")
         }
         if !peers.isEmpty { script.section("peers", PeerView.script(peers)) }
         if let ocboot {
@@ -253,12 +258,12 @@ public struct HostProbe: Sendable {
         facts.clusterTraces = lines("traces")
         facts.certificates = lines("certificates")?.compactMap(Self.certificate)
         facts.keepalived = Self.keepalived(sections["keepalived"])
-        for (index, target) in targets.enumerated() {
+        for target in targets {
             facts.unreachable["\(target.host):\(target.port)"] = Self.whyNot(
-                sections["reach-\(index)"], Self.connectionLimit)
+                sections[Self.reach(target)], Self.connectionLimit)
         }
-        for (index, login) in logins.enumerated() {
-            facts.deniedLogins[login.address] = Self.whyNot(sections["login-\(index)"], Self.loginLimit)
+        for login in logins {
+            facts.deniedLogins[login.address] = Self.whyNot(sections[Self.login(login)], Self.loginLimit)
         }
         if let section = sections["peers"] { facts.peers = PeerView.read(section.lines, peers) }
         facts.hasOcboot = sections["ocboot"]?.succeeded ?? false

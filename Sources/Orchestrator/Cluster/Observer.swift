@@ -4,14 +4,20 @@ import SSH
 public struct Observer: Sendable {
     let inventory: Inventory
     let remotes: Remotes
+    private let isOrdered: Bool
     private let each: @Sendable (Inventory.Host) -> Void
 
-    /// - Parameter each: called as each host has been looked at, in the order in which they are.
+    /// - Parameters:
+    ///   - isOrdered: the cluster is read by way of the first master in the inventory's order, in place of the first that answers:
+    ///     which one is asked must be the same in a recording and in its replay.
+    ///   - each: called as each host has been looked at, in the order in which they are.
     public init(
-        _ inventory: Inventory, _ remotes: Remotes, each: @escaping @Sendable (Inventory.Host) -> Void = { _ in }
+        _ inventory: Inventory, _ remotes: Remotes, isOrdered: Bool = false,
+        each: @escaping @Sendable (Inventory.Host) -> Void = { _ in }
     ) {
         self.inventory = inventory
         self.remotes = remotes
+        self.isOrdered = isOrdered
         self.each = each
     }
 
@@ -44,6 +50,10 @@ public struct Observer: Sendable {
                 case .cluster(.failure(let failure)):
                     problems.append(failure.message)
                     isAsking = false
+                }
+                if isOrdered {
+                    guard hosts.count == inventory.hosts.count else { continue }
+                    candidates = inventory.hosts.filter(candidates.contains)
                 }
                 if cluster == nil, !isAsking, !candidates.isEmpty {
                     isAsking = true

@@ -28,6 +28,7 @@ public struct SectionedScript: Sendable {
 
     private let nonce: String
     private var body: String
+    private var names: [String] = []
 
     /// The name in the marker of the script's end.
     private static let end = "end-of-script"
@@ -39,6 +40,7 @@ public struct SectionedScript: Sendable {
 
     /// The fragment runs in a subshell: its variables and a failing command of its do not reach the next.
     public mutating func section(_ name: String, _ fragment: String) {
+        names.append(name)
         body += "(\n\(fragment)\n)\nstatus=$?\n\(marker(ShellQuoting.quote(name)))\n"
     }
 
@@ -53,8 +55,10 @@ public struct SectionedScript: Sendable {
     }
 
     public func command(label: String, timeout: Duration?, outputLimit: Int = 512 << 20) -> Command {
-        .script(
+        var command = Command.script(
             body + "status=0\n\(marker(Self.end))\n", timeout: timeout, outputLimit: outputLimit, label: label)
+        command.sections = .init(names: names, nonce: nonce)
+        return command
     }
 
     /// - Throws: ``ClusterError`` with `badOutput` where the script did not reach its end.

@@ -8,12 +8,17 @@ extension Inventory {
     /// Reads an inventory file.
     /// - Throws: ``InventoryError`` with every mistake and its line.
     public static func read(_ file: String) throws -> Inventory {
-        try parse(
-            text(
-                of: file,
-                advice:
-                    "name one with -i FILE or MASTERSWAP_INVENTORY, or have one written: masterswap inventory init --host MASTER"
-            ), file: file)
+        try parse(text(of: file), file: file)
+    }
+
+    /// An inventory file's text.
+    /// - Throws: ``InventoryError``.
+    public static func text(of file: String) throws -> String {
+        try text(
+            of: file,
+            advice:
+                "name one with -i FILE or MASTERSWAP_INVENTORY, or have one written: masterswap inventory init --host MASTER"
+        )
     }
 
     /// - Throws: ``InventoryError`` where there is no such file, or none that could be meant; with `advice` where it is not there.

@@ -21,7 +21,7 @@ public struct Redactor: Sendable {
         return text
     }
 
-    private static func forms(of secret: String) -> [String] {
+    static func forms(of secret: String) -> [String] {
         // Ansible's messages are JSON in JSON.
         let escaped = json(secret)
         var forms = [secret] + escaped + escaped.flatMap(json)

@@ -32,6 +32,7 @@ struct Execution {
     let password: Secret?
 
     func run(input: Data?, outputLimit: Int) throws -> CommandResult {
+        let startedAt = Date()
         let start = ContinuousClock.now
         let channel: OpaquePointer
         do {
@@ -67,7 +68,8 @@ struct Execution {
             }
             return CommandResult(
                 outcome: outcome, standardOutput: exchange.output.bytes, standardError: exchange.errors.bytes,
-                droppedOutput: exchange.output.dropped, droppedError: exchange.errors.dropped, duration: .now - start)
+                droppedOutput: exchange.output.dropped, droppedError: exchange.errors.dropped, startedAt: startedAt,
+                duration: .now - start)
         } catch let failure as Failure {
             throw failure
         } catch {
