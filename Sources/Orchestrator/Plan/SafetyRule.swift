@@ -23,7 +23,7 @@ public enum SafetyRules {
     public static let all: [any SafetyRule.Type] = [
         NodeIsDead.self, SurvivorsAreSound.self, QuorumSurvives.self, OneVIPHolder.self, ReplacementIsBare.self,
         ReplacementFits.self, OcbootIsConfigured.self, EveryLostClaimHasARule.self, CriticalDataSurvives.self,
-        OtherReplicasAreHealthy.self, ProvisionerRunsElsewhere.self,
+        OtherReplicasAreHealthy.self, OperatorRuns.self, ProvisionerRunsElsewhere.self,
     ]
 
     /// Those and the two that judge a plan: one that was saved, and one that is resumed.

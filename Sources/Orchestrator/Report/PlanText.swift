@@ -39,8 +39,15 @@ public struct PlanText: Sendable {
             lines += [Line(""), Line("Left as they are, by the inventory's rule:", .heading)]
             lines += plan.ignoredClaims.map { Line("     \($0)") }
         }
+        if let kept = plan.keptVolumes {
+            lines += [Line(""), Line("Left as they are, unless their loss is agreed to by name:", .heading)]
+            lines += kept.map { Line("     \($0.volume): \($0.reason) (--accept-data-loss \($0.volume.name))") }
+        }
+        if !warnings.isEmpty { lines += [Line("")] + warnings }
         return lines + [Line(""), Line(time)]
     }
+
+    private var warnings: [Line] { (plan.warnings ?? []).map { Line("Warning: \($0)", .warning) } }
 
     /// What a resume does beside the plan that was agreed to: fencing, deleting a node that registered anew, cleaning up after a
     /// failed join.
@@ -111,7 +118,12 @@ public struct PlanText: Sendable {
 
     /// What is destroyed, what becomes of the data, and the time: a few lines, for whoever has not read the rest.
     public var summary: [Line] {
-        [Line("To be destroyed: \(destroyed)", .destroyed)] + data + [Line(time)]
+        [Line("To be destroyed: \(destroyed)", .destroyed)] + data + kept + warnings + [Line(time)]
+    }
+
+    private var kept: [Line] {
+        guard let kept = plan.keptVolumes else { return [] }
+        return [Line("Left as they are: \(kept.map { "\($0.volume.name) (\($0.reason))" }.joined(separator: ", "))")]
     }
 
     private var destroyed: String {
