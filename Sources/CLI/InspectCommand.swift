@@ -6,7 +6,7 @@ struct InspectCommand: AsyncParsableCommand {
         commandName: "inspect",
         abstract: "What hangs on a node: volumes, claims, pods, owners, and what would be done to each.",
         discussion: """
-            Volumes are found by their node affinity, never by names.
+            Volumes are found by their node affinity and the nodes' labels, never by names.
 
             Example:
               masterswap inspect lzx-ocboot-ha-test
@@ -57,12 +57,21 @@ struct InspectView {
             }
             lines += terminal.lines(table)
         }
-        let refused = inspection.volumes.filter(\.isRefused).compactMap(\.claim)
+        let refused = inspection.volumes.filter { $0.isRefused && $0.isOnNode }.compactMap(\.claim)
         if !refused.isEmpty {
             lines += [
                 "",
                 terminal.paint(
                     "No rule for \(refused.joined(separator: ", ")): a replacement is refused until the inventory's 'workloads' name it.",
+                    .red),
+            ]
+        }
+        let undecided = inspection.volumes.filter { $0.isRefused && !$0.isOnNode }.compactMap(\.claim)
+        if !undecided.isEmpty {
+            lines += [
+                "",
+                terminal.paint(
+                    "Where the data of \(undecided.joined(separator: ", ")) is cannot be told: a replacement is refused until that is clear, or the inventory says to leave the claim.",
                     .red),
             ]
         }

@@ -81,6 +81,7 @@ extension ReplacementRequest {
     fileprivate var arguments: [String] {
         [dead, "--with", replacement] + (acceptedLosses.isEmpty ? [] : ["--accept-data-loss"] + acceptedLosses)
             + (fences ? ["--fence"] : []) + ["--drain-timeout", "\(drainTimeout)"]
+            + ["--not-ready-for", "\(notReadyFor)"]
     }
 }
 

@@ -204,12 +204,14 @@ import Testing
         let objects = try RunbookCluster.objects(dead: nil)
         let first = objects.nodes[0]
         // lzx-ocboot-ha-test is a prefix of the other names.
-        #expect(objects.volumes.filter { $0.isOnly(on: first) }.count == 5)
+        #expect(objects.volumes.filter { $0.isOnly(on: first, among: objects.nodes) }.count == 5)
         var volume = objects.volumes[0]
-        volume.spec.nodeAffinity?.required?.nodeSelectorTerms[0].matchExpressions?[0].values = [first.name, "another"]
-        #expect(!volume.isOnly(on: first), "it can be mounted elsewhere too")
+        volume.spec.nodeAffinity?.required?.nodeSelectorTerms[0].matchExpressions?[0].values = [
+            first.name, objects.nodes[1].name,
+        ]
+        #expect(!volume.isOnly(on: first, among: objects.nodes), "it can be mounted elsewhere too")
         volume.spec.nodeAffinity = nil
-        #expect(!volume.isOnly(on: first))
+        #expect(!volume.isOnly(on: first, among: objects.nodes))
     }
 
     @Test(arguments: [

@@ -92,6 +92,7 @@ final class FakeCluster: Sendable {
         func list(_ found: [some KubernetesObject]) throws -> CommandResult {
             CommandResult(outcome: .exited(0), standardOutput: try JSONEncoder().encode(["items": found]))
         }
+        if words[1].contains("/") { return try several(words.dropFirst().filter { $0.contains("/") }, namespace) }
         switch words[1] {
         case "node": return try one(objects.node(words[2]))
         case "nodes": return try list(objects.nodes)
@@ -113,6 +114,33 @@ final class FakeCluster: Sendable {
         case "configmap": return try one(state.withLock(\.configMap))
         default: return Self.failure("the fake knows no \(words[1])")
         }
+    }
+
+    /// `get KIND/NAME… --ignore-not-found`: a List, the object alone where one was asked for, or nothing.
+    private func several(_ names: [String], _ namespace: String?) throws -> CommandResult {
+        let objects = objects
+        var found: [Data] = []
+        for name in names {
+            let parts = name.split(separator: "/").map(String.init)
+            func add(_ all: [some KubernetesObject & Encodable]) throws {
+                let matching = all.filter {
+                    $0.name == parts[1] && ($0.metadata.namespace == nil || $0.namespace == namespace)
+                }
+                found += try matching.map { try JSONEncoder().encode($0) }
+            }
+            switch parts[0] {
+            case "node": try add(objects.nodes)
+            case "pod": try add(objects.pods)
+            case "deployment": try add(objects.deployments)
+            case "statefulset": try add(objects.statefulSets)
+            case "persistentvolumeclaim": try add(objects.claims)
+            case "persistentvolume": try add(objects.volumes)
+            default: return Self.failure("the fake knows no \(parts[0])")
+            }
+        }
+        if found.isEmpty { return Self.output("") }
+        let items = found.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ",")
+        return Self.output(names.count == 1 ? items : #"{"kind":"List","items":[\#(items)]}"#)
     }
 
     private func delete(_ path: String, _ input: Data?) -> CommandResult {

@@ -94,11 +94,14 @@ import Testing
                 at: Int.random(in: 0..<state.cluster.objects.claims.count, using: &random))
         }
         if chance(8) { state.inventory.workloads.remove(at: Int.random(in: 0...2, using: &random)) }
-        if chance(5) {
-            state.cluster.objects.deployments.append(
-                Deployment(
-                    metadata: RunbookCluster.meta("local-path-provisioner", "kube-system"),
-                    spec: .init(replicas: chance(50) ? 0 : 1, template: .init(spec: PodSpec()))))
+        for index in state.cluster.objects.deployments.indices where chance(3) {
+            // Its owner, its availability, or all of it but its name.
+            if chance(30) { state.cluster.objects.deployments[index].metadata.ownerReferences = nil }
+            if chance(50) { state.cluster.objects.deployments[index].status = nil }
+            if chance(50) { state.cluster.objects.deployments[index].spec.replicas = 0 }
+        }
+        for volume in state.drives.keys.sorted() where chance(2) {
+            state.drives[volume] = chance(50) ? MinIODrive(.unknown("no answer")) : MinIODrive(.healing(nil))
         }
         return state
     }
@@ -216,14 +219,25 @@ import Testing
                         $0.namespace == rebuild.namespace && $0.name.contains(rebuild.name + "-")
                     } == true
             }
-            require(held.count <= 2, "critical-data-survives")
+            // A drive elsewhere that is being healed holds nothing yet, and of one that was not seen nothing is known.
+            let broken = state.objects.volumes.filter { volume in
+                volume.nodes != [plan.dead.node] && state.drives[volume.name]?.state != .whole
+                    && state.claim(of: volume).map {
+                        $0.namespace == rebuild.namespace && $0.name.contains(rebuild.name + "-")
+                    } == true
+            }
+            require(held.count + broken.count <= 2 && broken.isEmpty, "critical-data-survives")
             require(ready.count == 4 - held.count, "other-replicas-healthy")
             require(!rebuild.isDataLost, "loses data that nobody gave up")
         }
-        if !plan.rebuilds.isEmpty {
-            require(
-                state.objects.deployments.allSatisfy { $0.name != "local-path-provisioner" || $0.replicas > 0 },
-                "provisioner-runs")
+        func runs(_ name: String) -> Bool {
+            state.objects.deployments.contains {
+                $0.name == name && $0.replicas > 0 && $0.status?.availableReplicas == 1
+            }
+        }
+        if !plan.rebuilds.isEmpty { require(runs("local-path-provisioner"), "provisioner-runs") }
+        if plan.rebuilds.contains(where: { $0.kind == .deployment }) {
+            require(runs("onecloud-operator"), "operator-runs")
         }
         for lost in plan.rebuilds.flatMap(\.claims) {
             require(state.objects.volume(lost.volume.name)?.nodes == [plan.dead.node], "touches another node's data")

@@ -66,7 +66,21 @@ enum RunbookCluster {
                 clientURLs: ["https://\(addresses[index]):2379"], isHealthy: !(isDead && index == dead))
         }
         cluster.etcd = condition(cluster.members)
-        return ClusterState(inventory: inventory, hosts: hosts, cluster: cluster)
+        var state = ClusterState(inventory: inventory, hosts: hosts, cluster: cluster)
+        state.drives = drives(cluster.objects)
+        return state
+    }
+
+    /// As MinIO formatted the drives of each set, all of them whole: one erasure set for each StatefulSet.
+    static func drives(_ objects: KubernetesObjects) -> [String: MinIODrive] {
+        var drives: [String: MinIODrive] = [:]
+        for set in objects.statefulSets {
+            let volumes = objects.claims.filter {
+                $0.namespace == set.namespace && set.ordinal(ofClaim: $0.name) != nil
+            }.compactMap(\.spec.volumeName)
+            for volume in volumes { drives[volume] = MinIODrive(.whole, layout: .init(id: volume, sets: [volumes])) }
+        }
+        return drives
     }
 
     /// What a survivor on the same network sees of a machine without power, and of one that is well.
@@ -138,9 +152,11 @@ enum RunbookCluster {
             }
         }
         add("default-influxdb", "onecloud", on: 0, to: &objects)
+        var influxdb = meta("default-influxdb", "onecloud")
+        influxdb.ownerReferences = [.init(kind: "OnecloudCluster", name: "default", uid: "uid-onecloud")]
         objects.deployments.append(
             Deployment(
-                metadata: meta("default-influxdb", "onecloud"),
+                metadata: influxdb,
                 spec: .init(
                     replicas: 1,
                     template: .init(
@@ -151,11 +167,24 @@ enum RunbookCluster {
             pod(
                 "default-influxdb-1", "onecloud", on: 0, claim: "default-influxdb",
                 owner: ("ReplicaSet", "default-influxdb-abc"), isReady: dead != 0))
+        objects.deployments += [
+            running("local-path-provisioner", "local-path-storage"), running("onecloud-operator", "onecloud"),
+        ]
+        objects.storageClasses = [
+            StorageClass(metadata: meta("local-path", nil), provisioner: "rancher.io/local-path")
+        ]
         objects.claims.append(
             Claim(
                 metadata: meta("default-baremetal-agent", "onecloud"), spec: .init(storageClassName: "local-path"),
                 status: .init(phase: "Pending")))
         return objects
+    }
+
+    static func running(_ name: String, _ namespace: String) -> Deployment {
+        Deployment(
+            metadata: meta(name, namespace),
+            spec: .init(replicas: 1, template: .init(spec: PodSpec(containers: [.init(name: name)]))),
+            status: .init(availableReplicas: 1))
     }
 
     static func node(_ name: String, _ address: String, isReady: Bool, age: Int = 0) -> Node {
@@ -214,7 +243,8 @@ enum RunbookCluster {
                                 .init(key: "kubernetes.io/hostname", operator: "In", values: [names[place]])
                             ])
                         ])),
-                    hostPath: .init(path: "/opt/local-path-provisioner/\(volume)")),
+                    hostPath: .init(path: "/opt/local-path-provisioner/\(volume)"),
+                    persistentVolumeReclaimPolicy: "Delete"),
                 status: .init(phase: "Bound")))
     }
 }

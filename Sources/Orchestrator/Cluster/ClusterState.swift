@@ -6,6 +6,8 @@ public struct ClusterState: Sendable {
     /// By inventory name.
     public var hosts: [String: HostObservation]
     public var cluster: ClusterObservation
+    /// MinIO's drives, by their volumes' names: of the inventory's MinIO sets, those on hosts that were reached.
+    public var drives: [String: MinIODrive] = [:]
 
     public init(inventory: Inventory, hosts: [String: HostObservation], cluster: ClusterObservation) {
         self.inventory = inventory
@@ -108,24 +110,44 @@ extension ClusterState {
         objects.deployments.first { $0.namespace == namespace && $0.name == name }
     }
 
-    /// Pods that mount a claim.
+    /// Pods that mount a claim, and the pod that a generic ephemeral volume's claim was made for.
     public func pods(mounting claim: Claim) -> [Pod] {
-        objects.pods.filter { $0.namespace == claim.namespace && $0.spec.claimNames.contains(claim.name) }
+        objects.pods.filter {
+            $0.namespace == claim.namespace
+                && ($0.spec.claimNames.contains(claim.name) || $0.uid == claim.metadata.controller?.uid)
+        }
     }
 
-    /// The kind of workload that has a claim by its template or its pods, whether the inventory names it or not.
+    /// The workload that has a claim, as `kind/name`, whether the inventory names it or not: by its template, its pods or the
+    /// claim's own owner. It may be a Job, a CronJob, an operator's custom resource or a pod without a controller. `nil` where
+    /// nothing has it.
     public func owner(of claim: Claim) -> String? {
+        func named(_ kind: String, _ object: some KubernetesObject) -> String { "\(kind)/\(object.name)" }
+        let namespace = claim.namespace
         if let set = objects.statefulSets.first(where: {
-            $0.namespace == claim.namespace && $0.ordinal(ofClaim: claim.name) != nil
+            $0.namespace == namespace && $0.ordinal(ofClaim: claim.name) != nil
         }) {
-            return "statefulset/\(set.name)"
+            return named("statefulset", set)
         }
         if let deployment = objects.deployments.first(where: {
-            $0.namespace == claim.namespace && $0.spec.template.spec.claimNames.contains(claim.name)
+            $0.namespace == namespace && $0.spec.template.spec.claimNames.contains(claim.name)
         }) {
-            return "deployment/\(deployment.name)"
+            return named("deployment", deployment)
         }
-        return pods(mounting: claim).first.flatMap { objects.owner(of: $0) }.map {
+        if let cronJob = objects.cronJobs.first(where: {
+            $0.namespace == namespace && $0.claimNames.contains(claim.name)
+        }) {
+            return named("cronjob", cronJob)
+        }
+        if let job = objects.jobs.first(where: {
+            $0.namespace == namespace && $0.spec.template.spec.claimNames.contains(claim.name)
+        }) {
+            return named("job", job)
+        }
+        if let pod = pods(mounting: claim).first {
+            return objects.owner(of: pod).map { "\($0.kind.lowercased())/\($0.name)" } ?? named("pod", pod)
+        }
+        return (claim.metadata.controller ?? claim.metadata.ownerReferences?.first).map {
             "\($0.kind.lowercased())/\($0.name)"
         }
     }

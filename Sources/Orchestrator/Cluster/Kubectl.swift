@@ -127,6 +127,16 @@ public struct Kubectl: Sendable {
             operation: "kubectl " + arguments.joined(separator: " "))
     }
 
+    private struct List<Item: Decodable>: Decodable {
+        var items: [Item]
+    }
+
+    /// The objects of one kind.
+    /// - Throws: as `get`.
+    func list<T: KubernetesObject>(_ type: T.Type, _ arguments: [String]) async throws -> [T] {
+        try await get(List<T>.self, arguments).items
+    }
+
     /// `nil` where the API server says NotFound.
     public func find<T: KubernetesObject>(_ type: T.Type, _ arguments: [String]) async throws -> T? {
         do {
@@ -176,6 +186,7 @@ public struct Kubectl: Sendable {
 public struct ObjectReference: Sendable, Hashable, Codable, CustomStringConvertible {
     public enum Kind: String, Sendable, Hashable, Codable {
         case node, pod, deployment
+        case statefulSet = "statefulset"
         case claim = "persistentvolumeclaim"
         case volume = "persistentvolume"
     }
@@ -202,7 +213,7 @@ public struct ObjectReference: Sendable, Hashable, Codable, CustomStringConverti
     var scope: [String] { namespace.map { ["-n", $0] } ?? [] }
 
     var apiPath: String {
-        let base = kind == .deployment ? "/apis/apps/v1" : "/api/v1"
+        let base = kind == .deployment || kind == .statefulSet ? "/apis/apps/v1" : "/api/v1"
         return base + (namespace.map { "/namespaces/\($0)" } ?? "") + "/\(kind.rawValue)s/\(name)"
     }
 }

@@ -14,7 +14,19 @@ public struct ObjectMeta: Sendable, Hashable, Codable {
         public var kind: String
         public var name: String
         public var uid: String
+        /// Of several owners, at most one is the controller, which recreates the object; the others are for garbage collection.
+        public var controller: Bool?
+
+        public init(kind: String, name: String, uid: String, controller: Bool? = true) {
+            self.kind = kind
+            self.name = name
+            self.uid = uid
+            self.controller = controller
+        }
     }
+
+    /// The owner that recreates the object (apimachinery's `GetControllerOf`).
+    public var controller: OwnerReference? { ownerReferences?.first { $0.controller == true } }
 }
 
 public protocol KubernetesObject: Sendable, Hashable, Codable {
@@ -70,15 +82,26 @@ public struct Node: KubernetesObject {
         return labels["node-role.kubernetes.io/master"] != nil || labels["node-role.kubernetes.io/control-plane"] != nil
     }
 
-    /// What volumes' node affinity names.
-    public var hostnameLabel: String { metadata.labels?["kubernetes.io/hostname"] ?? name }
+    static let hostnameKey = "kubernetes.io/hostname"
+
+    /// What volumes' node affinity names, as a rule.
+    public var hostnameLabel: String { metadata.labels?[Self.hostnameKey] ?? name }
 }
 
 public struct PodSpec: Sendable, Hashable, Codable {
     public var nodeName: String?
     public var volumes: [PodVolume]?
     public var containers: [Container]?
+    /// Read in workloads' templates only.
+    public var nodeSelector: [String: String]?
+    public var affinity: Affinity?
 
+    public struct Affinity: Sendable, Hashable, Codable {
+        public var nodeAffinity: NodeAffinity?
+        public struct NodeAffinity: Sendable, Hashable, Codable {
+            public var requiredDuringSchedulingIgnoredDuringExecution: NodeSelector?
+        }
+    }
     public struct PodVolume: Sendable, Hashable, Codable {
         public var name: String
         public var persistentVolumeClaim: ClaimSource?
@@ -90,15 +113,31 @@ public struct PodSpec: Sendable, Hashable, Codable {
         public var name: String
         public var image: String?
         public var env: [Variable]?
+        /// Read in workloads' templates only.
+        public var envFrom: [Presence]?
+        /// Read where a pod is asked for alone.
+        public var volumeMounts: [Mount]?
+
+        public struct Mount: Sendable, Hashable, Codable {
+            public var name: String
+            public var mountPath: String
+        }
     }
-    /// Values are read for keepalived's container only, and its password is never kept (``KeepalivedManifest``).
+    /// Values are read for keepalived's container, whose password is never kept (``KeepalivedManifest``), and for MinIO's variables
+    /// that say how its drives are coded (``MinIOParity``).
     public struct Variable: Sendable, Hashable, Codable {
         public var name: String
         public var value: String?
+        public var valueFrom: Presence?
     }
 
     /// Names of the claims that the pod mounts.
     public var claimNames: [String] { (volumes ?? []).compactMap { $0.persistentVolumeClaim?.claimName } }
+}
+
+/// A part of an object of which nothing is read but that it is there.
+public struct Presence: Sendable, Hashable, Codable {
+    public init() {}
 }
 
 public struct Pod: KubernetesObject {
@@ -132,7 +171,7 @@ public struct Pod: KubernetesObject {
         return !containers.isEmpty && containers.allSatisfy(\.ready)
     }
     public var isFinished: Bool { status?.phase == "Succeeded" || status?.phase == "Failed" }
-    public var controller: ObjectMeta.OwnerReference? { metadata.ownerReferences?.first }
+    public var controller: ObjectMeta.OwnerReference? { metadata.controller }
     /// A static pod's mirror: the kubelet makes it, nobody else can.
     public var isMirror: Bool { metadata.annotations?["kubernetes.io/config.mirror"] != nil }
 }
@@ -162,6 +201,14 @@ public struct Volume: KubernetesObject {
         public var nodeAffinity: NodeAffinity?
         public var hostPath: Path?
         public var local: Path?
+        /// `Retain`, `Delete` or the deprecated `Recycle`; the API server sets it on every volume.
+        public var persistentVolumeReclaimPolicy: String?
+        /// Storage that is not on a node's disk by its kind; only that it is there is read.
+        public var nfs: Presence?
+        public var iscsi: Presence?
+        public var cephfs: Presence?
+        public var rbd: Presence?
+        public var csi: Presence?
     }
     public struct ClaimReference: Sendable, Hashable, Codable {
         public var namespace: String?
@@ -172,18 +219,7 @@ public struct Volume: KubernetesObject {
         public var path: String
     }
     public struct NodeAffinity: Sendable, Hashable, Codable {
-        public var required: Required?
-        public struct Required: Sendable, Hashable, Codable {
-            public var nodeSelectorTerms: [Term]
-        }
-        public struct Term: Sendable, Hashable, Codable {
-            public var matchExpressions: [Expression]?
-        }
-        public struct Expression: Sendable, Hashable, Codable {
-            public var key: String
-            public var `operator`: String
-            public var values: [String]?
-        }
+        public var required: NodeSelector?
     }
     public struct Status: Sendable, Hashable, Codable {
         public var phase: String?
@@ -196,36 +232,23 @@ public struct Volume: KubernetesObject {
     public var phase: String { status?.phase ?? "" }
     /// The directory on the node's disk.
     public var path: String? { spec.local?.path ?? spec.hostPath?.path }
-
-    /// The nodes, by their hostname label, that the volume can be mounted on; `nil` where it is not bound to nodes.
-    /// Terms are alternatives (OR), expressions within one must all hold (core/v1 NodeSelector).
-    public var nodes: [String]? {
-        guard let terms = spec.nodeAffinity?.required?.nodeSelectorTerms else { return nil }
-        let named = terms.map { term in
-            (term.matchExpressions ?? []).first { $0.key == "kubernetes.io/hostname" && $0.operator == "In" }?.values
-        }
-        guard !named.isEmpty, named.allSatisfy({ $0 != nil }) else { return nil }
-        return named.flatMap { $0 ?? [] }
-    }
-
-    /// Its data is on that node's disk and nowhere else.
-    public func isOnly(on node: Node) -> Bool { isOnly(onHostname: node.hostnameLabel) }
-
-    func isOnly(onHostname hostname: String) -> Bool {
-        guard let nodes, !nodes.isEmpty else { return false }
-        return nodes.allSatisfy { $0 == hostname }
-    }
 }
 
 public struct StatefulSet: KubernetesObject {
     public struct Spec: Sendable, Hashable, Codable {
         public var replicas: Int?
         public var volumeClaimTemplates: [Template]?
+        public var template: PodTemplate?
+        public var ordinals: Ordinals?
         public struct Template: Sendable, Hashable, Codable {
             public var metadata: Name
             public struct Name: Sendable, Hashable, Codable {
                 public var name: String
             }
+        }
+        /// From 1.26 on, the first replica may have another number than 0.
+        public struct Ordinals: Sendable, Hashable, Codable {
+            public var start: Int?
         }
     }
     public struct Status: Sendable, Hashable, Codable {
@@ -237,11 +260,20 @@ public struct StatefulSet: KubernetesObject {
     public var status: Status?
 
     public var replicas: Int { spec.replicas ?? 1 }
+    /// The numbers of its replicas.
+    public var ordinals: Range<Int> {
+        let start = spec.ordinals?.start ?? 0
+        return start..<start + max(0, replicas)
+    }
+    /// The names of its claim templates.
+    public var templates: [String] { (spec.volumeClaimTemplates ?? []).map(\.metadata.name) }
+
+    public func claimName(template: String, ordinal: Int) -> String { "\(template)-\(name)-\(ordinal)" }
 
     /// The ordinal of the replica that a claim belongs to: claims are named TEMPLATE-SET-ORDINAL (apps/v1 StatefulSet).
     public func ordinal(ofClaim claim: String) -> Int? {
-        for template in spec.volumeClaimTemplates ?? [] {
-            let prefix = "\(template.metadata.name)-\(name)-"
+        for template in templates {
+            let prefix = "\(template)-\(name)-"
             guard claim.hasPrefix(prefix) else { continue }
             let rest = claim.dropFirst(prefix.count)
             if let ordinal = Int(rest), String(ordinal) == rest { return ordinal }
@@ -253,10 +285,7 @@ public struct StatefulSet: KubernetesObject {
 public struct Deployment: KubernetesObject {
     public struct Spec: Sendable, Hashable, Codable {
         public var replicas: Int?
-        public var template: Template
-        public struct Template: Sendable, Hashable, Codable {
-            public var spec: PodSpec
-        }
+        public var template: PodTemplate
     }
     public struct Status: Sendable, Hashable, Codable {
         public var availableReplicas: Int?
@@ -269,8 +298,45 @@ public struct Deployment: KubernetesObject {
     public var replicas: Int { spec.replicas ?? 1 }
 }
 
+/// What a workload makes its pods from.
+public struct PodTemplate: Sendable, Hashable, Codable {
+    public var spec: PodSpec
+}
+
 public struct ReplicaSet: KubernetesObject {
     public var metadata: ObjectMeta
+}
+
+public struct Job: KubernetesObject {
+    public struct Spec: Sendable, Hashable, Codable {
+        public var template: PodTemplate
+    }
+
+    public var metadata: ObjectMeta
+    public var spec: Spec
+}
+
+public struct CronJob: KubernetesObject {
+    public struct Spec: Sendable, Hashable, Codable {
+        public var jobTemplate: JobTemplate
+        public struct JobTemplate: Sendable, Hashable, Codable {
+            public var spec: Job.Spec
+        }
+    }
+
+    public var metadata: ObjectMeta
+    public var spec: Spec
+
+    /// Names of the claims that its jobs' pods mount.
+    var claimNames: [String] { spec.jobTemplate.spec.template.spec.claimNames }
+}
+
+public struct StorageClass: KubernetesObject {
+    public var metadata: ObjectMeta
+    public var provisioner: String
+
+    /// Its volumes are made by hand or by a program that watches for disks, before any claim asks for one.
+    public var isStatic: Bool { provisioner == "kubernetes.io/no-provisioner" }
 }
 
 public struct ConfigMap: KubernetesObject {
@@ -287,12 +353,15 @@ public struct KubernetesObjects: Sendable, Hashable {
     public var statefulSets: [StatefulSet] = []
     public var deployments: [Deployment] = []
     public var replicaSets: [ReplicaSet] = []
+    public var jobs: [Job] = []
+    public var cronJobs: [CronJob] = []
+    public var storageClasses: [StorageClass] = []
 
     public init() {}
 
     /// What to ask kubectl for.
     static let kinds =
-        "nodes,pods,persistentvolumes,persistentvolumeclaims,statefulsets.apps,deployments.apps,replicasets.apps"
+        "nodes,pods,persistentvolumes,persistentvolumeclaims,statefulsets.apps,deployments.apps,replicasets.apps,jobs.batch,cronjobs.batch,storageclasses.storage.k8s.io"
 
     public func node(_ name: String) -> Node? { nodes.first { $0.name == name } }
     public func volume(_ name: String) -> Volume? { volumes.first { $0.name == name } }
@@ -300,14 +369,19 @@ public struct KubernetesObjects: Sendable, Hashable {
         claims.first { $0.namespace == namespace && $0.name == name }
     }
 
-    /// The workload behind a pod: a Deployment for a ReplicaSet's pod, else the pod's own controller.
+    public func storageClass(_ name: String) -> StorageClass? { storageClasses.first { $0.name == name } }
+
+    /// The workload behind a pod: a Deployment for a ReplicaSet's pod, a CronJob for a Job's, else the pod's own controller, which may
+    /// be an operator's custom resource.
     public func owner(of pod: Pod) -> ObjectMeta.OwnerReference? {
         guard let controller = pod.controller else { return nil }
-        guard controller.kind == "ReplicaSet",
-            let set = replicaSets.first(where: { $0.uid == controller.uid }),
-            let owner = set.metadata.ownerReferences?.first
-        else { return controller }
-        return owner
+        let metadata: ObjectMeta? =
+            switch controller.kind {
+            case "ReplicaSet": replicaSets.first { $0.uid == controller.uid }?.metadata
+            case "Job": jobs.first { $0.uid == controller.uid }?.metadata
+            default: nil
+            }
+        return metadata?.controller ?? controller
     }
 }
 
@@ -340,6 +414,9 @@ extension KubernetesObjects: Decodable {
             case "StatefulSet": statefulSets.append(try items.decode(StatefulSet.self))
             case "Deployment": deployments.append(try items.decode(Deployment.self))
             case "ReplicaSet": replicaSets.append(try items.decode(ReplicaSet.self))
+            case "Job": jobs.append(try items.decode(Job.self))
+            case "CronJob": cronJobs.append(try items.decode(CronJob.self))
+            case "StorageClass": storageClasses.append(try items.decode(StorageClass.self))
             case let kind:
                 throw DecodingError.dataCorruptedError(
                     in: items, debugDescription: "an object of kind \(kind), which was not asked for")

@@ -65,7 +65,10 @@ public struct Observer: Sendable {
         }
         var observation = cluster ?? ClusterObservation()
         observation.problems = problems + observation.problems
-        return ClusterState(inventory: inventory, hosts: hosts, cluster: observation)
+        var state = ClusterState(inventory: inventory, hosts: hosts, cluster: observation)
+        // Which hosts have which drives is known only now.
+        state.drives = await DriveProbe(state).run(remotes)
+        return state
     }
 
     private enum Seen: Sendable {

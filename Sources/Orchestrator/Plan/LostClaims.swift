@@ -1,40 +1,78 @@
-/// A volume that is on the dead node's disk only, and what hangs on it.
+/// A volume whose data is on the dead node's disk only, or may be, and what hangs on it.
 public struct LostVolume: Sendable, Hashable {
     public enum Action: Sendable, Hashable {
-        /// Delete the claim and its pod; the StatefulSet makes both again.
+        /// Delete the claim and its pod; the StatefulSet, or the operator, recreates both.
         case rebuild(Inventory.Workload)
         case ignore
         /// Nothing claims it: the volume alone is deleted.
         case deleteVolume
+        /// Nothing claims it, and it is left as it is; the text says why.
+        case keep(String)
         /// The inventory has no rule: refused.
         case noRule
+        /// Where its data is, or whether its claim would be recreated, is not known: refused. The text says why.
+        case undecided(String)
     }
 
     public var volume: Volume
     public var claim: Claim?
     public var pods: [Pod]
+    /// `kind/name`.
     public var owner: String?
     public var action: Action
+    /// Its data is known to be on the dead node.
+    public var isOnDeadNode: Bool
+
+    /// Its reclaim policy says that whoever made it decides what becomes of its data: it is deleted only where that was agreed to.
+    public var isKeptOnPurpose: Bool { !volume.mayBeDeleted }
+    var policyText: String { "its reclaim policy is \(volume.spec.persistentVolumeReclaimPolicy ?? "not known")" }
 }
 
 extension ClusterState {
-    /// What hangs on a node by its volumes: found by the volumes' node affinity, never by names.
-    public func lostVolumes(on node: Node) -> [LostVolume] { lostVolumes(onHostname: node.hostnameLabel) }
+    /// What hangs on a node by its volumes: found by the volumes' node affinity and the nodes' labels, never by names.
+    public func lostVolumes(on node: Node) -> [LostVolume] {
+        lostVolumes(from: node.selectable, others: objects.nodes.filter { $0.uid != node.uid })
+    }
 
-    /// By the hostname label that volumes name: it outlives the node itself, which somebody may have deleted already.
-    func lostVolumes(onHostname hostname: String) -> [LostVolume] {
-        objects.volumes.filter { $0.isOnly(onHostname: hostname) }.map { volume in
-            guard let claim = claim(of: volume) else {
-                return LostVolume(volume: volume, claim: nil, pods: [], owner: nil, action: .deleteVolume)
+    /// Where somebody has deleted the node already, its hostname label is all that is known of it.
+    func lostVolumes(of dead: Plan.DeadNode) -> [LostVolume] {
+        if let node = objects.nodes.first(where: { $0.uid == dead.uid }) { return lostVolumes(on: node) }
+        let trace = SelectableNode(
+            name: dead.node, labels: [Node.hostnameKey: dead.hostnameLabel], hasAllLabels: false)
+        return lostVolumes(from: trace, others: objects.nodes)
+    }
+
+    private func lostVolumes(from node: SelectableNode, others: [Node]) -> [LostVolume] {
+        objects.volumes.compactMap { volume -> LostVolume? in
+            let claim = claim(of: volume)
+            let location = volume.location(from: node, others: others, isLocal: isLocal(volume))
+            if location == .elsewhere { return nil }
+            var lost = LostVolume(
+                volume: volume, claim: claim, pods: claim.map(pods(mounting:)) ?? [], owner: claim.flatMap(owner(of:)),
+                action: .noRule, isOnDeadNode: location == .here)
+            if case .undecided(let why) = location {
+                let rule = claim.flatMap(rule(for:))?.rule
+                lost.action = claim == nil ? .keep(why) : rule == .ignore ? .ignore : .undecided(why)
+            } else {
+                lost.action = action(lost)
             }
-            let action: LostVolume.Action =
-                switch rule(for: claim) {
-                case nil: .noRule
-                case let rule?: rule.rule == .ignore ? .ignore : .rebuild(rule)
-                }
-            return LostVolume(
-                volume: volume, claim: claim, pods: pods(mounting: claim), owner: owner(of: claim), action: action)
+            return lost
         }
         .sorted { ($0.claim?.reference ?? "~", $0.volume.name) < ($1.claim?.reference ?? "~", $1.volume.name) }
+    }
+
+    /// What is done to a volume that is on the dead node for sure.
+    private func action(_ lost: LostVolume) -> LostVolume.Action {
+        guard let claim = lost.claim else { return lost.isKeptOnPurpose ? .keep(lost.policyText) : .deleteVolume }
+        guard let rule = rule(for: claim) else { return .noRule }
+        if rule.rule == .ignore { return .ignore }
+        if case .statefulSet(let name) = rule.target, let set = statefulSet(claim.namespace, name),
+            let ordinal = set.ordinal(ofClaim: claim.name), !set.ordinals.contains(ordinal)
+        {
+            return .undecided(
+                "statefulset/\(name) runs \(set.replicas) replicas and has no \(name)-\(ordinal), so that nothing would recreate the claim"
+            )
+        }
+        return .rebuild(rule)
     }
 }

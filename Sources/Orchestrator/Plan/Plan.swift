@@ -45,6 +45,10 @@ public struct Plan: Sendable, Hashable, Codable {
     public var ignoredClaims: [ObjectReference]
     /// Volumes of the dead node to delete once nothing claims them: of the rebuilt claims, and those released before.
     public var volumes: [ObjectReference]
+    /// Volumes of the dead node that are left as they are, each with the reason; `nil` where there are none.
+    public var keptVolumes: [KeptVolume]?
+    /// What could not be found out and is no reason to refuse: for the operator to look at before agreeing.
+    public var warnings: [String]?
     /// What the operator agreed to lose, as named on the command line.
     public var acceptedLosses: [String]
     /// The edit of the primary's keepalived manifest as `diff -u` has it, without the password; `nil` where there is none to make,
@@ -92,6 +96,21 @@ public struct Plan: Sendable, Hashable, Codable {
         public var hostnameLabel: String
         public var inventoryAddress: String?
         public var addresses: [String]?
+        /// Its labels, besides the hostname label, that its volumes' node affinities ask for: they are compared again after the node
+        /// is deleted. `nil` where the hostname label is all that they ask for.
+        public var topology: [String: String]?
+
+        /// As node selectors see it.
+        var selectable: SelectableNode {
+            var labels = topology ?? [:]
+            labels[Node.hostnameKey] = hostnameLabel
+            return SelectableNode(name: node, labels: labels, hasAllLabels: topology != nil)
+        }
+    }
+
+    public struct KeptVolume: Sendable, Hashable, Codable {
+        public var volume: ObjectReference
+        public var reason: String
     }
 
     public struct Replacement: Sendable, Hashable, Codable, Addressed {
@@ -159,15 +178,18 @@ public struct Plan: Sendable, Hashable, Codable {
         public var reference: String { "\(namespace)/\(name)" }
     }
 
-    /// A set's volumes when it was planned.
+    /// A set's volumes when it was planned; the unit is the claim, which is MinIO's drive.
     public struct Redundancy: Sendable, Hashable, Codable {
+        /// All claims: the replicas times the claim templates.
         public var replicas: Int
         /// On the dead node.
         public var lost: Int
-        /// How many may be lost without losing data.
+        /// How many of one erasure set may be lost without losing data.
         public var mayBeLost: Int
-        /// Replicas elsewhere that are ready and whose claim is bound.
+        /// Elsewhere and whole: bound, their pods ready, MinIO's drives not being healed.
         public var healthy: Int
+        /// The drives of an erasure set that an object must be on to be readable; `nil` in plans of before 0.3.
+        public var dataShards: Int?
     }
 
     public struct LostClaim: Sendable, Hashable, Codable {
@@ -175,6 +197,8 @@ public struct Plan: Sendable, Hashable, Codable {
         public var volume: ObjectReference
         /// The replica's pod, by name: a StatefulSet's. Its UID changes with every eviction.
         public var pod: String?
+        /// `false` where MinIO has something else than a drive on it, which nothing heals.
+        public var isDrive: Bool?
     }
 }
 

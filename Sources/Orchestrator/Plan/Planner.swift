@@ -26,7 +26,7 @@ public enum Planner {
         return Plan(
             cluster: state.inventory.cluster.name, vip: state.inventory.cluster.vip, madeAt: now,
             kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) },
-            dead: proposal.dead,
+            dead: dead(proposal),
             replacement: .init(
                 host: proposal.replacement.name, address: proposal.replacement.address, node: newNode,
                 addresses: RequestedNode.further(
@@ -46,11 +46,52 @@ public enum Planner {
             ignoredClaims: proposal.lost.filter { $0.action == .ignore }.compactMap {
                 $0.claim.map { ObjectReference(.claim, $0) }
             },
-            volumes: proposal.lost.filter { $0.action != .ignore }.map { ObjectReference(.volume, $0.volume) },
+            volumes: proposal.lost.filter { isDeleted($0, proposal) }.map { ObjectReference(.volume, $0.volume) },
+            keptVolumes: keptVolumes(proposal), warnings: warnings(proposal),
             acceptedLosses: request.acceptedLosses,
             manifestDiff: proposal.promotes ? manifestDiff(of: primary, state) : nil,
             onecloudVersion: state.inventory.ocboot?.onecloudVersion, oldCordons: oldCordons(proposal),
             signsOfDeath: NodeIsDead.signs(proposal))
+    }
+
+    /// With the labels that its volumes are found by.
+    private static func dead(_ proposal: Proposal) -> Plan.DeadNode {
+        var dead = proposal.dead
+        let keys = Set(proposal.lost.flatMap { $0.volume.spec.nodeAffinity?.required?.keys ?? [] })
+            .subtracting([Node.hostnameKey])
+        if let labels = proposal.deadNode?.metadata.labels, !keys.isEmpty {
+            dead.topology = labels.filter { keys.contains($0.key) }
+        }
+        return dead
+    }
+
+    /// A volume whose reclaim policy is Retain was kept on purpose: it is deleted only where its loss was agreed to.
+    private static func isDeleted(_ lost: LostVolume, _ proposal: Proposal) -> Bool {
+        switch lost.action {
+        case .rebuild, .deleteVolume: !lost.isKeptOnPurpose || proposal.accepts(lost.volume)
+        // Where its data is has to be known for that.
+        case .keep: lost.isKeptOnPurpose && lost.isOnDeadNode && proposal.accepts(lost.volume)
+        case .ignore, .noRule, .undecided: false
+        }
+    }
+
+    private static func keptVolumes(_ proposal: Proposal) -> [Plan.KeptVolume]? {
+        let kept = proposal.lost.compactMap { lost -> Plan.KeptVolume? in
+            let reason: String
+            switch lost.action {
+            case .rebuild, .deleteVolume: reason = lost.policyText
+            case .keep(let why): reason = why
+            case .ignore, .noRule, .undecided: return nil
+            }
+            return isDeleted(lost, proposal)
+                ? nil : .init(volume: ObjectReference(.volume, lost.volume), reason: reason)
+        }
+        return kept.isEmpty ? nil : kept
+    }
+
+    private static func warnings(_ proposal: Proposal) -> [String]? {
+        let all = ProvisionerRunsElsewhere.warnings(proposal) + WorkloadLoss.all(proposal).flatMap(\.warnings)
+        return all.isEmpty ? nil : all
     }
 
     private static func oldCordons(_ proposal: Proposal) -> [String]? {
@@ -73,30 +114,25 @@ public enum Planner {
 
     /// In the inventory's order, but critical data first: while it heals, nothing else is touched.
     private static func rebuilds(_ proposal: Proposal) -> [Plan.Rebuild] {
-        let losses = CriticalDataSurvives.groups(proposal)
+        let losses = WorkloadLoss.all(proposal)
         let rebuilds = proposal.state.inventory.workloads.compactMap { workload -> Plan.Rebuild? in
             guard case .rebuild(let data, let heal, _) = workload.rule else { return nil }
             let lost = proposal.lost.filter { $0.action == .rebuild(workload) }
             guard !lost.isEmpty, let (kind, uid) = identity(of: workload, proposal.state) else { return nil }
-            let group = losses.first {
-                $0.workload.namespace == workload.namespace && $0.workload.target == workload.target
-            }
+            let loss = losses.first { $0.namespace == workload.namespace && $0.target == workload.target }
             return Plan.Rebuild(
                 kind: kind, namespace: workload.namespace, name: workload.target.name, uid: uid, data: data, heal: heal,
-                isDataLost: data != .disposable && group?.isCovered == false,
+                isDataLost: data != .disposable && loss?.isCovered == false,
                 claims: lost.compactMap { lost in
                     guard let claim = lost.claim else { return nil }
                     let set = proposal.state.statefulSet(workload.namespace, workload.target.name)
                     let ordinal = kind == .statefulSet ? set?.ordinal(ofClaim: claim.name) : nil
                     return Plan.LostClaim(
                         claim: ObjectReference(.claim, claim), volume: ObjectReference(.volume, lost.volume),
-                        pod: ordinal.map { "\(workload.target.name)-\($0)" })
+                        pod: ordinal.map { "\(workload.target.name)-\($0)" },
+                        isDrive: loss?.notDrives.contains(claim.name) == true ? false : nil)
                 },
-                redundancy: kind == .deployment
-                    ? nil
-                    : group.map {
-                        .init(replicas: $0.replicas, lost: $0.lost, mayBeLost: $0.redundancy, healthy: $0.healthy)
-                    })
+                redundancy: kind == .deployment ? nil : loss.map(\.redundancy))
         }
         return rebuilds.enumerated().sorted { ($0.element.data.rank, $0.offset) < ($1.element.data.rank, $1.offset) }
             .map(\.element)

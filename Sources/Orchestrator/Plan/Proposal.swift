@@ -62,7 +62,7 @@ public struct Proposal: Sendable {
         (survivors, unsound, faults) = (judged.survivors, judged.unsound, judged.faults)
         fences = request.fences && replacement.name != dead.host && state.hosts[dead.host]?.facts != nil
         (primary, promotes) = Self.choosePrimary(state, survivors, fences: fences)
-        lost = state.lostVolumes(onHostname: dead.hostnameLabel)
+        lost = state.lostVolumes(of: dead)
         let authority = survivors.lazy.compactMap { state.hosts[$0.host]?.facts?.authority }.first
         let node = state.objects.nodes.first { node in
             (node.name == newNodeName || state.host(of: node)?.name == replacement.name) && node.uid != dead.uid
@@ -80,10 +80,22 @@ public struct Proposal: Sendable {
         state.cluster.members.filter { member in !deadMembers.contains { $0.id == member.id } }
     }
 
+    /// The name that the new node will have: its host's own.
+    var newNodeName: String { state.facts(replacement)?.hostname.lowercased() ?? replacement.name }
+
     /// Whether the loss of a claim's data was agreed to: by `NAMESPACE/CLAIM`, or by a bare name that stands for one claim only.
     func accepts(_ claim: ObjectReference) -> Bool {
         if request.acceptedLosses.contains(claim.reference) { return true }
         return request.acceptedLosses.contains(claim.name) && lost.filter { $0.claim?.name == claim.name }.count == 1
+    }
+
+    /// Whether deleting a volume that is kept on purpose was agreed to: by the volume's name, or by its claim as `NAMESPACE/CLAIM`.
+    func accepts(_ volume: Volume) -> Bool {
+        if request.acceptedLosses.contains(volume.name) { return true }
+        guard let claim = volume.spec.claimRef, let namespace = claim.namespace, let name = claim.name else {
+            return false
+        }
+        return request.acceptedLosses.contains("\(namespace)/\(name)")
     }
 
     /// The primary stays where it is; where the dead one was it, the survivor that holds the VIP takes over, as in the runbook.

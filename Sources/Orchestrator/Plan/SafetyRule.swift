@@ -24,7 +24,7 @@ public enum SafetyRules {
         NodeIsAMaster.self, NodeIsDead.self, HostsAreNodes.self, SurvivorsAreSound.self, MembersHaveNodes.self,
         EtcdIsWell.self, QuorumSurvives.self, OneVIPHolder.self, ReplacementIsBare.self,
         ReplacementFits.self, OcbootIsConfigured.self, EveryLostClaimHasARule.self, CriticalDataSurvives.self,
-        OtherReplicasAreHealthy.self, ProvisionerRunsElsewhere.self,
+        OtherReplicasAreHealthy.self, OperatorRuns.self, ProvisionerRunsElsewhere.self,
     ]
 
     /// Those and the two that judge a plan: one that was saved, and one that is resumed.

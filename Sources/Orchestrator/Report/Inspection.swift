@@ -11,6 +11,8 @@ public struct Inspection: Sendable, Codable {
         public var rule: String?
         public var action: String
         public var isRefused: Bool
+        /// Its data is known to be on the node; `false` where that cannot be told.
+        public var isOnNode: Bool
     }
 
     public struct PodLine: Sendable, Codable {
@@ -38,7 +40,7 @@ public struct Inspection: Sendable, Codable {
                 volume: lost.volume.name, phase: lost.volume.phase, path: lost.volume.path,
                 claim: lost.claim?.reference,
                 pods: lost.pods.map(\.reference), owner: lost.owner, rule: lost.rule, action: lost.actionText,
-                isRefused: lost.action == .noRule)
+                isRefused: lost.isRefused, isOnNode: lost.isOnDeadNode)
         }
         let mounting = Set(lost.flatMap { $0.pods.map(\.uid) })
         otherPods = state.objects.pods.filter { $0.nodeName == node.name && !mounting.contains($0.uid) }.map { pod in
@@ -56,7 +58,14 @@ extension LostVolume {
         switch action {
         case .rebuild(let workload): if case .rebuild(let data, _, _) = workload.rule { data.rawValue } else { nil }
         case .ignore: "ignore"
-        case .deleteVolume, .noRule: nil
+        case .deleteVolume, .keep, .noRule, .undecided: nil
+        }
+    }
+
+    var isRefused: Bool {
+        switch action {
+        case .noRule, .undecided: true
+        case .rebuild, .ignore, .deleteVolume, .keep: false
         }
     }
 
@@ -75,7 +84,9 @@ extension LostVolume {
             }
         case .ignore: "leave the claim as it is"
         case .deleteVolume: "delete the volume, nothing claims it"
+        case .keep(let why): "leave the volume as it is: \(why)"
         case .noRule: "REFUSED: no rule in the inventory"
+        case .undecided(let why): "REFUSED: \(why)"
         }
     }
 }

@@ -39,6 +39,10 @@ public struct PlanText: Sendable {
             lines += [Line(""), Line("Left as they are, by the inventory's rule:", .heading)]
             lines += plan.ignoredClaims.map { Line("     \($0)") }
         }
+        if let kept = plan.keptVolumes {
+            lines += [Line(""), Line("Left as they are, unless their loss is agreed to by name:", .heading)]
+            lines += kept.map { Line("     \($0.volume): \($0.reason) (--accept-data-loss \($0.volume.name))") }
+        }
         return lines + [Line(""), Line(time)]
     }
 
@@ -70,7 +74,7 @@ public struct PlanText: Sendable {
             Line(
                 "  WARNING: \(master.node) is not whole, and left as it is: \(master.reasons.joined(separator: "; ")). etcd keeps its quorum without it; bring it back, or replace it next.",
                 .warning)
-        } + (plan.remarks ?? []).map { Line("  WARNING: \($0)", .warning) }
+        } + ((plan.remarks ?? []) + (plan.warnings ?? [])).map { Line("  WARNING: \($0)", .warning) }
     }
 
     /// What the short words in commands stand for.
@@ -121,7 +125,12 @@ public struct PlanText: Sendable {
 
     /// What is destroyed, what becomes of the data, and the time: a few lines, for whoever has not read the rest.
     public var summary: [Line] {
-        warnings + [Line("To be destroyed: \(destroyed)", .destroyed)] + data + [Line(time)]
+        warnings + [Line("To be destroyed: \(destroyed)", .destroyed)] + data + kept + [Line(time)]
+    }
+
+    private var kept: [Line] {
+        guard let kept = plan.keptVolumes else { return [] }
+        return [Line("Left as they are: \(kept.map { "\($0.volume.name) (\($0.reason))" }.joined(separator: ", "))")]
     }
 
     private var destroyed: String {

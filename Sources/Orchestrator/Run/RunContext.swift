@@ -151,10 +151,11 @@ public struct RunContext: Sendable {
 
     /// Asks until it is so. Says what it waits for when that changes, and every ten seconds; a host that does not answer for a
     /// while is no reason to give up before the limit.
+    /// - Parameter longest: the interval grows with the time waited so far, up to this; `nil` where it stays as it is.
     /// - Throws: ``ClusterError`` with `waitTimedOut`; whatever `ask` throws that waiting cannot mend; `CancellationError`.
     public func wait<T: Sendable>(
         for what: String, on host: String? = nil, limit: Duration? = nil, every interval: Duration = .milliseconds(400),
-        _ ask: () async throws -> Poll<T>
+        growingTo longest: Duration? = nil, _ ask: () async throws -> Poll<T>
     ) async throws -> T {
         let limit = limit ?? limits.wait
         let started = ContinuousClock.now
@@ -185,8 +186,15 @@ public struct RunContext: Sendable {
                 )
                 told = (seen, .now)
             }
-            try await stopwatch.waiting { try await Task.sleep(for: interval) }
+            let pause = Self.pause(interval, elapsed: elapsed, upTo: longest)
+            // Not beyond the limit, so that the last look is at the limit.
+            try await stopwatch.waiting { try await Task.sleep(for: min(pause, limit - elapsed)) }
         }
+    }
+
+    /// A twentieth of the time waited so far: what takes hours is looked at seldom, and its end is seen at most 5 % late.
+    static func pause(_ interval: Duration, elapsed: Duration, upTo longest: Duration?) -> Duration {
+        longest.map { max(interval, min(elapsed / 20, $0)) } ?? interval
     }
 }
 

@@ -1,5 +1,6 @@
 /// Deletes the dead node's volumes that nothing claims any more: the provisioner's helper pod cannot run on a node that is gone,
-/// so they would stay Released for ever (rancher/local-path-provisioner#31, #452).
+/// so they would stay Released for ever (rancher/local-path-provisioner#31, #452). Those whose reclaim policy is Retain were kept on
+/// purpose: the plan has them only where their loss was agreed to.
 struct DeleteVolumesStep: Step {
     let plan: Plan
 
@@ -19,6 +20,10 @@ struct DeleteVolumesStep: Step {
 
     func run(_ context: RunContext) async throws {
         let kubectl = try context.kubectl()
+        // The new node may have the dead one's labels, and even its name.
+        let others = try await kubectl.list(Node.self, ["nodes"]).filter {
+            $0.uid != plan.dead.uid && $0.name != plan.replacement.node
+        }
         for volume in try await left(context) {
             if let namespace = volume.spec.claimRef?.namespace, let name = volume.spec.claimRef?.name,
                 let claim = try await kubectl.find(Claim.self, ["persistentvolumeclaim", name, "-n", namespace]),
@@ -29,11 +34,10 @@ struct DeleteVolumesStep: Step {
                     cause: "the claim \(claim.reference) is still bound to it",
                     advice: "go on with: masterswap resume, which rebuilds the claim first")
             }
-            guard volume.nodes?.allSatisfy({ $0 == plan.dead.hostnameLabel }) == true else {
+            guard volume.location(from: plan.dead.selectable, others: others, isLocal: true) == .here else {
                 throw ClusterError(
                     .changed, host: plan.primary.host, operation: "delete volume \(volume.name)",
-                    cause:
-                        "its node affinity names \(volume.nodes?.joined(separator: ", ") ?? "no node"), not \(plan.dead.node)",
+                    cause: "its node affinity names \(volume.affinityText), not \(plan.dead.node) alone",
                     advice: "make a new plan: masterswap plan")
             }
             let reference = ObjectReference(.volume, volume)
@@ -45,15 +49,9 @@ struct DeleteVolumesStep: Step {
         }
     }
 
-    private struct Volumes: Decodable {
-        var items: [Volume]
-    }
-
     /// The planned volumes that are there, by UID.
     private func left(_ context: RunContext) async throws -> [Volume] {
         let planned = Set(plan.volumes.map(\.uid))
-        return try await context.kubectl().get(Volumes.self, ["persistentvolumes"]).items.filter {
-            planned.contains($0.uid)
-        }
+        return try await context.kubectl().list(Volume.self, ["persistentvolumes"]).filter { planned.contains($0.uid) }
     }
 }

@@ -14,22 +14,24 @@ struct RebuildStatefulSetStep: Step {
     /// Of which the heal of the lab's small drives takes most.
     var estimate: Int { 10 * rebuild.claims.count }
     var effects: [Effect] {
-        rebuild.claims.flatMap { lost -> [Effect] in
-            [
-                .destroys("\(lost.claim), on \(lost.volume.name)"),
-                .destroys("pod \(rebuild.namespace)/\(lost.pod ?? "?"), Pending"),
-                .makes(
-                    "both again on \(plan.replacement.node)"
-                        + (expectsHeal ? ", healed by MinIO from the other drives" : "")),
-            ]
+        var pods: Set<String> = []
+        return rebuild.claims.flatMap { lost -> [Effect] in
+            let pod = lost.pod ?? "?"
+            // A pod with several claims is deleted once.
+            let isFirst = pods.insert(pod).inserted
+            let heal = expectsHeal && lost.isDrive != false ? ", healed by MinIO from the other drives" : ""
+            return [.destroys("\(lost.claim), on \(lost.volume.name)")]
+                + (isFirst ? [.destroys("pod \(rebuild.namespace)/\(pod), Pending")] : [])
+                + [.makes("\(isFirst ? "both again" : "it again") on \(plan.replacement.node)\(heal)")]
         }
     }
 
     func commands(_ inventory: Inventory) -> [String] {
-        rebuild.claims.flatMap { lost -> [String] in
+        let deletions = rebuild.claims.flatMap { lost -> [String] in
             let pod = lost.pod.map { ObjectReference(.pod, namespace: rebuild.namespace, name: $0, uid: "UID") }
             return [plan.deletion(lost.claim)] + (pod.map { [plan.deletion($0)] } ?? [])
         }
+        return Array(uniqued: deletions)
     }
 
     /// Where the data is beyond healing, and the operator said so, there is nothing to wait for.
@@ -48,8 +50,10 @@ struct RebuildStatefulSetStep: Step {
         try await refuseIfOthersAreUnwell(context)
         for lost in rebuild.claims { try await delete(lost, context) }
         for lost in rebuild.claims {
+            // A heal takes from seconds to days, and each look at it costs a walk over the drives.
             try await context.wait(
-                for: "\(lost.claim.reference) on \(plan.replacement.node)", on: plan.replacement.host
+                for: "\(lost.claim.reference) on \(plan.replacement.node)", on: plan.replacement.host,
+                growingTo: expectsHeal ? .seconds(30) : nil
             ) { () -> RunContext.Poll<Void> in
                 if let missing = try await missing(lost, context) {
                     // An ordered set makes its pods one after the other: any of them may be the one that is stuck.
@@ -61,52 +65,70 @@ struct RebuildStatefulSetStep: Step {
         }
     }
 
-    private struct Pods: Decodable {
-        var items: [Pod]
-    }
-
-    private struct List<Item: Decodable>: Decodable {
-        var items: [Item]
-    }
-
-    /// Where the set's other volumes lie on the survivors: by inventory host and path.
-    private func peers(_ context: RunContext) async throws -> [(host: String, path: String)] {
-        let kubectl = try context.kubectl()
-        let set = try await kubectl.get(StatefulSet.self, ["statefulset", rebuild.name, "-n", rebuild.namespace])
-        // Beyond 16 drives there are several erasure sets, which do not hold the same objects.
-        guard set.replicas <= 16 else { return [] }
-        let claims = try await kubectl.get(List<Claim>.self, ["persistentvolumeclaims", "-n", rebuild.namespace]).items
-        let volumes = try await kubectl.get(List<Volume>.self, ["persistentvolumes"]).items
-        let nodes = try await kubectl.get(List<Node>.self, ["nodes"]).items
+    /// The set's drives on the survivors.
+    private func peers(_ set: StatefulSet, _ kubectl: Kubectl) async throws -> [MinIOHealProof.Peer] {
+        let claims = try await kubectl.list(Claim.self, ["persistentvolumeclaims", "-n", rebuild.namespace])
+        let volumes = try await kubectl.list(Volume.self, ["persistentvolumes"])
+        let nodes = try await kubectl.list(Node.self, ["nodes"])
         return claims.filter { set.ordinal(ofClaim: $0.name) != nil && $0.isBound }.compactMap { claim in
             guard let volume = volumes.first(where: { $0.name == claim.spec.volumeName }), let path = volume.path,
-                let master = plan.survivors.first(where: { master in
-                    nodes.first { $0.name == master.node }.map { volume.isOnly(on: $0) } ?? false
-                })
+                let node = volume.node(among: nodes),
+                let master = plan.survivors.first(where: { $0.node == node.name })
             else { return nil }
-            return (master.host, path)
+            return .init(host: master.host, path: path)
         }
+    }
+
+    private func set(_ kubectl: Kubectl) async throws -> StatefulSet {
+        try await kubectl.get(StatefulSet.self, ["statefulset", rebuild.name, "-n", rebuild.namespace])
+    }
+
+    private func healProof(of pod: Pod, _ volume: Volume, _ kubectl: Kubectl) async throws -> MinIOHealProof {
+        let set = try await set(kubectl)
+        let drives = rebuild.redundancy?.replicas ?? set.replicas * max(1, set.templates.count)
+        return MinIOHealProof(
+            pod: pod, volume: volume, peers: try await peers(set, kubectl),
+            dataShards: rebuild.redundancy?.dataShards ?? MinIOParity(set).dataShards(drives: drives, set),
+            hasSeveralSets: drives > MinIOParity.largestSet)
     }
 
     /// The plan counted the healthy replicas before ocboot touched every host; they are counted again before the first claim goes.
     private func refuseIfOthersAreUnwell(_ context: RunContext) async throws {
         guard !rebuild.isDataLost, rebuild.data != .disposable else { return }
         let kubectl = try context.kubectl()
-        let set = try await kubectl.get(StatefulSet.self, ["statefulset", rebuild.name, "-n", rebuild.namespace])
-        let lost = Set(rebuild.claims.compactMap(\.pod))
-        let wanted = set.replicas - lost.count - ignored(set)
+        let set = try await set(kubectl)
+        let lost = Set(rebuild.claims.compactMap(\.pod)).union(ignoredPods(set))
+        let wanted = set.replicas - lost.count
         // What ocboot restarted is given the time to come back.
         try await context.wait(for: "the other replicas of \(rebuild.reference) to be Ready", limit: .seconds(180)) {
-            let pods = try await kubectl.get(Pods.self, ["pods", "-n", rebuild.namespace]).items
+            let pods = try await kubectl.list(Pod.self, ["pods", "-n", rebuild.namespace])
             let healthy = pods.filter { $0.controller?.uid == rebuild.uid && !lost.contains($0.name) && $0.isReady }
                 .count
             return healthy >= wanted ? .done(()) : .pending("\(healthy) of \(wanted)")
         }
+        guard rebuild.heal == .minio else { return }
+        let peers = try await peers(set, kubectl)
+        try await context.wait(for: "the other drives of \(rebuild.reference) to be whole", limit: .seconds(180)) {
+            () -> RunContext.Poll<Void> in
+            for peer in peers {
+                let place = DriveProbe.Place(volume: peer.path, path: peer.path)
+                let drive = await DriveProbe.look(at: [place], on: try context.remote(peer.host))[peer.path]
+                if case .healing(let progress)? = drive?.state {
+                    return .pending(
+                        "\(peer.path) on \(peer.host) is being healed\(progress.map { ": \($0)" } ?? "")")
+                }
+                if case .unknown(let why)? = drive?.state { return .pending(why) }
+            }
+            return .done(())
+        }
     }
 
     /// Replicas on the dead node whose claims the inventory leaves alone: they stay down.
-    private func ignored(_ set: StatefulSet) -> Int {
-        plan.ignoredClaims.filter { $0.namespace == rebuild.namespace && set.ordinal(ofClaim: $0.name) != nil }.count
+    private func ignoredPods(_ set: StatefulSet) -> Set<String> {
+        Set(
+            plan.ignoredClaims.filter { $0.namespace == rebuild.namespace }.compactMap {
+                set.ordinal(ofClaim: $0.name).map { "\(rebuild.name)-\($0)" }
+            })
     }
 
     /// The claim goes first: a pod made while it is still there would be given it again (kubernetes/kubernetes#74374, #89910).
@@ -179,106 +201,7 @@ struct RebuildStatefulSetStep: Step {
             return "its pod is not made again yet"
         }
         guard pod.isReady else { return "pod \(pod.name) is \(pod.status?.phase ?? "not there"), not Ready" }
-        guard expectsHeal else { return nil }
-        return try await MinIOHealProof(pod: pod, volume: volume, peers: try await peers(context)).missing(context)
-    }
-}
-
-enum RebuiltVolume {
-    static func isOnReplacement(_ volume: Volume, _ context: RunContext) async throws -> Bool {
-        let node = try await context.kubectl().get(Node.self, ["node", context.plan.replacement.node])
-        return volume.isOnly(on: node)
-    }
-
-    /// Nothing moves a bound claim, so waiting would not help.
-    static func misplaced(_ claim: Claim, _ volume: Volume, _ plan: Plan) -> ClusterError {
-        ClusterError(
-            .changed, host: plan.primary.host, operation: "see \(claim.reference) on \(plan.replacement.node)",
-            cause:
-                "it was bound on \(volume.nodes?.joined(separator: ", ") ?? "no node"), which was schedulable meanwhile",
-            advice:
-                "cordon every node but \(plan.replacement.node), delete the claim and its pod by hand (kubectl delete pvc,pod -n \(claim.namespace)), then: masterswap resume"
-        )
-    }
-}
-
-/// A heal is proven by the pod's own log since its start, and by the buckets' directories on the new node's disk.
-///
-/// Where the log begins after the heal (it was rotated, or the container was restarted), by the disks alone: the drive is
-/// formatted, MinIO's mark of an unfinished heal is not there, and it holds every file that any drive of the survivors holds.
-/// The drives of one erasure set have the same tree of objects, each its own part of them.
-struct MinIOHealProof {
-    let pod: Pod
-    let volume: Volume
-    /// The set's drives on the survivors.
-    let peers: [(host: String, path: String)]
-
-    /// What is missing for the proof; `nil` when it stands.
-    /// - Throws: ``ClusterError`` where the heal ended and objects were not healed.
-    func missing(_ context: RunContext) async throws -> String? {
-        let log = try await context.kubectl().run([
-            "logs", pod.name, "-n", pod.namespace, "-c", pod.spec.containers?.first?.name ?? "",
-        ])
-        switch MinIOHeal.state(ofLog: String(decoding: log, as: UTF8.self)) {
-        case .notStarted:
-            return try await missingByDisk(context).map { "\(pod.name): no heal in its log; \($0)" }
-        case .running: return "\(pod.name): MinIO is healing"
-        case .failed(let why):
-            throw ClusterError(
-                .changed, host: context.plan.replacement.host, operation: "see \(pod.reference) healed", cause: why,
-                advice: "look at its log, and heal by hand: mc admin heal; then: masterswap resume")
-        case .complete(let summary): return try await missingOnDisk(summary, context)
-        }
-    }
-
-    private func missingByDisk(_ context: RunContext) async throws -> String? {
-        guard let path = volume.path else { return "the volume \(volume.name) has no path on the node" }
-        guard !peers.isEmpty else { return "and no other drive of its set to compare it with" }
-        // The others first: what is written meanwhile is on all of them.
-        var wanted: Set<Substring> = []
-        for peer in peers {
-            guard let files = try await Self.tree(peer.path, on: try context.remote(peer.host)) else {
-                return "\(peer.path) on \(peer.host) cannot be listed"
-            }
-            wanted.formUnion(files)
-        }
-        guard let own = try await Self.tree(path, on: try context.remote(context.plan.replacement.host)) else {
-            return "its drive is not formatted, or is being healed"
-        }
-        let missing = wanted.subtracting(own)
-        guard missing.isEmpty else { return "\(missing.count) of \(wanted.count) files are not on its drive yet" }
-        context.note("\(pod.reference) has each of the \(wanted.count) files that the other drives have: healed")
-        return nil
-    }
-
-    /// Folders of buckets and files of objects, without MinIO's own; `nil` where the drive is not whole.
-    static func tree(_ path: String, on remote: any Remote) async throws -> [Substring]? {
-        // `.healing.bin` is in the metadata bucket from the moment that an empty drive is formatted until its heal is through.
-        let script = """
-            cd -- "$1" && [ -s .minio.sys/format.json ] || exit 1
-            for mark in .minio.sys/buckets/.healing.bin .minio.sys/healing.bin; do [ ! -e "$mark" ] || exit 1; done
-            find . -mindepth 1 -maxdepth 1 -type d ! -name .minio.sys && find . -path ./.minio.sys -prune -o -type f -print
-            """
-        let result = try await remote.run(
-            .script(script, [path], timeout: .seconds(300), outputLimit: 256 << 20, label: "list the files in \(path)"))
-        guard result.succeeded, result.droppedOutput == 0 else { return nil }
-        return result.text.split(separator: "\n")
-    }
-
-    private func missingOnDisk(_ summary: MinIOHeal.Summary, _ context: RunContext) async throws -> String? {
-        guard let path = volume.path else { return "the volume \(volume.name) has no path on the node" }
-        // A bucket may be empty; its directory may not be missing.
-        let script = """
-            cd -- "$1" || exit 1
-            shift
-            for bucket; do [ -d "$bucket" ] || echo "$bucket"; done
-            """
-        let result = try await context.remote(context.plan.replacement.host).run(
-            .script(
-                script, [path] + summary.healedBuckets, timeout: .seconds(30),
-                label: "look for the healed buckets in \(path)"))
-        guard result.succeeded else { return "\(path) is not there on \(context.plan.replacement.host)" }
-        let missing = result.text.split(separator: "\n")
-        return missing.isEmpty ? nil : "healed by its log, but not on the disk: \(missing.joined(separator: ", "))"
+        guard expectsHeal, lost.isDrive != false else { return nil }
+        return try await healProof(of: pod, volume, kubectl).missing(context)
     }
 }

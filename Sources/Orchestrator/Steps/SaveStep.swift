@@ -2,21 +2,25 @@ import Crypto
 import Foundation
 import SSH
 
-/// Brings an etcd snapshot, kubeadm-config and the survivors' manifests to this machine before anything is touched.
+/// Brings an etcd snapshot, kubeadm-config, the survivors' manifests and every object that is to be deleted to this machine before
+/// anything is touched.
 struct SaveStep: Step {
     let plan: Plan
 
     let id = "save"
-    var title: String { "Save an etcd snapshot, kubeadm-config and the manifests here" }
-    let reason = "The way back: what the steps after it take away can be restored from this, by hand."
+    var title: String { "Save an etcd snapshot, kubeadm-config, the manifests and what is to be deleted here" }
+    let reason = "The way back: what the steps after it delete can be restored from this, by hand."
     let estimate = 4
     var effects: [Effect] {
         [
             .makes(
                 "etcd-snapshot.db of \(plan.primary.node), kubeadm-config.json and manifests-HOST.tar in this run's folder, 0700"
-            )
+            ),
+            .makes("objects/ beside them: the manifest of each object that the steps below delete"),
         ]
     }
+
+    private var objects: SavedObjects { SavedObjects(plan: plan) }
 
     private static let snapshotName = "etcd-snapshot.db"
     private static let configArguments = ["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"]
@@ -25,7 +29,7 @@ struct SaveStep: Step {
         let distribution = inventory.cluster.distribution
         let path = Self.remotePath(Plan.runName, distribution)
         return (distribution == .kubeadm ? [plan.kubectl(Self.configArguments)] : [])
-            + plan.survivors.map { plan.told($0.host, Self.readManifests(distribution)) }
+            + plan.survivors.map { plan.told($0.host, Self.readManifests(distribution)) } + objects.commands()
             + [
                 plan.etcdctl(Self.saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path)),
                 plan.told(plan.primary.host, Self.checksum(path)), plan.told(plan.primary.host, Self.removal(path)),
@@ -47,18 +51,33 @@ struct SaveStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let missing = names(context).filter { !FileManager.default.fileExists(atPath: path($0, context)) }
-        guard missing.isEmpty else { return .needed("nothing is saved yet: \(missing.joined(separator: ", "))") }
+        guard missing.isEmpty else { return .needed("not saved yet: \(missing.joined(separator: ", "))") }
+        let unsaved = objects.missing(in: context.run.savedDirectory)
+        guard unsaved.isEmpty else {
+            return .needed("not saved yet: \(unsaved.map(\.description).joined(separator: ", "))")
+        }
         let size =
             (try? FileManager.default.attributesOfItem(atPath: path(Self.snapshotName, context))[.size] as? Int) ?? 0
         return .satisfied("saved in \(context.run.savedDirectory), the snapshot has \(size >> 10) KiB")
     }
 
+    /// What is there already stays: a resume, which has more to save, comes after things were changed.
     func run(_ context: RunContext) async throws {
-        if context.distribution == .kubeadm {
+        func isSaved(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path(name, context)) }
+        try await objects.save(try context.kubectl(), into: context.run.savedDirectory) { data, name in
+            let folder = path(SavedObjects.folder, context)
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+            } catch { throw localFailure("make the folder \(folder)", "\(error)") }
+            try write(data, name, context)
+        }
+        if isSaved(SavedObjects.index) { try Journal.synchronizeFolder(of: path(SavedObjects.index, context)) }
+        if context.distribution == .kubeadm, !isSaved("kubeadm-config.json") {
             let config = try await context.kubectl().run(Self.configArguments)
             try write(config, "kubeadm-config.json", context)
         }
-        for survivor in plan.survivors {
+        for survivor in plan.survivors where !isSaved("manifests-\(survivor.host).tar") {
             let result = try await context.remote(survivor.host).run(Self.readManifests(context.distribution))
             guard result.succeeded, !result.standardOutput.isEmpty else {
                 throw failure(
@@ -66,7 +85,7 @@ struct SaveStep: Step {
             }
             try write(result.standardOutput, "manifests-\(survivor.host).tar", context)
         }
-        try await saveSnapshot(context)
+        if !isSaved(Self.snapshotName) { try await saveSnapshot(context) }
     }
 
     private func names(_ context: RunContext) -> [String] {
@@ -175,7 +194,8 @@ struct SaveStep: Step {
         } catch { throw localFailure("write \(path)", "\(error)") }
     }
 
-    /// 0600 from its first byte on: manifests hold the VRRP password, the snapshot every secret of the cluster.
+    /// 0600 from its first byte on: manifests hold the VRRP password, the snapshot every secret of the cluster, and objects may hold
+    /// secrets in their environment.
     private func create(_ path: String) throws {
         try? FileManager.default.removeItem(atPath: path)
         guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]) else {

@@ -103,7 +103,8 @@ struct VerifyStep: Step {
             rebuild.claims.compactMap { lost -> String? in
                 guard let claim = objects.claim(rebuild.namespace, lost.claim.name), claim.uid != lost.claim.uid,
                     claim.isBound,
-                    let volume = claim.spec.volumeName.flatMap({ objects.volume($0) }), volume.isOnly(on: node)
+                    let volume = claim.spec.volumeName.flatMap({ objects.volume($0) }),
+                    volume.isOnly(on: node, among: objects.nodes)
                 else { return "the claim \(lost.claim.reference) is not Bound on \(node.name)" }
                 let pods = objects.pods.filter {
                     $0.namespace == rebuild.namespace && $0.spec.claimNames.contains(claim.name)

@@ -1,17 +1,32 @@
-/// A claim that no workload of the inventory names is shown and left alone; nothing is guessed.
+/// A claim that no workload of the inventory names is shown and left alone; nothing is guessed. So is one whose data may be on the
+/// dead node, or which nothing would recreate.
 public enum EveryLostClaimHasARule: SafetyRule {
     public static let id = "claims-have-rules"
     public static let prevents = "deleting a claim that nobody thought about"
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        proposal.lost.filter { $0.action == .noRule }.map { lost in
+        proposal.lost.compactMap { lost in
             let claim = lost.claim?.reference ?? lost.volume.name
             let owner = lost.owner.map { " of \($0)" } ?? ""
-            return refusal(
-                "the claim \(claim)\(owner) is bound to \(proposal.dead.node) and no workload of the inventory names it",
-                advice:
-                    "add a rule for it under 'workloads', or '{ namespace: \(lost.claim?.namespace ?? ""), claim: \(lost.claim?.name ?? ""), action: ignore }'"
-            )
+            let ignore =
+                "'{ namespace: \(lost.claim?.namespace ?? ""), claim: \(lost.claim?.name ?? ""), action: ignore }'"
+            switch lost.action {
+            case .noRule:
+                return refusal(
+                    "the claim \(claim)\(owner) is bound to \(proposal.dead.node) and no workload of the inventory names it",
+                    advice: "add a rule for it under 'workloads', or \(ignore)")
+            case .undecided(let why) where lost.isOnDeadNode:
+                return refusal(
+                    "the claim \(claim)\(owner) is bound to \(proposal.dead.node), and \(why)",
+                    advice: "scale the workload up first, or leave the claim alone under 'workloads': \(ignore)")
+            case .undecided(let why):
+                return refusal(
+                    "whether the data of the claim \(claim)\(owner), on the volume \(lost.volume.name), was on \(proposal.dead.node) cannot be told: \(why)",
+                    advice:
+                        "find out where it is: kubectl get persistentvolume \(lost.volume.name) -o yaml; if it needs nothing, say so under 'workloads': \(ignore)"
+                )
+            case .rebuild, .ignore, .deleteVolume, .keep: return nil
+            }
         }
     }
 }

@@ -1,0 +1,89 @@
+extension Volume {
+    /// Where a volume's data is, as seen from one node.
+    enum Location: Sendable, Hashable {
+        /// On that node and on no other.
+        case here
+        case elsewhere
+        /// It may be on that node; the text says why that is not known.
+        case undecided(String)
+    }
+
+    /// Looks the node affinity up in the nodes' labels.
+    /// - Parameters:
+    ///   - isLocal: the data is on one node's disk: where several nodes satisfy the affinity, or none does, which one has it is not
+    ///     known. Other storage is mounted wherever the affinity allows.
+    func location(from node: SelectableNode, others: [Node], isLocal: Bool) -> Location {
+        guard let selector = spec.nodeAffinity?.required else {
+            return isLocal ? .undecided("it has no node affinity") : .elsewhere
+        }
+        let matching = others.filter { selector.matches($0.selectable) == true }.map(\.name)
+        switch selector.matches(node) {
+        case true? where matching.isEmpty: return .here
+        case true?:
+            guard isLocal else { return .elsewhere }
+            return .undecided(
+                "\(matching.joined(separator: ", ")) \(matching.count == 1 ? "satisfies" : "satisfy") its node affinity as well as \(node.name)"
+            )
+        case false? where matching.isEmpty && isLocal && !selector.namesItsNodes:
+            return .undecided("no node satisfies its node affinity (\(selector.keys.joined(separator: ", ")))")
+        case false?: return .elsewhere
+        case nil where !matching.isEmpty: return .elsewhere
+        case nil:
+            let keys = selector.keys.filter { node.labels[$0] == nil }
+            return .undecided(
+                node.hasAllLabels || keys.isEmpty
+                    ? "its node affinity has an operator that is not known here"
+                    : "its node affinity asks for the label \(keys.joined(separator: ", ")), and the labels of \(node.name) were deleted with the node"
+            )
+        }
+    }
+
+    /// Its data is on that node and no other of the cluster's nodes.
+    func isOnly(on node: Node, among nodes: [Node]) -> Bool {
+        location(from: node.selectable, others: nodes.filter { $0.uid != node.uid }, isLocal: true) == .here
+    }
+
+    /// The one node that it is on; `nil` where there is none, or several may have it.
+    func node(among nodes: [Node]) -> Node? {
+        guard let selector = spec.nodeAffinity?.required else { return nil }
+        let matching = nodes.filter { selector.matches($0.selectable) == true }
+        return matching.count == 1 ? matching[0] : nil
+    }
+
+    /// The nodes that it names by their hostname label, for messages; `nil` where it does not.
+    public var nodes: [String]? {
+        guard let terms = spec.nodeAffinity?.required?.nodeSelectorTerms else { return nil }
+        let named = terms.map { term in
+            (term.matchExpressions ?? []).first { $0.key == Node.hostnameKey && $0.operator == "In" }?.values
+        }
+        guard !named.isEmpty, named.allSatisfy({ $0 != nil }) else { return nil }
+        return named.flatMap { $0 ?? [] }
+    }
+
+    /// What its node affinity asks for, for messages.
+    var affinityText: String {
+        nodes?.joined(separator: ", ")
+            ?? spec.nodeAffinity?.required.map { "a node by \($0.keys.joined(separator: ", "))" } ?? "no node"
+    }
+
+    /// Deleting the volume's claim, or the volume, may delete its data: it is not kept on purpose.
+    var mayBeDeleted: Bool {
+        spec.persistentVolumeReclaimPolicy == "Delete" || spec.persistentVolumeReclaimPolicy == "Recycle"
+    }
+
+    /// It is on a server in the network by its kind.
+    var isOnNetwork: Bool {
+        spec.nfs != nil || spec.iscsi != nil || spec.cephfs != nil || spec.rbd != nil || spec.csi != nil
+    }
+}
+
+extension ClusterState {
+    /// The volume's data is on the disk of one node, whether its node affinity says which or not: it is a folder or a disk of the
+    /// node by its kind, or of a class that the inventory declares local, or of a class without a provisioner.
+    func isLocal(_ volume: Volume) -> Bool {
+        if volume.spec.local != nil || volume.spec.hostPath != nil { return true }
+        guard let name = volume.spec.storageClassName else { return false }
+        if inventory.cluster.localStorageClasses.contains(name) { return true }
+        return !volume.isOnNetwork && objects.storageClass(name)?.isStatic == true
+    }
+}

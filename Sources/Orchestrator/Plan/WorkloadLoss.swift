@@ -1,0 +1,218 @@
+/// The lost claims of one workload, and what is left of it. The unit is the claim: for MinIO it is the drive, of which a pod has as
+/// many as the set has claim templates.
+struct WorkloadLoss {
+    var namespace: String
+    var target: Inventory.Workload.Target
+    var data: Inventory.Workload.DataClass
+    /// Those to rebuild.
+    var claims: [ObjectReference]
+    /// All claims that the workload should have.
+    var total: Int
+    /// Those on the dead node, the ignored ones too.
+    var lost: Int
+    /// Elsewhere and whole.
+    var healthy: Int
+    /// Why the others elsewhere are not whole, each with its reason.
+    var unwell: [String] = []
+    /// What could not be looked at, of what the data depends on.
+    var unknown: [String] = []
+    var isParityKnown = true
+    /// Each set of drives that share their objects; a workload that nothing heals is one that may lose nothing.
+    var sets: [ErasureSet]
+    /// Claims of templates that MinIO has no drive on.
+    var notDrives: Set<String> = []
+    /// Drives whose last heal has ended and left something out.
+    var warnings: [String] = []
+
+    struct ErasureSet {
+        var size: Int
+        /// On the dead node, or being healed.
+        var gone: Int
+        /// How many may be gone without losing data.
+        var parity: Int
+    }
+
+    var name: String { "\(namespace)/\(target.name)" }
+    var isRedundant: Bool { unknown.isEmpty && sets.allSatisfy { $0.gone <= $0.parity } }
+    var othersAreHealthy: Bool { healthy == total - lost }
+    var isCovered: Bool { isRedundant && othersAreHealthy }
+    /// The set that is worst off.
+    private var worst: ErasureSet? { sets.max { $0.gone - $0.parity < $1.gone - $1.parity } }
+
+    /// For the plan of a StatefulSet; the worst set's numbers where there are several.
+    var redundancy: Plan.Redundancy {
+        .init(
+            replicas: total, lost: lost, mayBeLost: worst?.parity ?? 0, healthy: healthy,
+            dataShards: worst.map { $0.size - $0.parity })
+    }
+
+    /// What would have to be agreed to; `nil` where the data may go, or was agreed to.
+    func lossFlags(_ proposal: Proposal) -> String? {
+        let missing = data == .disposable ? [] : claims.filter { !proposal.accepts($0) }
+        return missing.isEmpty ? nil : missing.map { "--accept-data-loss \($0.reference)" }.joined(separator: " ")
+    }
+
+    /// One for each workload that a claim is to be rebuilt of, in the order of the lost claims.
+    static func all(_ proposal: Proposal) -> [WorkloadLoss] {
+        var order: [Inventory.Workload] = []
+        var claims: [Inventory.Workload: [ObjectReference]] = [:]
+        for lost in proposal.lost {
+            guard case .rebuild(let workload) = lost.action, let claim = lost.claim else { continue }
+            if claims[workload] == nil { order.append(workload) }
+            claims[workload, default: []].append(ObjectReference(.claim, claim))
+        }
+        return order.compactMap { workload in
+            guard case .rebuild(let data, let heal, _) = workload.rule, let lost = claims[workload] else { return nil }
+            var loss = WorkloadLoss(
+                namespace: workload.namespace, target: workload.target, data: data, claims: lost, total: lost.count,
+                lost: lost.count, healthy: 0, sets: [.init(size: lost.count, gone: lost.count, parity: 0)])
+            guard case .statefulSet(let name) = workload.target,
+                let set = proposal.state.statefulSet(workload.namespace, name)
+            else { return loss }
+            loss.count(SetClaim.all(of: set, proposal), set, isMinIO: heal == .minio)
+            return loss
+        }
+    }
+
+    private mutating func count(_ claims: [SetClaim], _ set: StatefulSet, isMinIO: Bool) {
+        var claims = claims
+        if isMinIO {
+            // A template that no drive was formatted on, where others were, holds something else.
+            let formatted = Set(claims.filter { $0.drive?.isFormatted == true }.map(\.template))
+            let looked = Set(claims.filter { $0.drive?.isKnown == true }.map(\.template))
+            let others = looked.subtracting(formatted)
+            if !formatted.isEmpty {
+                notDrives = Set(claims.filter { others.contains($0.template) }.map(\.name))
+                claims.removeAll { others.contains($0.template) }
+            }
+        }
+        total = claims.count
+        lost = claims.count { $0.isLost }
+        for claim in claims where !claim.isLost {
+            switch claim.condition(isMinIO: isMinIO) {
+            case .whole: healthy += 1
+            case .unwell(let why): unwell.append(why)
+            case .unknown(let why):
+                // What is not known is told by one rule, the data's.
+                healthy += 1
+                unknown.append(why)
+            }
+        }
+        guard isMinIO else {
+            sets = [.init(size: total, gone: lost, parity: 0)]
+            return
+        }
+        warnings = claims.compactMap { claim in
+            guard let failed = claim.drive?.failedItems, failed > 0 else { return nil }
+            return
+                "the last heal of the drive \(namespace)/\(claim.name) ended with \(failed) files that could not be healed: see mc admin heal"
+        }
+        let parity = MinIOParity(set)
+        if let why = parity.unknown {
+            isParityKnown = false
+            unknown.append("how many drives \(name) may lose: \(why)")
+        }
+        sets = erasureSets(claims, set, parity)
+    }
+
+    private mutating func erasureSets(_ claims: [SetClaim], _ set: StatefulSet, _ parity: MinIOParity) -> [ErasureSet] {
+        let elsewhere = claims.filter { !$0.isLost }
+        let layouts = elsewhere.compactMap(\.drive?.layout)
+        let looked = elsewhere.filter { $0.drive?.isFormatted == true }
+        guard !layouts.isEmpty, layouts.count == looked.count else {
+            // Without the drives' own word all that is lost may be of one set.
+            let size = parity.smallestSet(drives: total, servers: set.replicas)
+            let gone = lost + elsewhere.count { $0.isGone }
+            return [.init(size: size, gone: gone, parity: parity.parity(ofSet: size) ?? 0)]
+        }
+        // A drive that could not be looked at is told of, and not counted as gone as well.
+        let unseen = elsewhere.count { $0.drive?.isKnown != true }
+        let present = Set(elsewhere.filter { !$0.isGone }.compactMap(\.drive?.layout?.id))
+        let pools = Set(layouts.map(\.sets))
+        let known = pools.joined().reduce(0) { $0 + $1.count }
+        if known < total {
+            unknown.append(
+                "\(total - known) of the \(total) drives of \(name) are in no erasure set that the others know: a pool may be lost as a whole"
+            )
+        }
+        return pools.joined().map { ids in
+            let gone = ids.count { !present.contains($0) }
+            return ErasureSet(
+                size: ids.count, gone: max(0, gone - unseen), parity: parity.parity(ofSet: ids.count) ?? 0)
+        }
+    }
+}
+
+/// One of the claims that a StatefulSet should have.
+private struct SetClaim {
+    enum Condition {
+        case whole
+        case unwell(String)
+        case unknown(String)
+    }
+
+    var name: String
+    var template: String
+    var podName: String
+    /// On the dead node.
+    var isLost: Bool
+    var isBound: Bool
+    /// Its replica runs elsewhere and is Ready.
+    var isReady: Bool
+    /// What was seen of it, where it is MinIO's; `nil` where nobody looked.
+    var drive: MinIODrive?
+
+    /// What it held does not count.
+    var isGone: Bool {
+        switch drive?.state {
+        case .healing, .unformatted: true
+        case .whole, .unknown, nil: false
+        }
+    }
+
+    func condition(isMinIO: Bool) -> Condition {
+        guard isBound else { return .unwell("the claim \(name) is not Bound") }
+        guard isReady else { return .unwell("\(podName) is not Ready") }
+        guard isMinIO else { return .whole }
+        switch drive?.state {
+        case .whole: return .whole
+        case .healing(let progress):
+            return .unwell(
+                "the drive of \(name) is still being healed\(progress.map { " (\($0))" } ?? "")")
+        case .unformatted: return .unwell("there is nothing of MinIO on the drive of \(name)")
+        case .unknown(let why): return .unknown("whether the drive of \(name) is whole: \(why)")
+        case nil: return .unknown("whether the drive of \(name) is whole: it was not looked at")
+        }
+    }
+
+    static func all(of set: StatefulSet, _ proposal: Proposal) -> [SetClaim] {
+        let state = proposal.state
+        let lost = Set(proposal.lost.compactMap { $0.claim?.uid })
+        return set.ordinals.flatMap { ordinal in
+            set.templates.map { template in
+                let name = set.claimName(template: template, ordinal: ordinal)
+                let claim = state.objects.claim(set.namespace, name)
+                let podName = "\(set.name)-\(ordinal)"
+                let pod = state.objects.pods.first {
+                    $0.namespace == set.namespace && $0.name == podName && $0.controller?.uid == set.uid
+                }
+                return SetClaim(
+                    name: name, template: template, podName: podName,
+                    isLost: claim.map { lost.contains($0.uid) } ?? false, isBound: claim?.isBound == true,
+                    isReady: pod?.isReady == true && pod?.nodeName != proposal.dead.node,
+                    drive: claim?.spec.volumeName.flatMap { state.drives[$0] })
+            }
+        }
+    }
+}
+
+extension MinIODrive {
+    fileprivate var isFormatted: Bool {
+        switch state {
+        case .whole, .healing: true
+        case .unformatted, .unknown: false
+        }
+    }
+
+    fileprivate var isKnown: Bool { if case .unknown = state { false } else { true } }
+}
