@@ -50,40 +50,57 @@ class Drill:
         self.last = State(snapshots.read(path))
         return path, self.last
 
-    def healthy_snapshot(self):
+    def healthy_snapshot(self, seconds=60):
         """What there was before; every pod Ready, so that what is not so afterwards is the replacement's."""
         def look():
             path, state = self.snapshot("before")
             unwell = [reference(p) for p in state.of("Pod") if not is_well(p)]
             unready = [n for n, node in state.nodes.items() if not node["ready"] or node["cordoned"]]
-            return None if unwell or unready or len(state.nodes) != 3 else path
+            return None if unwell or unready or sorted(state.nodes) != sorted(self.lab.masters + self.lab.workers) else path
 
-        path = lab.wait_until("three Ready nodes and every pod Ready before anything is done", 60, look)
+        path = lab.wait_until("each node and every pod Ready before anything is done", seconds, look)
         return path, self.last
 
     # The power cut
 
-    def cut_power(self):
-        """Cuts the dead one's power; gives the master that holds the VIP thereafter."""
-        lab.live("power-cut", self.dead)
-        survivors = [m for m in self.lab.masters if m != self.dead]
+    def cut_power(self, dead=None):
+        """Cuts the power of the profile's dead master, or of another node; gives the master that holds the VIP thereafter."""
+        dead = dead or self.dead
+        lab.live("power-cut", dead)
+        survivors = [m for m in self.lab.masters if m != dead]
 
         def is_not_ready():
             for host in survivors:
-                node = lab.kubectl_json(host, "get", "node", self.dead)
+                node = lab.kubectl_json(host, "get", "node", dead)
                 if node:
                     return any(c["type"] == "Ready" and c["status"] != "True" for c in node["status"]["conditions"])
             return False
 
         started = time.monotonic()
-        lab.wait_until(f"{self.dead} to be NotReady", 240, is_not_ready)
-        say(f"{self.dead} is NotReady, {time.monotonic() - started:.0f} s after its power was cut")
+        lab.wait_until(f"{dead} to be NotReady", 240, is_not_ready)
+        say(f"{dead} is NotReady, {time.monotonic() - started:.0f} s after its power was cut")
 
         def holder():
             holders = self.lab.vip_holders()
             return holders[0] if len(holders) == 1 else None
 
         return lab.wait_until(f"the VIP {self.lab.vip} on one survivor", 60, holder)
+
+    # By hand, as people do it before they think of a tool
+
+    def on(self, host, script):
+        return lab.run("host", host, "--", "sh", "-c", script)
+
+    def delete_node_by_hand(self, survivor):
+        lab.must("host", survivor, "--", "kubectl", "delete", "node", self.dead)
+
+    def remove_member_by_hand(self, survivor):
+        def dead_member():
+            lines = self.on(survivor, f"{etcdctl(survivor)} member list")[1].splitlines()
+            return next((line.split(",")[0] for line in lines if f", {self.dead}," in line), None)
+
+        remove = f"{etcdctl(survivor)} member remove " + lab.wait_until(f"the member {self.dead} in etcd's list", 60, dead_member)
+        lab.wait_until("the member to be removed by hand", 60, lambda: self.on(survivor, remove)[0] == 0)
 
     # The tool
 
@@ -152,6 +169,12 @@ class Drill:
             inventory = self.folder / f"inventory-{name}.yaml"
             inventory.write_text(changed_rule(self.inventory.read_text(), name, change))
             self.replace_refused(what, lost, inventory, self.dead)
+
+
+def etcdctl(survivor):
+    return f"kubectl exec -n kube-system etcd-{survivor} -- etcdctl --endpoints https://127.0.0.1:2379" + "".join(
+        f" --{option} /etc/kubernetes/pki/etcd/{name}" for option, name in
+        [("cacert", "ca.crt"), ("cert", "server.crt"), ("key", "server.key")])
 
 
 def changed_rule(inventory, statefulset, change):
