@@ -26,6 +26,26 @@ def indented(text):
     return "\n".join(f"    {line}" for line in text.strip().splitlines())
 
 
+# metrics-server, as far as the API server knows of it: nothing answers behind it, as after the death of the node that it ran on.
+ABSENT_API = """
+apiVersion: v1
+kind: Service
+metadata: { name: metrics-server, namespace: kube-system }
+spec: { selector: { k8s-app: metrics-server }, ports: [{ port: 443 }] }
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: { name: v1beta1.metrics.k8s.io }
+spec:
+  group: metrics.k8s.io
+  version: v1beta1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+  service: { name: metrics-server, namespace: kube-system }
+"""
+
+
 class Drill:
     """One lab, and a folder with all that was written down about it."""
 
@@ -60,6 +80,29 @@ class Drill:
 
         path = lab.wait_until("each node and every pod Ready before anything is done", seconds, look)
         return path, self.last
+
+    # An API without a backend: every kubectl since 1.26 complains of it on standard error, and succeeds
+
+    def register_absent_api(self):
+        status, _, err = self.on(self.lab.primary, f"kubectl apply -f - <<'END'{ABSENT_API}END")
+        if status != 0:
+            raise Failed(f"the APIService was not registered: {err.strip()}\nnext: {lab.LAB} status")
+        for host in self.lab.masters:
+            # What kubectl remembers of the API groups does not have this one.
+            self.on(host, "rm -rf /root/.kube/cache")
+
+    def use_kubectl(self, version):
+        """Puts another kubectl on every host; gives whether it could be had. Where not, the lab's own stays, and that is said."""
+        status, _, err = lab.run("kubectl", version, timeout=400)
+        say(f"kubectl on the hosts: {version}" if status == 0 else f"kubectl {version} cannot be had; the lab's own it is: {err.strip()}")
+        return status == 0
+
+    def complaints(self, host):
+        """What kubectl on a host prints on standard error, though it succeeds."""
+        status, _, err = self.on(host, "kubectl get nodes")
+        if status != 0:
+            raise Failed(f"kubectl get nodes on {host} ended with {status}: {err.strip()}\nnext: {lab.LAB} status")
+        return [line for line in err.splitlines() if "metrics.k8s.io/v1beta1" in line]
 
     # The power cut
 

@@ -44,7 +44,7 @@ load_profile() {
     local file=$1
     [[ -f $file ]] || file=$LAB/profiles/$1
     [[ -f $file ]] || die "no profile '$1'" "there are: $(ls "$LAB/profiles" | xargs)"
-    WORKERS=()
+    WORKERS=() ETCD=
     # shellcheck source=/dev/null
     source "$file"
     PROFILE_FILE=$file
