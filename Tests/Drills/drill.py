@@ -1,5 +1,6 @@
 """The acts of a drill: a lab, a power cut, the tool on the admin's machine, and what it refuses."""
 
+import functools
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from lab import Failed
 from state import State, differences, is_well, reference
 
 HERE = Path(__file__).resolve().parent
+# A drill does not wait the five minutes after which a node that is not Ready may be taken for dead.
+NOT_READY = ("--not-ready-for", "0")
 CONNECT_TIMEOUT = 10    # seconds: masterswap's default, given to it nevertheless
 
 
@@ -145,12 +148,41 @@ class Drill:
         remove = f"{etcdctl(survivor)} member remove " + lab.wait_until(f"the member {self.dead} in etcd's list", 60, dead_member)
         lab.wait_until("the member to be removed by hand", 60, lambda: self.on(survivor, remove)[0] == 0)
 
+    # A join that is killed after the new member was added and before it started
+
+    def hold_back_new_member(self):
+        """Without its peers the new member never starts, however quick kubeadm is."""
+        for chain in ("INPUT", "OUTPUT"):
+            status, _, err = self.on(self.spare, f"iptables -I {chain} -p tcp --dport 2380 -j DROP")
+            if status != 0:
+                raise Failed(f"iptables on {self.spare}: {err.strip()}")
+
+    def let_new_member_start(self):
+        for chain in ("INPUT", "OUTPUT"):
+            self.on(self.spare, f"iptables -D {chain} -p tcp --dport 2380 -j DROP")
+
+    def unstarted_member(self, survivor):
+        """Its line in etcd's list; None where every member has started."""
+        lines = self.on(survivor, f"{etcdctl(survivor)} member list")[1].splitlines()
+        return next((line for line in lines if ", unstarted, " in line), None)
+
+    def kill_join(self, primary):
+        say("the member was added: " + lab.wait_until("a member that has not started", 300, lambda: self.unstarted_member(primary)))
+        self.on(primary, "kill -9 $(pgrep -f '[p]ython3.* ./run.py ')")
+        self.on(self.spare, "kill -9 $(pgrep -x kubeadm)")
+
     # The tool
 
     def command(self, *arguments, inventory=None):
         # The lab's admin machine gives the database's password to what runs on it.
         settings = [f"MASTERSWAP_STATE={self.folder}/state"]
         return [str(lab.LAB), "admin", "--", "env", *settings, self.program, *arguments, "-i", str(inventory or self.inventory)]
+
+    @functools.cached_property
+    def impatient(self):
+        """Options of plan and replace for a node that has not been NotReady for long, where the program has them."""
+        help_text = subprocess.run([self.program, "plan", "--help"], capture_output=True, text=True).stdout
+        return NOT_READY if NOT_READY[0] in help_text else ()
 
     def tool(self, *arguments, inventory=None, seconds=180):
         """Runs masterswap on the admin's machine; gives (exit status, standard output, standard error, seconds)."""
