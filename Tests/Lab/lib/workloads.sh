@@ -14,7 +14,7 @@ minio_set() {
 }
 
 workloads_up() {
-    local name OWNER
+    local OWNER AVOIDED
     say "the workloads of the runbook"
     kube label node "${MASTERS[@]}" onecloud.yunion.io/controller=enable >/dev/null
     kube label node "${NODES[@]}" onecloud.yunion.io/host=enable >/dev/null
@@ -31,6 +31,7 @@ workloads_up() {
     render "$LAB/workloads/2-cluster.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
     OWNER=$(kube get -n onecloud etcdcluster default -o 'jsonpath={.metadata.uid}')
     render "$LAB/workloads/etcd-pod.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
+    AVOIDED=$(IFS=,; echo "$DEAD${WORKERS[*]:+,${WORKERS[*]}}")
     render "$LAB/workloads/3-onecloud.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
     wait_until 300 "every pod to be Ready" workloads_ready || die "not every pod is Ready" "see: $LAB/lab status"
     workloads_lie_as_planned
