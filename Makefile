@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
   -Xlinker "--symbol-ordering-file=$(CURDIR)/packaging/function-order" -Xlinker --no-warn-symbol-ordering)
 
-.PHONY: help build release install man deb deb-test test test-debug soak demo drill drill-faults bench function-order lab-down format lint clean
+.PHONY: help build release install man deb deb-test test test-debug soak demo drill drill-field drill-faults bench function-order lab-down format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ demo: lab-packages release ## bring the lab up, cut the first master's power, re
 
 drill: lab-packages release ## the drills on the lab: a dead primary, and a dead non-primary under other names
 	MASTERSWAP=$(BINARY) Tests/Drills/run
+
+drill-field: lab-packages release ## drills of what operators met: dead worker, five masters, firewall, work by hand; FIELD: names of scenarios
+	MASTERSWAP=$(BINARY) Tests/Drills/field --down $(FIELD)
 
 drill-faults: lab-packages release ## the drills again, disturbed; three hours; FAULTS: --seed N, names of scenarios
 	MASTERSWAP=$(BINARY) Tests/Drills/faults $(FAULTS)

@@ -30,8 +30,9 @@ class Verification:
         # Those that the drill itself had made again: NAMESPACE/NAME.
         self.evicted |= {tuple(pod.split("/")) for pod in remade}
         self.dead, self.new, self.primary, self.promoted = dead, new, primary, promoted
-        self.survivors = sorted(set(before.nodes) - {dead})
-        self.masters = sorted([*self.survivors, new])
+        self.survivors = sorted(set(before.masters()) - {dead})
+        self.masters = sorted({*self.survivors, new})
+        self.all_nodes = sorted(new if name == dead else name for name in before.nodes)
         self.lost_claims = {key(claim): claim for claim in before.claims_on(dead)}
         self.is_influxdb_lost = ("PersistentVolumeClaim", *INFLUXDB) in self.lost_claims
 
@@ -68,8 +69,9 @@ class Verification:
 
     def nodes(self):
         found = sorted(self.after.nodes)
-        wrong = [] if found == self.masters else [f"there are {found}, expected {self.masters}"]
-        wrong += [] if len(self.masters) == 3 else [f"before there were {sorted(self.before.nodes)}: not three with {self.dead} among them"]
+        wrong = [] if found == self.all_nodes else [f"there are {found}, expected {self.all_nodes}"]
+        wrong += [] if self.dead in self.before.masters() else [f"before, {self.dead} was none of the masters {self.before.masters()}"]
+        wrong += [] if self.after.masters() == self.masters else [f"the masters are {self.after.masters()}, expected {self.masters}"]
         wrong += [f"{n} is not Ready" for n, node in self.after.nodes.items() if not node["ready"]]
         return demand(wrong, f"{len(found)} Ready: {', '.join(found)}")
 

@@ -1,5 +1,6 @@
 """The acts of a drill: a lab, a power cut, the tool on the admin's machine, and what it refuses."""
 
+import functools
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from lab import Failed
 from state import State, differences, is_well, reference
 
 HERE = Path(__file__).resolve().parent
+# A drill does not wait the five minutes after which a node that is not Ready may be taken for dead.
+NOT_READY = ("--not-ready-for", "0")
 CONNECT_TIMEOUT = 10    # seconds: masterswap's default, given to it nevertheless
 # A drill knows that the power is cut: it does not wait the five minutes after which a silent node counts as dead.
 KNOWN_DEAD = ("--not-ready-for", "0")
@@ -26,6 +29,26 @@ def say(text):
 
 def indented(text):
     return "\n".join(f"    {line}" for line in text.strip().splitlines())
+
+
+# metrics-server, as far as the API server knows of it: nothing answers behind it, as after the death of the node that it ran on.
+ABSENT_API = """
+apiVersion: v1
+kind: Service
+metadata: { name: metrics-server, namespace: kube-system }
+spec: { selector: { k8s-app: metrics-server }, ports: [{ port: 443 }] }
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: { name: v1beta1.metrics.k8s.io }
+spec:
+  group: metrics.k8s.io
+  version: v1beta1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+  service: { name: metrics-server, namespace: kube-system }
+"""
 
 
 class Drill:
@@ -52,34 +75,58 @@ class Drill:
         self.last = State(snapshots.read(path))
         return path, self.last
 
-    def healthy_snapshot(self):
+    def healthy_snapshot(self, seconds=60):
         """What there was before; every pod Ready, so that what is not so afterwards is the replacement's."""
         def look():
             path, state = self.snapshot("before")
             unwell = [reference(p) for p in state.of("Pod") if not is_well(p)]
             unready = [n for n, node in state.nodes.items() if not node["ready"] or node["cordoned"]]
-            return None if unwell or unready or len(state.nodes) != 3 else path
+            return None if unwell or unready or sorted(state.nodes) != sorted(self.lab.masters + self.lab.workers) else path
 
-        path = lab.wait_until("three Ready nodes and every pod Ready before anything is done", 60, look)
+        path = lab.wait_until("each node and every pod Ready before anything is done", seconds, look)
         return path, self.last
+
+    # An API without a backend: every kubectl since 1.26 complains of it on standard error, and succeeds
+
+    def register_absent_api(self):
+        status, _, err = self.on(self.lab.primary, f"kubectl apply -f - <<'END'{ABSENT_API}END")
+        if status != 0:
+            raise Failed(f"the APIService was not registered: {err.strip()}\nnext: {lab.LAB} status")
+        for host in self.lab.masters:
+            # What kubectl remembers of the API groups does not have this one.
+            self.on(host, "rm -rf /root/.kube/cache")
+
+    def use_kubectl(self, version):
+        """Puts another kubectl on every host; gives whether it could be had. Where not, the lab's own stays, and that is said."""
+        status, _, err = lab.run("kubectl", version, timeout=400)
+        say(f"kubectl on the hosts: {version}" if status == 0 else f"kubectl {version} cannot be had; the lab's own it is: {err.strip()}")
+        return status == 0
+
+    def complaints(self, host):
+        """What kubectl on a host prints on standard error, though it succeeds."""
+        status, _, err = self.on(host, "kubectl get nodes")
+        if status != 0:
+            raise Failed(f"kubectl get nodes on {host} ended with {status}: {err.strip()}\nnext: {lab.LAB} status")
+        return [line for line in err.splitlines() if "metrics.k8s.io/v1beta1" in line]
 
     # The power cut
 
-    def cut_power(self):
-        """Cuts the dead one's power; gives the master that holds the VIP thereafter."""
-        lab.live("power-cut", self.dead)
-        survivors = [m for m in self.lab.masters if m != self.dead]
+    def cut_power(self, dead=None):
+        """Cuts the power of the profile's dead master, or of another node; gives the master that holds the VIP thereafter."""
+        dead = dead or self.dead
+        lab.live("power-cut", dead)
+        survivors = [m for m in self.lab.masters if m != dead]
 
         def is_not_ready():
             for host in survivors:
-                node = lab.kubectl_json(host, "get", "node", self.dead)
+                node = lab.kubectl_json(host, "get", "node", dead)
                 if node:
                     return any(c["type"] == "Ready" and c["status"] != "True" for c in node["status"]["conditions"])
             return False
 
         started = time.monotonic()
-        lab.wait_until(f"{self.dead} to be NotReady", 240, is_not_ready)
-        say(f"{self.dead} is NotReady, {time.monotonic() - started:.0f} s after its power was cut")
+        lab.wait_until(f"{dead} to be NotReady", 240, is_not_ready)
+        say(f"{dead} is NotReady, {time.monotonic() - started:.0f} s after its power was cut")
 
         # For some seconds more the survivors' kernels hold its MAC address for good, and masterswap does not call that dead.
         def is_forgotten():
@@ -95,12 +142,57 @@ class Drill:
 
         return lab.wait_until(f"the VIP {self.lab.vip} on one survivor", 60, holder)
 
+    # By hand, as people do it before they think of a tool
+
+    def on(self, host, script):
+        return lab.run("host", host, "--", "sh", "-c", script)
+
+    def delete_node_by_hand(self, survivor):
+        lab.must("host", survivor, "--", "kubectl", "delete", "node", self.dead)
+
+    def remove_member_by_hand(self, survivor):
+        def dead_member():
+            lines = self.on(survivor, f"{etcdctl(survivor)} member list")[1].splitlines()
+            return next((line.split(",")[0] for line in lines if f", {self.dead}," in line), None)
+
+        remove = f"{etcdctl(survivor)} member remove " + lab.wait_until(f"the member {self.dead} in etcd's list", 60, dead_member)
+        lab.wait_until("the member to be removed by hand", 60, lambda: self.on(survivor, remove)[0] == 0)
+
+    # A join that is killed after the new member was added and before it started
+
+    def hold_back_new_member(self):
+        """Without its peers the new member never starts, however quick kubeadm is."""
+        for chain in ("INPUT", "OUTPUT"):
+            status, _, err = self.on(self.spare, f"iptables -I {chain} -p tcp --dport 2380 -j DROP")
+            if status != 0:
+                raise Failed(f"iptables on {self.spare}: {err.strip()}")
+
+    def let_new_member_start(self):
+        for chain in ("INPUT", "OUTPUT"):
+            self.on(self.spare, f"iptables -D {chain} -p tcp --dport 2380 -j DROP")
+
+    def unstarted_member(self, survivor):
+        """Its line in etcd's list; None where every member has started."""
+        lines = self.on(survivor, f"{etcdctl(survivor)} member list")[1].splitlines()
+        return next((line for line in lines if ", unstarted, " in line), None)
+
+    def kill_join(self, primary):
+        say("the member was added: " + lab.wait_until("a member that has not started", 300, lambda: self.unstarted_member(primary)))
+        self.on(primary, "kill -9 $(pgrep -f '[p]ython3.* ./run.py ')")
+        self.on(self.spare, "kill -9 $(pgrep -x kubeadm)")
+
     # The tool
 
     def command(self, *arguments, inventory=None):
         # The lab's admin machine gives the database's password to what runs on it.
         settings = [f"MASTERSWAP_STATE={self.folder}/state"]
         return [str(lab.LAB), "admin", "--", "env", *settings, self.program, *arguments, "-i", str(inventory or self.inventory)]
+
+    @functools.cached_property
+    def impatient(self):
+        """Options of plan and replace for a node that has not been NotReady for long, where the program has them."""
+        help_text = subprocess.run([self.program, "plan", "--help"], capture_output=True, text=True).stdout
+        return NOT_READY if NOT_READY[0] in help_text else ()
 
     def tool(self, *arguments, inventory=None, seconds=180):
         """Runs masterswap on the admin's machine; gives (exit status, standard output, standard error, seconds)."""
@@ -167,6 +259,12 @@ class Drill:
             inventory = self.folder / f"inventory-{name}.yaml"
             inventory.write_text(changed_rule(self.inventory.read_text(), name, change))
             self.replace_refused(what, lost, inventory, self.dead)
+
+
+def etcdctl(survivor):
+    return f"kubectl exec -n kube-system etcd-{survivor} -- etcdctl --endpoints https://127.0.0.1:2379" + "".join(
+        f" --{option} /etc/kubernetes/pki/etcd/{name}" for option, name in
+        [("cacert", "ca.crt"), ("cert", "server.crt"), ("key", "server.key")])
 
 
 def changed_rule(inventory, statefulset, change):

@@ -20,6 +20,10 @@ class State:
     def nodes(self):
         return {o["name"]: o for o in self.of("Node")}
 
+    def masters(self):
+        """The nodes whose host has a master's files; a host without power is not known to be a master."""
+        return sorted(name for name, host in self.hosts.items() if host["is_master"] and name in self.nodes)
+
     def volume_of(self, claim):
         """The volume that a claim is bound to."""
         volume = self.find("PersistentVolume", None, claim["volume"]) if claim.get("volume") else None

@@ -104,6 +104,19 @@ def promoted():
             snapshot("bcd", "a", "b", True, "dbcd", "-2", [entry(0, "delete", "configmaps", "of-before", "onecloud"), *copy.deepcopy(AUDIT)]))
 
 
+def enlarged(state):
+    """The same with two more masters, e and f, and a worker w."""
+    for n in "efw":
+        is_master = n != "w"
+        state["objects"].append(made("Node", n, f"node-{n}", ready=True, cordoned=False))
+        manifest = {"mode": "600 root:root", "text": MANIFEST.format(priority=90, state="BACKUP")} if is_master else None
+        state["hosts"][n] = {"address": n, "power": True, "is_master": is_master, "holds_vip": False, "keepalived": manifest}
+        if is_master:
+            state["etcd"].append({**state["etcd"][0], "id": f"id-{n}", "name": n})
+            state["cluster_status"].append(n)
+    return state
+
+
 def verify(before, after, dead="a", primary="b", is_promoted=True):
     return Verification(State(before), State(after), dead, "d", primary, is_promoted).run()
 
@@ -220,6 +233,21 @@ class EachCheckCanFail(unittest.TestCase):
         self.assertEqual(self.failed(verify(before, after, is_promoted=False)), ["keepalived: primary's manifest"])
         get(after, "Pod", "keepalived-b")["uid"] = "another"
         self.assertIn("kept: Pod", self.failed(verify(before, after, is_promoted=False)))
+
+    def test_five_masters_and_a_worker(self):
+        for failing, mutate in [
+            ([], lambda s: None),
+            (["nodes", "kept: Node"], lambda s: remove(s, "Node", "w")),
+            (["nodes"], lambda s: s["hosts"]["w"].update(is_master=True)),
+            (["nodes"], lambda s: s["hosts"]["f"].update(is_master=False)),
+            (["etcd members"], lambda s: s["etcd"].append({**s["etcd"][0], "id": "id-w", "name": "w"})),
+            (["claims of onecloud-minio/minio"], lambda s: get(s, "PersistentVolume", "pv-export-minio-0-2").update(nodes=["w"])),
+        ]:
+            before, after = map(enlarged, promoted())
+            mutate(after)
+            self.assertEqual(self.failed(verify(before, after)), failing)
+        before, after = map(enlarged, promoted())
+        self.assertIn("nodes", self.failed(verify(before, after, dead="w")))
 
     def test_no_other_changed_lines_than_priority_and_state(self):
         before, after = promoted()

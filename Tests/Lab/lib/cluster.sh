@@ -1,4 +1,4 @@
-# The cluster: kubeadm init on the first master, two joins, as ocboot's people would: nothing here is of the lab's own
+# The cluster: kubeadm init on the first master, joins of the other nodes, as ocboot's people would: nothing here is of the lab's own
 # making but the settings, which Tests/Lab/README.md names.
 
 kubelet_configuration() {
@@ -43,13 +43,14 @@ END
     kubelet_configuration
 }
 
+# join_configuration NAME TOKEN [CERTIFICATE-KEY]: of a master with the key, of a worker without.
 join_configuration() {
     cat <<END
 apiVersion: kubeadm.k8s.io/v1beta2
 kind: JoinConfiguration
 discovery: { bootstrapToken: { token: $2, apiServerEndpoint: "$VIP:6443", unsafeSkipCAVerification: true } }
 nodeRegistration: { name: $1, criSocket: /run/containerd/containerd.sock, taints: [] }
-controlPlane: { localAPIEndpoint: { advertiseAddress: $(address_of "$1"), bindPort: 6443 }, certificateKey: $3 }
+${3:+controlPlane: { localAPIEndpoint: { advertiseAddress: $(address_of "$1"), bindPort: 6443 \}, certificateKey: $3 \}}
 END
 }
 
@@ -80,10 +81,10 @@ cluster_up() {
     kubeadm_on "$PRIMARY" token create "$token" --ttl 2h
     kubeadm_on "$PRIMARY" init phase upload-certs --upload-certs --certificate-key "$key"
 
-    for name in "${MASTERS[@]:1}"; do
+    for name in "${NODES[@]:1}"; do
         say "kubeadm join on $name"
         wait_for_host "$name"
-        write_keepalived "$name" 90 BACKUP
+        if is_worker "$name"; then key=; else write_keepalived "$name" 90 BACKUP; fi
         join_configuration "$name" "$token" "$key" | in_host "$name" sh -c 'umask 077; cat >/run/lab/kubeadm.yaml'
         kubeadm_on "$name" join --config /run/lab/kubeadm.yaml --ignore-preflight-errors=all
     done
@@ -99,10 +100,10 @@ vip_holders() {
     done
     return 0
 }
-nodes_ready() { [[ $(kube get nodes --no-headers | grep -cw Ready) == "$1" ]]; }
-# Three masters' worth of static pods, each with its container ready.
+nodes_ready() { [[ $(kube get nodes --no-headers | grep -cw Ready) == ${#NODES[@]} ]]; }
+# Five static pods on each master, each with its container ready.
 system_pods_ready() {
     local ready
     ready=$(kube get pods -n kube-system -l tier=control-plane -o jsonpath='{range .items[*]}{.status.containerStatuses[0].ready}{"\n"}{end}') || return 1
-    [[ $(grep -cx true <<<"$ready") == 15 && $ready != *false* ]]
+    [[ $(grep -cx true <<<"$ready") == $((5 * ${#MASTERS[@]})) && $ready != *false* ]]
 }

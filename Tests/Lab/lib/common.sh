@@ -44,13 +44,18 @@ load_profile() {
     local file=$1
     [[ -f $file ]] || file=$LAB/profiles/$1
     [[ -f $file ]] || die "no profile '$1'" "there are: $(ls "$LAB/profiles" | xargs)"
+    WORKERS=() ETCD=
     # shellcheck source=/dev/null
     source "$file"
     PROFILE_FILE=$file
-    MASTERS=("${NAMES[@]:0:3}")
     PRIMARY=${NAMES[0]}
-    SPARE=${NAMES[3]}
+    SPARE=${NAMES[-1]}
+    NODES=("${NAMES[@]:0:${#NAMES[@]}-1}")    # the masters first, then the workers
+    MASTERS=("${NODES[@]:0:${#NODES[@]}-${#WORKERS[@]}}")
+    [[ "${NODES[*]:${#MASTERS[@]}}" == "${WORKERS[*]}" ]] ||
+        die "profile '$1': the workers must stand in NAMES after the masters, right before the spare" "names: ${NAMES[*]}; workers: ${WORKERS[*]}"
 }
+is_worker() { [[ " ${WORKERS[*]} " == *" $1 "* ]]; }
 require_lab() {
     [[ -f $STATE/profile ]] || die "no lab is up (state would be in $STATE)" "next: $LAB/lab up"
     load_profile "$STATE/profile"

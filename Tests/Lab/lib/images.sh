@@ -2,12 +2,13 @@
 # the scripts of Tests/Lab/images. Kept in the cache, under a name that follows from all that is in it.
 
 build_images() {
-    local kubernetes=$1 cache key archive work
+    local kubernetes=$1 etcd=/usr/bin cache key archive work
+    [[ -z $ETCD ]] || etcd=$("$LAB/fetch-etcd" "$ETCD")
     cache=${MASTERSWAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/masterswap}
     key=$({
         echo "$REPOSITORY"
         cat "$LAB/lib/images.sh" "$LAB"/images/*
-        stat -L -c '%n %s %Y' "$kubernetes"/* /usr/bin/{busybox,etcd,etcdctl,socat} /usr/sbin/keepalived
+        stat -L -c '%n %s %Y' "$kubernetes"/* "$etcd"/{etcd,etcdctl} /usr/bin/{busybox,socat} /usr/sbin/keepalived
     } | sha256sum | cut -c1-16)
     archive=$cache/images-$key.tar
     if [[ ! -e $archive ]]; then
@@ -15,7 +16,7 @@ build_images() {
         mkdir -p "$cache"
         rm -f "$cache"/images-*.tar
         work=$(mktemp -d "$cache/images.XXXXXX")
-        make_archive "$kubernetes" "$work" "$archive.part" || { rm -rf "$work" "$archive.part"; die "could not make the images"; }
+        make_archive "$kubernetes" "$etcd" "$work" "$archive.part" || { rm -rf "$work" "$archive.part"; die "could not make the images"; }
         rm -rf "$work"
         mv "$archive.part" "$archive"
     fi
@@ -24,7 +25,7 @@ build_images() {
 
 make_archive() (
     set -e
-    kubernetes=$1 work=$2 archive=$3
+    kubernetes=$1 etcd=$2 work=$3 archive=$4
     mkdir "$work/out"
     : >"$work/list"
 
@@ -68,7 +69,9 @@ make_archive() (
     for program in kube-apiserver kube-controller-manager kube-scheduler; do
         begin; add "$kubernetes/$program" /usr/local/bin; image "[\"$program\"]" "$program:$KUBERNETES_VERSION"
     done
-    begin; add /usr/bin/etcd /usr/local/bin; add /usr/bin/etcdctl /usr/local/bin; image '["etcd"]' etcd:3.4.13-0
+    begin
+    for program in "$etcd"/{etcd,etcdctl,etcdutl}; do [[ ! -e $program ]] || add "$program" /usr/local/bin; done
+    image '["etcd"]' etcd:3.4.13-0
     begin; image '["/bin/tail", "-f", "/dev/null"]' pause:3.2
     begin; add /usr/sbin/keepalived /usr/sbin; cp "$LAB/images/keepalived" "$root/entry"; image '["/entry"]' keepalived:v2.0.25
     begin; cp "$LAB/images/minio" "$root/entry"; add "$kubernetes/kubectl" /usr/local/bin; add /usr/bin/socat /usr/local/bin

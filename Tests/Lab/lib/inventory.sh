@@ -4,7 +4,9 @@ verb_inventory() {
     local i role hosts=
     for i in "${!NAMES[@]}"; do
         role=master
-        ((i < 3)) || role=spare
+        [[ ${NAMES[i]} != "$SPARE" ]] || role=spare
+        # The inventory has masters and spares; a worker is known by its node alone.
+        ! is_worker "${NAMES[i]}" || continue
         hosts+="  ${NAMES[i]}: { address: ${ADDRESSES[i]}, role: $role }"$'\n'
     done
     local HOSTS=${hosts%$'\n'}

@@ -68,7 +68,7 @@ verb_up() {
     wait_for_host "$SPARE"
     for name in "${MASTERS[@]}"; do install_ocboot "$name"; done
     distribute_known_hosts
-    wait_until 240 "three Ready nodes" nodes_ready 3 || die "not all nodes are Ready" "see: $LAB/lab host $PRIMARY -- kubectl get nodes"
+    wait_until 240 "${#NODES[@]} Ready nodes" nodes_ready || die "not all nodes are Ready" "see: $LAB/lab host $PRIMARY -- kubectl get nodes"
     workloads_up
     wait_until 240 "the pods of kube-system to be ready" system_pods_ready || die "kube-system is not well" "see: $LAB/lab status"
     [[ $(vip_holders) == "$PRIMARY" ]] || die "the VIP $VIP is on '$(vip_holders | xargs)', not on $PRIMARY alone"
@@ -78,8 +78,8 @@ verb_up() {
 
 lab_is_whole() {
     local name
-    for name in "${MASTERS[@]}"; do process_of "host-$name" >/dev/null || return 1; done
-    process_of host-admin >/dev/null && process_of "host-$SPARE" >/dev/null && nodes_ready 3 && [[ ! -e $STATE/changed ]]
+    for name in "${NAMES[@]}" admin; do process_of "host-$name" >/dev/null || return 1; done
+    nodes_ready && [[ ! -e $STATE/changed ]]
 }
 
 verb_down() {
@@ -150,7 +150,7 @@ verb_status() {
 
 verb_env() {
     local name
-    for name in STATE CLUSTER VIP INTERFACE ROUTER_ID PRIMARY SPARE DEAD ADMIN_HOME ADMIN_ADDRESS DATABASE_ADDRESS NAMES ADDRESSES MASTERS; do
+    for name in STATE CLUSTER VIP INTERFACE ROUTER_ID PRIMARY SPARE DEAD ADMIN_HOME ADMIN_ADDRESS DATABASE_ADDRESS NAMES ADDRESSES MASTERS WORKERS; do
         # shellcheck disable=SC2001
         declare -p "$name" | sed -E 's/^declare -[-a-z]+ ([A-Z_]+)=/LAB_\1=/'
     done
@@ -164,4 +164,19 @@ verb_clock() {
     name=${NAMES[$(index_of "$1")]}
     if (($2 == 0)); then in_host "$name" rm -f /usr/local/bin/date; return; fi
     sed "s/@OFFSET@/$2/" "$LAB/host/date" | in_host "$name" sh -c 'cat >/usr/local/bin/date; chmod 755 /usr/local/bin/date'
+}
+
+# /usr/local/bin stands before /usr/bin, where the lab's own is, for people and for programs over ssh.
+verb_kubectl() {
+    (($# == 1)) || { usage >&2; exit 64; }
+    local name program link=/usr/local/bin/kubectl
+    if [[ $1 != own ]]; then
+        program=$("$LAB/fetch-kubectl" "$1")
+        mkdir -p "$SHARE/kubectl"
+        [[ -e $SHARE/kubectl/$1 ]] || cp "$program" "$SHARE/kubectl/$1"
+    fi
+    for name in "${NAMES[@]}"; do
+        process_of "host-$name" >/dev/null || continue
+        if [[ $1 == own ]]; then in_host "$name" rm -f "$link"; else in_host "$name" ln -sfn "/opt/lab/kubectl/$1" "$link"; fi
+    done
 }

@@ -1,9 +1,9 @@
 # The workloads of the runbook, and ocboot on the masters.
 
-# claim NAMESPACE NAME LABEL SIZE [MASTER]: a claim whose volume is on that master (its number), or an unbound one.
+# claim NAMESPACE NAME LABEL SIZE [HOST]: a claim whose volume is on that host (its number), or an unbound one.
 claim() {
     local NAMESPACE=$1 CLAIM=$2 LABEL=$3 SIZE=$4 SELECTED=
-    [[ -z ${5:-} ]] || SELECTED="volume.kubernetes.io/selected-node: ${MASTERS[$5]}"
+    [[ -z ${5:-} ]] || SELECTED="volume.kubernetes.io/selected-node: ${NAMES[$5]}"
     render "$LAB/workloads/claim.yaml"
 }
 minio_set() {
@@ -14,11 +14,10 @@ minio_set() {
 }
 
 workloads_up() {
-    local name OWNER
+    local OWNER AVOIDED
     say "the workloads of the runbook"
-    for name in "${MASTERS[@]}"; do
-        kube label node "$name" onecloud.yunion.io/controller=enable onecloud.yunion.io/host=enable >/dev/null
-    done
+    kube label node "${MASTERS[@]}" onecloud.yunion.io/controller=enable >/dev/null
+    kube label node "${NODES[@]}" onecloud.yunion.io/host=enable >/dev/null
     kube apply -f - <"$LAB/workloads/1-base.yaml" >"$STATE/log/workloads.log"
     wait_until 120 "the custom resources to be served" kube get onecloudclusters,etcdclusters -A || die "no custom resources"
     # The pod and the claims go first: the operator makes only what is not there.
@@ -32,6 +31,7 @@ workloads_up() {
     render "$LAB/workloads/2-cluster.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
     OWNER=$(kube get -n onecloud etcdcluster default -o 'jsonpath={.metadata.uid}')
     render "$LAB/workloads/etcd-pod.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
+    AVOIDED=$(IFS=,; echo "$DEAD${WORKERS[*]:+,${WORKERS[*]}}")
     render "$LAB/workloads/3-onecloud.yaml" | kube apply -f - >>"$STATE/log/workloads.log"
     wait_until 300 "every pod to be Ready" workloads_ready || die "not every pod is Ready" "see: $LAB/lab status"
     workloads_lie_as_planned
@@ -40,16 +40,16 @@ workloads_up() {
 workloads_ready() {
     local pods ready
     pods=$(kube get pods -A -o jsonpath='{range .items[*]}{.metadata.name} {.status.phase} {.status.containerStatuses[*].ready}{"\n"}{end}') || return 1
-    # Two sets of four, one influxdb, one glance, three hosts, one etcd, two stand-ins, and five static pods on each master.
+    # Two sets of four, one influxdb, one glance, a host on each node, one etcd, two stand-ins, and five static pods on each master.
     ready=$(grep -c ' Running true$' <<<"$pods") || true
-    ((ready >= 8 + 1 + 1 + 3 + 1 + 2 + 15 && ready == $(grep -c . <<<"$pods")))
+    ((ready >= 8 + 1 + 1 + ${#NODES[@]} + 1 + 2 + 5 * ${#MASTERS[@]} && ready == $(grep -c . <<<"$pods")))
 }
 
 workloads_lie_as_planned() {
     local i set where
     for i in 0 1 2 3; do
-        [[ $(node_of onecloud-minio "minio-$i") == "${MASTERS[${MINIO_ON[i]}]}" &&
-            $(node_of onecloud-monitoring "monitor-minio-$i") == "${MASTERS[${MONITOR_MINIO_ON[i]}]}" ]] ||
+        [[ $(node_of onecloud-minio "minio-$i") == "${NAMES[${MINIO_ON[i]}]}" &&
+            $(node_of onecloud-monitoring "monitor-minio-$i") == "${NAMES[${MONITOR_MINIO_ON[i]}]}" ]] ||
             die "minio-$i or monitor-minio-$i is not where profile $CLUSTER wants it" "see: $LAB/lab status"
     done
 }
