@@ -145,11 +145,19 @@ struct Connector {
                     tried.append("\(path) (\(reason))")
                     continue
                 case .agent(let key, let comment):
-                    name = "\(comment) from the agent"
+                    name = comment
+                    guard key.type != "ssh-rsa" || session.takesRSA else {
+                        tried.append("\(name) (the server takes no RSA keys)")
+                        continue
+                    }
                     attempt = try session.authenticate(user: endpoint.user, key: .agent(key), waiter)
                     if key.type == "ssh-rsa" { refusedRSA = true }
                 case .file(let file, let passphrase):
                     name = file.path
+                    guard !file.isRSA || session.takesRSA else {
+                        tried.append("\(name) (the server takes no RSA keys)")
+                        continue
+                    }
                     attempt =
                         if let key = file.ed25519 {
                             try session.authenticate(user: endpoint.user, key: .ed25519(key), waiter)

@@ -40,9 +40,12 @@ public struct Inventory: Sendable, Hashable {
         public var port: Int?
         public var identity: String?
         public var knownHosts: String?
-        /// An inventory host's name, or `user@host:port`.
+        /// An inventory host's name, `user@host:port`, where the host may be an alias of ssh_config, or ``noJump``.
         public var jump: String?
         public var become: Become
+
+        /// In place of a jump host: the host is reached directly, whatever ssh_config says.
+        public static let noJump = "none"
 
         public enum Become: String, Sendable, Hashable, CaseIterable {
             case none, sudo

@@ -217,11 +217,13 @@ final class Session {
         case unusable(String)
     }
 
+    /// Whether the server takes RSA keys, as far as it has said. One that it does not take must not be tried: libssh2 1.11.1 gives
+    /// up with "No signing signature matched" and takes the next key for one of RSA.
+    var takesRSA: Bool { witness.signatureAlgorithms.map { $0.contains(where: Self.signaturesOfRSA.contains) } ?? true }
+
     func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> Attempt {
         // libssh2 wants a C string for the key and copies nothing: the bytes stay in place until the last retry.
-        var key = Array(privateKey)
-        key.append(0)
-        defer { _ = key.withUnsafeMutableBytes { $0.initializeMemory(as: UInt8.self, repeating: 0) } }
+        let key = Array(privateKey) + [0]
         let refusals = witness.refusals
         do {
             try key.withUnsafeBytes { bytes in

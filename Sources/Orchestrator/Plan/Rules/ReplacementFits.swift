@@ -1,3 +1,5 @@
+import SSH
+
 /// What a join needs of the new host, looked at before anything is taken away.
 public enum ReplacementFits: SafetyRule {
     public static let id = "replacement-fits"
@@ -37,7 +39,9 @@ public enum ReplacementFits: SafetyRule {
             refusals.append(
                 refusal(
                     "\(primary.host) cannot log in to \(host.name) (\(host.address)) by SSH without a password, as ocboot will: \(cause)",
-                    advice: "run on \(primary.host): ssh-copy-id \(host.ssh.user ?? "root")@\(host.address)"))
+                    advice:
+                        "run on \(primary.host): ssh-copy-id \(ShellQuoting.quote("\(host.ssh.user ?? "root")@\(host.address)"))"
+                ))
         }
         return refusals
     }
