@@ -16,6 +16,14 @@ public struct Endpoint: Sendable, Hashable {
         case socket(String)
     }
 
+    /// What may be agreed on with the server.
+    public enum Algorithms: String, Sendable, Hashable, CaseIterable {
+        /// What OpenSSH from 7.4 on has, CentOS 7's.
+        case current
+        /// SHA-1, block chaining and 3DES too: for servers that have nothing better.
+        case legacy
+    }
+
     /// The name that errors carry: the inventory's.
     public var name: String
     /// An address or a name that resolves; what known_hosts is searched for.
@@ -39,6 +47,8 @@ public struct Endpoint: Sendable, Hashable {
     public var revokedHostKeys: [String] = []
     /// Names are written to known_hosts in hashed form.
     public var hashesKnownHosts = false
+    /// Key exchanges, host keys, ciphers and MACs.
+    public var algorithms = Algorithms.current
     /// Hosts on the way, outermost first, each reached through the one before it.
     public var jumps: [Endpoint]
     /// Root by sudo, or the user that logged in.

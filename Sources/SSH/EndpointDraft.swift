@@ -21,6 +21,8 @@ public struct EndpointDraft: Sendable, Hashable {
     public var jumps: [EndpointDraft]?
     /// As whom commands run there.
     public var become: Endpoint.Become
+    /// What may be agreed on with the server.
+    public var algorithms = Endpoint.Algorithms.current
 
     public init(
         name: String, host: String, port: Int? = nil, user: String? = nil, identities: [String]? = nil,
@@ -128,6 +130,7 @@ public struct EndpointDraft: Sendable, Hashable {
             user: user ?? configuration?.user ?? NSUserName(),
             identities: identities ?? configuration?.identities ?? [],
             knownHosts: knownHosts ?? configuration?.knownHosts ?? ["~/.ssh/known_hosts"], jumps: way, become: become)
+        endpoint.algorithms = algorithms
         guard let configuration else { return endpoint }
         endpoint.identitiesOnly = configuration.identitiesOnly
         endpoint.agent = configuration.agent

@@ -91,6 +91,20 @@ import Testing
         #expect(hop.host == "gate")
     }
 
+    @Test func aHostWithAnOldServerMayHaveItsAlgorithms() throws {
+        let inventory = try Inventory.parse(
+            """
+            cluster: { name: a, vip: 10.0.0.9 }
+            hosts:
+              one: { address: 10.0.0.1, role: master, algorithms: legacy }
+              two: { address: 10.0.0.2, role: master }
+            """, file: "x")
+        #expect(inventory.hosts.map { inventory.draft(of: $0).algorithms } == [.legacy, .current])
+        let text =
+            "cluster: { name: a, vip: 1.2.3.4 }\nhosts: { a: { address: 1.2.3.5, role: master, algorithms: all } }"
+        #expect(problems(text).contains { $0.contains("hosts.a.algorithms: expected one of current, legacy") })
+    }
+
     @Test(arguments: ["-o", "a b", "a;b", "ops@", "@corp", "ops\\", "\\ops", "a@b@c", "$(id)", "ops@-x"])
     func otherUsersAreRefused(user: String) {
         let text =

@@ -24,9 +24,11 @@ extension Inventory {
     }
 
     private func draft(_ name: String, _ address: String, _ ssh: SSHSettings) -> EndpointDraft {
-        EndpointDraft(
+        var draft = EndpointDraft(
             name: name, host: address, port: ssh.port, user: ssh.user, identities: ssh.identity.map { [$0] },
             knownHosts: ssh.knownHosts.map { [$0] })
+        draft.algorithms = ssh.algorithms ?? .current
+        return draft
     }
 
     /// The one jump host that the settings name, with its own way before it; `nil` leaves the way to ssh_config.

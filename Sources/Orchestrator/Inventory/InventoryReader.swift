@@ -1,4 +1,5 @@
 import Foundation
+import SSH
 import Yams
 
 extension Inventory {
@@ -114,7 +115,7 @@ private struct InventoryReader {
             localStorageClasses: map.strings("local_storage_classes") ?? ["local-path"])
     }
 
-    private static let sshKeys = ["user", "port", "identity", "known_hosts", "jump", "become"]
+    private static let sshKeys = ["user", "port", "identity", "known_hosts", "jump", "become", "algorithms"]
 
     private func readSSH(_ map: StrictMapping?, defaults: Inventory.SSHSettings?) -> Inventory.SSHSettings {
         var settings = defaults ?? Inventory.SSHSettings(become: .none)
@@ -135,6 +136,7 @@ private struct InventoryReader {
         if let identity = map.string("identity") { settings.identity = identity }
         if let knownHosts = map.string("known_hosts") { settings.knownHosts = knownHosts }
         if let jump = map.string("jump") { settings.jump = jump }
+        if let algorithms = map.choice("algorithms", Endpoint.Algorithms.self) { settings.algorithms = algorithms }
         if let become = map.choice("become", Inventory.SSHSettings.Become.self) { settings.become = become }
         return settings
     }

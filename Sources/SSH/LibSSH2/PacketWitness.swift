@@ -55,13 +55,13 @@ final class PacketWitness {
         keyExchangeInits = []
     }
 
-    /// What the two sides could not agree on, in words; empty where they would agree or did not get so far.
-    var mismatches: [String] {
+    /// Of both sides, ours first; `nil` where they did not get so far.
+    var proposals: (ours: KeyExchangeProposal, theirs: KeyExchangeProposal)? {
         let proposals = keyExchangeInits.compactMap { packet in
             var reader = WireReader(packet[1...])
             return KeyExchangeProposal(&reader)
         }
-        return proposals.count < 2 ? [] : KeyExchangeProposal.mismatches(ours: proposals[0], theirs: proposals[1])
+        return proposals.count < 2 ? nil : (proposals[0], proposals[1])
     }
 
     /// What is looked at, of the message numbers of RFC 4250 §4.1.
