@@ -27,7 +27,10 @@ let package = Package(
             providers: [.apt(["libssh2-1-dev"]), .brew(["libssh2"])]),
         .target(
             name: "SSH",
-            dependencies: ["CLibSSH2", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "CLibSSH2", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ],
             swiftSettings: settings),
         .target(
             name: "Orchestrator",

@@ -81,23 +81,34 @@ struct AgentClient: ~Copyable {
         return keys
     }
 
-    /// The signature alone, without the name of its algorithm, which is how libssh2 takes it.
-    func sign(_ data: some Collection<UInt8>, with blob: Data) throws -> [UInt8] {
+    struct Signature {
+        /// `rsa-sha2-512`, for example.
+        let algorithm: String
+        /// Alone, without the algorithm's name in front, which is how libssh2 takes it.
+        let bytes: [UInt8]
+    }
+
+    /// - Parameter algorithm: for an RSA key, which has three.
+    func sign(_ data: some Collection<UInt8>, with blob: Data, by algorithm: String?) throws -> Signature {
         var request = WireWriter()
         request.byte(13)  // SSH_AGENTC_SIGN_REQUEST
         request.string(blob)
         request.string(data)
-        request.uint32(0)
+        switch algorithm {
+        case "rsa-sha2-256": request.uint32(2)  // SSH_AGENT_RSA_SHA2_256
+        case "rsa-sha2-512": request.uint32(4)  // SSH_AGENT_RSA_SHA2_512
+        default: request.uint32(0)
+        }
         let answer = try ask(request.bytes)
         var reader = WireReader(answer)
         guard reader.byte() == 14, let outer = reader.string() else {  // SSH_AGENT_SIGN_RESPONSE
             throw AgentFailure(description: "the agent refused to sign")
         }
         var signature = WireReader(outer)
-        guard signature.string() != nil, let bytes = signature.string() else {
+        guard let name = signature.string(limit: 64), let bytes = signature.string() else {
             throw AgentFailure(description: "the agent's signature cannot be read")
         }
-        return Array(bytes)
+        return Signature(algorithm: String(decoding: name, as: UTF8.self), bytes: Array(bytes))
     }
 
     private func ask(_ message: [UInt8]) throws -> [UInt8] {

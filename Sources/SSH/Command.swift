@@ -4,10 +4,12 @@ public import Foundation
 public struct Command: Sendable {
     /// The program and its arguments; quoted for the remote shell in one place, `ShellQuoting`.
     public var arguments: [String] {
-        didSet { line = ShellQuoting.join(arguments) }
+        didSet { (line, encodedLine) = Self.lines(arguments) }
     }
-    /// The arguments as a shell would take them; made once for all hosts that get the command.
+    /// The arguments as a POSIX shell would take them; made once for all hosts that get the command.
     private(set) var line: String
+    /// The same as one word for any login shell.
+    private(set) var encodedLine: String
     /// Bytes for standard input, closed after them. `nil` closes it at once. The way for secrets: standard input is not
     /// visible in the remote process list.
     public var input: Data?
@@ -37,11 +39,16 @@ public struct Command: Sendable {
         label: String? = nil
     ) {
         self.arguments = arguments
-        line = ShellQuoting.join(arguments)
+        (line, encodedLine) = Self.lines(arguments)
         self.input = input
         self.timeout = timeout
         self.outputLimit = outputLimit
         self.label = label
+    }
+
+    private static func lines(_ arguments: [String]) -> (String, String) {
+        let line = ShellQuoting.join(arguments)
+        return (line, LoginShell.encode(line))
     }
 
     /// A POSIX shell script, run as `sh -c SCRIPT sh ARGUMENTS…`; the arguments are `$1`, `$2`, … in it.

@@ -49,7 +49,7 @@ actor Connection {
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation, cause: "the connection is closed")
         }
-        let shell = RemoteShell(line: command.line, timeout: timeout, become: endpoint.become)
+        let shell = RemoteShell(command, timeout: timeout, become: endpoint.become)
         let waiter = Waiter(bell: bell, deadline: .after(timeout), interrupt: interrupt)
         let execution = Execution(session: session, shell: shell, waiter: waiter, password: endpoint.become.password)
         do {

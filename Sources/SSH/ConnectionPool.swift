@@ -56,7 +56,7 @@ public final class ConnectionPool: Sendable {
         self.limits = limits
         dialler = Dialler(
             limits: limits, trust: HostKeyTrust(acceptances: acceptances, notice: notice),
-            keys: KeyRing(prompt: passphrase, agentPath: agentPath))
+            keys: KeyRing(prompt: passphrase, agentPath: agentPath), notice: notice)
         _ = Descriptors.limitRaised
     }
 

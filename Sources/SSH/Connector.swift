@@ -84,11 +84,11 @@ struct Connector {
     ) throws(EstablishError) -> Session {
         let session: Session
         do {
-            session = try Session(socket: socket, isTCP: isTCP)
+            session = try Session(
+                socket: socket, isTCP: isTCP, algorithms: .allowed(for: endpoint), knownHostKeys: hostKeys)
         } catch {
             throw EstablishError(error: failure(.libraryFault, "connect", "\(error)", nil))
         }
-        session.preferHostKeys(hostKeys)
         do {
             try session.handshake(waiter)
         } catch {
@@ -121,11 +121,15 @@ struct Connector {
         }
         let mismatches = session.mismatches
         if !mismatches.isEmpty {
+            let isOld = endpoint.algorithms == .current && session.needsOldAlgorithms
+            let advice =
+                isOld
+                ? "the server has old algorithms only, which are not safe any more: update it; until then write "
+                    + "'algorithms: legacy' for this host into the inventory"
+                : "libssh2 \(Library.version) has none of these: allow one that it has in the server's sshd_config "
+                    + "(for example MACs hmac-sha2-256, Ciphers aes256-ctr, an ssh-ed25519 host key)"
             return EstablishError(
-                error: failure(
-                    .handshakeFailed, "handshake", mismatches.joined(separator: "; "),
-                    "libssh2 \(Library.version) has none of these: allow one that it has in the server's sshd_config "
-                        + "(for example MACs hmac-sha2-256, Ciphers aes256-ctr, an ssh-ed25519 host key)"))
+                error: failure(.handshakeFailed, "handshake", mismatches.joined(separator: "; "), advice))
         }
         let farewell = session.witness.farewell.map { "; the server said: \(TerminalText.sanitize($0))" } ?? ""
         return EstablishError(error: failure(.handshakeFailed, "handshake", "\(error)\(farewell)", nil))
@@ -145,11 +149,19 @@ struct Connector {
                     tried.append("\(path) (\(reason))")
                     continue
                 case .agent(let key, let comment):
-                    name = "\(comment) from the agent"
+                    name = comment
+                    guard key.type != "ssh-rsa" || session.takesRSA else {
+                        tried.append("\(name) (the server takes no RSA keys)")
+                        continue
+                    }
                     attempt = try session.authenticate(user: endpoint.user, key: .agent(key), waiter)
                     if key.type == "ssh-rsa" { refusedRSA = true }
                 case .file(let file, let passphrase):
                     name = file.path
+                    guard !file.isRSA || session.takesRSA else {
+                        tried.append("\(name) (the server takes no RSA keys)")
+                        continue
+                    }
                     attempt =
                         if let key = file.ed25519 {
                             try session.authenticate(user: endpoint.user, key: .ed25519(key), waiter)

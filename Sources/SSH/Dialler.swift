@@ -6,6 +6,8 @@ final class Dialler: Sendable {
         var tunnels: [[Endpoint]: TunnelSlot] = [:]
         /// By the way to it: behind another jump host the same address is another machine.
         var servers: [[Server]: Gate] = [:]
+        /// Of ssh_config, told already: mostly all hosts have the same ones.
+        var remarks: Set<String> = []
     }
 
     private struct Server: Hashable {
@@ -16,11 +18,15 @@ final class Dialler: Sendable {
     private let limits: ConnectionPool.Limits
     private let trust: HostKeyTrust
     private let keys: KeyRing
+    private let notice: @Sendable (String) -> Void
     private let dials: Gate
     private let state = Mutex(State())
 
-    init(limits: ConnectionPool.Limits, trust: HostKeyTrust, keys: KeyRing) {
+    init(
+        limits: ConnectionPool.Limits, trust: HostKeyTrust, keys: KeyRing, notice: @escaping @Sendable (String) -> Void
+    ) {
         self.limits = limits
+        self.notice = notice
         self.trust = trust
         self.keys = keys
         dials = Gate(limits.concurrency)
@@ -56,9 +62,10 @@ final class Dialler: Sendable {
     }
 
     private func connector(_ endpoint: Endpoint) async -> Connector {
-        Connector(
-            endpoint: endpoint, trust: trust,
-            hostKeys: trust.knownHosts(endpoint.knownHosts).keyTypes(host: endpoint.host, port: endpoint.port),
+        let news = state.withLock { state in endpoint.remarks.filter { state.remarks.insert($0).inserted } }
+        for remark in news { notice("\(endpoint.name): ssh_config: \(remark)") }
+        return Connector(
+            endpoint: endpoint, trust: trust, hostKeys: trust.keyTypes(for: endpoint),
             credentials: await keys.credentials(for: endpoint), limit: limits.connect)
     }
 

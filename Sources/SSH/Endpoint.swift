@@ -7,6 +7,23 @@ public struct Endpoint: Sendable, Hashable {
         case sudo(password: Secret?)
     }
 
+    /// Which SSH agent holds keys for it.
+    public enum Agent: Sendable, Hashable {
+        /// The pool's, which by default is that of the environment.
+        case environment
+        case none
+        /// At this path.
+        case socket(String)
+    }
+
+    /// What may be agreed on with the server.
+    public enum Algorithms: String, Sendable, Hashable, CaseIterable {
+        /// What OpenSSH from 7.4 on has, CentOS 7's.
+        case current
+        /// SHA-1, block chaining and 3DES too: for servers that have nothing better.
+        case legacy
+    }
+
     /// The name that errors carry: the inventory's.
     public var name: String
     /// An address or a name that resolves; what known_hosts is searched for.
@@ -15,14 +32,29 @@ public struct Endpoint: Sendable, Hashable {
     public var port: Int
     /// To log in as.
     public var user: String
-    /// Private key files, tried in order. Empty: the agent's keys, then `~/.ssh/id_ed25519` and `~/.ssh/id_ecdsa`.
+    /// Private key files, tried in order, or public ones whose private half the agent has. Empty: `~/.ssh/id_ed25519`,
+    /// `~/.ssh/id_ecdsa` and `~/.ssh/id_rsa`, after the agent's keys.
     public var identities: [String]
-    /// known_hosts files, all of them searched. A host in none of them is refused.
+    /// The agent's other keys are not tried.
+    public var identitiesOnly = false
+    /// Where those keys are that are in no file.
+    public var agent = Agent.environment
+    /// known_hosts files, all of them searched. A host in none of them is refused. Accepted keys are written to the first.
     public var knownHosts: [String]
+    /// The name that known_hosts has for it, in place of `host` and `port`.
+    public var hostKeyAlias: String?
+    /// Files with host keys that are not to be trusted, whatever known_hosts says: a key on each line, or OpenSSH's format KRL.
+    public var revokedHostKeys: [String] = []
+    /// Names are written to known_hosts in hashed form.
+    public var hashesKnownHosts = false
+    /// Key exchanges, host keys, ciphers and MACs.
+    public var algorithms = Algorithms.current
     /// Hosts on the way, outermost first, each reached through the one before it.
     public var jumps: [Endpoint]
     /// Root by sudo, or the user that logged in.
     public var become: Become
+    /// What the user's ssh_config says and nothing here does; told once by the pool's notice.
+    public var remarks: [String] = []
 
     public init(
         name: String, host: String, port: Int = 22, user: String, identities: [String] = [], knownHosts: [String],

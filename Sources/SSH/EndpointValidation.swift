@@ -8,11 +8,16 @@ extension Endpoint {
                 .invalidEndpoint, host: TerminalText.line(name), operation: "read the endpoint",
                 cause: "the \(what) \"\(TerminalText.line(value))\" \(why)")
         }
-        if let why = Self.fault(in: name, also: "@[]") { throw refuse("name", name, why) }
+        // A backslash stands between an Active Directory domain and a user in it; the name of a jump host may begin with both.
+        if let why = Self.fault(in: name, also: "@[]+$\\") { throw refuse("name", name, why) }
         if let why = Self.fault(in: host, also: "") { throw refuse("address", host, why) }
-        if let why = Self.fault(in: user, also: "@+$") { throw refuse("user", user, why) }
+        if let why = Self.fault(in: user, also: "@+$\\") { throw refuse("user", user, why) }
+        if user.hasSuffix("\\") { throw refuse("user", user, "ends with a backslash") }
+        if let alias = hostKeyAlias, let why = Self.fault(in: alias, also: "") {
+            throw refuse("host key alias", alias, why)
+        }
         guard (1...65535).contains(port) else { throw refuse("port", "\(port)", "is not from 1 to 65535") }
-        for path in identities + knownHosts where path.isEmpty || path.utf8.contains(0) {
+        for path in identities + knownHosts + revokedHostKeys where path.isEmpty || path.utf8.contains(0) {
             throw refuse("path", path, "is empty or holds a NUL")
         }
         for jump in jumps { try jump.validate() }

@@ -25,7 +25,7 @@ final class Gate: Sendable {
     }
 
     /// - Returns: false where the task was cancelled while it waited.
-    private func enter() async -> Bool {
+    func enter() async -> Bool {
         let ticket = state.withLock { state in
             state.nextTicket += 1
             return state.nextTicket
@@ -55,7 +55,7 @@ final class Gate: Sendable {
         }
     }
 
-    private func leave() {
+    func leave() {
         let next = state.withLock { state -> CheckedContinuation<Bool, Never>? in
             if state.waiting.isEmpty {
                 state.free += 1

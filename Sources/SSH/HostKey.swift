@@ -22,6 +22,11 @@ public struct HostKey: Sendable, Hashable {
         (self.type, self.blob) = (type, blob)
     }
 
+    /// OpenSSH's certificates (PROTOCOL.certkeys), for users and hosts.
+    var isCertificate: Bool { type.hasSuffix("-cert-v01@openssh.com") }
+
+    static let whyNoCertificate = "a certificate, by which libssh2 cannot log in"
+
     /// `SHA256:` and the digest in Base64 without padding, as `ssh-keygen -l` prints it.
     public var fingerprint: String {
         let digest = Data(SHA256.hash(data: blob)).base64EncodedString()

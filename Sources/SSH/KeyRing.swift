@@ -5,58 +5,91 @@ import Foundation
 actor KeyRing {
     typealias PassphrasePrompt = @Sendable (_ path: String) async -> Secret?
 
+    /// What an agent has for us.
+    private struct Agent {
+        var keys: [AgentKey] = []
+        /// Its keys that cannot be used, and it itself where it does not answer.
+        var problems: [Connector.Credential] = []
+
+        func holds(_ blob: Data?, as name: String) -> Connector.Credential? {
+            keys.first { $0.blob == blob }.map { .agent($0, name: "\(name) from the agent") }
+        }
+    }
+
     private let prompt: PassphrasePrompt?
     private let agentPath: String?
-    private var passphrases: [String: Task<Secret?, Never>] = [:]
+    private var decrypted: [String: Task<Connector.Credential, Never>] = [:]
     private var files: [String: Result<PrivateKeyFile, PrivateKeyFile.Problem>] = [:]
-    private var agent: Task<Result<[AgentKey], AgentFailure>, Never>?
+    private var agents: [String: Task<Result<[AgentKey], AgentFailure>, Never>] = [:]
 
     init(prompt: PassphrasePrompt?, agentPath: String?) {
         self.prompt = prompt
         self.agentPath = agentPath
     }
 
-    func credentials(for endpoint: Endpoint) async -> [Connector.Credential] {
-        guard endpoint.identities.isEmpty else {
-            var credentials: [Connector.Credential] = []
-            for path in endpoint.identities { credentials.append(await credential(path)) }
-            return credentials
-        }
-        var credentials: [Connector.Credential] = []
-        switch await agentKeys() {
-        case .success(let keys):
-            // RSA last: libssh2 1.10 cannot use it with a current server, and every refused key counts (MaxAuthTries).
-            let ordered = keys.filter { $0.type != "ssh-rsa" } + keys.filter { $0.type == "ssh-rsa" }
-            credentials += ordered.filter { !$0.type.hasPrefix("sk-") }.map { .agent($0, name: $0.comment) }
-        case .failure(let failure):
-            credentials.append(.unusable(name: "the agent", reason: failure.description))
-        case nil: break
-        }
-        for path in ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa"] {
-            if case .failure(.missing) = file(path) { continue }
-            credentials.append(await credential(path))
-        }
-        return credentials
+    /// Of OpenSSH's default names those that libssh2 may be able to use, and the two of FIDO keys, which are told about.
+    private static let usual = ["id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk"].map {
+        "~/.ssh/\($0)"
     }
 
-    private func credential(_ path: String) async -> Connector.Credential {
+    /// In the order that they are tried: every refusal counts (MaxAuthTries), so that files that were named go before the keys
+    /// that an agent happens to hold, and those before OpenSSH's default files.
+    func credentials(for endpoint: Endpoint) async -> [Connector.Credential] {
+        let agent = await agent(of: endpoint)
+        let named = endpoint.identities.filter { $0 != "none" }
+        let paths = endpoint.identities.isEmpty ? Self.usual.filter(isThere) : named
+        var own: [Connector.Credential] = []
+        var blobs: Set<Data> = []
+        for path in paths {
+            own.append(await credential(path, agent))
+            if let blob = publicBlob(path) { blobs.insert(blob) }
+            if case .failure(.publicKey(let key?)) = file("\(path)-cert.pub"), key.isCertificate {
+                own.append(.unusable(name: "\(path)-cert.pub", reason: HostKey.whyNoCertificate))
+            }
+        }
+        guard !endpoint.identitiesOnly else { return own + agent.problems }
+        // RSA last: libssh2 1.10 cannot use it with a current server.
+        let others = agent.keys.filter { !blobs.contains($0.blob) }
+        let rest = (others.filter { $0.type != "ssh-rsa" } + others.filter { $0.type == "ssh-rsa" }).map {
+            Connector.Credential.agent($0, name: "\($0.comment) from the agent")
+        }
+        return (named.isEmpty ? rest + own : own + rest) + agent.problems
+    }
+
+    private func credential(_ path: String, _ agent: Agent) async -> Connector.Credential {
         switch file(path) {
-        case .failure(let problem):
-            return .unusable(name: path, reason: problem.description)
         case .success(let file) where !file.isEncrypted:
             return .file(file, passphrase: nil)
         case .success(let file):
             // The agent has it unlocked, often: then nobody is asked.
-            if let blob = file.publicBlob, case .success(let keys) = await agentKeys(),
-                let key = keys.first(where: { $0.blob == blob })
-            {
-                return .agent(key, name: path)
-            }
-            guard let passphrase = await passphrase(path) else {
-                return .unusable(name: path, reason: "it has a passphrase, and none was given")
-            }
-            return .file(file, passphrase: passphrase)
+            if let key = agent.holds(publicBlob(path), as: path) { return key }
+            let task = decrypted[path] ?? Task { await self.decrypt(file) }
+            decrypted[path] = task
+            return await task.value
+        case .failure(let problem):
+            // A public key names one that the agent holds, as does the one beside a file that is not there.
+            let blob = publicBlob(path)
+            var reason = problem.description
+            if case .missing = problem, blob != nil { reason += ", and no agent holds the key of \(path).pub" }
+            return agent.holds(blob, as: path) ?? .unusable(name: path, reason: reason)
         }
+    }
+
+    /// The public half of a key: from its own file, or from the one beside it.
+    private func publicBlob(_ path: String) -> Data? {
+        switch file(path) {
+        case .success(let file) where file.publicBlob != nil: return file.publicBlob
+        case .failure(.publicKey(let key)): return key?.blob
+        case .failure(.exposed(_, let blob?)): return blob
+        default:
+            if case .failure(.publicKey(let key)) = file("\(path).pub") { return key?.blob }
+            return nil
+        }
+    }
+
+    private func isThere(_ path: String) -> Bool {
+        FileManager.default.fileExists(atPath: Paths.expand(path))
+            || FileManager.default.fileExists(atPath: Paths.expand("\(path).pub"))
     }
 
     private func file(_ path: String) -> Result<PrivateKeyFile, PrivateKeyFile.Problem> {
@@ -66,18 +99,54 @@ actor KeyRing {
         return read
     }
 
-    private func passphrase(_ path: String) async -> Secret? {
-        guard let prompt else { return nil }
-        let task = passphrases[path] ?? Task { await prompt(path) }
-        passphrases[path] = task
-        return await task.value
+    /// Asks for the passphrase and takes the key out of its file: once for all hosts.
+    private func decrypt(_ file: PrivateKeyFile) async -> Connector.Credential {
+        guard let passphrase = await prompt?(file.path) else {
+            return .unusable(name: file.path, reason: "it has a passphrase, and none was given")
+        }
+        return await withCheckedContinuation { continuation in
+            OwnThread.start {
+                do throws(PrivateKeyFile.Problem) {
+                    let plain = try file.decrypted(by: passphrase)
+                    continuation.resume(
+                        returning: .file(plain ?? file, passphrase: plain == nil ? passphrase : nil))
+                } catch {
+                    continuation.resume(returning: .unusable(name: file.path, reason: error.description))
+                }
+            }
+        }
     }
 
-    private func agentKeys() async -> Result<[AgentKey], AgentFailure>? {
-        guard let agentPath else { return nil }
-        let task = agent ?? Task { await Self.list(agentPath) }
-        agent = task
-        return await task.value
+    // MARK: Agents
+
+    private func agent(of endpoint: Endpoint) async -> Agent {
+        let path: String?
+        switch endpoint.agent {
+        case .environment: path = agentPath
+        case .none: path = nil
+        case .socket(let own): path = Paths.expand(own)
+        }
+        guard let path else { return Agent() }
+        let task = agents[path] ?? Task { await Self.list(path) }
+        agents[path] = task
+        switch await task.value {
+        case .failure(let failure):
+            return Agent(problems: [.unusable(name: "the agent", reason: failure.description)])
+        case .success(let keys):
+            var agent = Agent()
+            for key in keys {
+                let name = "\(key.comment) from the agent"
+                if key.type.hasSuffix("-cert-v01@openssh.com") {
+                    agent.problems.append(.unusable(name: name, reason: HostKey.whyNoCertificate))
+                } else if key.type.hasPrefix("sk-") {
+                    agent.problems.append(
+                        .unusable(name: name, reason: "a FIDO key (\(key.type)), which libssh2 cannot use"))
+                } else {
+                    agent.keys.append(key)
+                }
+            }
+            return agent
+        }
     }
 
     private static func list(_ path: String) async -> Result<[AgentKey], AgentFailure> {

@@ -103,14 +103,22 @@ public struct KnownHosts: Sendable {
 
     /// Lines for this host, in the order of the files.
     public func entries(host: String, port: Int) -> [Entry] {
-        let name = Self.name(host: host, port: port)
+        entries(named: Self.name(host: host, port: port))
+    }
+
+    /// - Parameter name: as it stands in a line: ``name(host:port:)``, or a HostKeyAlias in lower case.
+    func entries(named name: String) -> [Entry] {
         let found = plain[name, default: []] + others.filter { entries[$0].names.match(name) }
         return found.sorted().map { entries[$0] }
     }
 
     /// What the files say of a key that a host shows: revoked before known, known before changed.
     public func judge(host: String, port: Int, key: HostKey) -> Verdict {
-        let lines = entries(host: host, port: port)
+        Self.judge(key, by: entries(host: host, port: port))
+    }
+
+    /// - Parameter lines: those that are for the host.
+    static func judge(_ key: HostKey, by lines: [Entry]) -> Verdict {
         if let revoked = lines.first(where: { $0.marker == .revoked && $0.key == key }) { return .revoked(revoked) }
         let keys = lines.filter { $0.marker == .none }
         if keys.contains(where: { $0.key == key }) { return .trusted }
@@ -120,8 +128,11 @@ public struct KnownHosts: Sendable {
 
     /// Types of the keys on file for this host, to ask the server for.
     public func keyTypes(host: String, port: Int) -> [String] {
-        entries(host: host, port: port).filter { $0.marker == .none }.map(\.key.type)
-            .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        Self.keyTypes(of: entries(host: host, port: port))
+    }
+
+    static func keyTypes(of lines: [Entry]) -> [String] {
+        lines.filter { $0.marker == .none }.map(\.key.type).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
     /// The name that a host has in the files: in brackets with the port where that is not 22; lower case, as OpenSSH compares.
@@ -187,12 +198,15 @@ public struct KnownHosts: Sendable {
             self = .hashed(salt: salt, digest: digest)
         }
 
+        /// HMAC-SHA1 with the salt for a key (OpenSSH's host_hash).
+        static func digest(of name: String, salt: Data) -> Data {
+            Data(HMAC<Insecure.SHA1>.authenticationCode(for: Data(name.utf8), using: SymmetricKey(data: salt)))
+        }
+
         func match(_ name: String) -> Bool {
             switch self {
             case .hashed(let salt, let digest):
-                // HMAC-SHA1 with the salt for a key (OpenSSH's host_hash).
-                let code = HMAC<Insecure.SHA1>.authenticationCode(for: Data(name.utf8), using: SymmetricKey(data: salt))
-                return digest.elementsEqual(code)
+                return digest == Self.digest(of: name, salt: salt)
             case .patterns(let patterns):
                 // One negated match and the line is not for the host, whatever else matches.
                 let matching = patterns.filter { $0.matches(name) }
@@ -234,4 +248,9 @@ public struct KnownHosts: Sendable {
             return bytes[p...].allSatisfy { $0 == UInt8(ascii: "*") }
         }
     }
+}
+
+extension Endpoint {
+    /// HostKeyAlias stands alone there, without a port.
+    var nameInKnownHosts: String { hostKeyAlias?.lowercased() ?? KnownHosts.name(host: host, port: port) }
 }

@@ -1,5 +1,14 @@
 import Crypto
+import CryptoExtras
 import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// What can be read of a private key file without its passphrase.
 struct PrivateKeyFile: Sendable {
@@ -13,41 +22,69 @@ struct PrivateKeyFile: Sendable {
 
     var type: String? { publicBlob.flatMap { HostKey(blob: $0)?.type } }
     let isRSA: Bool
+    /// What is encrypted, where it is by a cipher that we know.
+    private let sealed: SealedSection?
 
     enum Problem: Error, CustomStringConvertible {
         case missing
         case unreadable(String)
+        /// The public half alone; `nil` where not even that can be read.
+        case publicKey(HostKey?)
         case notAPrivateKey(String)
+        /// Others than its owner can read it, which OpenSSH does not bear either.
+        case exposed(mode: mode_t, publicBlob: Data?)
+        case wrongPassphrase
 
         var description: String {
             switch self {
             case .missing: "no such file"
             case .unreadable(let reason): reason
+            case .publicKey(let key) where key?.isCertificate == true: HostKey.whyNoCertificate
+            case .publicKey: "a public key, and no agent holds the private one"
             case .notAPrivateKey(let reason): reason
+            case .exposed(let mode, _):
+                "its mode is 0\(String(mode, radix: 8)), so that others can use it: chmod 600 it, if nobody has"
+            case .wrongPassphrase: "the passphrase is wrong"
             }
         }
     }
 
     init(path: String) throws(Problem) {
         let expanded = Paths.expand(path)
-        let contents: Data
-        do {
-            contents = try Data(contentsOf: URL(filePath: expanded))
-        } catch {
-            if !FileManager.default.fileExists(atPath: expanded) { throw .missing }
-            throw .unreadable("cannot be read")
+        let file = Descriptor(owning: open(expanded, O_RDONLY | O_CLOEXEC))
+        guard file.number >= 0 else {
+            if errno == ENOENT || errno == ENOTDIR { throw .missing }
+            throw .unreadable(String(cString: strerror(errno)))
+        }
+        var status = stat()
+        guard fstat(file.number, &status) == 0 else { throw .unreadable(String(cString: strerror(errno))) }
+        var contents = Data()
+        var buffer = [UInt8](repeating: 0, count: 16 << 10)
+        while contents.count < Self.longest {
+            let count = read(file.number, &buffer, buffer.count)
+            guard count >= 0 else { throw .unreadable(String(cString: strerror(errno))) }
+            if count == 0 { break }
+            contents += buffer[..<count]
         }
         try self.init(path: path, contents: contents)
+        // As OpenSSH's sshkey_perm_ok: files of others, as in a folder that several admins share, are not judged.
+        if status.st_uid == getuid(), status.st_mode & 0o077 != 0 {
+            throw .exposed(mode: status.st_mode & 0o7777, publicBlob: publicBlob)
+        }
     }
+
+    private static let longest = 1 << 20
 
     /// The OpenSSH format is described in OpenSSH's PROTOCOL.key: the public key stands in it unencrypted.
     init(path: String, contents: Data) throws(Problem) {
         self.path = path
         self.contents = contents
-        guard contents.count < 1 << 20 else { throw .notAPrivateKey("not a private key: too long") }
+        guard contents.count < Self.longest else { throw .notAPrivateKey("not a private key: too long") }
         let text = String(decoding: contents, as: UTF8.self)
-        if text.hasPrefix("ssh-") || text.hasPrefix("ecdsa-sha2-") {
-            throw .notAPrivateKey("a public key; name the private one, without .pub")
+        if ["ssh-", "ecdsa-sha2-", "sk-"].contains(where: text.hasPrefix) {
+            let fields = text.split(whereSeparator: \.isWhitespace)
+            throw .publicKey(
+                fields.dropFirst().first.flatMap { Data(base64Encoded: String($0)) }.flatMap { HostKey(blob: $0) })
         }
         guard text.contains("-----BEGIN "), text.contains("PRIVATE KEY-----") else {
             throw .notAPrivateKey("not a private key that SSH knows")
@@ -57,25 +94,99 @@ struct PrivateKeyFile: Sendable {
             ed25519 = nil
             isEncrypted = text.contains("ENCRYPTED")
             isRSA = text.contains("BEGIN RSA")
+            sealed = nil
             return
         }
         let lines = text.split(whereSeparator: \.isNewline)
         let body = lines.filter { !$0.hasPrefix("-----") }.joined()
-        let magic = Array("openssh-key-v1\0".utf8)
-        guard let bytes = Data(base64Encoded: body), bytes.starts(with: magic) else {
+        guard let bytes = Data(base64Encoded: body), bytes.starts(with: Self.magic) else {
             throw .notAPrivateKey("a damaged OpenSSH private key")
         }
-        var reader = WireReader(bytes.dropFirst(magic.count))
-        guard let cipher = reader.string(), reader.string() != nil, reader.string() != nil, reader.uint32() == 1,
-            let blob = reader.string(), let key = HostKey(blob: Data(blob))
+        var reader = WireReader(bytes.dropFirst(Self.magic.count))
+        guard let cipher = reader.string(), let derivation = reader.string(), let options = reader.string(),
+            reader.uint32() == 1, let blob = reader.string(), let key = HostKey(blob: Data(blob))
         else { throw .notAPrivateKey("a damaged OpenSSH private key") }
         if key.type.hasPrefix("sk-") {
             throw .notAPrivateKey("a FIDO key (\(key.type)), which libssh2 cannot use")
         }
+        guard let section = reader.string() else { throw .notAPrivateKey("a damaged OpenSSH private key") }
         publicBlob = key.blob
         isRSA = key.type == "ssh-rsa"
         isEncrypted = !cipher.elementsEqual("none".utf8)
-        ed25519 = isEncrypted ? nil : reader.string().flatMap { Ed25519Key(privateSection: $0, blob: key.blob) }
+        ed25519 = isEncrypted ? nil : Ed25519Key(privateSection: section, blob: key.blob)
+        sealed = SealedSection(
+            cipher: Array(cipher), derivation: Array(derivation), options: Array(options), contents: Data(section))
+    }
+
+    private static let magic = Array("openssh-key-v1\0".utf8)
+
+    /// The same key without its encryption, in memory only, so that the passphrase is worked on once and not for each host.
+    /// Blocks for as long as the file's number of rounds demands, a quarter of a second by default.
+    /// - Returns: `nil` where only libssh2 may know how: PEM files, whose passphrases cost little, and rare ciphers.
+    func decrypted(by passphrase: Secret) throws(Problem) -> PrivateKeyFile? {
+        guard let sealed, let publicBlob else { return nil }
+        let section = try sealed.open(with: passphrase)
+        var plain = WireWriter()
+        for text in ["none", "none", ""] { plain.string(text.utf8) }
+        plain.uint32(1)
+        plain.string(publicBlob)
+        plain.string(section)
+        let body = Data(Self.magic + plain.bytes).base64EncodedString(options: [
+            .lineLength64Characters, .endLineWithLineFeed,
+        ])
+        let text = "-----BEGIN OPENSSH PRIVATE KEY-----\n\(body)\n-----END OPENSSH PRIVATE KEY-----\n"
+        return try PrivateKeyFile(path: path, contents: Data(text.utf8))
+    }
+}
+
+/// The private half in a key file of OpenSSH's (PROTOCOL.key), encrypted.
+private struct SealedSection: Sendable {
+    private let keySize: Int
+    private let isChained: Bool
+    private let salt: [UInt8]
+    private let rounds: Int
+    private let contents: Data
+
+    /// `nil` for what libssh2 is left to deal with.
+    init?(cipher: [UInt8], derivation: [UInt8], options: [UInt8], contents: Data) {
+        switch String(decoding: cipher, as: UTF8.self) {
+        case "aes128-ctr": (keySize, isChained) = (16, false)
+        case "aes192-ctr": (keySize, isChained) = (24, false)
+        case "aes256-ctr": (keySize, isChained) = (32, false)
+        case "aes128-cbc": (keySize, isChained) = (16, true)
+        case "aes192-cbc": (keySize, isChained) = (24, true)
+        case "aes256-cbc": (keySize, isChained) = (32, true)
+        default: return nil
+        }
+        var reader = WireReader(options)
+        guard derivation.elementsEqual("bcrypt".utf8), let salt = reader.string(), !salt.isEmpty,
+            let rounds = reader.uint32(), rounds > 0, !contents.isEmpty, contents.count % 16 == 0
+        else { return nil }
+        self.salt = Array(salt)
+        self.rounds = Int(rounds)
+        self.contents = contents
+    }
+
+    func open(with passphrase: Secret) throws(PrivateKeyFile.Problem) -> Data {
+        let derived = Bcrypt.deriveKey(
+            passphrase: Data(passphrase.reveal().utf8), salt: salt, rounds: rounds, count: keySize + 16)
+        let key = SymmetricKey(data: derived[..<keySize])
+        let vector = derived[keySize...]
+        let section: Data
+        do {
+            section =
+                if isChained {
+                    try AES._CBC.decrypt(contents, using: key, iv: AES._CBC.IV(ivBytes: vector), noPadding: true)
+                } else {
+                    try AES._CTR.decrypt(contents, using: key, nonce: AES._CTR.Nonce(nonceBytes: vector))
+                }
+        } catch {
+            throw .notAPrivateKey("a damaged OpenSSH private key: \(error)")
+        }
+        // Two equal random numbers stand in front, to tell a wrong passphrase by.
+        var reader = WireReader(section)
+        guard let first = reader.uint32(), first == reader.uint32() else { throw .wrongPassphrase }
+        return section
     }
 }
 
@@ -111,9 +222,12 @@ enum Paths {
             ?? FileManager.default.homeDirectoryForCurrentUser.path
     }
 
-    /// `~` and `~/…`, as ssh_config has them.
+    /// `~`, `~/…` and `~user/…`, as ssh_config has them.
     static func expand(_ path: String) -> String {
-        if path == "~" { return home }
-        return path.hasPrefix("~/") ? home + path.dropFirst(1) : path
+        guard path.hasPrefix("~") else { return path }
+        let end = path.firstIndex(of: "/") ?? path.endIndex
+        let name = path[..<end].dropFirst()
+        guard let folder = name.isEmpty ? home : LocalAccount.named(String(name))?.home else { return path }
+        return folder + path[end...]
     }
 }

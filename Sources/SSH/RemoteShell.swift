@@ -1,11 +1,12 @@
 import Foundation
 
-/// The line that a remote shell is given for a command.
+/// The line that a login shell is given for a command: one that sh, bash, dash, ksh, zsh, busybox, fish and tcsh all read the same.
 ///
-/// The command is run as `exec sh -c WRAPPER sh MARKER SECONDS ARGUMENTS…`. The wrapper sets a variable of the environment to the marker
-/// and its process id and then becomes `timeout`, which becomes the leader of its process group and ends with the status or
-/// by the signal of the command. So the command can be found and ended (SSH has no usable channel signals in libssh2), and
-/// ends by itself where the connection was lost.
+/// It is `exec sh -c 'WRAPPER' sh MARKER SECONDS 'ARGUMENTS'`, in printable ASCII and without a quote, a backslash or an
+/// exclamation mark that would mean something to one of those shells (``LoginShell``). The wrapper is for POSIX's sh alone: it decodes the
+/// arguments, sets a variable of the environment to the marker and its process id and then becomes `timeout`, which becomes
+/// the leader of its process group and ends with the status or by the signal of the command. So the command can be found and
+/// ended (SSH has no usable channel signals in libssh2), and ends by itself where the connection was lost.
 ///
 /// Before the command the wrapper prints the marker on standard output: what comes earlier is the login shell's own
 /// (``LoginOutput``), and where the marker never comes no shell ran the command at all (``LoginAnswer``).
@@ -29,34 +30,35 @@ struct RemoteShell: Sendable {
     /// The variable's value is `MARKER:PID:`.
     private static let variable = "MASTERSWAP_COMMAND"
 
-    /// `sh` with the script that runs `MARKER SECONDS ARGUMENTS…`.
-    private static let wrapper = "sh -c \(ShellQuoting.quote(mark + become)) sh"
-    /// The same for `MARKER SECONDS LENGTH`: so many bytes of its standard input set the arguments.
-    private static let readingWrapper = "sh -c \(ShellQuoting.quote(mark + read + become)) sh"
+    /// `sh` with the script that runs `MARKER SECONDS ENCODED-ARGUMENTS`.
+    private static let wrapper = "sh -c \(LoginShell.quotePlain(mark + decode + become)) sh"
+    /// The same for `MARKER SECONDS`: the first line of its standard input has the arguments.
+    private static let readingWrapper = "sh -c \(LoginShell.quotePlain(mark + read + become)) sh"
     /// `sh` with the script that runs `MARKER COMMAND…`: what sudo is given, to say on standard error that sudo is through.
-    private static let announcing = "sh -c \(ShellQuoting.quote("printf '%s\\n' \"$0\" >&2; exec \"$@\""))"
+    private static let announcing = "sh -c \(LoginShell.quotePlain("echo \"$0\" >&2; exec \"$@\""))"
 
-    private static let mark = "export \(variable)=\"$1:$$:\"; printf '%s\\n' \"$1\"; "
-    private static let read = "eval \"$(head -c \"$3\")\"; [ \"$whole\" = \"$1\" ] || exit 125; "
+    private static let mark = "export \(variable)=\"$1:$$:\"; echo \"$1\"; "
+    private static let decode = "eval \"set -- $1 $2 $(printf %b \"$3\")\"; "
+    /// A shell's `read` takes no byte beyond the line, as `head -c` of busybox does; and it fails where the end of the line is
+    /// missing: cut short by a lost connection the text would be another command.
+    private static let read = "IFS= read -r a || exit 125; eval \"set -- $1 $2 $(printf %b \"$a\")\"; "
     private static let become =
         "shift; if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \"$@\"; else shift; fi; exec \"$@\""
 
     init(_ arguments: [String], timeout: Duration, become: Endpoint.Become) {
-        self.init(line: ShellQuoting.join(arguments), timeout: timeout, become: become)
+        self.init(Command(arguments), timeout: timeout, become: become)
     }
 
-    /// - Parameter joined: the arguments, as `ShellQuoting` joins them.
-    init(line joined: String, timeout: Duration, become: Endpoint.Become) {
+    init(_ command: Command, timeout: Duration, become: Endpoint.Become) {
         marker = "ssh-\(UInt64.random(in: .min ... .max))"
         let seconds = timeout.milliseconds / 1000 + 1 + Self.grace
         let wrapped: String
-        if joined.utf8.count > Self.longest {
-            // Cut short by a lost connection, the text would be another command: its last word tells that it is whole.
-            prologue = Array("set -- \"$1\" \"$2\" \(joined); whole=\(marker)".utf8)
-            wrapped = "\(Self.readingWrapper) \(marker) \(seconds) \(prologue.count)"
+        if command.encodedLine.utf8.count > Self.longest {
+            prologue = Array("\(command.encodedLine)\n".utf8)
+            wrapped = "\(Self.readingWrapper) \(marker) \(seconds)"
         } else {
             prologue = []
-            wrapped = "\(Self.wrapper) \(marker) \(seconds) \(joined)"
+            wrapped = "\(Self.wrapper) \(marker) \(seconds) '\(command.encodedLine)'"
         }
         isElevated = become != .none
         switch become {
@@ -67,7 +69,7 @@ struct RemoteShell: Sendable {
         case .sudo(password: _?):
             let prompt = "\(marker)-password:"
             (line, self.prompt) = (
-                "exec sudo -S -p \(ShellQuoting.quote(prompt)) -- \(Self.announcing) \(marker) \(wrapped)", prompt
+                "exec sudo -S -p \(prompt) -- \(Self.announcing) \(marker) \(wrapped)", prompt
             )
         }
     }

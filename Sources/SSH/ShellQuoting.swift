@@ -1,4 +1,4 @@
-/// Quoting of argument vectors for a POSIX shell: the only place where it is done.
+/// Quoting of argument vectors for a POSIX shell: the only place where it is done. A login shell may be another one: ``LoginShell``.
 public enum ShellQuoting {
     /// One argument, as a shell word. Plain words stay as they are, for the reader's sake.
     public static func quote(_ argument: String) -> String {
@@ -28,6 +28,45 @@ public enum ShellQuoting {
             true
         default:
             "-_./:=@%+,".utf8.contains(byte)
+        }
+    }
+}
+
+/// What every login shell reads alike.
+///
+/// Between single quotes all of them take printable ASCII as it stands, with four exceptions: the quote itself; the backslash, which fish
+/// takes for an escape before a quote or another backslash; the exclamation mark, which is history to csh and tcsh; and the
+/// newline, which ends a quoted word there. Those are never sent.
+enum LoginShell {
+    /// A word of ours that has none of them in it.
+    static func quotePlain(_ word: String) -> String {
+        precondition(word.utf8.allSatisfy(isPlain))
+        return "'\(word)'"
+    }
+
+    /// Any text, as the inside of a quoted word from which `printf %b` makes it again: of the backslashes none stands before a
+    /// quote, another backslash or an exclamation mark.
+    static func encode(_ text: String) -> String {
+        var encoded: [UInt8] = []
+        encoded.reserveCapacity(text.utf8.count + text.utf8.count / 4)
+        for byte in text.utf8 {
+            if isPlain(byte) {
+                encoded.append(byte)
+            } else if byte == UInt8(ascii: "\n") {
+                encoded += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
+            } else {
+                // `\0` and three octal digits (POSIX, printf).
+                let digits = [byte >> 6, byte >> 3 & 7, byte & 7].map { UInt8(ascii: "0") + $0 }
+                encoded += [UInt8(ascii: "\\"), UInt8(ascii: "0")] + digits
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "'"), UInt8(ascii: "\\"), UInt8(ascii: "!"): false
+        default: (0x20...0x7E).contains(byte)
         }
     }
 }

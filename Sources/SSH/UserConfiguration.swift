@@ -1,6 +1,8 @@
 import Foundation
 
 /// What the user's own ssh_config says of a host, as `ssh -G` resolves it: with its includes, matches and wildcards.
+///
+/// docs/ssh.md lists the keywords that are followed, those that are refused and those that have no part here.
 public struct UserConfiguration: Sendable, Hashable {
     /// HostName: where to connect to.
     public var hostName: String?
@@ -8,201 +10,263 @@ public struct UserConfiguration: Sendable, Hashable {
     public var port: Int?
     /// User.
     public var user: String?
-    /// Those that exist; empty where ssh would try its defaults.
-    public var identities: [String]
+    /// IdentityFile, with its tokens expanded; `none` means no file. Empty where ssh would try its defaults.
+    public var identities: [String] = []
+    /// IdentitiesOnly.
+    public var identitiesOnly = false
+    /// IdentityAgent.
+    public var agent = Endpoint.Agent.environment
     /// UserKnownHostsFile and GlobalKnownHostsFile, as paths.
-    public var knownHosts: [String]
-    /// `ProxyJump`, outermost first: each `[user@]host[:port]`.
-    public var jumps: [String]
-    /// What is set and not understood here, in words: a `ProxyCommand`.
-    public var unsupported: [String]
+    public var knownHosts: [String] = []
+    /// HashKnownHosts.
+    public var hashesKnownHosts = false
+    /// HostKeyAlias.
+    public var hostKeyAlias: String?
+    /// RevokedHostKeys, as paths.
+    public var revokedHostKeys: [String] = []
+    /// ProxyJump, outermost first: each `[user@]host[:port]`.
+    public var jumps: [String] = []
+    /// ProxyCommand; another way to the host, which cannot be gone here.
+    public var proxyCommand: String?
+    /// Settings that change which machine or account is reached, or how, and that cannot be followed: the host is refused.
+    public var unsupported: [Unsupported] = []
+    /// Settings that are not followed and without which a connection is still right, in words for a person.
+    public var remarks: [String] = []
 
-    /// Reads the output of `ssh -G` (ssh(1)): a keyword in lower case and its value on each line.
-    public init(parsing output: String) {
-        self.init(parsing: output, exists: { FileManager.default.fileExists(atPath: $0) })
+    /// A setting that cannot be followed, and what to do instead.
+    public struct Unsupported: Sendable, Hashable {
+        /// As it is written: `BindAddress 192.0.2.1`.
+        public var setting: String
+        /// What to write instead.
+        public var advice: String
+        /// It matters only where the host is reached directly: its own TCP connection is made by the jump host otherwise.
+        public var isOfDirectConnections = false
+
+        public init(setting: String, advice: String, isOfDirectConnections: Bool = false) {
+            self.setting = setting
+            self.advice = advice
+            self.isOfDirectConnections = isOfDirectConnections
+        }
     }
 
-    init(parsing output: String, exists: (String) -> Bool) {
-        var values: [String: [String]] = [:]
-        for line in output.split(whereSeparator: \.isNewline) {
-            let parts = line.split(separator: " ", maxSplits: 1)
-            guard parts.count == 2 else { continue }
-            values[parts[0].lowercased(), default: []].append(String(parts[1]))
-        }
-        func first(_ key: String) -> String? { values[key]?.first.flatMap { $0 == "none" ? nil : $0 } }
-        hostName = first("hostname")
-        port = first("port").flatMap(Int.init)
-        user = first("user")
-        // ssh lists its defaults where the configuration names none; those that are not there say nothing.
-        let usual: Set = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"]
-        let named = values["identityfile", default: []].filter { $0 != "none" }
-        let isDefault = named.allSatisfy {
-            ($0 as NSString).deletingLastPathComponent == "~/.ssh" && usual.contains(($0 as NSString).lastPathComponent)
-        }
-        identities = isDefault && named.count > 1 ? [] : named.filter { exists(Paths.expand($0)) }
-        knownHosts = ["userknownhostsfile", "globalknownhostsfile"].flatMap { key in
-            (first(key) ?? "").split(separator: " ").map(String.init).filter { $0 != "/dev/null" }
-        }
-        jumps = first("proxyjump")?.split(separator: ",").map(String.init) ?? []
-        unsupported = first("proxycommand").map { ["ProxyCommand \($0)"] } ?? []
+    /// Reads the output of `ssh -G` (ssh(1)): a keyword and its value on each line.
+    /// - Parameter host: the name that `ssh` was asked for.
+    /// - Throws: ``SSHError`` with ``SSHError/Code/invalidEndpoint`` where a value has a token that cannot be expanded.
+    public init(parsing output: String, host: String) throws(SSHError) {
+        try self.init(parsing: output, host: host, environment: ProcessInfo.processInfo.environment)
     }
 
-    /// Asks the local `ssh`, which opens no connection for it; `nil` where there is no OpenSSH. Its `Match exec` lines run, as
-    /// they would for the user.
+    /// - Parameter environment: for `${NAME}` and `$NAME`.
+    init(parsing output: String, host: String, environment: [String: String]) throws(SSHError) {
+        let lines = Lines(output)
+        hostName = lines.value("hostname")
+        port = lines.value("port").flatMap(Int.init)
+        user = lines.value("user")
+        hostKeyAlias = lines.value("hostkeyalias")?.lowercased()
+        identitiesOnly = lines.value("identitiesonly") == "yes"
+        hashesKnownHosts = lines.value("hashknownhosts") == "yes"
+        let jumps = lines.value("proxyjump")?.split(separator: ",").map(String.init) ?? []
+        let tokens = ConfigurationTokens(
+            alias: host, hostName: hostName ?? host, port: port ?? 22, user: user ?? LocalAccount.current.name,
+            hostKeyAlias: hostKeyAlias, jump: jumps.last.map { EndpointDraft.jump($0).host } ?? "",
+            environment: environment)
+        func expand(_ keyword: String, _ value: String) throws(SSHError) -> String {
+            do {
+                return try tokens.expand(value)
+            } catch {
+                throw SSHError(
+                    .invalidEndpoint, host: host, operation: "read ssh_config",
+                    cause: "\(keyword) \(TerminalText.line(value)): \(error)",
+                    advice: "write the path out in ssh_config, or name it in the inventory")
+            }
+        }
+        for jump in jumps { self.jumps.append(try expand("ProxyJump", jump)) }
+        for path in lines.namedIdentities { identities.append(try expand("IdentityFile", path)) }
+        for keyword in ["UserKnownHostsFile", "GlobalKnownHostsFile"] {
+            for path in Self.paths(lines.value(keyword.lowercased()) ?? "") where path != "/dev/null" {
+                knownHosts.append(try expand(keyword, path))
+            }
+            // The first is written to: a file of the user's own, also where ssh would write to none.
+            if knownHosts.isEmpty { knownHosts = ["~/.ssh/known_hosts"] }
+        }
+        for path in Self.paths(lines.value("revokedhostkeys") ?? "") {
+            revokedHostKeys.append(try expand("RevokedHostKeys", path))
+        }
+        switch lines.all("identityagent").first {
+        case nil, "SSH_AUTH_SOCK": agent = .environment
+        case "none": agent = .none
+        case let value? where value.hasPrefix("$") && !value.hasPrefix("${"):
+            agent = environment[String(value.dropFirst())].map { .socket($0) } ?? .none
+        case let value?: agent = .socket(try expand("IdentityAgent", value))
+        }
+        proxyCommand = lines.value("proxycommand")
+        unsupported = Self.unsupported(lines)
+        remarks = Self.remarks(lines)
+    }
+
+    private static func unsupported(_ lines: Lines) -> [Unsupported] {
+        var found: [Unsupported] = []
+        for keyword in ["BindAddress", "BindInterface"] {
+            guard let value = lines.value(keyword.lowercased()) else { continue }
+            found.append(
+                Unsupported(
+                    setting: "\(keyword) \(value)",
+                    advice: "take it out of ssh_config for this host, and let a route choose the source address",
+                    isOfDirectConnections: true))
+        }
+        let usesKeys = "only keys can be used here: allow them for this host in ssh_config (PubkeyAuthentication yes)"
+        if let value = lines.value("pubkeyauthentication"), ["no", "false"].contains(value) {
+            found.append(Unsupported(setting: "PubkeyAuthentication \(value)", advice: usesKeys))
+        }
+        if let value = lines.value("preferredauthentications"), !value.split(separator: ",").contains("publickey") {
+            found.append(Unsupported(setting: "PreferredAuthentications \(value)", advice: usesKeys))
+        }
+        return found
+    }
+
+    private static func remarks(_ lines: Lines) -> [String] {
+        var remarks = lines.all("certificatefile").filter { $0 != "none" }.map {
+            "CertificateFile \($0) is not used: libssh2 cannot log in by certificates; the plain key is tried"
+        }
+        if let value = lines.value("pkcs11provider") {
+            remarks.append("PKCS11Provider \(value) is not used: add its keys to the agent (ssh-add -s)")
+        }
+        if let value = lines.value("knownhostscommand") {
+            remarks.append("KnownHostsCommand \(value) is not run: host keys come from known_hosts files only")
+        }
+        if lines.value("permitlocalcommand") == "yes", let value = lines.value("localcommand") {
+            remarks.append("LocalCommand \(value) is not run: run it by hand where a connection needs it")
+        }
+        for value in lines.all("setenv") {
+            remarks.append("SetEnv \(value) is not sent: commands run in the environment that the host gives them")
+        }
+        return remarks.map(TerminalText.line)
+    }
+
+    /// Splits a list of paths, which `ssh -G` prints without quotes: a word that begins no path belongs to the one before it.
+    private static func paths(_ list: String) -> [String] {
+        list.split(separator: " ").reduce(into: [String]()) { paths, word in
+            let beginsPath = ["/", "~", "%", "$"].contains(word.prefix(1))
+            if !beginsPath, !paths.isEmpty { paths[paths.count - 1] += " \(word)" } else { paths.append(String(word)) }
+        }
+    }
+
+    /// The keywords of `ssh -G`, in lower case, with their values in order.
+    private struct Lines {
+        private var values: [String: [String]] = [:]
+
+        init(_ output: String) {
+            for line in output.split(whereSeparator: \.isNewline) {
+                let parts = line.split(separator: " ", maxSplits: 1)
+                guard parts.count == 2 else { continue }
+                values[parts[0].lowercased(), default: []].append(String(parts[1]))
+            }
+        }
+
+        func all(_ keyword: String) -> [String] { values[keyword] ?? [] }
+
+        func value(_ keyword: String) -> String? { all(keyword).first.flatMap { $0 == "none" ? nil : $0 } }
+
+        /// Where the configuration names none ssh lists its defaults: four in OpenSSH 7.4, more since.
+        var namedIdentities: [String] {
+            let usual: Set = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"]
+            let listed = all("identityfile")
+            let isDefault =
+                listed.count > 3
+                && listed.allSatisfy {
+                    ($0 as NSString).deletingLastPathComponent == "~/.ssh"
+                        && usual.contains(($0 as NSString).lastPathComponent)
+                }
+            return isDefault ? [] : listed
+        }
+    }
+}
+
+/// Asks the local `ssh` what the user's ssh_config says, once for each host, and a few hosts at a time.
+///
+/// Nothing is connected to for it. `Match exec` lines run, as they would for the user.
+public actor UserConfigurations {
+    /// What `ssh` is asked for. User and port are given where they are known already, so that `Match user` and tokens see them.
+    struct Query: Hashable {
+        var host: String
+        var port: Int?
+        var user: String?
+    }
+
+    private let ssh: String
+    private let arguments: [String]
+    private let gate = Gate(max(2, ProcessInfo.processInfo.activeProcessorCount))
+    private var answers: [Query: Task<Result<UserConfiguration?, SSHError>, Never>] = [:]
+
+    /// - Parameters:
+    ///   - ssh: OpenSSH's client; where it is missing every host has OpenSSH's defaults.
+    ///   - arguments: go before `-G`: `-F FILE` for another configuration.
+    public init(ssh: String = "/usr/bin/ssh", arguments: [String] = []) {
+        self.ssh = ssh
+        self.arguments = arguments
+    }
+
+    /// What ssh_config says of a host; `nil` where there is no OpenSSH on this machine.
     /// - Throws: ``SSHError`` with ``SSHError/Code/invalidEndpoint`` for a name that `ssh` could take for something else, or
     ///   that it refuses.
-    public static func read(host: String, ssh: String = "/usr/bin/ssh", arguments: [String] = []) async throws(SSHError)
+    public func configuration(host: String, port: Int? = nil, user: String? = nil) async throws(SSHError)
         -> UserConfiguration?
     {
-        try await find(host: host, ssh: ssh, arguments: arguments).get()
+        try await answer(to: Query(host: host, port: port, user: user)).get()
     }
 
-    static func find(
-        host: String, ssh: String = "/usr/bin/ssh", arguments: [String] = []
-    ) async -> Result<UserConfiguration?, SSHError> {
+    func answer(to query: Query) async -> Result<UserConfiguration?, SSHError> {
+        let (ssh, arguments, gate) = (ssh, arguments, gate)
+        let task =
+            answers[query]
+            ?? Task {
+                // Never cancelled: others wait for it too, and it has an end of its own.
+                _ = await gate.enter()
+                defer { gate.leave() }
+                return await Self.ask(ssh, arguments, query)
+            }
+        answers[query] = task
+        return await task.value
+    }
+
+    private static func ask(_ ssh: String, _ arguments: [String], _ query: Query) async
+        -> Result<UserConfiguration?, SSHError>
+    {
         do throws(SSHError) {
-            try Endpoint(name: host, host: host, user: "user", knownHosts: []).validate()
+            try Endpoint(
+                name: query.host, host: query.host, port: query.port ?? 22, user: query.user ?? "user", knownHosts: []
+            ).validate()
         } catch {
             return .failure(error)
         }
         guard FileManager.default.isExecutableFile(atPath: ssh) else { return .success(nil) }
-        let result: Result<(status: Int32, output: Data), any Error> = await withCheckedContinuation { continuation in
+        let given =
+            (query.port.map { ["-p", String($0)] } ?? []) + (query.user.map { ["-l", $0] } ?? []) + ["--", query.host]
+        let result: Result<LocalProcess.Output, any Error> = await withCheckedContinuation { continuation in
             OwnThread.start {
                 continuation.resume(
-                    returning: Result { try LocalProcess.output(of: ssh, arguments + ["-G", "--", host]) })
+                    returning: Result { try LocalProcess.finish(ssh, arguments + ["-G"] + given, limit: .seconds(20)) })
             }
         }
-        guard case .success(let (status, output)) = result, status == 0 else {
-            return .failure(
+        func failure(_ why: String) -> Result<UserConfiguration?, SSHError> {
+            .failure(
                 SSHError(
-                    .invalidEndpoint, host: host, operation: "read ssh_config", cause: "`ssh -G \(host)` failed",
-                    advice: "run it to see why"))
+                    .invalidEndpoint, host: query.host, operation: "read ssh_config",
+                    cause: "`ssh -G \(ShellQuoting.join(given))` failed: \(why)",
+                    advice: "run it to see why, and correct ssh_config"))
         }
-        return .success(UserConfiguration(parsing: String(decoding: output, as: UTF8.self)))
-    }
-}
-
-/// An endpoint as an inventory gives it: what it leaves out comes from the user's ssh_config, what it says stands.
-public struct EndpointDraft: Sendable, Hashable {
-    /// As it is written: an alias in ssh_config, a DNS name or an address.
-    public var name: String
-    /// An address, or an alias of ssh_config.
-    public var host: String
-    /// `nil`: ssh_config's, else 22.
-    public var port: Int?
-    /// `nil`: ssh_config's, else the one who runs this.
-    public var user: String?
-    /// Key files; `nil`: ssh_config's, else OpenSSH's usual ones and the agent.
-    public var identities: [String]?
-    /// `nil`: ssh_config's, else OpenSSH's usual ones.
-    public var knownHosts: [String]?
-    /// The way there, outermost first; `nil`: ssh_config's ProxyJump.
-    public var jumps: [Endpoint]?
-    /// As whom commands run there.
-    public var become: Endpoint.Become
-
-    public init(
-        name: String, host: String, port: Int? = nil, user: String? = nil, identities: [String]? = nil,
-        knownHosts: [String]? = nil, jumps: [Endpoint]? = nil, become: Endpoint.Become = .none
-    ) {
-        self.name = name
-        self.host = host
-        self.port = port
-        self.user = user
-        self.identities = identities
-        self.knownHosts = knownHosts
-        self.jumps = jumps
-        self.become = become
-    }
-
-    /// Fills in what is missing; the inventory wins.
-    /// - Parameters:
-    ///   - configuration: of this draft's host.
-    ///   - jumps: the endpoints of the configuration's `jumps`, which have configurations of their own; see
-    ///     ``resolve(_:reading:)``.
-    public func endpoint(_ configuration: UserConfiguration?, jumps found: [Endpoint] = []) -> Endpoint {
-        Endpoint(
-            name: name, host: configuration?.hostName ?? host, port: port ?? configuration?.port ?? 22,
-            user: user ?? configuration?.user ?? NSUserName(),
-            identities: identities ?? configuration?.identities ?? [],
-            knownHosts: knownHosts ?? configuration?.knownHosts.nonEmpty ?? ["~/.ssh/known_hosts"],
-            jumps: jumps ?? found, become: become)
-    }
-
-    /// Reads the configuration of this host and of the jump hosts that it names, and fills in what is missing.
-    /// - Throws: ``SSHError`` with ``SSHError/Code/invalidEndpoint``, also where the configuration wants a `ProxyCommand`
-    ///   and the draft names no jump host instead.
-    public func resolve() async throws(SSHError) -> Endpoint {
-        try await resolved().get()
-    }
-
-    /// The same, with its error as a value. Closures that throw a typed error and wait are miscompiled by Swift 6.3 with
-    /// optimisation: the caller finds a result that is none.
-    public func resolved() async -> Result<Endpoint, SSHError> {
-        await resolved { host in await UserConfiguration.find(host: host) }
-    }
-
-    func resolved(
-        reading read: @Sendable (String) async -> Result<UserConfiguration?, SSHError>
-    ) async -> Result<Endpoint, SSHError> {
-        var configurations: [String: UserConfiguration] = [:]
-        var hosts = [host]
-        while let next = hosts.popLast() {
-            let configuration: UserConfiguration?
-            switch await read(next) {
-            case .failure(let error): return .failure(error)
-            case .success(let found): configuration = found
-            }
-            configurations[next] = configuration
-            if next == host, jumps == nil { hosts += (configuration?.jumps ?? []).map { EndpointDraft.jump($0).host } }
-        }
-        return Result { () throws(SSHError) in try endpoint(from: configurations) }
-    }
-
-    private func endpoint(from configurations: [String: UserConfiguration]) throws(SSHError) -> Endpoint {
-        let configuration = configurations[host]
-        if jumps == nil, let command = configuration?.unsupported.first {
-            throw SSHError(
-                .invalidEndpoint, host: name, operation: "read ssh_config",
-                cause: "\(TerminalText.sanitize(command)) cannot be used here",
-                advice: "name a jump host (ProxyJump) instead")
-        }
-        var found: [Endpoint] = []
-        if jumps == nil {
-            for jump in configuration?.jumps ?? [] {
-                var draft = EndpointDraft.jump(jump)
-                // A jump host's own ProxyJump is not followed: the list is the whole way, as in ssh_config(5).
-                draft.jumps = []
-                found.append(draft.endpoint(configurations[draft.host]))
+        switch result {
+        case .failure(Stop.deadline): return failure("no answer within 20 s; does a `Match exec` line hang?")
+        case .failure(let error): return failure("\(error)")
+        case .success(let output) where output.status != 0:
+            let words = TerminalText.line(
+                String(decoding: output.errors.suffix(2048), as: UTF8.self)
+                    .trimmingCharacters(in: .whitespacesAndNewlines))
+            return failure(words.isEmpty ? "exit status \(output.status)" : words)
+        case .success(let output):
+            return Result { () throws(SSHError) in
+                try UserConfiguration(parsing: String(decoding: output.output, as: UTF8.self), host: query.host)
             }
         }
-        return endpoint(configuration, jumps: found)
     }
-
-    /// Reads `[user@]host[:port]`, with brackets round an IPv6 address; `ssh://` may stand before it.
-    public static func jump(_ text: String) -> EndpointDraft {
-        var rest = text.hasPrefix("ssh://") ? text.dropFirst(6) : text[...]
-        var draft = EndpointDraft(name: text, host: "")
-        if let at = rest.lastIndex(of: "@") {
-            draft.user = String(rest[..<at])
-            rest = rest[rest.index(after: at)...]
-        }
-        if rest.hasPrefix("["), let end = rest.firstIndex(of: "]") {
-            draft.host = String(rest[rest.index(after: rest.startIndex)..<end])
-            let after = rest[rest.index(after: end)...]
-            if after.hasPrefix(":") { draft.port = Int(after.dropFirst()) ?? 0 }
-        } else if let colon = rest.lastIndex(of: ":"), rest.firstIndex(of: ":") == colon {
-            draft.host = String(rest[..<colon])
-            // A port that is no number is refused with the endpoint.
-            draft.port = Int(rest[rest.index(after: colon)...]) ?? 0
-        } else {
-            draft.host = String(rest)
-        }
-        draft.name = draft.host
-        return draft
-    }
-}
-
-extension Collection {
-    fileprivate var nonEmpty: Self? { isEmpty ? nil : self }
 }

@@ -40,6 +40,78 @@ import Testing
         #expect(inventory.draft(of: inventory.hosts[0]).jumps == nil, "ssh_config may have one")
     }
 
+    @Test func aHostCanBeReachedDirectlyWhateverSSHConfigSays() throws {
+        let inventory = try Inventory.parse(
+            """
+            cluster: { name: a, vip: 10.0.0.9 }
+            ssh: { jump: ops@gate }
+            hosts:
+              one: { address: 10.0.0.1, role: master }
+              two: { address: 10.0.0.2, role: master, jump: none }
+              three: { address: 10.0.0.3, role: spare, jump: two }
+            """, file: "x")
+        let ways = inventory.hosts.map { inventory.draft(of: $0).jumps }
+        #expect(ways[0]?.map(\.host) == ["gate"])
+        #expect(ways[0]?.first?.user == "ops")
+        #expect(ways[0]?.first?.jumps == nil, "the gate may be behind another one: ssh_config says")
+        #expect(ways[1] == [])
+        #expect(ways[2]?.map(\.host) == ["10.0.0.2"])
+        #expect(ways[2]?.first?.jumps == [])
+    }
+
+    @Test func aJumpHostOfTheInventoryIsReachedByItsOwn() throws {
+        let inventory = try Inventory.parse(
+            """
+            cluster: { name: a, vip: 10.0.0.9 }
+            hosts:
+              one: { address: 10.0.0.1, role: master, jump: two, port: 2201 }
+              two: { address: 10.0.0.2, role: master, jump: "CORP\\\\ops@gate:2222", user: ops@corp.example }
+            """, file: "x")
+        let hop = try #require(inventory.draft(of: inventory.hosts[0]).jumps?.first)
+        #expect(hop.host == "10.0.0.2")
+        #expect(hop.user == "ops@corp.example")
+        #expect(hop.port == nil)
+        #expect(hop.jumps?.first?.user == "CORP\\ops")
+        #expect(hop.jumps?.first?.host == "gate")
+        #expect(hop.jumps?.first?.port == 2222)
+    }
+
+    @Test(arguments: ["ops@corp.example", "CORP\\ops", "ops"])
+    func usersOfADirectoryAreRead(user: String) throws {
+        let inventory = try Inventory.parse(
+            """
+            cluster: { name: a, vip: 10.0.0.9 }
+            ssh: { user: '\(user)', jump: '\(user)@gate' }
+            hosts:
+              one: { address: 10.0.0.1, role: master }
+            """, file: "x")
+        #expect(inventory.hosts[0].ssh.user == user)
+        let hop = try #require(inventory.draft(of: inventory.hosts[0]).jumps?.first)
+        #expect(hop.user == user)
+        #expect(hop.host == "gate")
+    }
+
+    @Test func aHostWithAnOldServerMayHaveItsAlgorithms() throws {
+        let inventory = try Inventory.parse(
+            """
+            cluster: { name: a, vip: 10.0.0.9 }
+            hosts:
+              one: { address: 10.0.0.1, role: master, algorithms: legacy }
+              two: { address: 10.0.0.2, role: master }
+            """, file: "x")
+        #expect(inventory.hosts.map { inventory.draft(of: $0).algorithms } == [.legacy, .current])
+        let text =
+            "cluster: { name: a, vip: 1.2.3.4 }\nhosts: { a: { address: 1.2.3.5, role: master, algorithms: all } }"
+        #expect(problems(text).contains { $0.contains("hosts.a.algorithms: expected one of current, legacy") })
+    }
+
+    @Test(arguments: ["-o", "a b", "a;b", "ops@", "@corp", "ops\\", "\\ops", "a@b@c", "$(id)", "ops@-x"])
+    func otherUsersAreRefused(user: String) {
+        let text =
+            "cluster: { name: a, vip: 1.2.3.4 }\nssh: { user: '\(user)' }\nhosts: { a: { address: 1.2.3.5, role: master } }"
+        #expect(problems(text).contains { $0.contains("is no user name") })
+    }
+
     @Test func everyMistakeIsToldWithItsLine() {
         let text = """
             cluster:
@@ -92,6 +164,14 @@ import Testing
         (
             "cluster: { name: a, vip: 1.2.3.4 }\nhosts: { a: { address: 1.2.3.5, role: master, jump: b } }",
             "neither an inventory host"
+        ),
+        (
+            "cluster: { name: a, vip: 1.2.3.4 }\nhosts: { a: { address: 1.2.3.5, role: master, jump: a } }",
+            "jumps through itself; write 'jump: none'"
+        ),
+        (
+            "cluster: { name: a, vip: 1.2.3.4 }\nhosts: { a: { address: 1.2.3.5, role: master, jump: b }, b: { address: 1.2.3.6, role: spare, jump: a } }",
+            "hosts.a: the jump hosts go round in a circle: a, b, a"
         ),
     ]) func mistakesAreNamed(text: String, expected: String) {
         let problems = problems(text)

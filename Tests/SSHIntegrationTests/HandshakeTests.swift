@@ -203,8 +203,43 @@ extension Integration {
                 let lists = try #require(KeyExchangeProposal(&reader)).lists
                 let (exchanges, ciphers, codes) = (lists[0], lists[2] + lists[3], lists[4] + lists[5])
                 #expect(ciphers.first?.hasSuffix("-ctr") == true)
+                let weak = ["sha1", "md5", "ripemd", "3des", "arcfour", "blowfish", "cast", "cbc", "dss"]
+                for name in exchanges + ciphers + codes + lists[1] {
+                    #expect(!weak.contains { name.contains($0) }, "\(name) is offered")
+                }
                 let isStrict = exchanges.contains("kex-strict-c-v00@openssh.com")
                 #expect(isStrict || !(ciphers + codes).contains { $0.hasPrefix("chacha20") || $0.contains("-etm@") })
+            }
+        }
+
+        /// Servers that have nothing current are refused, unless the host's settings allow them.
+        @Test(arguments: [
+            "KexAlgorithms diffie-hellman-group14-sha1", "KexAlgorithms diffie-hellman-group-exchange-sha1",
+            "KexAlgorithms diffie-hellman-group1-sha1", "MACs hmac-sha1", "Ciphers aes256-cbc", "Ciphers 3des-cbc",
+        ])
+        func oldAlgorithmsAreForHostsThatNeedThem(line: String) async throws {
+            try await Server.with(configuration: [line]) { server in
+                var endpoint = try server.endpoint()
+                let pool = pool()
+                let error = try await failure(pool.remote(endpoint))
+                #expect(error.code == .handshakeFailed)
+                #expect(error.cause.contains(String(line.split(separator: " ")[1])))
+                #expect(error.advice?.contains("algorithms: legacy") == true)
+                endpoint.algorithms = .legacy
+                #expect(try await pool.remote(endpoint).run(Command(["true"])).succeeded)
+                await pool.close()
+            }
+        }
+
+        /// No setting makes these good enough.
+        @Test(arguments: ["MACs hmac-md5", "MACs hmac-sha1-96"])
+        func someAlgorithmsAreForNobody(line: String) async throws {
+            try await Server.with(configuration: [line]) { server in
+                var endpoint = try server.endpoint()
+                endpoint.algorithms = .legacy
+                let error = try await failure(pool().remote(endpoint))
+                #expect(error.code == .handshakeFailed)
+                #expect(error.advice?.contains("legacy") == false)
             }
         }
 

@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import SSH
@@ -18,4 +19,13 @@ enum Integration {
             try await Task.sleep(for: .milliseconds(2))
         }
     }
+}
+
+/// What a pool told its user.
+final class Notices: Sendable {
+    private let texts = Mutex<[String]>([])
+
+    var all: [String] { texts.withLock { $0 } }
+
+    func add(_ text: String) { texts.withLock { $0.append(text) } }
 }

@@ -1,72 +1,57 @@
 import Foundation
-import SSH
 import Testing
 
+@testable import SSH
+
 extension Integration {
-    /// What a login shell prints by itself is not the command's output, and what answers in its place is told as that.
+    /// Accounts with other login shells. sshd gives the shell the command as `-c COMMAND`, and so does ForceCommand here.
     @Suite struct LoginShellTests {
-        /// As a `.bashrc` that prints for shells that are not interactive: its words come first, without an end of line.
-        @Test(arguments: ["Welcome to rack 7", "Welcome\n\n", String(repeating: "motd ", count: 20_000)])
-        func wordsOfStartupFilesAreNotTheCommandsOutput(words: String) async throws {
-            let file = NSTemporaryDirectory() + "masterswap-words-\(UUID().uuidString)"
-            try words.write(toFile: file, atomically: true, encoding: .utf8)
-            defer { try? FileManager.default.removeItem(atPath: file) }
-            let configuration = [#"ForceCommand cat \#(file); exec sh -c "$SSH_ORIGINAL_COMMAND""#]
-            try await Server.with(configuration: configuration) { server in
+        private static let shells = [
+            "/bin/bash", "/bin/dash", "/usr/bin/zsh", "/usr/bin/fish", "/usr/bin/tcsh", "/bin/busybox sh",
+        ].filter { FileManager.default.isExecutableFile(atPath: String($0.split(separator: " ")[0])) }
+
+        private func with(_ shell: String, _ body: (any Remote, Server) async throws -> Void) async throws {
+            try await Server.with(configuration: ["ForceCommand exec \(shell) -c \"$SSH_ORIGINAL_COMMAND\""]) {
+                server in
                 let pool = ConnectionPool(agentPath: nil)
-                let remote = pool.remote(try server.endpoint())
-                let result = try await remote.run(Command(["printf", "a\\0b"]))
-                #expect(result.standardOutput == Data("a\u{0}b".utf8))
-                #expect(try await remote.run(Command(["true"])).standardOutput.isEmpty)
-                let input = Data((0..<200_000).map { UInt8(truncatingIfNeeded: $0) })
-                #expect(try await remote.run(Command(["cat"], input: input)).standardOutput == input)
+                try await body(pool.remote(try server.endpoint()), server)
                 await pool.close()
             }
         }
 
-        struct Answer: Sendable, CustomTestStringConvertible {
-            var command: String
-            /// Of the answer's own words.
-            var cause: String
-            var advice: String
-            var testDescription: String { command }
+        @Test(arguments: shells) func commandsScriptsAndFilesWork(shell: String) async throws {
+            try await with(shell) { remote, server in
+                let arguments = [
+                    "a\\'b", "c:\\\\dir", "%self", "!!", "=ls", "new\nline\n", "'; touch \(server.folder)/x; '",
+                ]
+                let printed = try await remote.run(Command(["printf", "[%s]"] + arguments))
+                #expect(printed.text == arguments.map { "[\($0)]" }.joined())
+                #expect(!FileManager.default.fileExists(atPath: "\(server.folder)/x"), "an argument ran a command")
+                let script = try await remote.run(
+                    .script(
+                        "read -r x\nprintf '%s %s\\n' \"$x\" \"$1\"\nexit 7", ["it's"], input: Data("in!\n".utf8),
+                        label: "s"))
+                #expect(script.text == "in! it's\n")
+                #expect(script.outcome == .exited(7))
+                // Of the coreutils that it needs busybox prefers its own to the host's.
+                guard !shell.contains("busybox") else { return }
+                try await remote.upload(Data("one\n".utf8), to: "\(server.folder)/file", mode: 0o600)
+                try await remote.replaceFile(
+                    "\(server.folder)/file", expected: Data("one\n".utf8), with: Data("two\n".utf8))
+                #expect(try String(contentsOfFile: "\(server.folder)/file", encoding: .utf8) == "two\n")
+            }
         }
 
-        static let answers = [
-            Answer(
-                command:
-                    #"echo 'Please login as the user "rocky" rather than the user "root".'; echo; sleep 0.1; exit 142"#,
-                cause: #"Please login as the user "rocky""#, advice: "become: sudo"),
-            Answer(command: #"printf '1) node-a\n2) node-b\nchoose: '"#, cause: "1) node-a", advice: "ForceCommand"),
-            Answer(
-                command: "echo 'This service allows sftp connections only.'; exit 1", cause: "sftp connections only",
-                advice: "another user"),
-            Answer(
-                command: "echo 'This account is currently not available.'; exit 1", cause: "currently not available",
-                advice: "may log in"),
-            Answer(
-                command: "echo 'WARNING: Your password has expired.' >&2; exit 1", cause: "password has expired",
-                advice: "change the password"),
-            Answer(command: #"echo "Unmatched '''." >&2; exit 1"#, cause: "Unmatched", advice: "POSIX login shell"),
-            Answer(
-                command: "echo 'fish: Unsupported use of =' >&2; exit 127", cause: "fish", advice: "POSIX login shell"),
-            Answer(command: "exit 0", cause: "it printed nothing", advice: "ssh "),
-        ]
-
-        @Test(arguments: answers) func whatAnswersInPlaceOfAShellIsToldInItsOwnWords(answer: Answer) async throws {
-            try await Server.with(configuration: ["ForceCommand \(answer.command)"]) { server in
-                let pool = ConnectionPool(agentPath: nil)
-                let remote = pool.remote(try server.endpoint())
-                do {
-                    let result = try await remote.run(Command(["true"]))
-                    Issue.record("\(result.outcome) passed for the command's")
-                } catch let error as SSHError {
-                    #expect(error.code == .noShell)
-                    #expect(error.cause.contains(answer.cause), "\(error)")
-                    #expect("\(error)".contains(answer.advice), "\(error)")
-                    #expect(!"\(error)".contains("try again"))
-                }
-                await pool.close()
+        @Test(arguments: shells.filter { !$0.contains("busybox") }) func aCommandThatLastsTooLongIsEnded(shell: String)
+            async throws
+        {
+            try await with(shell) { remote, server in
+                let file = "\(server.folder)/pid"
+                let command = Command.script(
+                    "echo $$ >\(file); exec sleep 600", timeout: .seconds(2), label: "sleep")
+                let error = await #expect(throws: SSHError.self) { try await remote.run(command) }
+                #expect(error?.code == .timedOut)
+                #expect(error?.cause.contains("the remote process was ended") == true)
             }
         }
     }

@@ -18,6 +18,7 @@ public struct ClusterSurvey: Sendable {
     private let seed: Seed
     private let sudoPassword: Secret?
     private let connect: @Sendable (Endpoint) -> any Remote
+    private let configurations = UserConfigurations()
 
     public init(_ seed: Seed, sudoPassword: Secret? = nil, connect: @escaping @Sendable (Endpoint) -> any Remote) {
         self.seed = seed
@@ -31,7 +32,7 @@ public struct ClusterSurvey: Sendable {
         let way = try await EndpointDraft(
             name: seed.host, host: seed.host, user: seed.user,
             become: seed.become == .sudo ? .sudo(password: sudoPassword) : .none
-        ).resolve()
+        ).resolve(configurations)
         let facts = try await MasterSurvey.run(on: connect(way))
         var draft = InventoryDraft(
             origin: "the cluster, by way of \(seed.host)", distribution: facts.distribution,
@@ -67,7 +68,9 @@ public struct ClusterSurvey: Sendable {
                     var alone = draft.provisional
                     alone.hosts = [own]
                     do {
-                        guard let endpoint = try await alone.endpoints(sudoPassword: sudoPassword)[host.name]?.get()
+                        guard
+                            let endpoint = try await alone.endpoints(
+                                sudoPassword: sudoPassword, configurations: configurations)[host.name]?.get()
                         else { return .init(host: own, facts: nil, remark: nil) }
                         return .init(host: own, facts: try await MasterSurvey.run(on: connect(endpoint)), remark: nil)
                     } catch {
@@ -83,12 +86,9 @@ public struct ClusterSurvey: Sendable {
 
     /// The defaults, but for what ssh_config says of the host under its own name.
     private func settings(of host: Inventory.Host, _ defaults: Inventory.SSHSettings) async -> Inventory.Host {
-        guard let configuration = (try? await UserConfiguration.read(host: host.name)) ?? nil,
-            configuration.hostName == host.address
-        else { return host }
-        var host = host
         let draft = EndpointDraft(name: host.name, host: host.name, user: seed.user)
-        guard let way = try? await draft.resolve() else { return host }
+        guard let way = try? await draft.resolve(configurations), way.host == host.address else { return host }
+        var host = host
         host.ssh = Inventory.SSHSettings(way, become: defaults.become)
         return host
     }

@@ -1,3 +1,5 @@
+public import SSH
+
 /// What the operator says about a cluster: how to reach its hosts and what may be done to its data.
 ///
 /// Who the primary is, which claims hang on which node and what runs where is never written here: the cluster says it.
@@ -44,9 +46,14 @@ public struct Inventory: Sendable, Hashable {
         public var port: Int?
         public var identity: String?
         public var knownHosts: String?
-        /// An inventory host's name, or `user@host:port`.
+        /// An inventory host's name, `user@host:port`, where the host may be an alias of ssh_config, or ``noJump``.
         public var jump: String?
         public var become: Become
+        /// `nil`: current ones.
+        public var algorithms: Endpoint.Algorithms?
+
+        /// In place of a jump host: the host is reached directly, whatever ssh_config says.
+        public static let noJump = "none"
 
         public enum Become: String, Sendable, Hashable, CaseIterable {
             case none, sudo

@@ -60,6 +60,7 @@ extension InventoryDraft {
         add("identity", settings.identity.map(YAMLText.scalar), defaults?.identity.map(YAMLText.scalar))
         add("known_hosts", settings.knownHosts.map(YAMLText.scalar), defaults?.knownHosts.map(YAMLText.scalar))
         add("jump", settings.jump.map(YAMLText.scalar), defaults?.jump.map(YAMLText.scalar))
+        add("algorithms", settings.algorithms?.rawValue, defaults?.algorithms?.rawValue)
         if let defaults { add("become", settings.become.rawValue, defaults.become.rawValue) }
         return entries
     }

@@ -1,4 +1,5 @@
 import Foundation
+import SSH
 import Yams
 
 extension Inventory {
@@ -119,25 +120,28 @@ private struct InventoryReader {
             localStorageClasses: map.strings("local_storage_classes") ?? ["local-path"])
     }
 
-    private static let sshKeys = ["user", "port", "identity", "known_hosts", "jump", "become"]
+    private static let sshKeys = ["user", "port", "identity", "known_hosts", "jump", "become", "algorithms"]
 
     private func readSSH(_ map: StrictMapping?, defaults: Inventory.SSHSettings?) -> Inventory.SSHSettings {
         var settings = defaults ?? Inventory.SSHSettings(become: .none)
         guard let map else { return settings }
         if defaults == nil { map.allow(Self.sshKeys) }
         if let user = map.string("user") {
-            if isSafeName(user) {
+            if isLoginName(user) {
                 settings.user = user
             } else {
                 problems.add(
                     map.value("user"), "\(map.path).user: '\(user)' is no user name",
-                    fix: "write a login name: letters, digits, '.', '-', '_', not '-' first")
+                    fix:
+                        "write a login name: letters, digits, '.', '-', '_', not '-' first; ops@corp.example and 'CORP\\ops' for a directory's users"
+                )
             }
         }
         if let port = map.integer("port", in: 1...65535) { settings.port = port }
         if let identity = map.string("identity") { settings.identity = identity }
         if let knownHosts = map.string("known_hosts") { settings.knownHosts = knownHosts }
         if let jump = map.string("jump") { settings.jump = jump }
+        if let algorithms = map.choice("algorithms", Endpoint.Algorithms.self) { settings.algorithms = algorithms }
         if let become = map.choice("become", Inventory.SSHSettings.Become.self) { settings.become = become }
         return settings
     }
@@ -402,11 +406,16 @@ private struct InventoryReader {
                 problems.add(
                     node(of: host),
                     "hosts.\(host.name): jump '\(jump)' is neither an inventory host nor user@host:port",
-                    fix: "write a name of this file, or user@host:port")
+                    fix: "write a name of this file, user@host:port, or 'none' for a direct connection")
             }
             if host.ssh.jump == host.name {
                 problems.add(
-                    node(of: host), "hosts.\(host.name): jumps through itself", fix: "write 'jump: null' for that host")
+                    node(of: host), "hosts.\(host.name): jumps through itself", fix: "write 'jump: none' for that host")
+            } else if let way = circle(of: host, inventory) {
+                problems.add(
+                    node(of: host),
+                    "hosts.\(host.name): the jump hosts go round in a circle: \(way.joined(separator: ", "))",
+                    fix: "write 'jump: none' for the one of them that is reached directly")
             }
         }
         if inventory.masters.isEmpty, hostsNode != nil {
@@ -414,6 +423,29 @@ private struct InventoryReader {
                 hostsNode, "hosts: no host has 'role: master'",
                 fix: "write 'role: master' for each master of the cluster")
         }
+    }
+}
+
+extension InventoryReader {
+    /// The jump hosts from a host on, where they lead back to it.
+    private func circle(of host: Inventory.Host, _ inventory: Inventory) -> [String]? {
+        var way = [host.name]
+        var next = host.ssh.jump.flatMap { inventory.host(named: $0) }
+        while let hop = next, way.count <= inventory.hosts.count {
+            way.append(hop.name)
+            if hop.name == host.name { return way }
+            next = hop.ssh.jump.flatMap { inventory.host(named: $0) }
+        }
+        return nil
+    }
+}
+
+/// A user's name on a host; those of an Active Directory have an `@` or a backslash in them.
+func isLoginName(_ name: String) -> Bool {
+    let separators = name.utf8.filter { $0 == UInt8(ascii: "@") || $0 == UInt8(ascii: "\\") }
+    guard separators.count <= 1 else { return false }
+    return name.split(omittingEmptySubsequences: false) { $0 == "@" || $0 == "\\" }.allSatisfy {
+        isSafeName(String($0))
     }
 }
 
@@ -447,19 +479,21 @@ enum IPv4 {
 }
 
 enum JumpReference {
-    /// `host`, `host:port`, `user@host` or `user@host:port`, as ssh(1)'s -J takes it.
+    /// `host`, `host:port`, `user@host` or `user@host:port`, as ssh(1)'s -J takes it: the user is all before the last `@`.
     static func parse(_ text: String) -> (user: String?, host: String, port: Int?)? {
-        let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
-        let user = parts.count == 2 ? String(parts[0]) : nil
-        let place = parts[parts.count - 1].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        let at = text.lastIndex(of: "@")
+        let user = at.map { String(text[..<$0]) }
+        let place = text[(at.map { text.index(after: $0) } ?? text.startIndex)...]
+            .split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         let port = place.count == 2 ? Int(place[1]) : nil
         if place.count == 2, port.map({ (1...65535).contains($0) }) != true { return nil }
-        guard isSafeName(String(place[0])), user.map(isSafeName) != false else { return nil }
+        guard isSafeName(String(place[0])), user.map(isLoginName) != false else { return nil }
         return (user, String(place[0]), port)
     }
 
     static func isValid(_ text: String, in inventory: Inventory) -> Bool {
-        inventory.host(named: text) != nil || (text.contains("@") && parse(text) != nil)
+        text == Inventory.SSHSettings.noJump || inventory.host(named: text) != nil
+            || (text.contains("@") && parse(text) != nil)
     }
 }
 

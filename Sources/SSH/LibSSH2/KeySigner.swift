@@ -44,28 +44,59 @@ final class KeySigner {
     static let callback: Callback = { _, signature, length, data, count, context in
         guard let context = context?.pointee, let signature, let length, let data else { return -1 }
         let signer = Unmanaged<KeySigner>.fromOpaque(context).takeUnretainedValue()
-        guard let bytes = signer.sign(UnsafeBufferPointer(start: data, count: count)),
-            // Freed by libssh2 through `WitnessedMemory.free`, hence by malloc.
-            let copy = malloc(bytes.count)
-        else { return -1 }
+        let bytes: [UInt8]
+        switch signer.sign(UnsafeBufferPointer(start: data, count: count)) {
+        case .success(let signed): bytes = signed
+        case .failure(.otherAlgorithm): return algorithmUnsupported
+        case .failure(.failed): return -1
+        }
+        // Freed by libssh2 through `WitnessedMemory.free`, hence by malloc.
+        guard let copy = malloc(bytes.count) else { return -1 }
         bytes.withUnsafeBytes { copy.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         signature.pointee = copy.assumingMemoryBound(to: UInt8.self)
         length.pointee = bytes.count
         return 0
     }
 
-    private func sign(_ data: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+    /// LIBSSH2_ERROR_ALGO_UNSUPPORTED, which 1.10 has not: 1.11 tries again with the key's own algorithm then.
+    private static let algorithmUnsupported: Int32 = -51
+
+    private enum Failure: Error {
+        case failed
+        case otherAlgorithm
+    }
+
+    private func sign(_ data: UnsafeBufferPointer<UInt8>) -> Result<[UInt8], Failure> {
+        failure = nil
         do {
             switch key {
             case .agent(let key):
                 let agent = try AgentClient(path: key.agentPath, waiter: waiter)
-                return try agent.sign(data, with: key.blob)
+                let wanted = Self.algorithm(in: data)
+                let signature = try agent.sign(data, with: key.blob, by: wanted)
+                guard wanted == nil || signature.algorithm == wanted else {
+                    failure = AgentFailure(
+                        description: "the agent signed by \(signature.algorithm) in place of \(wanted ?? "")")
+                    return .failure(.otherAlgorithm)
+                }
+                return .success(signature.bytes)
             case .ed25519(let key):
-                return Array(try key.sign(Data(data)))
+                return .success(Array(try key.sign(Data(data))))
             }
         } catch {
             failure = error
-            return nil
+            return .failure(.failed)
         }
+    }
+
+    /// The algorithm that libssh2 has settled on, which it tells nobody: from the request that is to be signed (RFC 4252 §7).
+    /// Since 1.11 it is one of `rsa-sha2-…` for an RSA key, where the server takes it (RFC 8332).
+    static func algorithm(in request: some Collection<UInt8>) -> String? {
+        var reader = WireReader(request)
+        guard reader.string() != nil, reader.byte() == 50,  // the session's id, SSH_MSG_USERAUTH_REQUEST
+            reader.string() != nil, reader.string() != nil, reader.string() != nil,  // user, service, "publickey"
+            reader.byte() == 1, let name = reader.string(limit: 64)
+        else { return nil }
+        return String(decoding: name, as: UTF8.self)
     }
 }

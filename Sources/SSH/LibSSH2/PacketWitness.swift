@@ -34,6 +34,9 @@ final class PacketWitness {
     private(set) var openFailure: (reason: UInt32, words: String)?
     /// Authentication methods that would go on, from the last SSH_MSG_USERAUTH_FAILURE.
     private(set) var methodsOffered: [String]?
+    /// Algorithms that the server takes signatures of user keys by (RFC 8308 §3.1), where it has said so. Only libssh2 from 1.11 on
+    /// asks it to.
+    private(set) var signatureAlgorithms: [String]?
     /// Failures of authentication so far: without one more of them, a failed attempt was a lost connection.
     private(set) var refusals = 0
     /// The SSH_MSG_KEXINIT of both sides in the order that they were freed, ours first; read only where they do not agree.
@@ -52,19 +55,19 @@ final class PacketWitness {
         keyExchangeInits = []
     }
 
-    /// What the two sides could not agree on, in words; empty where they would agree or did not get so far.
-    var mismatches: [String] {
+    /// Of both sides, ours first; `nil` where they did not get so far.
+    var proposals: (ours: KeyExchangeProposal, theirs: KeyExchangeProposal)? {
         let proposals = keyExchangeInits.compactMap { packet in
             var reader = WireReader(packet[1...])
             return KeyExchangeProposal(&reader)
         }
-        return proposals.count < 2 ? [] : KeyExchangeProposal.mismatches(ours: proposals[0], theirs: proposals[1])
+        return proposals.count < 2 ? nil : (proposals[0], proposals[1])
     }
 
     /// What is looked at, of the message numbers of RFC 4250 §4.1.
     fileprivate static func isOfInterest(_ message: UInt8) -> Bool {
         switch message {
-        case 1, 20, 51, 91, 92, 96, 97, 98: true
+        case 1, 7, 20, 51, 91, 92, 96, 97, 98: true
         default: false
         }
     }
@@ -76,6 +79,13 @@ final class PacketWitness {
         case 1:  // SSH_MSG_DISCONNECT
             guard reader.uint32() != nil, let words = reader.string(limit: 1024), !words.isEmpty else { return }
             farewell = String(decoding: words, as: UTF8.self)
+        case 7:  // SSH_MSG_EXT_INFO
+            guard let count = reader.uint32() else { return }
+            for _ in 0..<min(count, 64) {
+                guard let name = reader.string(limit: 256), let value = reader.string(limit: 8192) else { return }
+                guard name.elementsEqual("server-sig-algs".utf8) else { continue }
+                signatureAlgorithms = String(decoding: value, as: UTF8.self).split(separator: ",").map(String.init)
+            }
         case 20 where isInKeyExchange:  // SSH_MSG_KEXINIT
             keyExchangeInits.append(Array(packet))
         case 51:  // SSH_MSG_USERAUTH_FAILURE

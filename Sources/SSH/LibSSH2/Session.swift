@@ -23,8 +23,10 @@ final class Session {
     private(set) var isDirty = false
     private var lowWater = 1
 
-    /// - Parameter isTCP: false where the socket is one end of a pair, whose other end a tunnel serves.
-    init(socket: consuming Descriptor, isTCP: Bool) throws {
+    /// - Parameters:
+    ///   - isTCP: false where the socket is one end of a pair, whose other end a tunnel serves.
+    ///   - knownHostKeys: types of the keys that known_hosts holds for this host, to ask the server for.
+    init(socket: consuming Descriptor, isTCP: Bool, algorithms: AlgorithmList, knownHostKeys: [String]) throws {
         guard Library.initialized else { throw LibraryError(code: LIBSSH2_ERROR_ALLOC, message: "libssh2_init failed") }
         let abstract = Unmanaged.passUnretained(witness).toOpaque()
         guard
@@ -37,12 +39,7 @@ final class Session {
         libssh2_session_set_blocking(raw, 0)
         Inbox.attach(to: raw)
         Outbox.attach(to: raw)
-        if Library.isAtLeast(1, 11, 0) && !Library.isAtLeast(1, 11, 1) {
-            // 1.11.0 has encrypt-then-MAC but not the strict key exchange that mends Terrapin (CVE-2023-48795).
-            let macs = "hmac-sha2-256,hmac-sha2-512,hmac-sha1"
-            libssh2_session_method_pref(raw, LIBSSH2_METHOD_MAC_CS, macs)
-            libssh2_session_method_pref(raw, LIBSSH2_METHOD_MAC_SC, macs)
-        }
+        try algorithms.offer(on: raw, knownHostKeys: knownHostKeys)
     }
 
     deinit {
@@ -161,32 +158,6 @@ final class Session {
 
     // MARK: Handshake and host key
 
-    /// Orders the host key types to ask for: those that known_hosts holds for this host first, so that a host with several
-    /// keys shows the one we know (OpenSSH's order_hostkeyalgs).
-    func preferHostKeys(_ known: [String]) {
-        let names = known.flatMap { $0 == "ssh-rsa" ? Self.signaturesOfRSA : [$0] }.filter(
-            Self.supportedHostKeys.contains)
-        let wanted = names + Self.usualHostKeys.filter { !names.contains($0) }
-        libssh2_session_method_pref(raw, LIBSSH2_METHOD_HOSTKEY, wanted.joined(separator: ","))
-    }
-
-    /// What an RSA key can sign with.
-    private static let signaturesOfRSA = ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
-    private static let usualHostKeys =
-        (["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"] + signaturesOfRSA)
-        .filter(supportedHostKeys.contains)
-
-    /// libssh2's, which it tells of a session only and which are the same for all.
-    private static let supportedHostKeys: Set<String> = {
-        guard let session = libssh2_session_init_ex(nil, nil, nil, nil) else { return [] }
-        defer { libssh2_session_free(session) }
-        var list: UnsafeMutablePointer<UnsafePointer<CChar>?>?
-        let count = libssh2_session_supported_algs(session, LIBSSH2_METHOD_HOSTKEY, &list)
-        guard count > 0, let list else { return [] }
-        defer { libssh2_free(session, list) }
-        return Set((0..<Int(count)).compactMap { list[$0].map { String(cString: $0) } })
-    }()
-
     func handshake(_ waiter: Waiter) throws {
         let shake = { Int(libssh2_session_handshake(self.raw, self.socket.number)) }
         // With its version line alone there is nothing to answer yet.
@@ -199,7 +170,14 @@ final class Session {
     var greeting: (words: String, isSSH: Bool) { (witness.inbox.preface.words, witness.inbox.preface.isOver) }
 
     /// What the two sides could not agree on, where that is why the handshake failed.
-    var mismatches: [String] { witness.mismatches }
+    var mismatches: [String] {
+        witness.proposals.map { KeyExchangeProposal.mismatches(ours: $0.ours, theirs: $0.theirs) } ?? []
+    }
+
+    /// Whether they would have with old algorithms.
+    var needsOldAlgorithms: Bool {
+        witness.proposals.map { AlgorithmList.oldOnesAreWanting(in: $0.ours, for: $0.theirs) } ?? false
+    }
 
     var hostKey: HostKey? {
         var length = 0
@@ -217,11 +195,15 @@ final class Session {
         case unusable(String)
     }
 
+    /// Whether the server takes RSA keys, as far as it has said. One that it does not take must not be tried: libssh2 1.11.1 gives
+    /// up with "No signing signature matched" and takes the next key for one of RSA.
+    var takesRSA: Bool {
+        witness.signatureAlgorithms.map { $0.contains(where: AlgorithmList.signaturesOfRSA.contains) } ?? true
+    }
+
     func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> Attempt {
         // libssh2 wants a C string for the key and copies nothing: the bytes stay in place until the last retry.
-        var key = Array(privateKey)
-        key.append(0)
-        defer { _ = key.withUnsafeMutableBytes { $0.initializeMemory(as: UInt8.self, repeating: 0) } }
+        let key = Array(privateKey) + [0]
         let refusals = witness.refusals
         do {
             try key.withUnsafeBytes { bytes in

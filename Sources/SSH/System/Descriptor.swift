@@ -33,6 +33,10 @@ enum Descriptors {
         _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK)
     }
 
+    static func setBlocking(_ number: Int32) {
+        _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) & ~O_NONBLOCK)
+    }
+
     static func setCloseOnExec(_ number: Int32) {
         _ = fcntl(number, F_SETFD, FD_CLOEXEC)
     }

@@ -80,25 +80,45 @@ struct LocalProcess: Sendable {
         return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
     }
 
+    struct Output {
+        let status: Int32
+        let output: Data
+        /// What the socket that takes it has room for.
+        let errors: Data
+    }
+
     /// Runs a program to its end and gives what it wrote to standard output. Blocks the calling thread.
     static func output(
         of path: String, _ arguments: [String], input: Data = Data(), limit: Duration = .seconds(10)
     ) throws -> (status: Int32, output: Data) {
+        let output = try finish(path, arguments, input: input, limit: limit)
+        return (output.status, output.output)
+    }
+
+    /// Runs a program to its end and gives what it wrote. Blocks the calling thread.
+    /// - Throws: ``Stop/deadline`` where it lasted longer than the limit; it was ended then.
+    static func finish(
+        _ path: String, _ arguments: [String], input: Data = Data(), limit: Duration
+    ) throws -> Output {
         let (readEnd, writeEnd) = try Descriptors.pair()
         let ours = Descriptor(owning: readEnd)
-        // A descriptor that is duplicated onto 0 or 1 loses its close-on-exec flag there and only there.
         let process: LocalProcess
+        let errors: Descriptor
+        // A descriptor that is duplicated onto 0 or 1 loses its close-on-exec flag there and only there.
         do {
             let theirs = Descriptor(owning: writeEnd)
-            let flags = fcntl(theirs.number, F_GETFL)
-            _ = fcntl(theirs.number, F_SETFL, flags & ~O_NONBLOCK)
-            process = try start(path, arguments, input: theirs.number, output: theirs.number)
+            let (readErrors, writeErrors) = try Descriptors.pair()
+            errors = Descriptor(owning: readErrors)
+            let theirErrors = Descriptor(owning: writeErrors)
+            // The errors' end stays non-blocking: what is beyond its room is lost, and the program never waits for us to read it.
+            Descriptors.setBlocking(theirs.number)
+            process = try start(
+                path, arguments, input: theirs.number, output: theirs.number, error: theirErrors.number)
         }
-        let waiter = Waiter(bell: try WakePipe(), deadline: .after(limit), interrupt: Interrupt())
         var output = Data()
-        var rest = input[...]
-        var buffer = [UInt8](repeating: 0, count: 16 << 10)
         do {
+            let waiter = Waiter(bell: try WakePipe(), deadline: .after(limit), interrupt: Interrupt())
+            var rest = input[...]
             if rest.isEmpty { shutdown(ours.number, Int32(SHUT_WR)) }
             while true {
                 if !rest.isEmpty {
@@ -109,20 +129,39 @@ struct LocalProcess: Sendable {
                         shutdown(ours.number, Int32(SHUT_WR))
                     }
                 }
-                let count = read(ours.number, &buffer, buffer.count)
-                if count > 0 {
-                    output += buffer[..<count]
-                } else if count == 0 || errno != EAGAIN {
-                    break
-                } else {
-                    try waiter.wait(for: ours.number, events: Int16(POLLIN | (rest.isEmpty ? 0 : POLLOUT)))
-                }
+                if read(ours.number, into: &output) { break }
+                try waiter.wait(for: ours.number, events: Int16(POLLIN | (rest.isEmpty ? 0 : POLLOUT)))
             }
         } catch {
             process.signal(SIGKILL)
             process.wait()
             throw error
         }
-        return (process.wait(), output)
+        let status = process.wait()
+        var words = Data()
+        _ = read(errors.number, into: &words)
+        return Output(status: status, output: output, errors: words)
     }
+
+    /// Reads what is there.
+    /// - Returns: whether that was all there will be.
+    private static func read(_ number: Int32, into data: inout Data) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 1) { buffer in
+            while true {
+                let count = platformRead(number, buffer.baseAddress!, buffer.count)
+                if count > 0 {
+                    data.append(contentsOf: buffer[..<count])
+                } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
+                    return true
+                } else if errno == EAGAIN {
+                    return false
+                }
+            }
+        }
+    }
+}
+
+// The system call by a name that `LocalProcess.read` does not hide.
+private func platformRead(_ number: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Int {
+    read(number, buffer, count)
 }

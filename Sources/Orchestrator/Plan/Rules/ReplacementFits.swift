@@ -1,3 +1,5 @@
+import SSH
+
 /// What a join needs of the new host, looked at before anything is taken away.
 public enum ReplacementFits: SafetyRule {
     public static let id = "replacement-fits"
@@ -65,14 +67,16 @@ public enum ReplacementFits: SafetyRule {
         -> String
     {
         let options = login.port == 22 ? "" : "-p \(login.port) "
+        // A directory user's name may have a backslash.
+        func place(_ login: OcbootLogin, _ address: String) -> String { ShellQuoting.quote("\(login.user)@\(address)") }
         guard cause.lowercased().contains("denied") else {
             return
-                "see on \(primary) that this works: ssh \(options)\(login.user)@\(login.address) true; a port that is not 22 is named in the inventory: ssh.port"
+                "see on \(primary) that this works: ssh \(options)\(place(login, login.address)) true; a port that is not 22 is named in the inventory: ssh.port"
         }
         // A key is kept on a machine, not on an address that moves.
         let machine = login.address == state.inventory.cluster.vip ? state.vipHolders.first?.address : nil
         return
-            "run on \(primary): ssh-copy-id \(options)\(login.user)@\(machine ?? login.address); where it has no key of its own yet: ssh-keygen first"
+            "run on \(primary): ssh-copy-id \(options)\(place(login, machine ?? login.address)); where it has no key of its own yet: ssh-keygen first"
     }
 
     /// Compared with the primary's, whose certificates it will be shown.
