@@ -53,6 +53,7 @@ bench: bench-packages release ## masterswap beside its peers on up to 500 loopba
 	$(SWIFT) build -c release $(STATIC) --product bench-upload
 	Tests/Bench/setup
 	/usr/bin/python3 -B Tests/Bench/bench --masterswap $(BINARY) $(BENCH)
+	/usr/bin/python3 -B Tests/Bench/large-cluster --masterswap $(BINARY)
 
 function-order: bench-packages release ## packaging/function-order anew, after a change of toolchain or of much; needs root
 	Tests/Bench/function-order

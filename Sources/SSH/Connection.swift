@@ -69,6 +69,11 @@ actor Connection {
                 .authenticationFailed, host: endpoint.name, operation: "become root by sudo for \(command.display)",
                 cause: said.isEmpty ? "sudo refused" : said,
                 advice: "check the password, or that sudoers lets \(endpoint.user) run commands; nothing ran")
+        } catch Execution.Failure.noShell(let answer) {
+            state = .closed
+            throw SSHError(
+                .noShell, host: endpoint.name, operation: operation, cause: answer.cause,
+                advice: answer.advice(user: endpoint.user))
         } catch Execution.Failure.afterSending(let error) {
             let ending = endRemotely(shell, after: error, session, endpoint)
             state = .closed

@@ -6,6 +6,9 @@ import Foundation
 /// and its process id and then becomes `timeout`, which becomes the leader of its process group and ends with the status or
 /// by the signal of the command. So the command can be found and ended (SSH has no usable channel signals in libssh2), and
 /// ends by itself where the connection was lost.
+///
+/// Before the command the wrapper prints the marker on standard output: what comes earlier is the login shell's own
+/// (``LoginOutput``), and where the marker never comes no shell ran the command at all (``LoginAnswer``).
 struct RemoteShell: Sendable {
     /// New for each command, so that no other process and no output can be taken for it.
     let marker: String
@@ -33,7 +36,7 @@ struct RemoteShell: Sendable {
     /// `sh` with the script that runs `MARKER COMMAND…`: what sudo is given, to say on standard error that sudo is through.
     private static let announcing = "sh -c \(ShellQuoting.quote("printf '%s\\n' \"$0\" >&2; exec \"$@\""))"
 
-    private static let mark = "export \(variable)=\"$1:$$:\"; "
+    private static let mark = "export \(variable)=\"$1:$$:\"; printf '%s\\n' \"$1\"; "
     private static let read = "eval \"$(head -c \"$3\")\"; [ \"$whole\" = \"$1\" ] || exit 125; "
     private static let become =
         "shift; if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \"$@\"; else shift; fi; exec \"$@\""

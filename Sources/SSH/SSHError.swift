@@ -17,6 +17,8 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The host's key is another than the one on file, of whatever type, or is revoked.
         case hostKeyMismatch
         case authenticationFailed
+        /// The login works, and another program than a shell answers: a forced command, a menu, nologin. Nothing ran.
+        case noShell
         /// The deadline passed; the remote process was told to end.
         case timedOut
         case cancelled
@@ -60,7 +62,7 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
     public var isUnreachableOrUntrusted: Bool {
         switch code {
         case .unresolved, .unreachable, .jumpFailed, .handshakeFailed, .hostKeyUnknown, .hostKeyMismatch,
-            .authenticationFailed,
+            .authenticationFailed, .noShell,
             .connectionLost, .invalidEndpoint:
             true
         case .timedOut, .cancelled, .outcomeUnknown, .remoteFile, .fileChanged, .libraryFault:
@@ -82,6 +84,8 @@ extension SSHError.Code {
         case .hostKeyMismatch:
             "find out why before anything else; only if the host was installed anew: --replace-host-key HOST=SHA256:..."
         case .authenticationFailed: "try it with OpenSSH: ssh -v; see that the key is in authorized_keys there"
+        case .noShell:
+            "see that the user gets a POSIX shell there: ForceCommand, command= in authorized_keys, /etc/passwd"
         case .timedOut: "see whether the host is overloaded, or give it longer: --command-timeout"
         case .cancelled: "start it again when you want it done"
         case .connectionLost: "nothing ran; try again"

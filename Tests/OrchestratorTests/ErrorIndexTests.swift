@@ -176,6 +176,8 @@ enum ErrorIndex {
         case .hostKeyUnknown: "The host is in no known_hosts file. Nothing was sent that a stranger could use."
         case .hostKeyMismatch: "The host shows another key than the one on file, or one that is revoked."
         case .authenticationFailed: "The host takes none of the keys."
+        case .noShell:
+            "The login works, and something else than a shell answers: a forced command, a menu, nologin(8), an expired password. Nothing ran."
         case .timedOut: "The deadline passed; the error says whether the remote process was ended."
         case .cancelled: "It was called off from here."
         case .connectionLost: "The connection was lost before the command was sent: nothing ran."

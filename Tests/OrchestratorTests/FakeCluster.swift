@@ -42,10 +42,11 @@ final class FakeCluster: Sendable {
     }
 
     func context(
-        _ plan: Plan, in folder: TemporaryFolder, limits: RunContext.Limits = .init(), lock: ClusterLock? = nil
+        _ plan: Plan, in folder: TemporaryFolder, limits: RunContext.Limits = .init(), lock: ClusterLock? = nil,
+        inventory: Inventory? = nil
     ) throws -> RunContext {
         RunContext(
-            plan: plan, inventory: try RunbookCluster.inventory(),
+            plan: plan, inventory: try inventory ?? RunbookCluster.inventory(),
             remotes: Remotes { Seat(name: $0.name, cluster: self) },
             run: .init(id: "r", directory: folder.path), journal: try Journal(path: folder.path + "/journal"),
             lock: lock, watch: nil, limits: limits, databasePassword: { Secret("x") }, emit: { _ in })
@@ -188,10 +189,14 @@ final class Flag: Sendable {
 
 extension FakeCluster {
     /// The output of a `SectionedScript`, each section with what is given for it; `nil` where the command is none.
-    static func sections(_ command: Command, _ texts: [String: String]) -> CommandResult? {
+    /// - Parameter isComplete: a section for which nothing is given printed nothing and succeeded; else it failed.
+    static func sections(_ command: Command, _ texts: [String: String], isComplete: Bool = true) -> CommandResult? {
         guard let script = command.arguments.dropFirst(2).first else { return nil }
         let marks = script.matches(of: /@([0-9a-f]{16}) %s %d\\n' '?([a-z0-9-]+)/)
-        guard !marks.isEmpty else { return nil }
-        return output(marks.map { "\(texts[String($0.2)] ?? "")\n@\($0.1) \($0.2) 0\n" }.joined())
+        guard let nonce = marks.first?.1 else { return nil }
+        let end = "end-of-script"
+        let names = Array(uniqued: marks.map { String($0.2) }.filter { $0 != end })
+        let parts = names.map { "\(texts[$0] ?? "")\n@\(nonce) \($0) \(texts[$0] == nil && !isComplete ? 1 : 0)\n" }
+        return output(parts.joined() + "\n@\(nonce) \(end) 0\n")
     }
 }

@@ -20,7 +20,7 @@ import Testing
         facts.addresses = [.init(interface: "br0", address: "10.127.100.102")]
         state.hosts[Self.dead] = .reached(facts)
         var survivor = try #require(state.hosts[RunbookCluster.names[1]]?.facts)
-        survivor.addresses.removeAll { $0.address == "10.127.100.102" }
+        survivor.addresses?.removeAll { $0.address == "10.127.100.102" }
         state.hosts[RunbookCluster.names[1]] = .reached(survivor)
         state.cluster.members[0].isHealthy = true
         change(&state)

@@ -118,13 +118,13 @@ import Testing
         let vip = HostFacts.Address(interface: "br0", address: "10.127.100.102")
         var two = try RunbookCluster.state()
         var facts = try #require(two.hosts[RunbookCluster.names[2]]?.facts)
-        facts.addresses.append(vip)
+        facts.addresses?.append(vip)
         two.hosts[RunbookCluster.names[2]] = .reached(facts)
         #expect(refusals(two) == ["one-vip-holder"])
 
         var none = try RunbookCluster.state()
         facts = try #require(none.hosts[RunbookCluster.names[1]]?.facts)
-        facts.addresses.removeAll { $0 == vip }
+        facts.addresses?.removeAll { $0 == vip }
         none.hosts[RunbookCluster.names[1]] = .reached(facts)
         #expect(refusals(none) == ["one-vip-holder"])
 
@@ -157,7 +157,7 @@ import Testing
     @Test func aSpareWhosePortsCannotBeSeenIsNotTakenForBare() throws {
         var state = try RunbookCluster.state()
         var facts = try #require(state.hosts[RunbookCluster.spare]?.facts)
-        facts.listensUnknown = true
+        facts.listening = nil
         state.hosts[RunbookCluster.spare] = .reached(facts)
         #expect(refusals(state) == ["replacement-is-bare"])
     }

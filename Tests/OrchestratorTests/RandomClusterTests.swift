@@ -17,8 +17,8 @@ import Testing
             if chance(2) { state.cluster.members[index].name = "" }
             if chance(10) { state.cluster.objects.nodes[index].spec = .init(unschedulable: true) }
             if var facts = state.hosts[name]?.facts {
-                if chance(4) { facts.addresses.removeAll { $0.address == state.inventory.cluster.vip } }
-                if chance(4) { facts.addresses.append(.init(interface: "br0", address: state.inventory.cluster.vip)) }
+                if chance(4) { facts.addresses?.removeAll { $0.address == state.inventory.cluster.vip } }
+                if chance(4) { facts.addresses?.append(.init(interface: "br0", address: state.inventory.cluster.vip)) }
                 if chance(3) { facts.deniedLogins["10.127.100.224"] = "Permission denied" }
                 if chance(3) { facts.hasOcboot = false }
                 state.hosts[name] = .reached(facts)
@@ -61,7 +61,7 @@ import Testing
         if var facts = state.hosts[RunbookCluster.spare]?.facts {
             if chance(3) { facts.clusterTraces = ["/etc/kubernetes/kubelet.conf"] }
             if chance(3) { facts.listening = [2379] }
-            if chance(2) { facts.listensUnknown = true }
+            if chance(2) { facts.listening = nil }
             if chance(3) { facts.clockOffset = 3600 }
             if chance(3) { facts.unreachable["10.127.100.101:3306"] = "Connection refused" }
             state.hosts[RunbookCluster.spare] = .reached(facts)
@@ -127,16 +127,17 @@ import Testing
         require(
             state.objects.nodes.filter { $0.internalAddresses == [plan.replacement.address] }.count < 2,
             "hosts-are-nodes")
-        let holders = state.hosts.filter { $0.value.facts?.addresses.contains { $0.address == plan.vip } == true }.map(
+        let holders = state.hosts.filter { $0.value.facts?.addresses?.contains { $0.address == plan.vip } == true }.map(
             \.key)
         require(
             holders.count == 1 && plan.survivors.contains { $0.host == holders[0] } && state.cluster.apiAnswersOnVIP,
             "one-vip-holder")
         let spare = state.hosts[plan.replacement.host]?.facts
-        require(spare?.listensUnknown == false, "replacement-is-bare")
-        require(spare?.clusterTraces.isEmpty == true && spare?.listening.contains(2379) == false, "replacement-is-bare")
+        require(spare?.listening != nil, "replacement-is-bare")
         require(
-            spare.map { abs($0.clockOffset) < 60 && $0.unreachable.isEmpty } == true, "replacement-fits")
+            spare?.clusterTraces?.isEmpty == true && spare?.listening?.contains(2379) == false, "replacement-is-bare")
+        require(
+            spare.map { abs($0.clockOffset ?? .infinity) < 60 && $0.unreachable.isEmpty } == true, "replacement-fits")
         require(state.hosts[plan.primary.host]?.facts?.deniedLogins.isEmpty == true, "replacement-fits")
         require(
             state.hosts[plan.primary.host]?.facts?.hasOcboot == true

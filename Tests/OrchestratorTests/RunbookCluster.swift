@@ -47,7 +47,7 @@ enum RunbookCluster {
             }
             var facts = HostFacts(hostname: name, kubeletRuns: true, runtimes: ["containerd"])
             facts.addresses = [.init(interface: "eth0", address: addresses[index])]
-            if index == holder { facts.addresses.append(.init(interface: "br0", address: "10.127.100.102")) }
+            if index == holder { facts.addresses?.append(.init(interface: "br0", address: "10.127.100.102")) }
             facts.keepalived = .manifest(try KeepalivedManifest(manifest(index)))
             facts.hasOcboot = true
             hosts[name] = .reached(facts)

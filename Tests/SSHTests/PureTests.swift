@@ -114,7 +114,10 @@ struct PreambleFilterTests {
 struct RemoteShellTests {
     private func run(_ arguments: [String], input: Data = Data()) throws -> (status: Int32, output: Data) {
         let shell = RemoteShell(arguments, timeout: .seconds(5), become: .none)
-        return try LocalProcess.output(of: "/bin/sh", ["-c", shell.line], input: Data(shell.prologue) + input)
+        let result = try LocalProcess.output(
+            of: "/bin/sh", ["-c", shell.line], input: Data(shell.prologue) + input)
+        #expect(result.output.starts(with: Data("\(shell.marker)\n".utf8)), "the marker comes first")
+        return (result.status, Data(result.output.dropFirst(shell.marker.utf8.count + 1)))
     }
 
     @Test func theStatusIsTheCommands() throws {

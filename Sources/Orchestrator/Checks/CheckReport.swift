@@ -15,6 +15,7 @@ public struct CheckReport: Sendable, Codable {
         case kubeletDown = "kubelet-down"
         case runtimeDown = "runtime-down"
         case certificates, clock, disk
+        case unread = "facts-unread"
         case spareNotBare = "spare-not-bare"
         case spareCannotReach = "spare-cannot-reach"
         case keepalivedMissing = "keepalived-missing"
@@ -152,9 +153,10 @@ extension CheckReport {
         at = now
         source = state.cluster.source
         hosts = inventory.hosts.map { Self.host($0, state) }
+        let identity = Identity(state)
         nodes = state.objects.nodes.map {
             NodeLine(
-                name: $0.name, address: $0.address(preferring: state.host(of: $0)?.address), ready: $0.isReady,
+                name: $0.name, address: $0.address(preferring: identity.host(of: $0)?.address), ready: $0.isReady,
                 cordoned: $0.isCordoned,
                 version: $0.kubeletVersion)
         }
@@ -168,7 +170,8 @@ extension CheckReport {
         findings = []
         status = 0
         findings =
-            HostChecks.findings(state, at: now) + KeepalivedChecks.findings(state) + ClusterChecks.findings(state)
+            HostChecks.findings(state, at: now) + KeepalivedChecks.findings(state)
+            + ClusterChecks.findings(state, identity)
         let isMasterUnreachable = inventory.masters.contains {
             state.hosts[$0.name]?.failure?.isUnreachableOrUntrusted == true
         }
@@ -186,10 +189,10 @@ extension CheckReport {
         }
         return Host(
             name: host.name, address: host.address, role: host.role.rawValue, reached: true, hostname: facts.hostname,
-            system: facts.system, clockOffset: (facts.clockOffset * 1000).rounded() / 1000,
-            diskUsedPercent: facts.disks.map(\.usedPercent).max(), kubeletRuns: facts.kubeletRuns,
+            system: facts.system, clockOffset: facts.clockOffset.map { ($0 * 1000).rounded() / 1000 },
+            diskUsedPercent: facts.disks?.map(\.usedPercent).max(), kubeletRuns: facts.kubeletRuns,
             runtimes: facts.runtimes,
-            certificatesUntil: facts.certificates.map(\.notAfter).min(),
+            certificatesUntil: facts.certificates?.map(\.notAfter).min(),
             keepalived: facts.manifest.map {
                 Keepalived(
                     priority: $0.priority, state: $0.state.rawValue, routerId: $0.routerID, virtualIps: $0.virtualIPs)
@@ -218,19 +221,19 @@ enum HostChecks {
 
     private static func master(_ host: Inventory.Host, _ facts: HostFacts, _ now: Date) -> [CheckReport.Finding] {
         var findings = both(host, facts)
-        if !facts.kubeletRuns {
+        if facts.kubeletRuns == false {
             findings.append(
                 .init(
                     code: .kubeletDown, severity: .failure, subject: host.name, text: "the kubelet does not run",
                     advice: "look at it: journalctl -u kubelet"))
         }
-        if facts.runtimes.isEmpty {
+        if facts.runtimes?.isEmpty == true {
             findings.append(
                 .init(
                     code: .runtimeDown, severity: .failure, subject: host.name, text: "no container runtime runs",
                     advice: "look at docker or containerd there"))
         }
-        if let first = facts.certificates.min(by: { $0.notAfter < $1.notAfter }) {
+        if let first = facts.certificates?.min(by: { $0.notAfter < $1.notAfter }) {
             let left = first.notAfter.timeIntervalSince(now)
             if left < CheckReport.certificateWarning {
                 findings.append(
@@ -248,11 +251,11 @@ enum HostChecks {
 
     private static func spare(_ host: Inventory.Host, _ facts: HostFacts) -> [CheckReport.Finding] {
         var findings = both(host, facts)
-        if !facts.clusterTraces.isEmpty {
+        if let traces = facts.clusterTraces, !traces.isEmpty {
             findings.append(
                 .init(
                     code: .spareNotBare, severity: .warning, subject: host.name,
-                    text: "is a spare, but has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))",
+                    text: "is a spare, but has been in a cluster: \(traces.joined(separator: ", "))",
                     advice: "it cannot replace a master as it is; if nothing on it is needed: kubeadm reset"))
         }
         for (target, cause) in facts.unreachable.sorted(by: { $0.key < $1.key }) {
@@ -267,14 +270,21 @@ enum HostChecks {
 
     private static func both(_ host: Inventory.Host, _ facts: HostFacts) -> [CheckReport.Finding] {
         var findings: [CheckReport.Finding] = []
-        if abs(facts.clockOffset) > CheckReport.clockWarning {
+        if !facts.unread.isEmpty {
+            findings.append(
+                .init(
+                    code: .unread, severity: .warning, subject: host.name,
+                    text: "could not be read: \(facts.unread.joined(separator: ", "))",
+                    advice: "see there which of these is missing or fails: uname, pidof, ss, ip, date, df"))
+        }
+        if let offset = facts.clockOffset, abs(offset) > CheckReport.clockWarning {
             findings.append(
                 .init(
                     code: .clock, severity: .warning, subject: host.name,
-                    text: String(format: "its clock is %+.1f s off this machine's", facts.clockOffset),
+                    text: String(format: "its clock is %+.1f s off this machine's", offset),
                     advice: "see which of the two is right: chronyc tracking"))
         }
-        for disk in facts.disks where disk.usedPercent >= CheckReport.diskWarning {
+        for disk in facts.disks ?? [] where disk.usedPercent >= CheckReport.diskWarning {
             findings.append(
                 .init(
                     code: .disk, severity: .warning, subject: host.name,
@@ -375,7 +385,7 @@ enum KeepalivedChecks {
 
 /// The cluster as a whole.
 enum ClusterChecks {
-    static func findings(_ state: ClusterState) -> [CheckReport.Finding] {
+    static func findings(_ state: ClusterState, _ identity: Identity) -> [CheckReport.Finding] {
         guard state.cluster.source != nil else {
             return [
                 .init(
@@ -405,13 +415,13 @@ enum ClusterChecks {
                     .nodeCordoned, .warning, node.name, "the node is cordoned",
                     "if nobody needs that: kubectl uncordon \(node.name)")
             }
-            if node.isControlPlane, state.hosts(of: node).isEmpty {
+            if node.isControlPlane, identity.hosts(of: node).isEmpty {
                 add(
                     .masterNotInInventory, .warning, node.name, "is a master that the inventory does not name",
                     "add it with 'role: master'; if it is one of the hosts, write under that one: 'node: \(node.name)'")
             }
         }
-        for conflict in state.identityConflicts {
+        for conflict in identity.conflicts {
             add(.hostUnclear, .failure, conflict.hosts[0], conflict.reason, conflict.advice)
         }
         for host in state.inventory.hosts where host.role == .spare && state.node(of: host)?.isControlPlane == true {
@@ -431,7 +441,7 @@ enum ClusterChecks {
                 "no API server answers on \(state.inventory.cluster.vip):\(state.inventory.cluster.apiPort)",
                 "look at the API server of its holder")
         }
-        findings += EtcdChecks.findings(state)
+        findings += EtcdChecks.findings(state, identity)
         let pending = state.objects.pods.filter(\.isPending).map(\.reference)
         if !pending.isEmpty {
             add(

@@ -1,6 +1,6 @@
 /// etcd's members, whose they are, and what etcd says of itself.
 enum EtcdChecks {
-    static func findings(_ state: ClusterState) -> [CheckReport.Finding] {
+    static func findings(_ state: ClusterState, _ identity: Identity) -> [CheckReport.Finding] {
         let cluster = state.cluster
         var findings: [CheckReport.Finding] = []
         func add(
@@ -10,7 +10,7 @@ enum EtcdChecks {
             findings.append(.init(code: code, severity: severity, subject: subject, text: text, advice: advice))
         }
         let masters = state.objects.nodes.filter(\.isControlPlane)
-        let memberships = Memberships(state, dead: nil, nodes: masters)
+        let memberships = Memberships(state, identity, dead: nil, nodes: masters)
         for stray in memberships.strays {
             add(
                 .memberWithoutNode, stray.reason,

@@ -22,6 +22,8 @@ public struct ClusterError: Error, Sendable, Hashable, CustomStringConvertible {
     public var operation: String
     public var cause: String
     public var advice: String
+    /// The API server's verdict, where kubectl had one: `NotFound`, `Conflict`, … (metav1.StatusReason).
+    public var serverReason: String?
 
     public init(_ code: Code, host: String, operation: String, cause: String, advice: String) {
         self.code = code

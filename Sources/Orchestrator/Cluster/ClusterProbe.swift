@@ -19,7 +19,7 @@ public struct ClusterProbe: Sendable {
         let script = script(host)
         let result = try await remote.run(script.command(label: Self.operation, timeout: .seconds(60)))
         let sections = try script.parse(result, host: host.name, operation: Self.operation)
-        return try observation(sections, host: host.name, errors: result.errorText)
+        return try observation(sections, host: host.name)
     }
 
     func script(_ host: Inventory.Host) -> SectionedScript {
@@ -28,22 +28,18 @@ public struct ClusterProbe: Sendable {
             cluster.distribution, apiServer: "\(IPAddress.inURL(apiAddress ?? host.address)):\(cluster.apiPort)")
         let kubectl = ShellQuoting.join(local)
         let onVIP = ShellQuoting.join(
-            cluster.distribution.kubectl + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
+            Kubectl.environment + cluster.distribution.kubectl
+                + ["--server", "https://\(cluster.vip):\(cluster.apiPort)"])
         var script = SectionedScript()
-        script.neededSection("objects", "\(kubectl) --request-timeout=30s get \(KubernetesObjects.kinds) -A -o json")
+        script.neededSection(
+            "objects", ShellQuoting.join(ObjectsTemplate.command(local + ["--request-timeout=30s"])))
         script.section(
             "kubeadm-config", "\(kubectl) --request-timeout=10s get configmap kubeadm-config -n kube-system -o json")
         script.section("vip", "\(onVIP) --request-timeout=2s get --raw /healthz")
-        // A cluster without that resource is an answer; an API server that does not answer is none.
-        script.section(
-            "onecloud",
-            """
-            release() { \(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'; }
-            answer=$(release 2>/dev/null) && { printf '%s' "$answer"; exit 0; }
-            answer=$(release 2>&1) && { printf '%s' "$answer"; exit 0; }
-            case $answer in *'have a resource type'*) exit 0 ;; esac
-            printf '%s' "$answer"; exit 1
-            """)
+        // Once more where it failed: an API server that is starting does not know all of its resources yet.
+        let release =
+            "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'"
+        script.section("onecloud", "\(release) 2>/dev/null || \(release)")
         script.section("version", "\(kubectl) version --client -o json")
         // The static pod is named after the node. The node is found by the address; where that is none of a node's, by the name
         // that this host's kubelet goes by.
@@ -53,8 +49,8 @@ public struct ClusterProbe: Sendable {
             [ -n "$node" ] || node=$(uname -n | tr '[:upper:]' '[:lower:]')
             """
         let etcdctl = etcdctl(kubectl)
-        script.section("members", "\(find)\n\(etcdctl) member list -w json")
-        script.section("health", "\(find)\n\(etcdctl) \(Etcdctl.healthArguments.joined(separator: " ")) 2>&1")
+        script.section("members", "\(find)\n\(etcdctl)\nask member list -w json")
+        script.section("health", "\(find)\n\(etcdctl)\nask_health \(Etcdctl.healthArguments.joined(separator: " "))")
         for (name, arguments) in [("etcd-status", Etcdctl.statusArguments), ("etcd-alarms", Etcdctl.alarmArguments)] {
             script.section(name, "\(find)\n\(Etcdctl.question(arguments, kubectl, cluster.distribution))")
         }
@@ -67,54 +63,70 @@ public struct ClusterProbe: Sendable {
             "--endpoints=https://127.0.0.1:2379 --cacert=\(credentials.authority) --cert=\(credentials.certificate) --key=\(credentials.key)"
         switch inventory.cluster.distribution {
         case .kubeadm:
-            // etcd 3.3 needs the variable, and its image has a shell; newer images may have none. A dead member makes `health` end
-            // with 1, which is an answer.
+            // etcd 3.3 needs the variable, and its image has a shell; newer images may have none. Standard error is never mixed with
+            // the answer: kubectl logs there, beside right answers, too.
             return """
                 direct() { \(kubectl) exec -n kube-system "etcd-$node" -- etcdctl \(options) "$@"; }
                 by_shell() { \(kubectl) exec -n kube-system "etcd-$node" -- sh -c 'ETCDCTL_API=3 exec etcdctl "$@"' sh \(options) "$@"; }
                 ask() {
-                    answer=$(direct "$@" 2>&1) && { printf '%s' "$answer"; return 0; }
-                    case $answer in *healthy*) printf '%s' "$answer"; return 0;; esac
+                    answer=$(direct "$@") && { printf '%s' "$answer"; return 0; }
                     by_shell "$@"
                 }
-                ask
+                # A member that is not healthy makes it fail, which is an answer; etcdctl 3.4 gives it on standard error.
+                ask_health() {
+                    answer=$(direct "$@" 2>&1)
+                    case $answer in *healthy*) printf '%s' "$answer"; return 0;; esac
+                    by_shell "$@" 2>&1
+                }
                 """
         case .k3s:
-            return "ETCDCTL_API=3 etcdctl \(options)"
+            return """
+                ask() { ETCDCTL_API=3 etcdctl \(options) "$@"; }
+                ask_health() { ask "$@" 2>&1; }
+                """
         }
     }
 
-    func observation(
-        _ sections: [String: SectionedScript.Section], host: String, errors: String
-    ) throws -> ClusterObservation {
+    func observation(_ sections: [String: SectionedScript.Section], host: String) throws -> ClusterObservation {
+        /// Why a section gave no answer, in kubectl's own words.
+        func cause(_ name: String) -> String {
+            guard let section = sections[name] else { return "it was not asked" }
+            let message = KubectlMessage(section.errorText)
+            return message.cause.isEmpty ? "exit status \(section.status)" : message.cause
+        }
+        let operation = "kubectl get \(KubernetesObjects.kinds)"
         guard let objects = sections["objects"], objects.succeeded else {
             throw ClusterError(
-                .commandFailed, host: host, operation: "kubectl get \(KubernetesObjects.kinds)",
-                cause: errors.lastLines(2),
-                advice: "the API server beside this master does not answer; look at its kubelet and its containers")
+                .commandFailed, host: host, operation: operation, cause: cause("objects"),
+                advice: KubectlMessage(sections["objects"]?.errorText ?? "").advice(on: host)
+                    ?? "run it on \(host) by hand: kubectl get nodes")
         }
         var observation = ClusterObservation(source: host)
         observation.objects = try Kubectl.decode(
-            KubernetesObjects.self, from: objects.output, host: host,
-            operation: "kubectl get \(KubernetesObjects.kinds)")
+            KubernetesObjects.self, from: objects.output, host: host, operation: operation)
         observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
         if let config = sections["kubeadm-config"], config.succeeded {
             let map = try Kubectl.decode(
                 ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
             observation.clusterStatus = ClusterStatus(map)
         }
-        if let version = sections["onecloud"], !version.succeeded {
-            observation.onecloudProblem = version.text.lastLines(2)
-            observation.problems.append("\(host): kubectl get onecloudclusters: \(version.text.lastLines(2))")
-        } else if let version = sections["onecloud"], !version.text.isEmpty {
-            observation.onecloudVersion = version.text
+        if let release = sections["onecloud"], release.succeeded {
+            observation.onecloudVersion = release.text.isEmpty ? nil : release.text
+        } else if !cause("onecloud").contains("have a resource type") {
+            // A cluster without that resource is an answer; anything else leaves the release unknown.
+            observation.onecloudProblem = cause("onecloud")
+            observation.problems.append("\(host): kubectl get onecloudclusters: \(cause("onecloud"))")
         }
-        if let section = sections["members"], section.succeeded,
-            let members = try? Etcdctl.parse(section.output, host: host)
-        {
-            observation.members = Etcdctl.mark(members, healthText: sections["health"]?.text ?? "")
-        } else {
-            observation.problems.append("\(host): etcdctl member list: \(errors.lastLines(2))")
+        do {
+            guard let section = sections["members"], section.succeeded else {
+                throw ClusterError(
+                    .commandFailed, host: host, operation: "etcdctl member list", cause: cause("members"),
+                    advice: "run it on \(host) by hand and look at what it prints")
+            }
+            observation.members = Etcdctl.mark(
+                try Etcdctl.parse(section.output, host: host), healthText: sections["health"]?.text ?? "")
+        } catch let error as ClusterError {
+            observation.problems.append(error.message)
         }
         observation.etcd = Etcdctl.condition(
             status: sections["etcd-status"], alarms: sections["etcd-alarms"], host: host)

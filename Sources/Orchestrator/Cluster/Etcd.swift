@@ -58,6 +58,11 @@ public enum EtcdOutput {
         }
     }
 
+    /// Whether that is an answer of `etcdctl endpoint health`, which fails where a member is not healthy.
+    public static func tellsHealth(_ text: String) -> Bool {
+        text.contains("://") && (text.contains(" is healthy") || text.contains(" is unhealthy"))
+    }
+
     /// The client URLs that `etcdctl endpoint health` calls healthy. Its text form is read because 3.3 has no other.
     ///
     /// From 3.5 on it calls every member unhealthy for as long as there is an alarm, though each has answered before: an alarm is not

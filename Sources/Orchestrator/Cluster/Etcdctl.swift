@@ -64,7 +64,8 @@ public struct Etcdctl: Sendable {
             result.succeeded ? try? JSONDecoder().decode(SnapshotStatus.self, from: result.standardOutput) : nil
         }
         func words(_ result: CommandResult) -> String {
-            "\(result.outcome): \((result.errorText + "\n" + result.text).lastLines(1))"
+            let said = KubectlMessage(result.errorText).cause
+            return "\(result.outcome): \(said.isEmpty ? result.text.lastLines(1) : said)"
         }
         let said = try await answer(arguments, timeout: .seconds(120), accepts: { _ in true })
         if let status = read(said.result) { return status }
@@ -100,7 +101,7 @@ public struct Etcdctl: Sendable {
         let members = try Self.parse(list.result.standardOutput, host: list.host)
         // An unhealthy member makes the exit status 1; the answer is in the text.
         let health = try await answer(Self.healthArguments) {
-            $0.succeeded || ($0.text + $0.errorText).contains("healthy")
+            $0.succeeded || EtcdOutput.tellsHealth($0.text + "\n" + $0.errorText)
         }.result
         return Self.mark(members, healthText: health.text + "\n" + health.errorText)
     }

@@ -1,7 +1,7 @@
 public import Foundation
 public import SSH
 
-/// What one script saw on one host.
+/// What one script saw on one host. What could not be read is `nil`, never a value that looks like a reading.
 public struct HostFacts: Sendable, Hashable {
     public struct Address: Sendable, Hashable {
         public var interface: String
@@ -32,21 +32,19 @@ public struct HostFacts: Sendable, Hashable {
     public var system: String
     public var kernel: String
     /// Its clock minus ours, in seconds; good to about the round trip.
-    public var clockOffset: TimeInterval
-    public var disks: [Disk]
-    public var addresses: [Address]
-    public var kubeletRuns: Bool
+    public var clockOffset: TimeInterval?
+    public var disks: [Disk]?
+    public var addresses: [Address]?
+    public var kubeletRuns: Bool?
     /// Container runtimes whose daemon runs: `dockerd`, `containerd`, …
-    public var runtimes: [String]
+    public var runtimes: [String]?
     /// TCP ports that something listens on.
-    public var listening: Set<Int>
-    /// Neither ss nor netstat could tell.
-    public var listensUnknown = false
+    public var listening: Set<Int>?
     /// Signs of a cluster on its disk, as paths: kubelet configuration, manifests, etcd data.
-    public var clusterTraces: [String]
+    public var clusterTraces: [String]?
     /// SHA-256 of the cluster authority's certificate, in hexadecimal; `nil` where it has none.
     public var authority: String?
-    public var certificates: [Certificate]
+    public var certificates: [Certificate]?
     public var keepalived: Keepalived
     /// Each `address:port`, of those asked for, that it cannot open a TCP connection to, and the cause.
     public var unreachable: [String: String]
@@ -56,9 +54,9 @@ public struct HostFacts: Sendable, Hashable {
     public var hasOcboot: Bool
 
     public init(
-        hostname: String, system: String = "", kernel: String = "", clockOffset: TimeInterval = 0, disks: [Disk] = [],
-        addresses: [Address] = [], kubeletRuns: Bool = false, runtimes: [String] = [], listening: Set<Int> = [],
-        clusterTraces: [String] = [], certificates: [Certificate] = [], keepalived: Keepalived = .absent,
+        hostname: String, system: String = "", kernel: String = "", clockOffset: TimeInterval? = 0, disks: [Disk]? = [],
+        addresses: [Address]? = [], kubeletRuns: Bool? = false, runtimes: [String]? = [], listening: Set<Int>? = [],
+        clusterTraces: [String]? = [], certificates: [Certificate]? = [], keepalived: Keepalived = .absent,
         unreachable: [String: String] = [:], deniedLogins: [String: String] = [:], hasOcboot: Bool = false
     ) {
         self.hostname = hostname
@@ -78,19 +76,29 @@ public struct HostFacts: Sendable, Hashable {
         self.hasOcboot = hasOcboot
     }
 
-    /// Nothing of a cluster is on it or runs on it.
-    public var isBare: Bool { !kubeletRuns && clusterTraces.isEmpty }
+    /// Nothing of a cluster is on it or runs on it; `false` also where that could not be read.
+    public var isBare: Bool { kubeletRuns == false && clusterTraces?.isEmpty == true }
+
+    /// What of the above could not be read.
+    public var unread: [String] {
+        [
+            ("its host name", hostname.isEmpty), ("which processes run", kubeletRuns == nil),
+            ("what a cluster left on its disk", clusterTraces == nil), ("what listens on it", listening == nil),
+            ("its addresses", addresses == nil), ("its clock", clockOffset == nil), ("its free space", disks == nil),
+        ].filter(\.1).map(\.0)
+    }
 
     /// Where kube-proxy in ipvs mode binds the addresses of Services, on every node: whoever has one there does not hold it.
     public static let serviceInterface = "kube-ipvs0"
 
+    /// Whether it has the address on an interface of its own; `false` also where its addresses could not be read.
     public func holds(_ address: String) -> Bool {
-        addresses.contains { $0.address == address && $0.interface != Self.serviceInterface }
+        addresses?.contains { $0.address == address && $0.interface != Self.serviceInterface } == true
     }
 
     /// kube-proxy takes an address for a Service's.
     public func hasAsService(_ address: String) -> Bool {
-        addresses.contains { $0.address == address && $0.interface == Self.serviceInterface }
+        addresses?.contains { $0.address == address && $0.interface == Self.serviceInterface } == true
     }
 
     public var manifest: KeepalivedManifest? {
@@ -163,7 +171,7 @@ public struct HostProbe: Sendable {
         script.section("addresses", "ip -o addr")
         script.section(
             "processes",
-            "for name in kubelet k3s dockerd containerd crio; do pidof \"$name\" >/dev/null && echo \"$name\"; done; true"
+            "command -v pidof >/dev/null || exit 1; for name in kubelet k3s dockerd containerd crio; do pidof \"$name\" >/dev/null && echo \"$name\"; done; true"
         )
         script.section("listening", "ss -ltn 2>/dev/null || netstat -ltn")
         let traces = [
@@ -211,22 +219,33 @@ public struct HostProbe: Sendable {
 
     func facts(_ sections: [String: SectionedScript.Section], startedAt: TimeInterval) -> HostFacts {
         func text(_ name: String) -> String { sections[name]?.text ?? "" }
-        func lines(_ name: String) -> [String] { sections[name]?.lines ?? [] }
+        /// `nil` where the question failed.
+        func lines(_ name: String) -> [String]? {
+            guard let section = sections[name], section.succeeded else { return nil }
+            return section.lines
+        }
+        /// `nil` where the question failed, or its answer has another form than was expected.
+        func read<T>(_ name: String, skipping header: Int = 0, _ parse: (String) -> T?) -> [T]? {
+            guard let lines = lines(name)?.dropFirst(header) else { return nil }
+            let values = lines.compactMap(parse)
+            return values.isEmpty && !lines.isEmpty ? nil : values
+        }
         let processes = lines("processes")
         var facts = HostFacts(hostname: text("hostname"), system: text("system"), kernel: text("kernel"))
         facts.machineID = sections["machine"].flatMap { $0.succeeded && !$0.text.isEmpty ? $0.text : nil }
         facts.apiAddress = text("api-address").isEmpty ? nil : text("api-address")
         facts.kubeletNodeName = text("kubelet-node").isEmpty ? nil : text("kubelet-node")
         facts.authority = text("authority").isEmpty ? nil : text("authority")
-        facts.clockOffset = Double(text("clock")).map { $0 - startedAt } ?? 0
-        facts.disks = Array(uniqued: lines("disks").compactMap(Self.disk))
-        facts.addresses = lines("addresses").compactMap(Self.address)
-        facts.kubeletRuns = processes.contains { $0 == "kubelet" || $0 == "k3s" }
-        facts.runtimes = processes.filter { $0 != "kubelet" && $0 != "k3s" }
-        facts.listensUnknown = sections["listening"]?.succeeded == false
-        facts.listening = Set(lines("listening").compactMap(Self.port))
+        facts.clockOffset = Double(text("clock")).map { $0 - startedAt }
+        facts.disks = read("disks", Self.disk).flatMap { $0.isEmpty ? nil : Array(uniqued: $0) }
+        // Every host has at least its loopback address.
+        facts.addresses = read("addresses", Self.address).flatMap { $0.isEmpty ? nil : $0 }
+        facts.kubeletRuns = processes.map { $0.contains { $0 == "kubelet" || $0 == "k3s" } }
+        facts.runtimes = processes.map { $0.filter { $0 != "kubelet" && $0 != "k3s" } }
+        // sshd's own port is among them: none at all was not read.
+        facts.listening = read("listening", skipping: 1, Self.port).flatMap { $0.isEmpty ? nil : Set($0) }
         facts.clusterTraces = lines("traces")
-        facts.certificates = lines("certificates").compactMap(Self.certificate)
+        facts.certificates = lines("certificates")?.compactMap(Self.certificate)
         facts.keepalived = Self.keepalived(sections["keepalived"])
         for (index, target) in targets.enumerated() {
             facts.unreachable["\(target.host):\(target.port)"] = Self.whyNot(

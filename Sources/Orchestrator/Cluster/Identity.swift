@@ -4,22 +4,75 @@
 /// registered, and etcd's members carry a third one: equal names alone prove nothing. What counts, in this order: the inventory's
 /// `node`; the inventory's address among the node's; the addresses on the host's own interfaces; the name that its kubelet goes by;
 /// its machine id. Of a host that does not answer, what etcd's members and kubeadm's ClusterStatus say of its address.
+struct Identity: Sendable {
+    private let state: ClusterState
+    /// In the inventory's order.
+    private let candidates: [(host: Inventory.Host, nodes: [Node])]
+
+    init(_ state: ClusterState) {
+        self.state = state
+        candidates = state.inventory.hosts.map { ($0, state.nodes(of: $0)) }
+    }
+
+    /// The hosts that can be a node.
+    func hosts(of node: Node) -> [Inventory.Host] {
+        candidates.filter { $0.nodes.contains { $0.uid == node.uid } }.map(\.host)
+    }
+
+    /// The host that a node runs on; `nil` where there is none, or where several claim it (``conflicts``).
+    func host(of node: Node) -> Inventory.Host? {
+        let hosts = hosts(of: node)
+        return hosts.count == 1 ? hosts[0] : nil
+    }
+
+    /// All addresses that are a node's: its own word, the inventory's, and those on its host's interfaces.
+    func addresses(of node: Node) -> Set<String> {
+        Set(node.internalAddresses).union(host(of: node).map(state.addresses) ?? [])
+    }
+
+    /// What cannot be told apart, and what to write so that it can.
+    struct Conflict: Sendable, Hashable {
+        var hosts: [String]
+        var nodes: [String]
+        var reason: String
+        var advice: String
+    }
+
+    var conflicts: [Conflict] {
+        var conflicts: [Conflict] = []
+        for (host, nodes) in candidates where nodes.count > 1 {
+            let names = nodes.map(\.name)
+            conflicts.append(
+                Conflict(
+                    hosts: [host.name], nodes: names,
+                    reason: "the host \(host.name) (\(host.address)) can be each of the nodes \(names.listed)",
+                    advice: "write which one it is in the inventory, under hosts.\(host.name): 'node: \(names[0])'"))
+        }
+        for node in state.objects.nodes {
+            let hosts = hosts(of: node)
+            guard hosts.count > 1 else { continue }
+            conflicts.append(
+                Conflict(
+                    hosts: hosts.map(\.name), nodes: [node.name],
+                    reason:
+                        "the hosts \(hosts.map { "\($0.name) (\($0.address))" }.listed) are both the node \(node.name)",
+                    advice:
+                        "if they are one machine, take one of the two out of the inventory; if not, write 'node: NAME' under each of them"
+                ))
+        }
+        return conflicts
+    }
+}
+
 extension ClusterState {
-    /// The node that a host is; `nil` where it is none, or where it cannot be told which (``identityConflicts``).
+    /// The node that a host is; `nil` where it is none, or where it cannot be told which.
     public func node(of host: Inventory.Host) -> Node? {
         let nodes = nodes(of: host)
         return nodes.count == 1 ? nodes[0] : nil
     }
 
-    /// The inventory host that a node runs on; `nil` where there is none, or where two claim it (``identityConflicts``).
-    public func host(of node: Node) -> Inventory.Host? {
-        let hosts = hosts(of: node)
-        return hosts.count == 1 ? hosts[0] : nil
-    }
-
-    func hosts(of node: Node) -> [Inventory.Host] {
-        inventory.hosts.filter { host in nodes(of: host).contains { $0.uid == node.uid } }
-    }
+    /// The inventory host that a node runs on; `nil` where there is none, or where several claim it.
+    public func host(of node: Node) -> Inventory.Host? { Identity(self).host(of: node) }
 
     /// The nodes that a host can be, by the strongest evidence that there is for any.
     func nodes(of host: Inventory.Host) -> [Node] {
@@ -77,13 +130,6 @@ extension ClusterState {
         return addresses
     }
 
-    /// All addresses that are a node's: its own word, the inventory's, and those on its host's interfaces.
-    func addresses(of node: Node) -> Set<String> {
-        var addresses = Set(node.internalAddresses)
-        if let host = host(of: node) { addresses.formUnion(self.addresses(of: host)) }
-        return addresses
-    }
-
     /// A host's addresses: the inventory's, and those on its interfaces that no other machine has.
     func addresses(of host: Inventory.Host) -> Set<String> {
         (facts(host)?.ownAddresses(vip: inventory.cluster.vip) ?? []).union([IPAddress.canonical(host.address)])
@@ -99,41 +145,6 @@ extension ClusterState {
         }
         return unknown.sorted()
     }
-
-    /// What cannot be told apart, and what to write so that it can.
-    struct IdentityConflict: Sendable, Hashable {
-        var hosts: [String]
-        var nodes: [String]
-        var reason: String
-        var advice: String
-    }
-
-    var identityConflicts: [IdentityConflict] {
-        var conflicts: [IdentityConflict] = []
-        for host in inventory.hosts {
-            let nodes = nodes(of: host)
-            guard nodes.count > 1 else { continue }
-            let names = nodes.map(\.name)
-            conflicts.append(
-                IdentityConflict(
-                    hosts: [host.name], nodes: names,
-                    reason: "the host \(host.name) (\(host.address)) can be each of the nodes \(names.listed)",
-                    advice: "write which one it is in the inventory, under hosts.\(host.name): 'node: \(names[0])'"))
-        }
-        for node in objects.nodes {
-            let hosts = hosts(of: node)
-            guard hosts.count > 1 else { continue }
-            conflicts.append(
-                IdentityConflict(
-                    hosts: hosts.map(\.name), nodes: [node.name],
-                    reason:
-                        "the hosts \(hosts.map { "\($0.name) (\($0.address))" }.listed) are both the node \(node.name)",
-                    advice:
-                        "if they are one machine, take one of the two out of the inventory; if not, write 'node: NAME' under each of them"
-                ))
-        }
-        return conflicts
-    }
 }
 
 extension Node {
@@ -142,7 +153,12 @@ extension Node {
         (status?.addresses ?? []).filter { $0.type == "InternalIP" }.map { IPAddress.canonical($0.address) }
     }
 
-    func isAt(_ address: String) -> Bool { internalAddresses.contains(IPAddress.canonical(address)) }
+    func isAt(_ address: String) -> Bool {
+        let address = IPAddress.canonical(address)
+        return status?.addresses?.contains {
+            $0.type == "InternalIP" && ($0.address == address || IPAddress.canonical($0.address) == address)
+        } == true
+    }
 
     /// A kubelet registers its host's name in lower case; the hostname label and the Hostname address may differ from it.
     func isCalled(_ name: String) -> Bool {
@@ -163,7 +179,7 @@ extension HostFacts {
     /// addresses (kube-proxy's, docker's, the node-local DNS cache's).
     func ownAddresses(vip: String) -> Set<String> {
         Set(
-            addresses.filter {
+            (addresses ?? []).filter {
                 !Self.sharedInterfaces.contains($0.interface) && IPAddress.isOfOneMachine($0.address)
                     && $0.address != vip
             }.map { IPAddress.canonical($0.address) })

@@ -39,11 +39,26 @@ public struct Kubectl: Sendable {
     /// The master that is asked first.
     public var host: String { seats[0].remote.name }
 
+    /// What stands before the arguments of every call.
     static func prefix(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
+        environment + words(distribution, apiServer: apiServer)
+    }
+
+    /// kubectl as a person would type it there.
+    static func words(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
         // k3s' own kubeconfig names the local API server already.
         guard let apiServer, distribution == .kubeadm else { return distribution.kubectl }
         return distribution.kubectl + ["--server", "https://\(apiServer)"]
     }
+
+    /// Before kubectl's own words. A proxy that a master's environment names (/etc/environment) is not on the way to the API server
+    /// beside it, and no_proxy seldom has every master's address (kubernetes/kubeadm#2145). sudo's secure_path lacks the folder
+    /// in which kubectl and k3s often are (k3s-io/k3s#10175).
+    static let environment = [
+        "sh", "-c",
+        "unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; PATH=$PATH:/usr/local/bin; export PATH; exec \"$@\"",
+        "sh",
+    ]
 
     /// What a command gave, and where it ran.
     struct Answer {
@@ -64,16 +79,24 @@ public struct Kubectl: Sendable {
             do {
                 let result = try await seat.remote.run(command)
                 if accepts(result) { return Answer(host: seat.remote.name, result: result) }
-                throw ClusterError(
-                    .commandFailed, host: seat.remote.name, operation: command.display,
-                    cause: "\(result.outcome): \(result.errorText.lastLines(3))",
-                    advice: "try it there by hand; then go on with: masterswap resume")
+                throw Self.failure(command.display, result, host: seat.remote.name)
             } catch let error where Transient.isTransient(error) && ContinuousClock.now < deadline {
                 note("\(Transient.message(error).lastLines(1)); it is asked again")
                 index += 1
                 if index % seats.count == 0 { try await Task.sleep(for: .seconds(1)) }
             }
         }
+    }
+
+    /// The error of a command that failed: the server's verdict, else kubectl's own words, without what is logged beside them.
+    static func failure(_ operation: String, _ result: CommandResult, host: String) -> ClusterError {
+        let message = KubectlMessage(result.errorText)
+        var error = ClusterError(
+            .commandFailed, host: host, operation: operation,
+            cause: message.cause.isEmpty ? "\(result.outcome)" : "\(result.outcome): \(message.cause)",
+            advice: message.advice(on: host) ?? "try it there by hand; then: masterswap resume")
+        error.serverReason = message.reason
+        return error
     }
 
     /// - Throws: `SSHError`; ``ClusterError`` with `commandFailed` on a non-zero exit status.
@@ -108,13 +131,19 @@ public struct Kubectl: Sendable {
     public func find<T: KubernetesObject>(_ type: T.Type, _ arguments: [String]) async throws -> T? {
         do {
             return try await get(type, arguments)
-        } catch let error as ClusterError where error.code == .commandFailed && error.cause.contains("(NotFound)") {
+        } catch let error as ClusterError where error.serverReason == "NotFound" {
             return nil
         }
     }
 
     public func objects() async throws -> KubernetesObjects {
-        try await get(KubernetesObjects.self, [KubernetesObjects.kinds, "-A"])
+        let label = Self.label(["get", KubernetesObjects.kinds, "-A"])
+        let answer = try await execute { prefix in
+            Command(ObjectsTemplate.command(prefix), timeout: .seconds(60), outputLimit: 512 << 20, label: label)
+        }
+        return try Self.decode(
+            KubernetesObjects.self, from: answer.result.standardOutput, host: answer.host,
+            operation: label)
     }
 
     static func decode<T: Decodable>(_ type: T.Type, from data: Data, host: String, operation: String) throws -> T {

@@ -34,7 +34,9 @@ public struct Observer: Sendable {
                     hosts[host.name] = observation
                     each(host)
                     // A master that was installed anew answers, and has nothing to be asked.
-                    if let facts = observation.facts, facts.kubeletRuns || (host.role == .master && !facts.isBare) {
+                    if let facts = observation.facts,
+                        facts.kubeletRuns == true || (host.role == .master && !facts.isBare)
+                    {
                         candidates.append(host)
                     }
                 case .cluster(.success(let observation)):

@@ -33,8 +33,8 @@ struct MasterSurvey: Sendable {
         let kubeadm = Inventory.Distribution.kubeadm
         let k3s = Inventory.Distribution.k3s
         let kubectl = """
-            if [ -d /var/lib/rancher/k3s/server ]; then ask() { \(ShellQuoting.join(k3s.kubectl)) --request-timeout=10s "$@"; }
-            else ask() { \(ShellQuoting.join(kubeadm.kubectl)) --request-timeout=10s "$@"; }; fi
+            if [ -d /var/lib/rancher/k3s/server ]; then ask() { \(ShellQuoting.join(Kubectl.environment + k3s.kubectl)) --request-timeout=10s "$@"; }
+            else ask() { \(ShellQuoting.join(Kubectl.environment + kubeadm.kubectl)) --request-timeout=10s "$@"; }; fi
             """
         var script = SectionedScript()
         script.section(

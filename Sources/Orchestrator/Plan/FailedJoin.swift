@@ -32,6 +32,9 @@ public struct FailedJoin: Sendable, Hashable, Codable {
     ) -> Finding {
         let distribution = cluster.distribution
         let members = members.filter { !addresses.isDisjoint(with: $0.addresses) }
+        guard let traces = facts.clusterTraces, let kubeletRuns = facts.kubeletRuns else {
+            return .otherwise("what is on it could not be read")
+        }
         if facts.isBare, members.isEmpty { return .nothing }
         if let started = members.first(where: { $0.isStarted || $0.isHealthy }) {
             return .otherwise("its etcd member \(started.id) has started")
@@ -41,28 +44,28 @@ public struct FailedJoin: Sendable, Hashable, Codable {
         }
         if let node, node.isControlPlane { return .otherwise("\(node.name) is a master") }
         guard distribution == .kubeadm || facts.isBare else {
-            return .otherwise("it has been in a cluster: \(facts.clusterTraces.joined(separator: ", "))")
+            return .otherwise("it has been in a cluster: \(traces.joined(separator: ", "))")
         }
         // keepalived's manifest is the first thing that ocboot writes; the authority's certificate comes with kubeadm.
-        let hasOnlyKeepalived = facts.clusterTraces == [distribution.keepalivedManifest] && !facts.kubeletRuns
+        let hasOnlyKeepalived = traces == [distribution.keepalivedManifest] && !kubeletRuns
         let isOurs =
             facts.isBare || (facts.authority != nil && facts.authority == authority)
             || (facts.authority == nil && hasOnlyKeepalived && facts.manifest?.virtualIPs.contains(cluster.vip) == true)
         guard isOurs else {
             return .otherwise(
-                "it has been in another cluster: \((facts.clusterTraces + (facts.kubeletRuns ? ["a running kubelet"] : [])).joined(separator: ", "))"
+                "it has been in another cluster: \((traces + (kubeletRuns ? ["a running kubelet"] : [])).joined(separator: ", "))"
             )
         }
-        if members.isEmpty, facts.clusterTraces.contains(distribution.etcdDataDirectory + "/member") {
+        if members.isEmpty, traces.contains(distribution.etcdDataDirectory + "/member") {
             return .otherwise("it has etcd data, and no member waits for it: it looks like a former master")
         }
         // kubeadm writes the API server's manifest before the kubelet registers: a worker has none.
-        if let node, members.isEmpty, !facts.clusterTraces.contains(distribution.apiServerManifest) {
+        if let node, members.isEmpty, !traces.contains(distribution.apiServerManifest) {
             return .otherwise("it is the node \(node.name), and nothing says that it was to be a master")
         }
         return .found(
             FailedJoin(
-                traces: facts.clusterTraces,
+                traces: traces,
                 member: members.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
                 node: node.map { ObjectReference(.node, $0) }))
     }

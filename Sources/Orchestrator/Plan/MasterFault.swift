@@ -17,15 +17,17 @@ struct MasterFault: Sendable, Hashable {
     ///
     /// Masters that are not whole are left aside only where the whole ones are a majority of etcd's voting members, both after the
     /// removal and while the new member joins: one of four survivors, none of two.
-    static func judge(_ state: ClusterState, _ nodes: [Node], _ memberships: Memberships) -> Judgement {
+    static func judge(
+        _ state: ClusterState, _ identity: Identity, _ nodes: [Node], _ memberships: Memberships
+    ) -> Judgement {
         let all = nodes.map { node in
-            let host = state.host(of: node)
+            let host = identity.host(of: node)
             let preferred = host.flatMap { state.facts($0)?.apiAddress ?? $0.address }
             let address = node.address(preferring: preferred) ?? host?.address ?? ""
             let master = Plan.Master(
                 host: host?.name ?? node.name, node: node.name, address: address,
                 inventoryAddress: host.flatMap { $0.address == address ? nil : $0.address },
-                addresses: RequestedNode.further(state.addresses(of: node), than: [address, host?.address]))
+                addresses: RequestedNode.further(identity.addresses(of: node), than: [address, host?.address]))
             let member = memberships.member(of: node)
             return (master, member, faults(state, node, host, master, member))
         }.sorted { $0.0.node < $1.0.node }

@@ -15,10 +15,10 @@ struct Memberships: Sendable {
     /// - Parameters:
     ///   - dead: the dead one; `nil` where there is none, as for a check.
     ///   - nodes: the other masters.
-    init(_ state: ClusterState, dead: Plan.DeadNode?, nodes: [Node]) {
+    init(_ state: ClusterState, _ identity: Identity, dead: Plan.DeadNode?, nodes: [Node]) {
         let distribution = state.inventory.cluster.distribution
         let members = state.cluster.members
-        let addresses = nodes.map { state.addresses(of: $0) }
+        let addresses = nodes.map(identity.addresses)
         func owners(of member: EtcdMember) -> [Node] {
             zip(nodes, addresses).filter { !$1.isDisjoint(with: member.addresses) }.map(\.0)
         }

@@ -13,7 +13,7 @@ struct RequestedNode {
 
     /// - Parameter reference: an inventory name, a node name or an address.
     /// - Throws: ``Refused`` where it stands for nothing, or for more than one machine.
-    init(_ state: ClusterState, _ reference: String) throws {
+    init(_ state: ClusterState, _ identity: Identity, _ reference: String) throws {
         let host = state.inventory.host(reference)
         let nodes = state.objects.nodes.filter { $0.isCalled(reference) || $0.isAt(reference) }
         guard nodes.count <= 1 else {
@@ -22,7 +22,7 @@ struct RequestedNode {
                 "name one of them: \(nodes.map(\.name).joined(separator: ", "))")
         }
         switch (host, nodes.first) {
-        case (let host?, let node?): try self.init(state, host, node)
+        case (let host?, let node?): try self.init(state, identity, host, node)
         case (let host?, nil):
             let found = state.nodes(of: host)
             guard found.count <= 1 else {
@@ -31,11 +31,11 @@ struct RequestedNode {
                     "write which one it is in the inventory, under hosts.\(host.name): 'node: \(found[0].name)'")
             }
             if let node = found.first {
-                try self.init(state, host, node)
+                try self.init(state, identity, host, node)
             } else {
                 try self.init(state, deleted: host)
             }
-        case (nil, let node?): try self.init(state, state.host(of: node), node)
+        case (nil, let node?): try self.init(state, identity, identity.host(of: node), node)
         case (nil, nil):
             guard let host = try Self.host(state, ofDeleted: reference) else {
                 throw Refused([
@@ -50,8 +50,8 @@ struct RequestedNode {
     }
 
     /// A node that is there.
-    private init(_ state: ClusterState, _ host: Inventory.Host?, _ node: Node) throws {
-        let claimants = state.hosts(of: node)
+    private init(_ state: ClusterState, _ identity: Identity, _ host: Inventory.Host?, _ node: Node) throws {
+        let claimants = identity.hosts(of: node)
         if let host, !claimants.contains(host) {
             let place = node.internalAddresses.isEmpty ? "no address" : node.internalAddresses.listed
             if let own = state.node(of: host) {
@@ -82,7 +82,7 @@ struct RequestedNode {
             host: machine?.name ?? node.name, node: node.name, address: address, uid: node.uid,
             hostnameLabel: node.hostnameLabel,
             inventoryAddress: machine.flatMap { $0.address == address ? nil : $0.address },
-            addresses: Self.further(state.addresses(of: node), than: [address, machine?.address]))
+            addresses: Self.further(identity.addresses(of: node), than: [address, machine?.address]))
         remarks = []
     }
 
@@ -190,7 +190,7 @@ extension ClusterState {
             return node
         }
         do {
-            let requested = try RequestedNode(self, reference)
+            let requested = try RequestedNode(self, Identity(self), reference)
             return requested.dead.uid.flatMap { uid in objects.nodes.first { $0.uid == uid } }
         } catch let refused as Refused where refused.refusals.allSatisfy({ $0.rule == "names-are-known" }) {
             return nil

@@ -75,7 +75,7 @@ public struct PlanText: Sendable {
     /// What the short words in commands stand for.
     private var legend: [Line] {
         let distribution = inventory.cluster.distribution
-        let kubectl = Kubectl.prefix(
+        let kubectl = Kubectl.words(
             distribution, apiServer: "\(IPAddress.inURL(plan.primary.address)):\(inventory.cluster.apiPort)")
         let etcdctl = Etcdctl.words(node: plan.primary.node, distribution: distribution, version: plan.kubernetes)
         let isInPod = distribution == .kubeadm

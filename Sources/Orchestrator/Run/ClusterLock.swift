@@ -172,8 +172,7 @@ public actor ClusterLock {
             try await kubectl.run([verb, "-f", "-"], input: try JSONEncoder().encode(lease))
             return true
         } catch let error as ClusterError
-            where error.code == .commandFailed
-            && ["(Conflict)", "(AlreadyExists)", "(NotFound)"].contains(where: error.cause.contains)
+            where ["Conflict", "AlreadyExists", "NotFound"].contains(error.serverReason ?? "")
         {
             return false
         }
@@ -261,7 +260,7 @@ public actor ClusterLock {
     private static func read(_ kubectl: Kubectl) async throws -> Lease? {
         do {
             return try await kubectl.get(Lease.self, ["lease", name, "-n", "kube-system"])
-        } catch let error as ClusterError where error.code == .commandFailed && error.cause.contains("(NotFound)") {
+        } catch let error as ClusterError where error.serverReason == "NotFound" {
             return nil
         }
     }

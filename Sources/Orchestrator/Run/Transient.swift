@@ -7,12 +7,15 @@ enum Transient {
         if let error = error as? SSHError {
             return switch error.code {
             case .unreachable, .jumpFailed, .handshakeFailed, .connectionLost, .outcomeUnknown, .timedOut: true
-            case .invalidEndpoint, .unresolved, .hostKeyUnknown, .hostKeyMismatch, .authenticationFailed, .cancelled,
+            case .invalidEndpoint, .unresolved, .hostKeyUnknown, .hostKeyMismatch, .authenticationFailed, .noShell,
+                .cancelled,
                 .remoteFile, .fileChanged, .libraryFault:
                 false
             }
         }
         guard let error = error as? ClusterError, error.code == .commandFailed else { return false }
+        // The server's own verdict counts, whatever else the text has in it.
+        if let reason = error.serverReason { return KubectlMessage.isPassing(reason) }
         return signs.contains { error.cause.localizedCaseInsensitiveContains($0) }
     }
 

@@ -7,6 +7,8 @@ struct Execution {
         /// The server would not open a channel or run anything on it: nothing ran.
         case refused(String)
         case sudo(String)
+        /// Something else than a shell answered: nothing ran.
+        case noShell(LoginAnswer)
         /// What happened after the request was sent.
         case afterSending(any Error)
     }
@@ -59,6 +61,10 @@ struct Execution {
             if !exchange.takesInput {
                 throw Failure.sudo(String(decoding: exchange.errors.bytes, as: UTF8.self))
             }
+            guard exchange.start.hasBegun else {
+                let words = exchange.start.words + Array("\n".utf8) + exchange.errors.bytes
+                throw Failure.noShell(LoginAnswer(outcome: outcome, words: String(decoding: words, as: UTF8.self)))
+            }
             return CommandResult(
                 outcome: outcome, standardOutput: exchange.output.bytes, standardError: exchange.errors.bytes,
                 droppedOutput: exchange.output.dropped, droppedError: exchange.errors.dropped, duration: .now - start)
@@ -89,6 +95,7 @@ struct Execution {
     struct Exchange {
         private(set) var output: Capture
         private(set) var errors: Capture
+        private(set) var start: LoginOutput
         /// Where sudo comes before the command.
         private var filter: PreambleFilter?
         private let password: Secret?
@@ -101,6 +108,7 @@ struct Execution {
         init(shell: RemoteShell, password: Secret?, outputLimit: Int) {
             output = Capture(limit: outputLimit)
             errors = Capture(limit: outputLimit)
+            start = LoginOutput(marker: shell.marker)
             filter = shell.isElevated ? PreambleFilter(shell) : nil
             prologue = shell.prologue
             self.password = password
@@ -110,7 +118,10 @@ struct Execution {
         var takesInput: Bool { filter?.isThrough ?? true }
 
         mutating func receive(_ bytes: UnsafeRawBufferPointer, isError: Bool) throws(Failure) {
-            guard isError else { return output.append(bytes) }
+            guard isError else {
+                if start.hasBegun { return output.append(bytes) }
+                return start.pass(bytes).withUnsafeBytes { output.append($0) }
+            }
             guard let asked = filter?.prompts, let own = filter?.pass(bytes) else { return errors.append(bytes) }
             own.withUnsafeBytes { errors.append($0) }
             guard let prompts = filter?.prompts, prompts > asked else { return }
@@ -121,6 +132,7 @@ struct Execution {
         }
 
         mutating func finish() {
+            start.finish()
             filter?.flush().withUnsafeBytes { errors.append($0) }
         }
     }

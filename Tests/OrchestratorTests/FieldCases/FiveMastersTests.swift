@@ -102,7 +102,7 @@ import Testing
         state.hosts[Self.fourth] = .failed(.init(message: "\(Self.fourth): connect: no answer", isSilent: true))
         #expect(rules(state) == ["survivors-are-sound"], "it is Ready, and may hold the VIP")
         notReady(&state, 4)
-        #expect(rules(state) == ["survivors-are-sound"], "its member is healthy: it lives")
+        #expect(Set(rules(state)) == ["survivors-are-sound"], "its member is healthy: it lives")
         state.hosts[Self.fourth] = .failed(.init(message: "authentication failed", isSilent: false))
         #expect(rules(state) == ["survivors-are-sound", "survivors-are-sound"])
     }
@@ -111,8 +111,8 @@ import Testing
         var state = try FieldCluster.state()
         notReady(&state, 4)
         let vip = HostFacts.Address(interface: "br0", address: "10.127.100.102")
-        state.change(RunbookCluster.names[1]) { $0.addresses.removeAll { $0 == vip } }
-        state.change(Self.fourth) { $0.addresses.append(vip) }
+        state.change(RunbookCluster.names[1]) { $0.addresses?.removeAll { $0 == vip } }
+        state.change(Self.fourth) { $0.addresses?.append(vip) }
         #expect(rules(state).contains("one-vip-holder"))
     }
 
@@ -176,7 +176,8 @@ import Testing
         plan.volumes = []
         plan.promotes = false
         let cluster = joined(plan, state)
-        let context = try cluster.context(plan, in: folder, limits: .init(wait: .milliseconds(10)))
+        let context = try cluster.context(
+            plan, in: folder, limits: .init(wait: .milliseconds(10)), inventory: state.inventory)
         #expect(try await NodeReadyStep(plan: plan).check(context) == .satisfied("Ready, 4 healthy etcd members"))
         guard case .satisfied = try await RemoveMemberStep(plan: plan).verify(context) else {
             Issue.record("the removal is not seen")

@@ -90,7 +90,7 @@ import Testing
     @Test func aMemberAtTheHostsOtherAddressIsItsOwn() throws {
         var state = try RunbookCluster.state()
         state.cluster.members[1].peerURLs = ["https://192.168.0.2:2380"]
-        state.change(Self.names[1]) { $0.addresses.append(.init(interface: "eth1", address: "192.168.0.2")) }
+        state.change(Self.names[1]) { $0.addresses?.append(.init(interface: "eth1", address: "192.168.0.2")) }
         let plan = try FieldCluster.plan(state)
         #expect(plan.survivors[0].isAt(state.cluster.members[1]), "the last step knows it again")
     }

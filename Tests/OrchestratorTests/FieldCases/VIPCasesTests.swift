@@ -20,7 +20,7 @@ import Testing
     @Test func kubeProxysInterfaceIsNamed() throws {
         var state = try RunbookCluster.state()
         let read = Self.onServiceInterface.split(separator: "\n").compactMap(HostProbe.address)
-        for name in Self.names.dropFirst() { state.change(name) { $0.addresses += read } }
+        for name in Self.names.dropFirst() { state.change(name) { $0.addresses? += read } }
         #expect(state.vipHolders.map(\.name) == [Self.names[1]], "keepalived's holder is still known")
         let refusals = FieldCluster.refusals(state)
         #expect(refusals.map(\.rule) == ["one-vip-holder"])
@@ -47,8 +47,8 @@ import Testing
         let read = "2: br0    inet \(Self.vip)/32 scope global br0".split(separator: "\n").compactMap(HostProbe.address)
         for name in Self.names.dropFirst() {
             state.change(name) { facts in
-                facts.addresses.removeAll { $0.address == Self.vip }
-                facts.addresses += read
+                facts.addresses?.removeAll { $0.address == Self.vip }
+                facts.addresses? += read
             }
         }
         let refusals = FieldCluster.refusals(state)
@@ -60,8 +60,8 @@ import Testing
                 var state = try RunbookCluster.state(isDead: false)
                 for name in Self.names {
                     state.change(name) { facts in
-                        facts.addresses.removeAll { $0.address == Self.vip }
-                        facts.addresses += read
+                        facts.addresses?.removeAll { $0.address == Self.vip }
+                        facts.addresses? += read
                     }
                 }
                 return state

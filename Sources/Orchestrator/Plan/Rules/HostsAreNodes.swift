@@ -8,7 +8,7 @@ public enum HostsAreNodes: SafetyRule {
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let masters = Set(proposal.state.objects.nodes.filter(\.isControlPlane).map(\.name))
         let concerned = [proposal.dead.host, proposal.replacement.name]
-        return proposal.state.identityConflicts.filter { conflict in
+        return proposal.identity.conflicts.filter { conflict in
             !masters.isDisjoint(with: conflict.nodes) || conflict.hosts.contains(where: concerned.contains)
         }.map { refusal($0.reason, advice: $0.advice) }
     }

@@ -56,8 +56,13 @@ public enum NodeIsDead: SafetyRule {
     private static func objections(to facts: HostFacts, _ proposal: Proposal) -> [Refusal] {
         let host = proposal.dead.host
         var refusals: [Refusal] = []
-        if !facts.isBare {
-            let signs = (facts.kubeletRuns ? ["a running kubelet"] : []) + facts.clusterTraces
+        if facts.kubeletRuns == nil || facts.clusterTraces == nil {
+            refusals.append(
+                refusal(
+                    "whether \(host) was installed anew is unknown: its processes or its disk could not be read",
+                    advice: "see there that pidof works: command -v pidof"))
+        } else if !facts.isBare {
+            let signs = (facts.kubeletRuns == true ? ["a running kubelet"] : []) + (facts.clusterTraces ?? [])
             refusals.append(
                 refusal(
                     "\(host) is the old master, not installed anew: it has \(signs.joined(separator: ", "))",

@@ -6,6 +6,14 @@ public enum OneVIPHolder: SafetyRule {
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let state = proposal.state
         let vip = state.inventory.cluster.vip
+        let unread = state.liveMasters.filter { state.facts($0)?.addresses == nil }
+        guard unread.isEmpty else {
+            return unread.map {
+                refusal(
+                    "the addresses of \($0.name) could not be read: whether it holds the VIP \(vip) is unknown",
+                    advice: "see there that ip works (iproute2): ip -o -4 addr")
+            }
+        }
         let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
         guard services.isEmpty else {
             return [

@@ -13,15 +13,12 @@ public enum ReplacementFits: SafetyRule {
         let host = proposal.replacement
         guard let facts = state.facts(host) else { return [] }
         var refusals: [Refusal] = []
-        let reference = proposal.primary.flatMap { state.hosts[$0.host]?.facts?.clockOffset } ?? 0
-        let offset = facts.clockOffset - reference
-        if abs(offset) > clockLimit {
+        refusals += clock(facts, host, proposal)
+        if facts.disks == nil {
             refusals.append(
-                refusal(
-                    "the clock of \(host.name) is \(Int(offset)) s off the primary's",
-                    advice: "set it there: chronyc makestep"))
+                refusal("the free space on \(host.name) could not be read", advice: "run there: df -Pk / /var/lib"))
         }
-        for disk in facts.disks where disk.mount != "/tmp" && disk.availableKiB < freeKiB {
+        for disk in facts.disks ?? [] where disk.mount != "/tmp" && disk.availableKiB < freeKiB {
             refusals.append(
                 refusal(
                     "\(host.name) has \(disk.availableKiB >> 10) MiB free on \(disk.mount)",
@@ -40,5 +37,24 @@ public enum ReplacementFits: SafetyRule {
                     advice: "run on \(primary.host): ssh-copy-id \(host.ssh.user ?? "root")@\(host.address)"))
         }
         return refusals
+    }
+
+    /// Compared with the primary's, whose certificates it will be shown.
+    private static func clock(_ facts: HostFacts, _ host: Inventory.Host, _ proposal: Proposal) -> [Refusal] {
+        guard let primary = proposal.primary, let reference = proposal.state.hosts[primary.host]?.facts else {
+            return []
+        }
+        let clocks = [(host.name, facts.clockOffset), (primary.host, reference.clockOffset)]
+        if let (name, _) = clocks.first(where: { $0.1 == nil }) {
+            return [refusal("the clock of \(name) could not be read", advice: "run there: date +%s.%N")]
+        }
+        let offset = (facts.clockOffset ?? 0) - (reference.clockOffset ?? 0)
+        guard abs(offset) > clockLimit else { return [] }
+        return [
+            refusal(
+                "the clock of \(host.name) is \(Int(offset)) s off the primary's",
+                advice: "set it there: chronyc makestep"
+            )
+        ]
     }
 }

@@ -16,6 +16,12 @@ public enum ReplacementIsBare: SafetyRule {
         if let master = masters.first {
             return [refusal("\(master) is a master already", advice: "name a spare: --with HOST")]
         }
+        if host.role == .spare, let facts = state.facts(host) {
+            let unread = unread(facts)
+            guard unread.isEmpty else {
+                return unread.map { refusal("\($0.what) on \(host.name) could not be read", advice: $0.advice) }
+            }
+        }
         if case .otherwise(let what) = proposal.failedJoin, host.role == .spare {
             return [
                 refusal(
@@ -41,13 +47,7 @@ public enum ReplacementIsBare: SafetyRule {
             ]
         }
         var refusals: [Refusal] = []
-        // sshd's own port is among them: none at all means that neither ss nor netstat is there.
-        if facts.listensUnknown {
-            refusals.append(
-                refusal(
-                    "what listens on \(host.name) cannot be seen", advice: "install ss there (iproute2), or netstat"))
-        }
-        let taken = ports.filter(facts.listening.contains)
+        let taken = ports.filter { facts.listening?.contains($0) == true }
         if !taken.isEmpty {
             refusals.append(
                 refusal(
@@ -62,5 +62,16 @@ public enum ReplacementIsBare: SafetyRule {
                     advice: "give it a host name of its own: hostnamectl set-hostname NAME"))
         }
         return refusals
+    }
+    /// Facts that this rule needs and that could not be read.
+    private static func unread(_ facts: HostFacts) -> [(what: String, advice: String)] {
+        var unread: [(what: String, advice: String)] = []
+        if facts.hostname.isEmpty { unread.append(("the host name", "run there: uname -n")) }
+        if facts.kubeletRuns == nil { unread.append(("which processes run", "install pidof there (procps)")) }
+        if facts.clusterTraces == nil {
+            unread.append(("what a cluster left on the disk", "see that the user may read /etc and /var/lib there"))
+        }
+        if facts.listening == nil { unread.append(("what listens", "install ss there (iproute2), or netstat")) }
+        return unread
     }
 }
