@@ -421,8 +421,8 @@ enum ClusterChecks {
                     "add it with 'role: master'; if it is one of the hosts, write under that one: 'node: \(node.name)'")
             }
         }
-        for conflict in identity.conflicts {
-            add(.hostUnclear, .failure, conflict.hosts[0], conflict.reason, conflict.advice)
+        for conflict in HostsAreNodes.conflicts(identity) {
+            add(.hostUnclear, .failure, conflict.hosts[0], conflict.refusal.reason, conflict.refusal.advice)
         }
         for host in state.inventory.hosts where host.role == .spare && state.node(of: host)?.isControlPlane == true {
             add(

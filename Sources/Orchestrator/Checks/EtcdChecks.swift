@@ -36,7 +36,7 @@ enum EtcdChecks {
             }
         }
         let counted = cluster.members.filter { $0.isHealthy && $0.isStarted && !$0.isLearner }
-        for fault in EtcdFault.find(cluster, counted: counted) {
+        for fault in EtcdIsWell.faults(cluster, counted: counted) {
             let code: CheckReport.Code =
                 switch fault.kind {
                 case .unread: .etcdUnread
@@ -44,7 +44,7 @@ enum EtcdChecks {
                 case .leader: .etcdLeader
                 case .behind: .memberBehind
                 }
-            add(code, fault.reason, fault.advice)
+            add(code, fault.refusal.reason, fault.refusal.advice)
         }
         return findings
     }

@@ -35,20 +35,12 @@ public struct EtcdStatus: Sendable, Hashable {
 
 /// An alarm that a member raised; it holds for the whole cluster until it is disarmed.
 public struct EtcdAlarm: Sendable, Hashable {
-    public enum Kind: Sendable, Hashable, CustomStringConvertible {
+    public enum Kind: Sendable, Hashable {
         /// A member's database has reached its quota: etcd takes no writes but deletions.
         case noSpace
         /// A member's data differs from the others'.
         case corrupt
         case other(Int)
-
-        public var description: String {
-            switch self {
-            case .noSpace: "NOSPACE"
-            case .corrupt: "CORRUPT"
-            case .other(let number): "number \(number)"
-            }
-        }
     }
 
     public var memberID: String

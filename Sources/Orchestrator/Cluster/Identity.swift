@@ -5,9 +5,9 @@
 /// `node`; the inventory's address among the node's; the addresses on the host's own interfaces; the name that its kubelet goes by;
 /// its machine id. Of a host that does not answer, what etcd's members and kubeadm's ClusterStatus say of its address.
 struct Identity: Sendable {
-    private let state: ClusterState
-    /// In the inventory's order.
-    private let candidates: [(host: Inventory.Host, nodes: [Node])]
+    let state: ClusterState
+    /// In the inventory's order: each host with the nodes that it can be.
+    let candidates: [(host: Inventory.Host, nodes: [Node])]
 
     init(_ state: ClusterState) {
         self.state = state
@@ -19,7 +19,7 @@ struct Identity: Sendable {
         candidates.filter { $0.nodes.contains { $0.uid == node.uid } }.map(\.host)
     }
 
-    /// The host that a node runs on; `nil` where there is none, or where several claim it (``conflicts``).
+    /// The host that a node runs on; `nil` where there is none, or where several claim it (``HostsAreNodes``).
     func host(of node: Node) -> Inventory.Host? {
         let hosts = hosts(of: node)
         return hosts.count == 1 ? hosts[0] : nil
@@ -28,39 +28,6 @@ struct Identity: Sendable {
     /// All addresses that are a node's: its own word, the inventory's, and those on its host's interfaces.
     func addresses(of node: Node) -> Set<String> {
         Set(node.internalAddresses).union(host(of: node).map(state.addresses) ?? [])
-    }
-
-    /// What cannot be told apart, and what to write so that it can.
-    struct Conflict: Sendable, Hashable {
-        var hosts: [String]
-        var nodes: [String]
-        var reason: String
-        var advice: String
-    }
-
-    var conflicts: [Conflict] {
-        var conflicts: [Conflict] = []
-        for (host, nodes) in candidates where nodes.count > 1 {
-            let names = nodes.map(\.name)
-            conflicts.append(
-                Conflict(
-                    hosts: [host.name], nodes: names,
-                    reason: "the host \(host.name) (\(host.address)) can be each of the nodes \(names.listed)",
-                    advice: "write which one it is in the inventory, under hosts.\(host.name): 'node: \(names[0])'"))
-        }
-        for node in state.objects.nodes {
-            let hosts = hosts(of: node)
-            guard hosts.count > 1 else { continue }
-            conflicts.append(
-                Conflict(
-                    hosts: hosts.map(\.name), nodes: [node.name],
-                    reason:
-                        "the hosts \(hosts.map { "\($0.name) (\($0.address))" }.listed) are both the node \(node.name)",
-                    advice:
-                        "if they are one machine, take one of the two out of the inventory; if not, write 'node: NAME' under each of them"
-                ))
-        }
-        return conflicts
     }
 }
 
@@ -86,7 +53,8 @@ extension ClusterState {
                 other.name != host.name && (node.isAt(other.address) || other.node.map(node.isCalled) == true)
             }
         }
-        guard let facts else {
+        // A bare host has nothing of a node's, but may have been given the name or an address that the dead one had.
+        guard let facts, !facts.isBare else {
             // A node that has a member at its own address is another machine, which has taken the name over.
             let names = nodeNames(at: host.address)
             return free.filter { node in
@@ -97,8 +65,6 @@ extension ClusterState {
         let own = facts.ownAddresses(vip: inventory.cluster.vip)
         let onItsInterfaces = free.filter { node in node.internalAddresses.contains(where: own.contains) }
         if !onItsInterfaces.isEmpty { return narrowed(onItsInterfaces, facts) }
-        // A bare host may have the name that the dead one had.
-        guard !facts.isBare else { return [] }
         let named = free.filter { $0.isCalled(facts.kubeletNodeName ?? facts.hostname) }
         if !named.isEmpty { return named }
         return free.filter { $0.status?.nodeInfo?.machineID == facts.machineID && facts.machineID != nil }

@@ -7,7 +7,7 @@ public struct Proposal: Sendable {
     public var deadNode: Node?
     public var replacement: Inventory.Host
     /// The dead one's own machine takes its place again, installed anew.
-    public var isSameMachine: Bool { replacement.name == dead.host || replacement.address == dead.address }
+    public var isSameMachine: Bool { replacement.name == dead.host || replacement.address == dead.knownAddress }
     /// Masters of the cluster that are neither dead nor new, without ``unsound``.
     public var survivors: [Plan.Master]
     /// Those that are not whole and that etcd's quorum can do without, through the removal and the join.
