@@ -42,10 +42,11 @@ final class FakeCluster: Sendable {
     }
 
     func context(
-        _ plan: Plan, in folder: TemporaryFolder, limits: RunContext.Limits = .init(), lock: ClusterLock? = nil
+        _ plan: Plan, in folder: TemporaryFolder, limits: RunContext.Limits = .init(), lock: ClusterLock? = nil,
+        inventory: Inventory? = nil
     ) throws -> RunContext {
         RunContext(
-            plan: plan, inventory: try RunbookCluster.inventory(),
+            plan: plan, inventory: try inventory ?? RunbookCluster.inventory(),
             remotes: Remotes { Seat(name: $0.name, cluster: self) },
             run: .init(id: "r", directory: folder.path), journal: try Journal(path: folder.path + "/journal"),
             lock: lock, watch: nil, limits: limits, databasePassword: { Secret("x") }, emit: { _ in })

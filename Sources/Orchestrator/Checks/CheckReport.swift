@@ -153,9 +153,10 @@ extension CheckReport {
         at = now
         source = state.cluster.source
         hosts = inventory.hosts.map { Self.host($0, state) }
+        let identity = Identity(state)
         nodes = state.objects.nodes.map {
             NodeLine(
-                name: $0.name, address: $0.address(preferring: state.host(of: $0)?.address), ready: $0.isReady,
+                name: $0.name, address: $0.address(preferring: identity.host(of: $0)?.address), ready: $0.isReady,
                 cordoned: $0.isCordoned,
                 version: $0.kubeletVersion)
         }
@@ -169,7 +170,8 @@ extension CheckReport {
         findings = []
         status = 0
         findings =
-            HostChecks.findings(state, at: now) + KeepalivedChecks.findings(state) + ClusterChecks.findings(state)
+            HostChecks.findings(state, at: now) + KeepalivedChecks.findings(state)
+            + ClusterChecks.findings(state, identity)
         let isMasterUnreachable = inventory.masters.contains {
             state.hosts[$0.name]?.failure?.isUnreachableOrUntrusted == true
         }
@@ -383,7 +385,7 @@ enum KeepalivedChecks {
 
 /// The cluster as a whole.
 enum ClusterChecks {
-    static func findings(_ state: ClusterState) -> [CheckReport.Finding] {
+    static func findings(_ state: ClusterState, _ identity: Identity) -> [CheckReport.Finding] {
         guard state.cluster.source != nil else {
             return [
                 .init(
@@ -413,14 +415,14 @@ enum ClusterChecks {
                     .nodeCordoned, .warning, node.name, "the node is cordoned",
                     "if nobody needs that: kubectl uncordon \(node.name)")
             }
-            if node.isControlPlane, state.hosts(of: node).isEmpty {
+            if node.isControlPlane, identity.hosts(of: node).isEmpty {
                 add(
                     .masterNotInInventory, .warning, node.name, "is a master that the inventory does not name",
                     "add it with 'role: master'; if it is one of the hosts, write under that one: 'node: \(node.name)'")
             }
         }
-        for conflict in state.identityConflicts {
-            add(.hostUnclear, .failure, conflict.hosts[0], conflict.reason, conflict.advice)
+        for conflict in HostsAreNodes.conflicts(identity) {
+            add(.hostUnclear, .failure, conflict.hosts[0], conflict.refusal.reason, conflict.refusal.advice)
         }
         for host in state.inventory.hosts where host.role == .spare && state.node(of: host)?.isControlPlane == true {
             add(
@@ -439,7 +441,7 @@ enum ClusterChecks {
                 "no API server answers on \(state.inventory.cluster.vip):\(state.inventory.cluster.apiPort)",
                 "look at the API server of its holder")
         }
-        findings += EtcdChecks.findings(state)
+        findings += EtcdChecks.findings(state, identity)
         let pending = state.objects.pods.filter(\.isPending).map(\.reference)
         if !pending.isEmpty {
             add(

@@ -1,6 +1,6 @@
 /// etcd's members, whose they are, and what etcd says of itself.
 enum EtcdChecks {
-    static func findings(_ state: ClusterState) -> [CheckReport.Finding] {
+    static func findings(_ state: ClusterState, _ identity: Identity) -> [CheckReport.Finding] {
         let cluster = state.cluster
         var findings: [CheckReport.Finding] = []
         func add(
@@ -10,7 +10,7 @@ enum EtcdChecks {
             findings.append(.init(code: code, severity: severity, subject: subject, text: text, advice: advice))
         }
         let masters = state.objects.nodes.filter(\.isControlPlane)
-        let memberships = Memberships(state, dead: nil, nodes: masters)
+        let memberships = Memberships(state, identity, dead: nil, nodes: masters)
         for stray in memberships.strays {
             add(
                 .memberWithoutNode, stray.reason,
@@ -36,7 +36,7 @@ enum EtcdChecks {
             }
         }
         let counted = cluster.members.filter { $0.isHealthy && $0.isStarted && !$0.isLearner }
-        for fault in EtcdFault.find(cluster, counted: counted) {
+        for fault in EtcdIsWell.faults(cluster, counted: counted) {
             let code: CheckReport.Code =
                 switch fault.kind {
                 case .unread: .etcdUnread
@@ -44,7 +44,7 @@ enum EtcdChecks {
                 case .leader: .etcdLeader
                 case .behind: .memberBehind
                 }
-            add(code, fault.reason, fault.advice)
+            add(code, fault.refusal.reason, fault.refusal.advice)
         }
         return findings
     }

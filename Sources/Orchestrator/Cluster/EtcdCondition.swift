@@ -35,20 +35,12 @@ public struct EtcdStatus: Sendable, Hashable {
 
 /// An alarm that a member raised; it holds for the whole cluster until it is disarmed.
 public struct EtcdAlarm: Sendable, Hashable {
-    public enum Kind: Sendable, Hashable, CustomStringConvertible {
+    public enum Kind: Sendable, Hashable {
         /// A member's database has reached its quota: etcd takes no writes but deletions.
         case noSpace
         /// A member's data differs from the others'.
         case corrupt
         case other(Int)
-
-        public var description: String {
-            switch self {
-            case .noSpace: "NOSPACE"
-            case .corrupt: "CORRUPT"
-            case .other(let number): "number \(number)"
-            }
-        }
     }
 
     public var memberID: String
@@ -164,7 +156,7 @@ extension Etcdctl {
     }
 
     /// Shell text that prints the JSON that etcdctl answers beside the member of `$node`, and nothing else; where there is none, it
-    /// prints why and ends with 1. The JSON counts, not the exit status: a member that does not answer makes it 1.
+    /// ends with 1, and standard error says why. The JSON counts, not the exit status: a member that does not answer makes it 1.
     static func question(_ arguments: [String], _ kubectl: String, _ distribution: Inventory.Distribution) -> String {
         let credentials = distribution.etcdCredentials
         let options =
@@ -183,10 +175,9 @@ extension Etcdctl {
             \(attempts)
             set -- \(options) \(arguments.joined(separator: " "))
             for way in direct told; do
-                answer=$($way "$@" 2>/dev/null)
+                answer=$($way "$@")
                 case $answer in '{'*|'['*|null) printf '%s' "$answer"; exit 0 ;; esac
             done
-            direct "$@" 2>&1 >/dev/null
             exit 1
             """
     }
@@ -205,7 +196,9 @@ extension Etcdctl {
             }
             do {
                 if section.succeeded { return try parse(section.output) }
-                condition.problems.append("\(host): \(label(arguments)): \(section.text.lastLines(1))")
+                let cause = KubectlMessage(section.errorText).cause
+                condition.problems.append(
+                    "\(host): \(label(arguments)): \(cause.isEmpty ? "exit status \(section.status)" : cause)")
             } catch {
                 condition.problems.append("\(host): \(label(arguments)): its JSON cannot be read: \(error)")
             }

@@ -4,22 +4,42 @@
 /// registered, and etcd's members carry a third one: equal names alone prove nothing. What counts, in this order: the inventory's
 /// `node`; the inventory's address among the node's; the addresses on the host's own interfaces; the name that its kubelet goes by;
 /// its machine id. Of a host that does not answer, what etcd's members and kubeadm's ClusterStatus say of its address.
+struct Identity: Sendable {
+    let state: ClusterState
+    /// In the inventory's order: each host with the nodes that it can be.
+    let candidates: [(host: Inventory.Host, nodes: [Node])]
+
+    init(_ state: ClusterState) {
+        self.state = state
+        candidates = state.inventory.hosts.map { ($0, state.nodes(of: $0)) }
+    }
+
+    /// The hosts that can be a node.
+    func hosts(of node: Node) -> [Inventory.Host] {
+        candidates.filter { $0.nodes.contains { $0.uid == node.uid } }.map(\.host)
+    }
+
+    /// The host that a node runs on; `nil` where there is none, or where several claim it (``HostsAreNodes``).
+    func host(of node: Node) -> Inventory.Host? {
+        let hosts = hosts(of: node)
+        return hosts.count == 1 ? hosts[0] : nil
+    }
+
+    /// All addresses that are a node's: its own word, the inventory's, and those on its host's interfaces.
+    func addresses(of node: Node) -> Set<String> {
+        Set(node.internalAddresses).union(host(of: node).map(state.addresses) ?? [])
+    }
+}
+
 extension ClusterState {
-    /// The node that a host is; `nil` where it is none, or where it cannot be told which (``identityConflicts``).
+    /// The node that a host is; `nil` where it is none, or where it cannot be told which.
     public func node(of host: Inventory.Host) -> Node? {
         let nodes = nodes(of: host)
         return nodes.count == 1 ? nodes[0] : nil
     }
 
-    /// The inventory host that a node runs on; `nil` where there is none, or where two claim it (``identityConflicts``).
-    public func host(of node: Node) -> Inventory.Host? {
-        let hosts = hosts(of: node)
-        return hosts.count == 1 ? hosts[0] : nil
-    }
-
-    func hosts(of node: Node) -> [Inventory.Host] {
-        inventory.hosts.filter { host in nodes(of: host).contains { $0.uid == node.uid } }
-    }
+    /// The inventory host that a node runs on; `nil` where there is none, or where several claim it.
+    public func host(of node: Node) -> Inventory.Host? { Identity(self).host(of: node) }
 
     /// The nodes that a host can be, by the strongest evidence that there is for any.
     func nodes(of host: Inventory.Host) -> [Node] {
@@ -33,7 +53,8 @@ extension ClusterState {
                 other.name != host.name && (node.isAt(other.address) || other.node.map(node.isCalled) == true)
             }
         }
-        guard let facts else {
+        // A bare host has nothing of a node's, but may have been given the name or an address that the dead one had.
+        guard let facts, !facts.isBare else {
             // A node that has a member at its own address is another machine, which has taken the name over.
             let names = nodeNames(at: host.address)
             return free.filter { node in
@@ -44,8 +65,6 @@ extension ClusterState {
         let own = facts.ownAddresses(vip: inventory.cluster.vip)
         let onItsInterfaces = free.filter { node in node.internalAddresses.contains(where: own.contains) }
         if !onItsInterfaces.isEmpty { return narrowed(onItsInterfaces, facts) }
-        // A bare host may have the name that the dead one had.
-        guard !facts.isBare else { return [] }
         let named = free.filter { $0.isCalled(facts.kubeletNodeName ?? facts.hostname) }
         if !named.isEmpty { return named }
         return free.filter { $0.status?.nodeInfo?.machineID == facts.machineID && facts.machineID != nil }
@@ -77,13 +96,6 @@ extension ClusterState {
         return addresses
     }
 
-    /// All addresses that are a node's: its own word, the inventory's, and those on its host's interfaces.
-    func addresses(of node: Node) -> Set<String> {
-        var addresses = Set(node.internalAddresses)
-        if let host = host(of: node) { addresses.formUnion(self.addresses(of: host)) }
-        return addresses
-    }
-
     /// A host's addresses: the inventory's, and those on its interfaces that no other machine has.
     func addresses(of host: Inventory.Host) -> Set<String> {
         (facts(host)?.ownAddresses(vip: inventory.cluster.vip) ?? []).union([IPAddress.canonical(host.address)])
@@ -99,41 +111,6 @@ extension ClusterState {
         }
         return unknown.sorted()
     }
-
-    /// What cannot be told apart, and what to write so that it can.
-    struct IdentityConflict: Sendable, Hashable {
-        var hosts: [String]
-        var nodes: [String]
-        var reason: String
-        var advice: String
-    }
-
-    var identityConflicts: [IdentityConflict] {
-        var conflicts: [IdentityConflict] = []
-        for host in inventory.hosts {
-            let nodes = nodes(of: host)
-            guard nodes.count > 1 else { continue }
-            let names = nodes.map(\.name)
-            conflicts.append(
-                IdentityConflict(
-                    hosts: [host.name], nodes: names,
-                    reason: "the host \(host.name) (\(host.address)) can be each of the nodes \(names.listed)",
-                    advice: "write which one it is in the inventory, under hosts.\(host.name): 'node: \(names[0])'"))
-        }
-        for node in objects.nodes {
-            let hosts = hosts(of: node)
-            guard hosts.count > 1 else { continue }
-            conflicts.append(
-                IdentityConflict(
-                    hosts: hosts.map(\.name), nodes: [node.name],
-                    reason:
-                        "the hosts \(hosts.map { "\($0.name) (\($0.address))" }.listed) are both the node \(node.name)",
-                    advice:
-                        "if they are one machine, take one of the two out of the inventory; if not, write 'node: NAME' under each of them"
-                ))
-        }
-        return conflicts
-    }
 }
 
 extension Node {
@@ -142,7 +119,12 @@ extension Node {
         (status?.addresses ?? []).filter { $0.type == "InternalIP" }.map { IPAddress.canonical($0.address) }
     }
 
-    func isAt(_ address: String) -> Bool { internalAddresses.contains(IPAddress.canonical(address)) }
+    func isAt(_ address: String) -> Bool {
+        let address = IPAddress.canonical(address)
+        return status?.addresses?.contains {
+            $0.type == "InternalIP" && ($0.address == address || IPAddress.canonical($0.address) == address)
+        } == true
+    }
 
     /// A kubelet registers its host's name in lower case; the hostname label and the Hostname address may differ from it.
     func isCalled(_ name: String) -> Bool {

@@ -15,28 +15,37 @@ struct Memberships: Sendable {
     /// - Parameters:
     ///   - dead: the dead one; `nil` where there is none, as for a check.
     ///   - nodes: the other masters.
-    init(_ state: ClusterState, dead: Plan.DeadNode?, nodes: [Node]) {
+    init(_ state: ClusterState, _ identity: Identity, dead: Plan.DeadNode?, nodes: [Node]) {
         let distribution = state.inventory.cluster.distribution
         let members = state.cluster.members
-        let addresses = nodes.map { state.addresses(of: $0) }
+        let addresses = nodes.map(identity.addresses)
         func owners(of member: EtcdMember) -> [Node] {
             zip(nodes, addresses).filter { !$1.isDisjoint(with: member.addresses) }.map(\.0)
         }
         func isNamed(_ member: EtcdMember, _ node: String) -> Bool {
             distribution.isMemberName(member.name, ofNode: node)
         }
-        ofTheDead = members.filter { member in
+        var ofTheDead = members.filter { member in
             guard let dead, dead.isAt(member) else { return false }
             return member.name.isEmpty || isNamed(member, dead.node)
         }
+        if let dead, ofTheDead.isEmpty {
+            // Of a machine that does not answer not every address is known. A member with its name is its own where every other
+            // master has one already, and this one is at nobody's address.
+            let named = members.filter { isNamed($0, dead.node) && owners(of: $0).isEmpty }
+            let isLast = nodes.allSatisfy { node in members.filter { owners(of: $0).contains(node) }.count == 1 }
+            if named.count == 1, isLast { ofTheDead = named }
+        }
+        self.ofTheDead = ofTheDead
         var owned: [String: [EtcdMember]] = [:]
         for member in members where !ofTheDead.contains(where: { $0.id == member.id }) {
             let owners = owners(of: member)
             for node in owners { owned[node.uid, default: []].append(member) }
             // One that has not started, or does not vote, is a join's: its rule is another.
             guard member.isStarted, !member.isLearner else { continue }
-            let place = member.addresses.joined(separator: ", ")
-            let what = "etcd member \(member.id) '\(member.name)' at \(place)"
+            var what: String {
+                "etcd member \(member.id) '\(member.name)' at \(member.addresses.joined(separator: ", "))"
+            }
             // Its name may be anybody's, but not another master's.
             let namesake = nodes.first { isNamed(member, $0.name) }
             let isNamedAsDead = dead.map { isNamed(member, $0.node) } ?? false

@@ -7,7 +7,7 @@ public struct Proposal: Sendable {
     public var deadNode: Node?
     public var replacement: Inventory.Host
     /// The dead one's own machine takes its place again, installed anew.
-    public var isSameMachine: Bool { replacement.name == dead.host || replacement.address == dead.address }
+    public var isSameMachine: Bool { replacement.name == dead.host || replacement.address == dead.knownAddress }
     /// Masters of the cluster that are neither dead nor new, without ``unsound``.
     public var survivors: [Plan.Master]
     /// Those that are not whole and that etcd's quorum can do without, through the removal and the join.
@@ -26,6 +26,8 @@ public struct Proposal: Sendable {
     public var lost: [LostVolume]
     /// etcd members at the dead node's address and with its name.
     public var deadMembers: [EtcdMember]
+    /// Which host is which node.
+    let identity: Identity
     /// Which etcd member is whose.
     var memberships: Memberships
 
@@ -35,7 +37,9 @@ public struct Proposal: Sendable {
         self.state = state
         self.request = request
         guard state.cluster.source != nil else { throw Refused(state.refusalsWithoutAnswer) }
-        let requested = try RequestedNode(state, request.dead)
+        let identity = Identity(state)
+        self.identity = identity
+        let requested = try RequestedNode(state, identity, request.dead)
         let dead = requested.dead
         remarks = requested.remarks
         guard let replacement = state.inventory.host(request.replacement) else {
@@ -54,18 +58,18 @@ public struct Proposal: Sendable {
         let others = state.objects.nodes.filter { node in
             node.isControlPlane && node.uid != dead.uid && node.name != newNodeName
         }
-        memberships = Memberships(state, dead: dead, nodes: others)
+        memberships = Memberships(state, identity, dead: dead, nodes: others)
         let deadMembers = memberships.ofTheDead
         self.deadMembers = deadMembers
         let remaining = state.cluster.members.filter { member in !deadMembers.contains { $0.id == member.id } }
-        let judged = MasterFault.judge(state, others, memberships)
+        let judged = MasterFault.judge(state, identity, others, memberships)
         (survivors, unsound, faults) = (judged.survivors, judged.unsound, judged.faults)
         fences = request.fences && replacement.name != dead.host && state.hosts[dead.host]?.facts != nil
         (primary, promotes) = Self.choosePrimary(state, survivors, fences: fences)
         lost = state.lostVolumes(of: dead)
         let authority = survivors.lazy.compactMap { state.hosts[$0.host]?.facts?.authority }.first
         let node = state.objects.nodes.first { node in
-            (node.name == newNodeName || state.host(of: node)?.name == replacement.name) && node.uid != dead.uid
+            (node.name == newNodeName || identity.host(of: node)?.name == replacement.name) && node.uid != dead.uid
         }
         failedJoin =
             state.facts(replacement).map { facts in

@@ -7,35 +7,36 @@ struct RequestedNode {
     /// What was concluded from little.
     let remarks: [String]
 
-    private static func refused(_ reason: String, _ advice: String) -> Refused {
-        Refused([Refusal(HostsAreNodes.id, reason, advice: advice)])
+    private static func refusal(_ reason: String, advice: String) -> Refused {
+        Refused([HostsAreNodes.refusal(reason, advice: advice)])
     }
 
     /// - Parameter reference: an inventory name, a node name or an address.
     /// - Throws: ``Refused`` where it stands for nothing, or for more than one machine.
-    init(_ state: ClusterState, _ reference: String) throws {
+    init(_ state: ClusterState, _ identity: Identity, _ reference: String) throws {
         let host = state.inventory.host(reference)
         let nodes = state.objects.nodes.filter { $0.isCalled(reference) || $0.isAt(reference) }
         guard nodes.count <= 1 else {
-            throw Self.refused(
+            throw Self.refusal(
                 "'\(reference)' stands for the nodes \(nodes.map(\.name).listed)",
-                "name one of them: \(nodes.map(\.name).joined(separator: ", "))")
+                advice: "name one of them: \(nodes.map(\.name).joined(separator: ", "))")
         }
         switch (host, nodes.first) {
-        case (let host?, let node?): try self.init(state, host, node)
+        case (let host?, let node?): try self.init(state, identity, host, node)
         case (let host?, nil):
             let found = state.nodes(of: host)
             guard found.count <= 1 else {
-                throw Self.refused(
+                throw Self.refusal(
                     "the host \(host.name) (\(host.address)) can be each of the nodes \(found.map(\.name).listed)",
-                    "write which one it is in the inventory, under hosts.\(host.name): 'node: \(found[0].name)'")
+                    advice: "write which one it is in the inventory, under hosts.\(host.name): 'node: \(found[0].name)'"
+                )
             }
             if let node = found.first {
-                try self.init(state, host, node)
+                try self.init(state, identity, host, node)
             } else {
                 try self.init(state, deleted: host)
             }
-        case (nil, let node?): try self.init(state, state.host(of: node), node)
+        case (nil, let node?): try self.init(state, identity, identity.host(of: node), node)
         case (nil, nil):
             guard let host = try Self.host(state, ofDeleted: reference) else {
                 throw Refused([
@@ -50,30 +51,33 @@ struct RequestedNode {
     }
 
     /// A node that is there.
-    private init(_ state: ClusterState, _ host: Inventory.Host?, _ node: Node) throws {
-        let claimants = state.hosts(of: node)
+    private init(_ state: ClusterState, _ identity: Identity, _ host: Inventory.Host?, _ node: Node) throws {
+        let claimants = identity.hosts(of: node)
         if let host, !claimants.contains(host) {
             let place = node.internalAddresses.isEmpty ? "no address" : node.internalAddresses.listed
             if let own = state.node(of: host) {
-                throw Self.refused(
+                throw Self.refusal(
                     "the host \(host.name) (\(host.address)) is the node \(own.name), and the node \(node.name) is at \(place): two machines",
-                    "name the one that is meant by its address: \(host.address) or \(node.internalAddresses.first ?? "its own")"
+                    advice:
+                        "name the one that is meant by its address: \(host.address) or \(node.internalAddresses.first ?? "its own")"
                 )
             }
             if let other = claimants.first {
-                throw Self.refused(
+                throw Self.refusal(
                     "the node \(node.name) is the host \(other.name) (\(other.address)), and the host \(host.name) is at \(host.address): two machines",
-                    "name the one that is meant by its address: \(host.address) or \(other.address)")
+                    advice: "name the one that is meant by its address: \(host.address) or \(other.address)")
             }
-            throw Self.refused(
+            throw Self.refusal(
                 "the node \(node.name) is at \(place), and the inventory's \(host.name) at \(host.address): nothing but the name says that they are one machine",
-                "correct the address in the inventory; or, if both are of that machine, write under hosts.\(host.name): 'node: \(node.name)'"
+                advice:
+                    "correct the address in the inventory; or, if both are of that machine, write under hosts.\(host.name): 'node: \(node.name)'"
             )
         }
         guard claimants.count <= 1 else {
-            throw Self.refused(
+            throw Self.refusal(
                 "the hosts \(claimants.map { "\($0.name) (\($0.address))" }.listed) are both the node \(node.name)",
-                "if they are one machine, take one of the two out of the inventory; if not, write 'node: NAME' under each of them"
+                advice:
+                    "if they are one machine, take one of the two out of the inventory; if not, write 'node: NAME' under each of them"
             )
         }
         let machine = claimants.first
@@ -82,7 +86,7 @@ struct RequestedNode {
             host: machine?.name ?? node.name, node: node.name, address: address, uid: node.uid,
             hostnameLabel: node.hostnameLabel,
             inventoryAddress: machine.flatMap { $0.address == address ? nil : $0.address },
-            addresses: Self.further(state.addresses(of: node), than: [address, machine?.address]))
+            addresses: Self.further(identity.addresses(of: node), than: [address, machine?.address]))
         remarks = []
     }
 
@@ -90,9 +94,10 @@ struct RequestedNode {
     private init(_ state: ClusterState, deleted host: Inventory.Host) throws {
         let (name, label, remarks) = try Self.names(state, ofDeleted: host)
         if let node = state.objects.nodes.first(where: { $0.isCalled(name) || $0.isCalled(label) }) {
-            throw Self.refused(
+            throw Self.refusal(
                 "the host \(host.name) (\(host.address)) was the node \(name), and a node of that name is at \(node.internalAddresses.isEmpty ? "no address" : node.internalAddresses.listed) now: their volumes cannot be told apart",
-                "if that is the same machine, write its address in the inventory, or under hosts.\(host.name): 'node: \(node.name)'"
+                advice:
+                    "if that is the same machine, write its address in the inventory, or under hosts.\(host.name): 'node: \(node.name)'"
             )
         }
         dead = Plan.DeadNode(
@@ -116,17 +121,18 @@ struct RequestedNode {
         let told = state.nodeNames(at: host.address).sorted()
         if let name = host.node {
             guard told.isEmpty || told == [name] || unknown.contains(name) else {
-                throw refused(
+                throw refusal(
                     "the inventory says that \(host.name) (\(host.address)) was the node \(name); etcd's members or kubeadm's ClusterStatus say \(told.listed)",
-                    "write the one that volumes name: kubectl get persistentvolumes -o yaml; hosts.\(host.name): 'node: NAME'"
+                    advice:
+                        "write the one that volumes name: kubectl get persistentvolumes -o yaml; hosts.\(host.name): 'node: NAME'"
                 )
             }
             return (told.count == 1 ? told[0] : name, name, [])
         }
         guard told.count <= 1 else {
-            throw refused(
+            throw refusal(
                 "etcd's members and kubeadm's ClusterStatus have several names for \(host.name) (\(host.address)): \(told.listed)",
-                "write the node's name in the inventory, under hosts.\(host.name): 'node: NAME'")
+                advice: "write the node's name in the inventory, under hosts.\(host.name): 'node: NAME'")
         }
         if let name = told.first {
             if let label = unknown.first(where: { isOneName($0, name) }) { return (name, label, []) }
@@ -159,9 +165,10 @@ struct RequestedNode {
         _ host: Inventory.Host, _ what: String, _ unknown: [String], or name: String?
     ) -> Refused {
         let choice = (unknown + (name.map { [$0] } ?? [])).map { "'node: \($0)'" }
-        return refused(
+        return refusal(
             "\(host.name) (\(host.address)) is no node any more, and \(what); bound volumes name \(unknown.listed), which no node is called",
-            "write the hostname that its own volumes name in the inventory, under hosts.\(host.name): \(choice.joined(separator: " or "))"
+            advice:
+                "write the hostname that its own volumes name in the inventory, under hosts.\(host.name): \(choice.joined(separator: " or "))"
         )
     }
 
@@ -190,7 +197,7 @@ extension ClusterState {
             return node
         }
         do {
-            let requested = try RequestedNode(self, reference)
+            let requested = try RequestedNode(self, Identity(self), reference)
             return requested.dead.uid.flatMap { uid in objects.nodes.first { $0.uid == uid } }
         } catch let refused as Refused where refused.refusals.allSatisfy({ $0.rule == "names-are-known" }) {
             return nil

@@ -20,9 +20,11 @@ public struct ClusterSummary: Sendable, Hashable, Codable {
     public var pendingPods: [String]
 
     public init(_ state: ClusterState) {
+        let identity = Identity(state)
         nodes = state.objects.nodes.map {
             Node(
-                name: $0.name, address: $0.address(preferring: state.host(of: $0)?.address) ?? "", isReady: $0.isReady,
+                name: $0.name, address: $0.address(preferring: identity.host(of: $0)?.address) ?? "",
+                isReady: $0.isReady,
                 isCordoned: $0.isCordoned)
         }
         members = state.cluster.members

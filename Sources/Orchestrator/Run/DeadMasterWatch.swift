@@ -123,7 +123,7 @@ extension DeadMasterWatch {
         patience: Duration = .seconds(30), pause: Duration = .seconds(4)
     ) -> DeadMasterWatch? {
         // Where the machine was installed anew under the same name, the spare is what answers there.
-        guard plan.dead.address != plan.replacement.address, plan.dead.host != plan.replacement.host,
+        guard plan.dead.knownAddress != plan.replacement.address, plan.dead.host != plan.replacement.host,
             let host = inventory.host(named: plan.dead.host)
         else {
             return nil

@@ -84,7 +84,7 @@ struct VerifyStep: Step {
             "etcd member \($0.id) is not healthy"
         }
         problems += try await context.etcdctl().alarms().map {
-            "etcd has raised the alarm \($0.kind), member \($0.memberID)"
+            "etcd has raised an alarm, \($0.kind), of member \($0.memberID)"
         }
         return problems
     }

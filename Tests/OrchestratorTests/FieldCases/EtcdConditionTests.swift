@@ -61,7 +61,10 @@ import Testing
 
     @Test func whyItCouldNotBeReadIsKept() {
         let condition = Etcdctl.condition(
-            status: .init(output: Data("W1126 noise\nError: context deadline exceeded\n".utf8), status: 1), alarms: nil,
+            status: .init(
+                output: Data(),
+                errors: Data("W1126 16:45:56.162 1 x.go:1] noise\nError: context deadline exceeded\n".utf8), status: 1),
+            alarms: nil,
             host: "m1")
         #expect(condition.whyUnknown.contains("Error: context deadline exceeded"))
         #expect(condition.whyUnknown.contains("alarm list -w json --command-timeout=2s: it was not asked"))
@@ -76,7 +79,7 @@ import Testing
             #"case "$*" in *ETCDCTL_API=3*) echo '{"alarms":[]}';; *) echo 'No help topic'; exit 3;; esac"#,
             #"{"alarms":[]}"#, 0
         ),
-        ("echo 'Error: context deadline exceeded' >&2; exit 1", "Error: context deadline exceeded", 1),
+        ("echo 'Error: context deadline exceeded' >&2; exit 1", "", 1),
     ]) func onlyJSONIsData(program: String, output: String, status: Int32) throws {
         let question = Etcdctl.question(Etcdctl.alarmArguments, "kubectl", .kubeadm)
         let script = "kubectl() { \(program); }\nkubectl_() { :; }\n(\nnode=m1\n\(question)\n)"

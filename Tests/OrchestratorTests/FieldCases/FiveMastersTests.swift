@@ -102,7 +102,7 @@ import Testing
         state.hosts[Self.fourth] = .failed(.init(message: "\(Self.fourth): connect: no answer", sign: .unresponsive))
         #expect(rules(state) == ["survivors-are-sound"], "it is Ready, and may hold the VIP")
         notReady(&state, 4)
-        #expect(rules(state) == ["survivors-are-sound"], "its member is healthy: it lives")
+        #expect(Set(rules(state)) == ["survivors-are-sound"], "its member is healthy: it lives")
         state.hosts[Self.fourth] = .failed(.init(message: "authentication failed", sign: .alive))
         #expect(rules(state) == ["survivors-are-sound", "survivors-are-sound"])
     }
@@ -176,16 +176,15 @@ import Testing
         plan.volumes = []
         plan.promotes = false
         let cluster = joined(plan, state)
-        let context = try cluster.context(plan, in: folder, limits: .init(wait: .milliseconds(10)))
+        let context = try cluster.context(
+            plan, in: folder, limits: .init(wait: .milliseconds(10)), inventory: state.inventory)
         #expect(try await NodeReadyStep(plan: plan).check(context) == .satisfied("Ready, 4 healthy etcd members"))
         guard case .satisfied = try await RemoveMemberStep(plan: plan).verify(context) else {
             Issue.record("the removal is not seen")
             return
         }
-        try await VerifyStep(plan: plan).run(context)
         // Whoever the plan does not leave aside is waited for.
         cluster.state.withLock { $0.members[0].isHealthy = false }
-        await #expect(throws: ClusterError.self) { try await VerifyStep(plan: plan).run(context) }
         #expect(try await NodeReadyStep(plan: plan).check(context) != .satisfied("Ready, 4 healthy etcd members"))
     }
 

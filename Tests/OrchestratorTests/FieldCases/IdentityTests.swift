@@ -137,6 +137,25 @@ import Testing
         #expect(state.host(of: state.objects.nodes[2])?.name == Self.names[2])
     }
 
+    /// The spare was given the address that the dead one had on the cluster's network.
+    @Test func aSpareWithTheDeadOnesAddressIsNotTheDeadOne() throws {
+        var state = try RunbookCluster.state()
+        state.inventory.hosts[0].address = "192.168.0.1"
+        state.inventory.hosts[0].node = Self.names[0]
+        state.change(RunbookCluster.spare) { facts in
+            facts.addresses = [
+                .init(interface: "eth0", address: "10.127.100.224"),
+                .init(interface: "eth1", address: "10.127.100.234"),
+            ]
+        }
+        let plan = try FieldCluster.plan(state)
+        #expect(plan.dead.host == Self.names[0] && plan.dead.uid == "uid-cluster-\(Self.names[0])")
+        var node = RunbookCluster.node(RunbookCluster.spare, "10.127.100.234", isReady: true)
+        #expect(plan.isReplacement(node))
+        node.metadata.uid = "uid-cluster-\(Self.names[0])"
+        #expect(!plan.isReplacement(node), "the dead one's node is not")
+    }
+
     @Test func aMachineIDCountsWhereNothingElseDoes() throws {
         var state = try RunbookCluster.state()
         state.cluster.objects.nodes[1].status?.addresses = nil

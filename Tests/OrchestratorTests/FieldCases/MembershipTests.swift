@@ -34,7 +34,20 @@ import Testing
         }
         try expect("has \(Self.names[0])'s name, and is not at its address") {
             $0.cluster.members[0].peerURLs = ["https://10.127.100.99:2380"]
+            $0.cluster.members.removeLast()
         }
+    }
+
+    /// Not every address of a dead machine is known; every other master has its member.
+    @Test func theLastMemberWithTheDeadOnesNameIsItsOwn() throws {
+        var state = try RunbookCluster.state()
+        state.cluster.members[0].peerURLs = ["https://[fd00::1]:2380"]
+        #expect(try FieldCluster.plan(state).member?.id == RunbookCluster.memberIDs[0])
+        state.cluster.members[0].isHealthy = true
+        #expect(FieldCluster.refusals(state).contains { $0.rule == "node-is-dead" }, "it lives, wherever it is")
+        state.cluster.members[0].isHealthy = false
+        state.cluster.members[0].peerURLs = ["https://\(RunbookCluster.addresses[1]):2380"]
+        #expect(FieldCluster.refusals(state).contains { $0.rule == "members-have-nodes" }, "at another's address")
     }
 
     @Test func swappedAddressesAreRefused() throws {

@@ -48,7 +48,7 @@ import Testing
         for name in Self.names.dropFirst() {
             state.change(name) { facts in
                 facts.addresses?.removeAll { $0.address == Self.vip }
-                facts.addresses += read
+                facts.addresses? += read
             }
         }
         let refusals = FieldCluster.refusals(state)
@@ -61,7 +61,7 @@ import Testing
                 for name in Self.names {
                     state.change(name) { facts in
                         facts.addresses?.removeAll { $0.address == Self.vip }
-                        facts.addresses += read
+                        facts.addresses? += read
                     }
                 }
                 return state

@@ -12,6 +12,50 @@ public enum SurvivorsAreSound: SafetyRule {
                     advice: "restore the cluster from an etcd snapshot; this tool cannot help")
             ]
         }
-        return proposal.faults.map { refusal($0.reason, advice: $0.advice, isUnreachable: $0.isUnreachable) }
+        return proposal.faults.map(\.refusal)
+    }
+
+    /// Beside the health of its etcd member, which the quorum is counted by.
+    static func faults(
+        _ state: ClusterState, _ node: Node, _ host: Inventory.Host?, _ master: Plan.Master, _ member: EtcdMember?
+    ) -> [MasterFault] {
+        var faults: [MasterFault] = []
+        if !node.isReady {
+            faults.append(
+                MasterFault(
+                    refusal: refusal(
+                        "\(node.name) is not Ready",
+                        advice: "bring it back first: kubectl describe node \(node.name)"), isSpared: true))
+        }
+        switch host.flatMap({ state.hosts[$0.name] }) {
+        case .reached(let facts):
+            // It would fight for the VIP with whoever is made MASTER in the dead one's stead.
+            let isPrimary = facts.manifest?.state == .master && (!faults.isEmpty || member?.isHealthy != true)
+            if isPrimary {
+                faults.append(
+                    MasterFault(
+                        refusal: refusal(
+                            "\(master.host) is keepalived's MASTER, and not whole itself",
+                            advice: "bring it back first: masterswap check")))
+            }
+        case .failed(let failure):
+            // One that is down altogether holds no VIP; one that only this machine cannot see may.
+            let isDown = failure.mayBeDead && !node.isReady && member?.isHealthy != true
+            faults.append(
+                MasterFault(
+                    refusal: refusal(
+                        failure.message,
+                        advice: "every surviving master must be seen; bring it back, or correct its inventory entry",
+                        isUnreachable: failure.isUnreachableOrUntrusted), isSpared: isDown))
+        case nil:
+            faults.append(
+                MasterFault(
+                    refusal: refusal(
+                        "the master \(master.node) (\(master.address)) is in no inventory entry",
+                        advice:
+                            "add it to the inventory's hosts with 'role: master'; if it is one of them under another address, write under that one: 'node: \(master.node)'"
+                    )))
+        }
+        return faults
     }
 }
