@@ -150,7 +150,8 @@ enum ErrorIndex {
     private static func explain(_ status: Orchestrator.ExitStatus) -> String {
         switch status {
         case .done: "done and verified | nothing"
-        case .programFault: "a fault of the program | `masterswap check` shows where things stand; report it"
+        case .programFault:
+            "a fault of the program | `masterswap check` shows where things stand; report it, with a recording (`--record FILE`)"
         case .checkOrStepFailed:
             "a check or a step failed | read the error; mend it, then `masterswap resume` if a run was under way"
         case .refused: "a safety rule, below | do what the refusal says, then the same command again"
