@@ -7,7 +7,7 @@ struct LossOptions: ParsableArguments {
     @Option(
         name: .customLong("accept-data-loss"), parsing: .upToNextOption,
         help:
-            "Claims whose data may be lost for good, as NAMESPACE/CLAIM, or CLAIM where just one lost claim has that name."
+            "Claims whose data may be lost for good, as NAMESPACE/CLAIM, or CLAIM where just one lost claim has that name; volumes with the reclaim policy Retain that are to be deleted, by their name or as NAMESPACE/CLAIM."
     )
     var acceptedLosses: [String] = []
 }

@@ -24,6 +24,7 @@ enum WorkloadRules {
 
     private static func isLocal(_ claim: Claim, _ state: ClusterState, _ classes: [String]) -> Bool {
         claim.spec.storageClassName.map(classes.contains) == true
+            || claim.spec.volumeName.flatMap(state.objects.volume).map(state.isLocal) == true
     }
 
     private static func rule(_ claim: Claim, owner: String?) -> InventoryDraft.Rule? {

@@ -90,7 +90,7 @@ public enum Planner {
     }
 
     private static func warnings(_ proposal: Proposal) -> [String]? {
-        let all = ProvisionerRunsElsewhere.warnings(proposal) + WorkloadLoss.all(proposal).flatMap(\.warnings)
+        let all = ProvisionerRunsElsewhere.warnings(proposal) + proposal.losses.flatMap(\.warnings)
         return all.isEmpty ? nil : all
     }
 
@@ -114,7 +114,7 @@ public enum Planner {
 
     /// In the inventory's order, but critical data first: while it heals, nothing else is touched.
     private static func rebuilds(_ proposal: Proposal) -> [Plan.Rebuild] {
-        let losses = WorkloadLoss.all(proposal)
+        let losses = proposal.losses
         let rebuilds = proposal.state.inventory.workloads.compactMap { workload -> Plan.Rebuild? in
             guard case .rebuild(let data, let heal, _) = workload.rule else { return nil }
             let lost = proposal.lost.filter { $0.action == .rebuild(workload) }

@@ -24,6 +24,10 @@ public struct Proposal: Sendable {
     /// What an earlier join left on the replacement and in the cluster.
     public var failedJoin: FailedJoin.Finding
     public var lost: [LostVolume]
+    /// What is lost of each workload that claims are to be rebuilt of, and what is left.
+    var losses: [WorkloadLoss] = []
+    /// The cluster's programs; none where no claim is to be rebuilt.
+    var services: [Service] = []
     /// etcd members at the dead node's address and with its name.
     public var deadMembers: [EtcdMember]
     /// Which host is which node.
@@ -77,6 +81,8 @@ public struct Proposal: Sendable {
                     facts, at: state.addresses(of: replacement), cluster: state.inventory.cluster,
                     authority: authority, node: node, members: remaining)
             } ?? .nothing
+        losses = WorkloadLoss.all(self)
+        if !losses.isEmpty { services = Service.all(self) }
     }
 
     /// etcd's members without the dead one's.

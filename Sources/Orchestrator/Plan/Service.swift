@@ -23,11 +23,17 @@ struct Service: Sendable, Hashable {
     /// Every program of the cluster, whatever its controller is.
     static func all(_ proposal: Proposal) -> [Service] {
         let objects = proposal.state.objects
-        // Each pod is looked at once; a large cluster has ten thousand.
+        // A large cluster has ten thousand pods, and as many ReplicaSets.
+        var parents: [String: String] = [:]
+        for set in objects.replicaSets { parents[set.uid] = set.metadata.controller?.uid }
         var pods: [String: [Pod]] = [:]
         var bare: [Pod] = []
         for pod in objects.pods {
-            if let owner = objects.owner(of: pod) { pods[owner.uid, default: []].append(pod) } else { bare.append(pod) }
+            guard let controller = pod.controller else {
+                bare.append(pod)
+                continue
+            }
+            pods[parents[controller.uid] ?? controller.uid, default: []].append(pod)
         }
         let deployments = objects.deployments.map { deployment in
             Service(

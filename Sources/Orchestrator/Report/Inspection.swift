@@ -74,12 +74,12 @@ extension LostVolume {
         switch action {
         case .rebuild(let workload):
             switch workload.target {
-            case .deployment: "delete claim and deployment, the operator makes both again"
+            case .deployment: "delete claim and deployment, the operator recreates both"
             case .statefulSet, .claim:
                 if case .rebuild(_, heal: .minio?, _) = workload.rule {
                     "delete claim and pod, MinIO heals the new volume"
                 } else {
-                    "delete claim and pod, the set makes both again"
+                    "delete claim and pod, the set recreates both"
                 }
             }
         case .ignore: "leave the claim as it is"

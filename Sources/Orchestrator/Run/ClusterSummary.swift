@@ -30,11 +30,14 @@ public struct ClusterSummary: Sendable, Hashable, Codable {
         members = state.cluster.members
         vipHolders = state.vipHolders.map(\.name)
         let local = Set(state.inventory.cluster.localStorageClasses)
-        claims = state.objects.claims.filter { $0.spec.storageClassName.map(local.contains) == true }.map { claim in
+        claims = state.objects.claims.compactMap { claim in
             let volume = claim.spec.volumeName.flatMap { state.objects.volume($0) }
+            guard claim.spec.storageClassName.map(local.contains) == true || volume.map(state.isLocal) == true else {
+                return nil
+            }
             return Claim(
                 reference: claim.reference, phase: claim.status?.phase ?? "",
-                node: volume?.nodes?.joined(separator: ", "))
+                node: volume?.nodes?.joined(separator: ", ") ?? volume?.node(among: state.objects.nodes)?.name)
         }
         pendingPods = state.objects.pods.filter { $0.isPending }.map(\.reference)
     }

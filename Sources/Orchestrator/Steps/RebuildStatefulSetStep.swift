@@ -1,7 +1,7 @@
 import Foundation
 import SSH
 
-/// Deletes a StatefulSet's lost claims and their Pending pods, by UID, and sees the set make them again on the new node, healed.
+/// Deletes a StatefulSet's lost claims and their Pending pods, by UID, and waits until the set has recreated them on the new node, healed.
 struct RebuildStatefulSetStep: Step {
     let plan: Plan
     let rebuild: Plan.Rebuild
@@ -22,7 +22,7 @@ struct RebuildStatefulSetStep: Step {
             let heal = expectsHeal && lost.isDrive != false ? ", healed by MinIO from the other drives" : ""
             return [.destroys("\(lost.claim), on \(lost.volume.name)")]
                 + (isFirst ? [.destroys("pod \(rebuild.namespace)/\(pod), Pending")] : [])
-                + [.makes("\(isFirst ? "both again" : "it again") on \(plan.replacement.node)\(heal)")]
+                + [.makes("\(isFirst ? "both" : "it") recreated on \(plan.replacement.node)\(heal)")]
         }
     }
 
@@ -186,7 +186,7 @@ struct RebuildStatefulSetStep: Step {
     /// What is not as it shall be yet; `nil` when all is.
     private func missing(_ lost: Plan.LostClaim, _ context: RunContext) async throws -> String? {
         let kubectl = try context.kubectl()
-        guard let claim = try await claim(lost, kubectl) else { return "the claim is not made again yet" }
+        guard let claim = try await claim(lost, kubectl) else { return "the claim is not recreated yet" }
         if claim.uid == lost.claim.uid { return "the claim is still the one on \(plan.dead.node)" }
         guard claim.isBound, let name = claim.spec.volumeName else { return "the new claim is not Bound" }
         guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else {
@@ -198,7 +198,7 @@ struct RebuildStatefulSetStep: Step {
         guard let podName = lost.pod,
             let pod = try await kubectl.find(Pod.self, ["pod", podName, "-n", rebuild.namespace])
         else {
-            return "its pod is not made again yet"
+            return "its pod is not recreated yet"
         }
         guard pod.isReady else { return "pod \(pod.name) is \(pod.status?.phase ?? "not there"), not Ready" }
         guard expectsHeal, lost.isDrive != false else { return nil }

@@ -8,7 +8,7 @@ struct SaveStep: Step {
     let plan: Plan
 
     let id = "save"
-    var title: String { "Save an etcd snapshot, kubeadm-config, the manifests and what is to be deleted here" }
+    var title: String { "Save an etcd snapshot, the manifests and what is to be deleted here" }
     let reason = "The way back: what the steps after it delete can be restored from this, by hand."
     let estimate = 4
     var effects: [Effect] {

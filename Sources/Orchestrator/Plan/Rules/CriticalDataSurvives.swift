@@ -7,7 +7,7 @@ public enum CriticalDataSurvives: SafetyRule {
     public static let prevents = "deleting the copy that the rest would have to be healed from"
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        WorkloadLoss.all(proposal).flatMap { loss -> [Refusal] in
+        proposal.losses.flatMap { loss -> [Refusal] in
             guard !loss.isRedundant, let flags = loss.lossFlags(proposal) else { return [] }
             let unknown = loss.unknown.map { what in
                 refusal(

@@ -15,7 +15,7 @@ public enum OperatorRuns: SafetyRule {
             return proposal.state.deployment(workload.namespace, name)
         }
         guard !deployments.isEmpty else { return [] }
-        let operators = Service.all(proposal).filter { $0.name.hasSuffix("/\(name)") }
+        let operators = proposal.services.filter { $0.name.hasSuffix("/\(name)") }
         return Array(uniqued: deployments).flatMap { deployment -> [Refusal] in
             let owner = deployment.metadata.controller
             // Another operator's custom resource is that operator's affair.

@@ -5,7 +5,7 @@ public enum OtherReplicasAreHealthy: SafetyRule {
     public static let prevents = "rebuilding a replica while those that it is healed from are broken themselves"
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        WorkloadLoss.all(proposal).flatMap { loss -> [Refusal] in
+        proposal.losses.flatMap { loss -> [Refusal] in
             guard !loss.othersAreHealthy, let flags = loss.lossFlags(proposal) else { return [] }
             let others = loss.total - loss.lost
             return [

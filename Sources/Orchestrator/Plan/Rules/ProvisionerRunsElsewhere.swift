@@ -61,12 +61,11 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
                 claim.reference)
         }
         guard !claims.isEmpty else { return [] }
-        let services = Service.all(proposal)
         return claims.sorted { $0.key < $1.key }.map { name, claims in
             let described = name.isEmpty ? "the storage class of none" : "the storage class \(name)"
             let supply: Demand.Supply
             if let storageClass = proposal.state.objects.storageClass(name), !storageClass.isStatic {
-                let found = Provisioners.services(of: storageClass.provisioner, among: services)
+                let found = Provisioners.services(of: storageClass.provisioner, among: proposal.services)
                 supply = found.isEmpty ? .unidentified(storageClass.provisioner) : .provisioner(found)
             } else {
                 supply = .volumes(availableVolumes(ofClass: name, proposal))
