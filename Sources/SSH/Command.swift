@@ -13,7 +13,8 @@ public struct Command: Sendable {
     /// Bytes for standard input, closed after them. `nil` closes it at once. The way for secrets: standard input is not
     /// visible in the remote process list.
     public var input: Data?
-    /// Time from the moment the command is sent until its exit status is here; `nil` takes the pool's default.
+    /// Time from when a connection is there for it until its exit status is; `nil` takes the pool's default. After that up to five
+    /// seconds are spent on ending the remote process.
     public var timeout: Duration?
     /// Bytes kept of each of the two streams; what comes beyond is read, dropped and counted.
     public var outputLimit: Int

@@ -4,11 +4,13 @@ import Synchronization
 ///
 /// Commands on one connection run one after another; where one takes long, another connection to the same host is opened for
 /// the next. Host keys are always verified. Use one pool for a whole run: it asks for a passphrase once, reads known_hosts
-/// once, and bounds what all hosts together do.
+/// once, and bounds what all hosts together do. The first pool raises this process's limit of open files (RLIMIT_NOFILE) as
+/// far as it may.
 public final class ConnectionPool: Sendable {
     /// How many, and how long at most.
     public struct Limits: Sendable {
-        /// Dial, handshake and authentication together.
+        /// Dial, handshake and authentication together, of a host and of each jump host on the way. Waiting for a turn
+        /// (`concurrency`) or for a passphrase is not counted.
         public var connect: Duration
         /// For a command that names no timeout of its own.
         public var command: Duration
@@ -69,7 +71,8 @@ public final class ConnectionPool: Sendable {
         PooledRemote(endpoint: endpoint, limits: limits, connections: connections(endpoint))
     }
 
-    /// Closes every connection; commands under way end with ``SSHError/Code/cancelled``. Connections that are not closed so go
+    /// Closes every connection. Commands under way end with ``SSHError/Code/cancelled``, within five seconds, in which their
+    /// remote processes are ended. Connections that are not closed so go
     /// with the last of the pool and its remotes.
     public func close() async {
         let all = hosts.withLock { hosts in

@@ -75,7 +75,9 @@ struct Connector {
         } catch let stop as Stop {
             throw stopped(stop, "connect to \(endpoint.host) port \(endpoint.port)", .unreachable)
         } catch {
-            throw failure(.unreachable, "connect to \(endpoint.host) port \(endpoint.port)", "\(error)", nil)
+            throw failure(
+                Dial.code(of: error), "connect to \(endpoint.host) port \(endpoint.port)", "\(error)",
+                "this machine is short of it: see ulimit -n and ulimit -u, or lower --concurrency")
         }
     }
 

@@ -42,7 +42,7 @@ final class Dialler: Sendable {
 
     func dial(_ endpoint: Endpoint, _ interrupt: Interrupt) async throws(SSHError) -> Connection {
         try endpoint.validate()
-        let connector = await connector(endpoint)
+        let connector = try await connector(endpoint, interrupt)
         let tunnel = tunnel(endpoint.jumps)
         // Before the gates: who waits for a jump host holds no place that its dial needs.
         try await tunnel?.prepare(for: endpoint, interrupt, self)
@@ -61,12 +61,17 @@ final class Dialler: Sendable {
         }
     }
 
-    private func connector(_ endpoint: Endpoint) async -> Connector {
+    private func connector(_ endpoint: Endpoint, _ interrupt: Interrupt) async throws(SSHError) -> Connector {
         let news = state.withLock { state in endpoint.remarks.filter { state.remarks.insert($0).inserted } }
         for remark in news { notice("\(endpoint.name): ssh_config: \(remark)") }
+        // A person may be asked for a passphrase, which takes as long as it takes.
+        guard let credentials = await interrupt.value(of: Task { await keys.credentials(for: endpoint) }) else {
+            throw SSHError(
+                .cancelled, host: endpoint.name, operation: "find the keys to log in with", cause: "cancelled")
+        }
         return Connector(
-            endpoint: endpoint, trust: trust, hostKeys: trust.keyTypes(for: endpoint),
-            credentials: await keys.credentials(for: endpoint), limit: limits.connect)
+            endpoint: endpoint, trust: trust, hostKeys: trust.keyTypes(for: endpoint), credentials: credentials,
+            limit: limits.connect)
     }
 
     private func passGates<Result: Sendable>(
@@ -104,7 +109,7 @@ final class Dialler: Sendable {
     }
 
     func dialTunnel(_ hop: Endpoint, _ interrupt: Interrupt) async throws(SSHError) -> Tunnel {
-        let connector = await connector(hop)
+        let connector = try await connector(hop, interrupt)
         let outer = tunnel(hop.jumps)
         try await outer?.prepare(for: hop, interrupt, self)
         return try await passGates(hop, isForTunnel: true) { () async throws(SSHError) -> Tunnel in

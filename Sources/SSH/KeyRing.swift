@@ -104,16 +104,17 @@ actor KeyRing {
         guard let passphrase = await prompt?(file.path) else {
             return .unusable(name: file.path, reason: "it has a passphrase, and none was given")
         }
-        return await withCheckedContinuation { continuation in
-            OwnThread.start {
-                do throws(PrivateKeyFile.Problem) {
-                    let plain = try file.decrypted(by: passphrase)
-                    continuation.resume(
-                        returning: .file(plain ?? file, passphrase: plain == nil ? passphrase : nil))
-                } catch {
-                    continuation.resume(returning: .unusable(name: file.path, reason: error.description))
-                }
+        let credential = await OwnThread.value {
+            do throws(PrivateKeyFile.Problem) {
+                let plain = try file.decrypted(by: passphrase)
+                return Connector.Credential.file(plain ?? file, passphrase: plain == nil ? passphrase : nil)
+            } catch {
+                return .unusable(name: file.path, reason: error.description)
             }
+        }
+        switch credential {
+        case .success(let credential): return credential
+        case .failure(let error): return .unusable(name: file.path, reason: "\(error)")
         }
     }
 
@@ -150,20 +151,21 @@ actor KeyRing {
     }
 
     private static func list(_ path: String) async -> Result<[AgentKey], AgentFailure> {
-        await withCheckedContinuation { continuation in
-            OwnThread.start {
-                do {
-                    let waiter = Waiter(bell: try WakePipe(), deadline: .after(.seconds(5)), interrupt: Interrupt())
-                    let agent = try AgentClient(path: path, waiter: waiter)
-                    continuation.resume(returning: .success(try agent.keys()))
-                } catch let failure as AgentFailure {
-                    continuation.resume(returning: .failure(failure))
-                } catch is Stop {
-                    continuation.resume(returning: .failure(AgentFailure(description: "no answer within 5 s")))
-                } catch {
-                    continuation.resume(returning: .failure(AgentFailure(description: "\(error)")))
-                }
+        let result = await OwnThread.value {
+            do {
+                let waiter = Waiter(bell: try WakePipe(), deadline: .after(.seconds(5)), interrupt: Interrupt())
+                return Result<[AgentKey], AgentFailure>.success(try AgentClient(path: path, waiter: waiter).keys())
+            } catch let failure as AgentFailure {
+                return .failure(failure)
+            } catch is Stop {
+                return .failure(AgentFailure(description: "no answer within 5 s"))
+            } catch {
+                return .failure(AgentFailure(description: "\(error)"))
             }
+        }
+        switch result {
+        case .success(let keys): return keys
+        case .failure(let error): return .failure(AgentFailure(description: "\(error)"))
         }
     }
 }

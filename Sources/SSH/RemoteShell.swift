@@ -51,7 +51,8 @@ struct RemoteShell: Sendable {
 
     init(_ command: Command, timeout: Duration, become: Endpoint.Become) {
         marker = "ssh-\(UInt64.random(in: .min ... .max))"
-        let seconds = timeout.milliseconds / 1000 + 1 + Self.grace
+        // Not more than timeout(1) reads everywhere.
+        let seconds = min(max(timeout.milliseconds / 1000, 0), 1_000_000_000) + 1 + Self.grace
         let wrapped: String
         if command.encodedLine.utf8.count > Self.longest {
             prologue = Array("\(command.encodedLine)\n".utf8)

@@ -40,7 +40,7 @@ public enum ShellQuoting {
 enum LoginShell {
     /// A word of ours that has none of them in it.
     static func quotePlain(_ word: String) -> String {
-        precondition(word.utf8.allSatisfy(isPlain))
+        assert(word.utf8.allSatisfy(isPlain))
         return "'\(word)'"
     }
 

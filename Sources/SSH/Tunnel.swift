@@ -73,27 +73,30 @@ final class Tunnel: Sendable {
     ) async throws(SSHError) -> Tunnel {
         let result = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<Tunnel, SSHError>, Never>) in
-            OwnThread.start {
-                do throws(SSHError) {
-                    let tunnel: Tunnel
-                    do {
-                        tunnel = try Tunnel(hop: connector.endpoint)
+            let fault = { @Sendable (error: SystemError) in
+                if let through { _ = Descriptor(owning: through) }
+                let error = SSHError(
+                    .libraryFault, host: connector.endpoint.name, operation: "connect", cause: "\(error)")
+                continuation.resume(returning: .failure(error))
+            }
+            do throws(SystemError) {
+                let tunnel = try Tunnel(hop: connector.endpoint)
+                try OwnThread.start {
+                    do throws(SSHError) {
+                        interrupt.attach(tunnel.bell)
+                        let session = try connector.connect(
+                            bell: tunnel.bell, interrupt: interrupt, deadline: deadline, through: through)
+                        interrupt.attach(nil)
+                        continuation.resume(returning: .success(tunnel))
+                        var pump = TunnelPump(tunnel, session)
+                        pump.run()
+                        tunnel.end()
                     } catch {
-                        if let through { _ = Descriptor(owning: through) }
-                        throw SSHError(
-                            .libraryFault, host: connector.endpoint.name, operation: "connect", cause: "\(error)")
+                        continuation.resume(returning: .failure(error))
                     }
-                    interrupt.attach(tunnel.bell)
-                    let session = try connector.connect(
-                        bell: tunnel.bell, interrupt: interrupt, deadline: deadline, through: through)
-                    interrupt.attach(nil)
-                    continuation.resume(returning: .success(tunnel))
-                    var pump = TunnelPump(tunnel, session)
-                    pump.run()
-                    tunnel.end()
-                } catch {
-                    continuation.resume(returning: .failure(error))
                 }
+            } catch {
+                fault(error)
             }
         }
         return try result.get()

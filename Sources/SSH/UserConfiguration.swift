@@ -242,11 +242,8 @@ public actor UserConfigurations {
         guard FileManager.default.isExecutableFile(atPath: ssh) else { return .success(nil) }
         let given =
             (query.port.map { ["-p", String($0)] } ?? []) + (query.user.map { ["-l", $0] } ?? []) + ["--", query.host]
-        let result: Result<LocalProcess.Output, any Error> = await withCheckedContinuation { continuation in
-            OwnThread.start {
-                continuation.resume(
-                    returning: Result { try LocalProcess.finish(ssh, arguments + ["-G"] + given, limit: .seconds(20)) })
-            }
+        let result = await OwnThread.value {
+            Result { try LocalProcess.finish(ssh, arguments + ["-G"] + given, limit: .seconds(20)) }
         }
         func failure(_ why: String) -> Result<UserConfiguration?, SSHError> {
             .failure(
@@ -256,14 +253,16 @@ public actor UserConfigurations {
                     advice: "run it to see why, and correct ssh_config"))
         }
         switch result {
-        case .failure(Stop.deadline): return failure("no answer within 20 s; does a `Match exec` line hang?")
         case .failure(let error): return failure("\(error)")
-        case .success(let output) where output.status != 0:
+        case .success(.failure(Stop.deadline)):
+            return failure("no answer within 20 s; does a `Match exec` line hang?")
+        case .success(.failure(let error)): return failure("\(error)")
+        case .success(.success(let output)) where output.status != 0:
             let words = TerminalText.line(
                 String(decoding: output.errors.suffix(2048), as: UTF8.self)
                     .trimmingCharacters(in: .whitespacesAndNewlines))
             return failure(words.isEmpty ? "exit status \(output.status)" : words)
-        case .success(let output):
+        case .success(.success(let output)):
             return Result { () throws(SSHError) in
                 try UserConfiguration(parsing: String(decoding: output.output, as: UTF8.self), host: query.host)
             }

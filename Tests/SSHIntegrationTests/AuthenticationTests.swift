@@ -212,6 +212,32 @@ extension Integration {
             }
         }
 
+        /// A person who is asked for a passphrase and does not answer holds up nobody who has given up.
+        @Test(.timeLimit(.minutes(1)), arguments: [false, true])
+        func whoWaitsForAPassphraseCanBeCancelled(byClosing: Bool) async throws {
+            try await Server.with { server in
+                let path = "\(server.folder)/locked"
+                try Server.makeKey("ed25519", at: path, passphrase: "correct horse", extra: ["-a", "1"])
+                let (questions, asked) = AsyncStream<Void>.makeStream()
+                let (answers, answer) = AsyncStream<Void>.makeStream()
+                let pool = ConnectionPool(
+                    agentPath: nil,
+                    passphrase: { _ in
+                        asked.finish()
+                        for await _ in answers {}
+                        return nil
+                    })
+                let remote = pool.remote(try server.endpoint(identities: [path]))
+                let task = Task { try await remote.run(Command(["true"])) }
+                for await _ in questions {}
+                if byClosing { await pool.close() } else { task.cancel() }
+                let error = await #expect(throws: SSHError.self) { try await task.value }
+                #expect(error?.code == .cancelled)
+                answer.finish()
+                await pool.close()
+            }
+        }
+
         private func withAgent(_ folder: String, _ body: (String) async throws -> Void) async throws {
             let path = "\(folder)/agent"
             let agent = try Tool("/usr/bin/ssh-agent", ["-D", "-a", path])

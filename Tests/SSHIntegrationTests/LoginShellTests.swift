@@ -10,9 +10,12 @@ extension Integration {
             "/bin/bash", "/bin/dash", "/usr/bin/zsh", "/usr/bin/fish", "/usr/bin/tcsh", "/bin/busybox sh",
         ].filter { FileManager.default.isExecutableFile(atPath: String($0.split(separator: " ")[0])) }
 
-        private func with(_ shell: String, _ body: (any Remote, Server) async throws -> Void) async throws {
-            try await Server.with(configuration: ["ForceCommand exec \(shell) -c \"$SSH_ORIGINAL_COMMAND\""]) {
-                server in
+        private func with(
+            _ shell: String, saying words: String? = nil, _ body: (any Remote, Server) async throws -> Void
+        ) async throws {
+            let first = words.map { "echo '\($0)' >&2; " } ?? ""
+            let command = "ForceCommand \(first)exec \(shell) -c \"$SSH_ORIGINAL_COMMAND\""
+            try await Server.with(configuration: [command]) { server in
                 let pool = ConnectionPool(agentPath: nil)
                 try await body(pool.remote(try server.endpoint()), server)
                 await pool.close()
@@ -39,6 +42,38 @@ extension Integration {
                 try await remote.replaceFile(
                     "\(server.folder)/file", expected: Data("one\n".utf8), with: Data("two\n".utf8))
                 #expect(try String(contentsOfFile: "\(server.folder)/file", encoding: .utf8) == "two\n")
+            }
+        }
+
+        /// What a login shell writes before the command: a locale that the host does not have.
+        @Test func aWarningOfTheShellsIsNotInTheWay() async throws {
+            let warning = "bash: warning: setlocale: LC_ALL: cannot change locale (zh_CN.UTF-8)"
+            try await with("/bin/sh", saying: warning) { remote, _ in
+                let result = try await remote.run(Command(["echo", "ok"]))
+                #expect(result.succeeded)
+                #expect(result.text == "ok\n")
+                #expect(result.errorText == warning + "\n")
+            }
+        }
+
+        /// An account whose password has expired: the words are on standard error, the status is 1.
+        @Test func anExpiredPasswordIsShown() async throws {
+            let words = "WARNING: Your password has expired. Password change required but no TTY available."
+            try await with("/bin/false", saying: words) { remote, _ in
+                let result = try await remote.run(Command(["echo", "ok"]))
+                #expect(result.outcome == .exited(1))
+                #expect(result.text == "")
+                #expect(result.errorText.contains("Your password has expired"))
+            }
+        }
+
+        /// BSD's csh takes no word of more than a kilobyte.
+        @Test func aShellThatCannotTakeTheCommandIsNamed() async throws {
+            try await with("/bin/false", saying: "Word too long.") { remote, _ in
+                let error = await #expect(throws: SSHError.self) { try await remote.run(Command(["echo", "ok"])) }
+                #expect(error?.cause.contains("csh") == true)
+                #expect(error?.cause.contains("nothing ran") == true)
+                #expect(error?.advice?.contains("chsh") == true)
             }
         }
 

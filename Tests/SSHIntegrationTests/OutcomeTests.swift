@@ -171,7 +171,9 @@ extension Integration {
                     })
                 defer { proxy.end() }
                 let pool = ConnectionPool(agentPath: nil)
-                let remote = pool.remote(try server.endpoint(port: proxy.port))
+                var endpoint = try server.endpoint(port: proxy.port)
+                endpoint.algorithms = .legacy
+                let remote = pool.remote(endpoint)
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 let before = count.withLock { $0 }
                 #expect(try await remote.run(Command(["true"])).succeeded)

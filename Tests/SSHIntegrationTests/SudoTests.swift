@@ -18,6 +18,8 @@ extension Integration {
             esac
             shift
             done
+            [ -e "$folder/tty" ] && { echo 'sudo: sorry, you must have a tty to run sudo' >&2; exit 1; }
+            [ -e "$folder/unresolved" ] && echo 'sudo: unable to resolve host m2' >&2
             [ -e "$folder/free" ] && exec env BECAME=root "$@"
             [ -n "$silent" ] && { echo 'sudo: a password is required' >&2; exit 1; }
             for try in 1 2 3; do
@@ -84,6 +86,39 @@ extension Integration {
                     #expect(!error.description.contains("wrong password"))
                     #expect(!FileManager.default.fileExists(atPath: "\(folder)/ran"))
                 }
+                await pool.close()
+            }
+        }
+
+        /// `Defaults requiretty` in sudoers, as on CentOS 6.
+        @Test func aSudoThatWantsATerminalIsQuotedAndNothingRuns() async throws {
+            try await with { server, folder in
+                try "".write(toFile: "\(folder)/tty", atomically: true, encoding: .utf8)
+                for become in [Endpoint.Become.sudo(password: nil), .sudo(password: password)] {
+                    let pool = ConnectionPool(agentPath: nil)
+                    let remote = pool.remote(try server.endpoint(become: become))
+                    let error = try #require(
+                        await #expect(throws: SSHError.self) {
+                            _ = try await remote.run(Command(["touch", "\(folder)/ran"]))
+                        })
+                    #expect(error.code == .authenticationFailed)
+                    #expect(error.cause.contains("sudo: sorry, you must have a tty to run sudo"))
+                    #expect(error.advice?.contains("nothing ran") == true)
+                    #expect(!FileManager.default.fileExists(atPath: "\(folder)/ran"))
+                    await pool.close()
+                }
+            }
+        }
+
+        /// The host's own name is not in its /etc/hosts: sudo says so before each command, and goes on.
+        @Test func aWarningOfSudosIsNotInTheWay() async throws {
+            try await with { server, folder in
+                try "".write(toFile: "\(folder)/unresolved", atomically: true, encoding: .utf8)
+                let pool = ConnectionPool(agentPath: nil)
+                let remote = pool.remote(try server.endpoint(become: .sudo(password: password)))
+                let result = try await remote.run(Command(["sh", "-c", script], input: Data("the input".utf8)))
+                #expect(result.text == "root:the input")
+                #expect(result.errorText == "sudo: unable to resolve host m2\n")
                 await pool.close()
             }
         }

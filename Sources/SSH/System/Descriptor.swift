@@ -48,7 +48,8 @@ enum Descriptors {
         #endif
     }
 
-    /// A connection takes three descriptors and the usual soft limit is 1024 (macOS: 256): raised to the hard one, once.
+    /// A connection takes three descriptors and the usual soft limit is 1024 (macOS: 256): raised, once, as far as the hard one lets
+    /// it, or as macOS does (OPEN_MAX).
     static let limitRaised: Void = {
         #if canImport(Glibc)
             let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
@@ -57,8 +58,11 @@ enum Descriptors {
         #endif
         var limit = rlimit()
         guard getrlimit(resource, &limit) == 0 else { return }
-        limit.rlim_cur = min(limit.rlim_max, 65536)
-        _ = setrlimit(resource, &limit)
+        for wanted in [65536, 10240] as [rlim_t] where limit.rlim_cur < min(limit.rlim_max, wanted) {
+            var raised = limit
+            raised.rlim_cur = min(limit.rlim_max, wanted)
+            if setrlimit(resource, &raised) == 0 { return }
+        }
     }()
 
     /// Sends on a socket; a peer that is gone is an error and not a signal.
@@ -106,6 +110,12 @@ struct SystemError: Error, CustomStringConvertible {
     }
 
     var description: String { "\(call): \(String(cString: strerror(code)))" }
+
+    /// This machine, or this process, is short of something: no other machine had a part in it.
+    var isOfThisMachine: Bool {
+        // EAGAIN: no thread or no port left.
+        [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN, EADDRNOTAVAIL, EADDRINUSE, EAFNOSUPPORT].contains(code)
+    }
 }
 
 /// Wakes a thread that sits in `poll`: a pipe, because it works the same on Linux and macOS.

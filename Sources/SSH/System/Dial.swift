@@ -15,6 +15,16 @@ enum Dial {
         case unreachable(String)
     }
 
+    /// What a failed dial says of the host, as an error's code; a fault of this machine says nothing of it.
+    static func code(of error: any Error) -> SSHError.Code {
+        switch error {
+        case Failure.unresolved: .unresolved
+        case Failure.unreachable: .unreachable
+        case let error as SystemError where error.isOfThisMachine: .libraryFault
+        default: .unreachable
+        }
+    }
+
     static func connect(host: String, port: Int, waiter: Waiter) throws -> Descriptor {
         let addresses = try Resolver.resolve(host: host, port: port, waiter: waiter)
         var reasons: [String] = []
@@ -24,7 +34,7 @@ enum Dial {
             let attempt = Waiter(bell: waiter.bell, deadline: .after(share), interrupt: waiter.interrupt)
             do {
                 return try connect(to: address, waiter: attempt)
-            } catch let error as SystemError {
+            } catch let error as SystemError where !error.isOfThisMachine {
                 reasons.append(String(cString: strerror(error.code)))
             } catch Stop.deadline {
                 reasons.append("no answer within \(share.rounded.inWords)")
@@ -149,7 +159,7 @@ enum Resolver {
         // getaddrinfo has no deadline of its own. Its thread may outlive us; it holds nothing but its box.
         let box = Box()
         let bell = waiter.bell
-        OwnThread.start {
+        try OwnThread.start {
             let answer = look(up: host, port: port, flags: AI_NUMERICSERV)
             box.answer.withLock { $0 = answer }
             bell.wake()

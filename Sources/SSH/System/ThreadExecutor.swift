@@ -30,14 +30,16 @@ enum OwnThread {
     }
 
     /// Runs `body` on a thread of its own. Every signal is blocked there: libssh2 takes EINTR for a fatal error.
-    static func start(_ body: @escaping @Sendable () -> Void) {
+    /// - Throws: where the system has no thread left (RLIMIT_NPROC, a container's pids limit) or no memory for its stack.
+    static func start(stackSize: Int = stackSize, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let attributes = UnsafeMutablePointer<pthread_attr_t>.allocate(capacity: 1)
         defer { attributes.deallocate() }
         pthread_attr_init(attributes)
         defer { pthread_attr_destroy(attributes) }
         pthread_attr_setstacksize(attributes, stackSize)
         pthread_attr_setdetachstate(attributes, Int32(PTHREAD_CREATE_DETACHED))
-        let start = Unmanaged.passRetained(Start(body)).toOpaque()
+        let retained = Unmanaged.passRetained(Start(body))
+        let start = retained.toOpaque()
         #if canImport(Darwin)
             var thread: pthread_t?
             let code = pthread_create(&thread, attributes, { OwnThread.run($0) }, start)
@@ -46,8 +48,19 @@ enum OwnThread {
             let code = pthread_create(&thread, attributes, { OwnThread.run($0!) }, start)
         #endif
         guard code == 0 else {
-            fatalError(
-                "cannot start a thread: \(String(cString: strerror(code))); see ulimit -u, or lower --concurrency")
+            retained.release()
+            throw SystemError("start a thread", code: code)
+        }
+    }
+
+    /// The same for a value that is waited for.
+    static func value<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Result<Value, SystemError> {
+        await withCheckedContinuation { continuation in
+            do throws(SystemError) {
+                try start { continuation.resume(returning: .success(body())) }
+            } catch {
+                continuation.resume(returning: .failure(error))
+            }
         }
     }
 
@@ -78,7 +91,7 @@ final class ThreadExecutor: SerialExecutor {
 
     private init() throws(SystemError) {
         bell = try WakePipe()
-        OwnThread.start { [self] in loop() }
+        try OwnThread.start { [self] in loop() }
     }
 
     static func take() throws(SystemError) -> ThreadExecutor {

@@ -18,8 +18,11 @@ struct Deadline: Sendable {
     private static var now: Duration { origin.duration(to: .now) }
 
     static func after(_ duration: Duration) -> Deadline {
-        Deadline(end: now + duration)
+        Deadline(end: now + min(duration, longest))
     }
+
+    /// A century stands for any longer time, which a sum or a system call could not hold.
+    private static let longest = Duration.seconds(100 * 366 * 86400)
 
     var remaining: Duration { end - Self.now }
     var hasPassed: Bool { remaining <= .zero }
@@ -29,7 +32,10 @@ extension Duration {
     /// Rounded up, so that a wait never ends just before its deadline and spins.
     var milliseconds: Int {
         let (seconds, attoseconds) = components
-        return Int(seconds) * 1000 + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+        // What does not fit is the most that does.
+        let most = Int64.max / 1000 - 1
+        return Int(min(max(seconds, -most), most)) * 1000
+            + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 
     var inWords: String {
@@ -49,6 +55,7 @@ final class Interrupt: Sendable {
     private struct State {
         var isCancelled = false
         var bell: WakePipe?
+        var handler: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
@@ -56,11 +63,35 @@ final class Interrupt: Sendable {
     var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
     func cancel() {
-        let bell = state.withLock { state in
+        let (bell, handler) = state.withLock { state in
+            defer { state.handler = nil }
             state.isCancelled = true
-            return state.bell
+            return (state.bell, state.handler)
         }
         bell?.wake()
+        handler?()
+    }
+
+    /// Waits for a shared task or for the cancellation, whichever is first. The task goes on for others who wait for it.
+    /// - Returns: `nil` where it was cancelled first.
+    func value<Value: Sendable>(of task: Task<Value, Never>) async -> Value? {
+        let answer = Mutex<CheckedContinuation<Value?, Never>?>(nil)
+        let give = { @Sendable (value: Value?) in
+            let waiting = answer.withLock { answer in
+                defer { answer = nil }
+                return answer
+            }
+            waiting?.resume(returning: value)
+        }
+        return await withCheckedContinuation { continuation in
+            answer.withLock { $0 = continuation }
+            let isCancelled = state.withLock { state in
+                state.handler = { give(nil) }
+                return state.isCancelled
+            }
+            if isCancelled { give(nil) }
+            Task { give(await task.value) }
+        }
     }
 
     func attach(_ bell: WakePipe?) {
