@@ -1,3 +1,5 @@
+import SSH
+
 extension InventoryDraft {
     /// The file, commented for those who go on with it. Each gap is marked, and `inventory check` names its line.
     public var text: String {
