@@ -54,17 +54,8 @@ actor Connection {
         let execution = Execution(session: session, shell: shell, waiter: waiter, password: endpoint.become.password)
         do {
             let result = try execution.run(input: command.input, outputLimit: command.outputLimit)
-            if result.isOfAShellThatCannotReadLongWords {
-                throw SSHError(
-                    .connectionLost, host: endpoint.name, operation: operation,
-                    cause: "\(endpoint.user)'s login shell, BSD's csh, takes no words of such a length; nothing ran",
-                    advice: "give \(endpoint.user) another shell on the host: chsh -s /bin/sh \(endpoint.user)")
-            }
             if isLast { state = .closed } else { session.flush() }
             return result
-        } catch let error as SSHError {
-            state = .closed
-            throw error
         } catch Execution.Failure.refused(let reason) {
             state = .closed
             throw SSHError(
@@ -163,12 +154,5 @@ actor Connection {
 extension Endpoint.Become {
     var password: Secret? {
         if case .sudo(let password) = self { password } else { nil }
-    }
-}
-
-extension CommandResult {
-    /// What BSD's csh does with a word of more than 1,023 bytes.
-    fileprivate var isOfAShellThatCannotReadLongWords: Bool {
-        outcome == .exited(1) && standardOutput.isEmpty && standardError.elementsEqual("Word too long.\n".utf8)
     }
 }

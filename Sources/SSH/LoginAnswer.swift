@@ -31,8 +31,8 @@ struct LoginAnswer: Sendable, Hashable {
             case .noLogin: ["account is currently not available", "unprivileged users are not permitted to log in"]
             // sshd's session.c with `ForceCommand internal-sftp`.
             case .sftpOnly: ["sftp connections only"]
-            // tcsh: no newline within quotes, and `!` is history.
-            case .csh: ["unmatched '", "event not found", "exec: command not found"]
+            // csh: no newline within quotes, `!` is history, and BSD's takes no word of more than 1,023 bytes.
+            case .csh: ["unmatched '", "event not found", "exec: command not found", "word too long"]
             case .fish: ["fish: "]
             case .restricted: ["restricted"]
             }

@@ -298,7 +298,8 @@ import Testing
                 "certificates": section(
                     "/etc/kubernetes/pki/apiserver.crt notAfter=Apr  3 06:49:29 2023 GMT\n/etc/kubernetes/pki/bad.crt \n"
                 ),
-                "keepalived": section(RunbookCluster.manifest(1)), "login-10.127.100.224": section(""), "login-10.127.100.229": section(""),
+                "keepalived": section(RunbookCluster.manifest(1)), "login-10.127.100.224": section(""),
+                "login-10.127.100.229": section(""),
                 "login-10.127.100.102": section(""), "ocboot": section("", 1),
             ], startedAt: 1_650_000_000)
         #expect(facts.clockOffset == 2.5)

@@ -110,6 +110,8 @@ final class FakeCluster: Sendable {
         case "deployment":
             return try one(objects.deployments.first { $0.namespace == namespace && $0.name == words[2] })
         case "persistentvolumes": return try list(objects.volumes)
+        case "persistentvolumeclaims":
+            return try list(objects.claims.filter { namespace == nil || $0.namespace == namespace })
         case "persistentvolumeclaim": return try one(objects.claim(namespace ?? "", words[2]))
         case "persistentvolume": return try one(objects.volume(words[2]))
         case "configmap": return try one(state.withLock(\.configMap))

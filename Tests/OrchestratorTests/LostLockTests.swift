@@ -78,6 +78,8 @@ import Testing
             case "sha256sum /etc/kubernetes/pki/ca.crt": return FakeCluster.output("ours  ca.crt")
             case let read where read.hasPrefix("read /etc/kubernetes/manifests/keepalived"):
                 return FakeCluster.output(RunbookCluster.manifest(1))
+            case "look at MinIO's drives":
+                return FakeCluster.sections(command, ["drive-0": "format\n{}"])
             default: break
             }
             guard isJoinCut, host == RunbookCluster.spare else { return nil }

@@ -60,10 +60,9 @@ extension Integration {
         @Test func anExpiredPasswordIsShown() async throws {
             let words = "WARNING: Your password has expired. Password change required but no TTY available."
             try await with("/bin/false", saying: words) { remote, _ in
-                let result = try await remote.run(Command(["echo", "ok"]))
-                #expect(result.outcome == .exited(1))
-                #expect(result.text == "")
-                #expect(result.errorText.contains("Your password has expired"))
+                let error = await #expect(throws: SSHError.self) { try await remote.run(Command(["echo", "ok"])) }
+                #expect(error?.code == .noShell)
+                #expect(error?.cause.contains("Your password has expired") == true)
             }
         }
 
@@ -72,7 +71,7 @@ extension Integration {
             try await with("/bin/false", saying: "Word too long.") { remote, _ in
                 let error = await #expect(throws: SSHError.self) { try await remote.run(Command(["echo", "ok"])) }
                 #expect(error?.cause.contains("csh") == true)
-                #expect(error?.cause.contains("nothing ran") == true)
+                #expect(error?.cause.contains("no command was run") == true)
                 #expect(error?.advice?.contains("chsh") == true)
             }
         }

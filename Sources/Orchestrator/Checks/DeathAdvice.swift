@@ -15,7 +15,8 @@ enum DeathAdvice {
                 "it is alive by what \(sight.text); look at routes and firewalls between this machine and it; nothing is to be replaced"
         }
         let node = state.node(of: host)
-        guard state.isMaster(node: node, addresses: [host.address] + (node?.internalAddresses ?? []), role: host.role) else {
+        guard state.isMaster(node: node, addresses: [host.address] + (node?.internalAddresses ?? []), role: host.role)
+        else {
             return node.map { NodeIsAMaster.workerAdvice($0.name) }
                 ?? "it is a spare: start it, or name another one; nothing is to be replaced"
         }

@@ -19,7 +19,8 @@ enum ObjectsTemplate {
     }
 
     private static let item =
-        #"{{$kind := .kind}}{"kind":{{printf "%q" .kind}},"# + metadata + node + pod + volume + claim + workload
+        #"{{$kind := .kind}}{{$owner := ""}}{{range .metadata.ownerReferences}}{{$owner = .kind}}{{end}}{"kind":{{printf "%q" .kind}},"#
+        + metadata + node + pod + volume + claim + workload
         + when("StorageClass", text("provisioner") + text("volumeBindingMode") + text("reclaimPolicy")) + end + "}"
 
     private static let metadata = object(
@@ -45,9 +46,13 @@ enum ObjectsTemplate {
                     + object(
                         "nodeInfo", text("kubeletVersion") + text("machineID") + text("containerRuntimeVersion"))))
 
+    /// What runs in a pod is asked of a Deployment's own template.
     private static let pod = when(
         "Pod",
-        object("spec", claims, last: "nodeName")
+        object(
+            "spec",
+            claims + #"{{if ne $owner "ReplicaSet"}}"# + list("containers", text("image"), last: "name") + "{{end}}",
+            last: "nodeName")
             + object("status", list("containerStatuses", answer("ready"), last: "name"), last: "phase"))
 
     private static let volume = when(
@@ -80,6 +85,8 @@ enum ObjectsTemplate {
             "DaemonSet",
             object("spec", podTemplate)
                 + object("status", number("numberAvailable") + number("desiredNumberScheduled")))
+        + when("Job", object("spec", podTemplate))
+        + when("CronJob", object("spec", object("jobTemplate", object("spec", podTemplate))))
 
     /// Volumes of pods that are claims; the others are not read.
     private static let claims =

@@ -27,6 +27,7 @@ enum FieldCluster {
                     clientURLs: ["https://\(address):2379"], isHealthy: true))
         }
         state.cluster.etcd = RunbookCluster.condition(state.cluster.members)
+        state.seeEachOther(dead: dead)
         return state
     }
 
@@ -64,9 +65,28 @@ extension ClusterState {
     mutating func renameHosts(_ name: (Int) -> String) {
         let seen = hosts
         hosts = [:]
+        var names: [String: String] = [:]
         for index in inventory.hosts.indices {
+            names[inventory.hosts[index].name] = name(index)
             hosts[name(index)] = seen[inventory.hosts[index].name]
             inventory.hosts[index].name = name(index)
+        }
+        for host in hosts.keys {
+            change(host) { facts in
+                facts.peers = Dictionary(uniqueKeysWithValues: facts.peers.map { (names[$0.key] ?? $0.key, $0.value) })
+            }
+        }
+    }
+
+    /// Every host that was reached sees the dead one silent and the others alive.
+    mutating func seeEachOther(dead: Int) {
+        let all = inventory.hosts.map(\.name)
+        for host in all {
+            change(host) { facts in
+                for (index, peer) in all.enumerated() where peer != host {
+                    facts.peers[peer] = index == dead ? RunbookCluster.silentView : RunbookCluster.livingView
+                }
+            }
         }
     }
 

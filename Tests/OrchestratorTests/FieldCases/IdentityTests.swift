@@ -117,7 +117,8 @@ import Testing
         #expect(state.node(of: state.inventory.hosts[1]) == nil)
         state.change(Self.names[1]) { $0.kubeletNodeName = Self.names[1] }
         #expect(state.node(of: state.inventory.hosts[1])?.name == Self.names[1], "its kubelet's certificate says so")
-        // A bare machine may have the dead one's name.
+        // A bare machine may have the dead one's name, while the node and its member are elsewhere.
+        state.cluster.members[1].peerURLs = ["https://203.0.113.7:2380"]
         state.change(Self.names[1]) { facts in
             facts.kubeletRuns = false
             facts.clusterTraces = []

@@ -119,8 +119,8 @@ import Testing
             plan.warnings?.first?.contains("the storage class local-path (vendor.example/san) could not be found out")
                 == true)
         let text = PlanText(plan, state.inventory)
-        #expect(text.summary.contains { $0.kind == .warning && $0.text.hasPrefix("Warning: which program") })
-        #expect(text.lines.contains { $0.kind == .warning && $0.text.hasPrefix("Warning: which program") })
+        #expect(text.summary.contains { $0.kind == .warning && $0.text.hasPrefix("  WARNING: which program") })
+        #expect(text.lines.contains { $0.kind == .warning && $0.text.hasPrefix("  WARNING: which program") })
     }
 
     // MARK: Without a provisioner

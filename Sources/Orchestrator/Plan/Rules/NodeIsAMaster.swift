@@ -31,7 +31,8 @@ extension Proposal {
     var deadIsMaster: Bool {
         let host = state.inventory.host(named: dead.host)
         let role: Inventory.Role? = host?.isReinstalledMaster == true ? .master : host?.role
-        return state.isMaster(node: deadNode, addresses: [dead.address] + (deadNode?.internalAddresses ?? []), role: role)
+        return state.isMaster(
+            node: deadNode, addresses: [dead.address] + (deadNode?.internalAddresses ?? []), role: role)
     }
 }
 
