@@ -1,6 +1,5 @@
 """The acts of a drill: a lab, a power cut, the tool on the admin's machine, and what it refuses."""
 
-import functools
 import os
 import re
 import shutil
@@ -16,8 +15,6 @@ from lab import Failed
 from state import State, differences, is_well, reference
 
 HERE = Path(__file__).resolve().parent
-# A drill does not wait the five minutes after which a node that is not Ready may be taken for dead.
-NOT_READY = ("--not-ready-for", "0")
 CONNECT_TIMEOUT = 10    # seconds: masterswap's default, given to it nevertheless
 # A drill knows that the power is cut: it does not wait the five minutes after which a silent node counts as dead.
 KNOWN_DEAD = ("--not-ready-for", "0")
@@ -187,12 +184,6 @@ class Drill:
         # The lab's admin machine gives the database's password to what runs on it.
         settings = [f"MASTERSWAP_STATE={self.folder}/state"]
         return [str(lab.LAB), "admin", "--", "env", *settings, self.program, *arguments, "-i", str(inventory or self.inventory)]
-
-    @functools.cached_property
-    def impatient(self):
-        """Options of plan and replace for a node that has not been NotReady for long, where the program has them."""
-        help_text = subprocess.run([self.program, "plan", "--help"], capture_output=True, text=True).stdout
-        return NOT_READY if NOT_READY[0] in help_text else ()
 
     def tool(self, *arguments, inventory=None, seconds=180):
         """Runs masterswap on the admin's machine; gives (exit status, standard output, standard error, seconds)."""
