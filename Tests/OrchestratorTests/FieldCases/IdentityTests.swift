@@ -245,7 +245,8 @@ import Testing
             "{ address: 10.127.100.234, role: master }",
             with: "{ address: 10.127.100.234, role: master, node: \"\(name)\" }")
         let error = #expect(throws: InventoryError.self) { try Inventory.parse(text, file: "f") }
-        #expect("\(error?.problems ?? [])".contains("is no node's name"))
+        let problems = "\(error?.problems ?? [])"
+        #expect(problems.contains("is no node's name"))
     }
 
     @Test func theInventorysNodeIsReadAndIsOneHosts() throws {

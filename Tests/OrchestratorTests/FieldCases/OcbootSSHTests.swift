@@ -13,7 +13,7 @@ import Testing
         } catch let refused as Refused { return refused.refusals }
     }
 
-    // MARK: Case 05: an sshd that is not on port 22
+    // MARK: An sshd that is not on port 22
 
     static let ocbootFile = """
         primary_master_node:
@@ -86,7 +86,7 @@ import Testing
             } == ["port: 2222", "port: 2224"])
     }
 
-    // MARK: Case 06: ocboot logs in to the primary itself and to the VIP
+    // MARK: ocboot logs in to the primary itself and to the VIP
 
     func probe(_ inventory: Inventory, _ index: Int) -> [OcbootLogin] {
         HostProbe(inventory, for: inventory.hosts[index]).logins

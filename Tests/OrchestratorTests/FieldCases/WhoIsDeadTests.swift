@@ -67,7 +67,7 @@ import Testing
         #expect(ClusterState.HostFailure(error, of: "jump").sign == .alive)
     }
 
-    // MARK: Case 28: a firewall that rejects with icmp-host-prohibited
+    // MARK: A firewall that rejects with icmp-host-prohibited
 
     /// "connect to 10.66.0.13 port 22: No route to host", from the admin's machine only.
     @Test func noRouteToHostSeenFromHereAloneIsNoDeath() throws {
