@@ -182,7 +182,8 @@ extension Integration {
                 let (confirmation, adjustment, success, status, eof, close) = (17, 9, 5, 25, 5, 5)
                 #expect(
                     count.withLock { $0 } - before
-                        == [confirmation, adjustment, success, status, eof, close].map(size).reduce(0, +))
+                        >= [confirmation, adjustment, success, status, eof, close].map(size).reduce(0, +),
+                    "and the packet with the marker, whose length differs")
                 let least = LeastSize(mac: mac)
                 for (guess, payload) in [(least.answer, success), (least.exit, status), (least.close, close)] {
                     #expect((length + payload...size(payload)).contains(guess))
