@@ -21,6 +21,11 @@ struct RemoteShell: Sendable {
     /// Goes before the command's own input: the arguments of a command that is too long for a request.
     let prologue: [UInt8]
 
+    /// Always of the same length, so that a command's packets have known sizes.
+    private static func newMarker() -> String {
+        "ssh-" + String((0..<16).map { _ in "0123456789abcdef".randomElement()! })
+    }
+
     /// How much later than our own deadline the remote one is: ours is the one that reports.
     static let grace = 5
 
@@ -50,7 +55,7 @@ struct RemoteShell: Sendable {
     }
 
     init(_ command: Command, timeout: Duration, become: Endpoint.Become) {
-        marker = "ssh-\(UInt64.random(in: .min ... .max))"
+        marker = Self.newMarker()
         // Not more than timeout(1) reads everywhere.
         let seconds = min(max(timeout.milliseconds / 1000, 0), 1_000_000_000) + 1 + Self.grace
         let wrapped: String

@@ -1,5 +1,5 @@
 import Foundation
-public import SSH
+import SSH
 
 /// Looks at the folders of MinIO's drives on the hosts that hold them: a drive that is still being healed cannot be counted, and the
 /// cluster's objects do not tell it. Where the folders are is known only after the cluster was read.

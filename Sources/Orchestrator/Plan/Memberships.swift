@@ -31,7 +31,7 @@ struct Memberships: Sendable {
         }
         if let dead, ofTheDead.isEmpty {
             // Of a machine that does not answer not every address is known. A member with its name is its own where every other
-            // master has one already, and this one is at nobody's address.
+            // master has one already, and no host has this one's address.
             let named = members.filter { isNamed($0, dead.node) && owners(of: $0).isEmpty }
             let isLast = nodes.allSatisfy { node in members.filter { owners(of: $0).contains(node) }.count == 1 }
             if named.count == 1, isLast { ofTheDead = named }

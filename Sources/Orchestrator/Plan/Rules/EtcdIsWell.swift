@@ -6,7 +6,7 @@ public enum EtcdIsWell: SafetyRule {
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let cluster = proposal.state.cluster
-        // What was left half joined is cleaned; who is not healthy is counted out by the quorum's rule.
+        // A half-finished join is cleaned up by a step; QuorumSurvives counts members that are not healthy.
         let counted = proposal.remainingMembers.filter { $0.isHealthy && $0.isStarted }
         let leaders = Set(counted.compactMap { cluster.etcd.status(of: $0)?.leader })
         let dead = proposal.deadMembers.filter { leaders.contains($0.id) && !proposal.fences }
