@@ -26,8 +26,8 @@ final class LoopbackServer: Sendable {
 
     /// - Parameters:
     ///   - passphrase: of the user's key.
-    ///   - configuration: more lines; sshd takes the first that it finds.
-    init(addresses: [String] = ["127.0.0.1"], passphrase: String = "", configuration: [String] = []) throws {
+    ///   - path: the commands' PATH; sshd's own where it is nil.
+    init(addresses: [String] = ["127.0.0.1"], passphrase: String = "", path: String? = nil) throws {
         let scratch = try Scratch()
         self.scratch = scratch
         self.addresses = addresses
@@ -45,10 +45,12 @@ final class LoopbackServer: Sendable {
         try scratch.write(
             addresses.map { "[\($0)]:\(port) \(key.joined(separator: " "))\n" }.joined(), to: "known_hosts")
         let lines =
-            configuration + addresses.map { "ListenAddress \($0)" } + [
+            addresses.map { "ListenAddress \($0)" } + [
                 "HostKey \(scratch.path)/host", "PidFile none", "AuthorizedKeysFile \(scratch.path)/id.pub",
                 "StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
                 "PermitRootLogin yes", "MaxStartups 100", "PrintMotd no",
+                // bash reads ~/.bashrc for every command of sshd's: whoever runs the tests has one of their own, and it may hang.
+                "SetEnv HOME=\(scratch.path)" + (path.map { " PATH=\($0)" } ?? ""),
             ]
         try scratch.write(lines.map { $0 + "\n" }.joined(), to: "sshd_config")
         process = try LocalProcess.start(

@@ -44,7 +44,7 @@ struct RecordedVerbTests {
             let stubs = try Scratch()
             server = try LoopbackServer(
                 addresses: ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"],
-                configuration: ["SetEnv PATH=\(stubs.path):/usr/sbin:/usr/bin:/sbin:/bin"])
+                path: "\(stubs.path):/usr/sbin:/usr/bin:/sbin:/bin")
             self.stubs = stubs
             let items = [node(1), node(2), node(3), pod].joined(separator: ", ")
             try stubs.write(#"{ "kind": "List", "items": [\#(items)] }"#, to: "objects.json")

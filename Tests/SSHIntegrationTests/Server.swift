@@ -27,15 +27,17 @@ final class Server: Sendable {
     /// - Parameters:
     ///   - hostKeys: types for `ssh-keygen -t`, each with its own file.
     ///   - configuration: lines that come before the usual ones: sshd takes the first it finds.
+    ///   - path: the commands' PATH; sshd's own where it is nil.
     static func with<Result>(
-        hostKeys: [String] = ["ed25519"], configuration: [String] = [], _ body: (Server) async throws -> Result
+        hostKeys: [String] = ["ed25519"], configuration: [String] = [], path: String? = nil,
+        _ body: (Server) async throws -> Result
     ) async throws -> Result {
-        let server = try Server(hostKeys: hostKeys, configuration: configuration)
+        let server = try Server(hostKeys: hostKeys, configuration: configuration, path: path)
         defer { server.stop() }
         return try await body(server)
     }
 
-    private init(hostKeys: [String], configuration: [String]) throws {
+    private init(hostKeys: [String], configuration: [String], path: String?) throws {
         let folder = try Self.makeFolder()
         self.folder = folder
         // As root, sshd wants a folder to lock its unprivileged half into.
@@ -48,6 +50,8 @@ final class Server: Sendable {
             "ListenAddress 127.0.0.1", "PidFile none", "AuthorizedKeysFile \(folder)/authorized_keys", "StrictModes no",
             "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin yes",
             "MaxStartups 1000:30:2000", "MaxSessions 100", "LogLevel DEBUG", "PrintMotd no",
+            // bash reads ~/.bashrc for every command of sshd's: whoever runs the tests has one of their own, and it may hang.
+            "SetEnv HOME=\(folder)" + (path.map { " PATH=\($0)" } ?? ""),
         ]
         let lines = (configuration + keys + usual).joined(separator: "\n") + "\n"
         try lines.write(toFile: "\(folder)/sshd_config", atomically: true, encoding: .utf8)

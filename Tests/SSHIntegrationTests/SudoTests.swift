@@ -37,7 +37,7 @@ extension Integration {
             try Self.fake.write(toFile: "\(folder)/sudo", atomically: true, encoding: .utf8)
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(folder)/sudo")
             if free { try "".write(toFile: "\(folder)/free", atomically: true, encoding: .utf8) }
-            try await Server.with(configuration: ["SetEnv PATH=\(folder):/usr/bin:/bin"]) { server in
+            try await Server.with(path: "\(folder):/usr/bin:/bin") { server in
                 try await body(server, folder)
             }
         }
