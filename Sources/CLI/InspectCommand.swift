@@ -6,7 +6,8 @@ struct InspectCommand: AsyncParsableCommand {
         commandName: "inspect",
         abstract: "What hangs on a node: volumes, claims, pods, owners, and what would be done to each.",
         discussion: """
-            Volumes are found by their node affinity and the nodes' labels, never by names.
+            Volumes are found by their node affinity and the nodes' labels, never by names. A node that was deleted by hand is known by what
+            it left: its etcd member, kubeadm's ClusterStatus, its volumes.
 
             Example:
               masterswap inspect lzx-ocboot-ha-test
@@ -20,7 +21,7 @@ struct InspectCommand: AsyncParsableCommand {
         let verb = RecordedVerb(options: recording, name: "inspect", arguments: [node])
         try await Session.run(options, verb: verb) { [node] session in
             let state = try await session.observe()
-            let inspection = Inspection(state, node: try state.requireNode(node))
+            let inspection = try Inspection(state, of: node)
             if session.terminal.isJSON { return try session.terminal.printJSON(inspection) }
             InspectView(inspection: inspection, terminal: session.terminal).lines.forEach(session.terminal.print)
         }
@@ -32,10 +33,9 @@ struct InspectView {
     let terminal: Terminal
 
     var lines: [String] {
-        var lines = [
-            terminal.paint(
-                "\(inspection.node) (\(inspection.address)), \(inspection.isReady ? "Ready" : "NotReady")", .bold), "",
-        ]
+        let condition = inspection.isDeleted ? "deleted from the cluster" : inspection.isReady ? "Ready" : "NotReady"
+        var lines = [terminal.paint("\(inspection.node) (\(inspection.address)), \(condition)", .bold)]
+        lines += inspection.remarks + [""]
         if inspection.volumes.isEmpty {
             lines.append("No volume is bound to it.")
         } else {
@@ -76,18 +76,5 @@ struct InspectView {
             ]
         }
         return lines
-    }
-}
-
-extension ClusterState {
-    /// - Throws: ``Refused`` where no master answers, or nothing has that name.
-    func requireNode(_ reference: String) throws -> Node {
-        guard cluster.source != nil else { throw Refused(refusalsWithoutAnswer) }
-        if let node = try node(reference) { return node }
-        throw Refused([
-            Refusal(
-                "names-are-known", "'\(reference)' is no node of the cluster",
-                advice: "nodes here: \(objects.nodes.map(\.name).joined(separator: ", "))")
-        ])
     }
 }

@@ -29,14 +29,12 @@ public struct LostVolume: Sendable, Hashable {
 }
 
 extension ClusterState {
-    /// What hangs on a node by its volumes: found by the volumes' node affinity and the nodes' labels, never by names.
-    public func lostVolumes(on node: Node) -> [LostVolume] {
-        lostVolumes(from: node.selectable, others: objects.nodes.filter { $0.uid != node.uid })
-    }
-
-    /// Where somebody has deleted the node already, its hostname label is all that is known of it.
+    /// What hangs on a node by its volumes: found by the volumes' node affinity and the nodes' labels, never by names. Where somebody
+    /// has deleted the node already, its hostname label is all that is known of it.
     func lostVolumes(of dead: Plan.DeadNode) -> [LostVolume] {
-        if let node = objects.nodes.first(where: { $0.uid == dead.uid }) { return lostVolumes(on: node) }
+        if let node = objects.nodes.first(where: { $0.uid == dead.uid }) {
+            return lostVolumes(from: node.selectable, others: objects.nodes.filter { $0.uid != node.uid })
+        }
         let trace = SelectableNode(
             name: dead.node, labels: [Node.hostnameKey: dead.hostnameLabel], hasAllLabels: false)
         return lostVolumes(from: trace, others: objects.nodes)

@@ -188,19 +188,3 @@ struct RequestedNode {
         return gone[0]
     }
 }
-
-extension ClusterState {
-    /// The node that an inventory name, a node name or an address stands for; `nil` where it stands for none that is there.
-    /// - Throws: ``Refused`` where it stands for more than one machine.
-    public func node(_ reference: String) throws -> Node? {
-        if let node = objects.nodes.first(where: { $0.name == reference }), inventory.host(reference) == nil {
-            return node
-        }
-        do {
-            let requested = try RequestedNode(self, Identity(self), reference)
-            return requested.dead.uid.flatMap { uid in objects.nodes.first { $0.uid == uid } }
-        } catch let refused as Refused where refused.refusals.allSatisfy({ $0.rule == "names-are-known" }) {
-            return nil
-        }
-    }
-}

@@ -26,15 +26,26 @@ public struct Inspection: Sendable, Codable {
     public var node: String
     public var address: String
     public var isReady: Bool
+    /// The cluster has no such node any more: it is known by its etcd member, kubeadm's ClusterStatus or its volumes.
+    public var isDeleted: Bool
+    /// What was concluded from little.
+    public var remarks: [String]
     public var volumes: [VolumeLine]
     /// Pods on the node that mount none of its volumes.
     public var otherPods: [PodLine]
 
-    public init(_ state: ClusterState, node: Node) {
-        self.node = node.name
-        address = node.address(preferring: state.host(of: node)?.address) ?? ""
-        isReady = node.isReady
-        let lost = state.lostVolumes(on: node)
+    /// - Parameter reference: an inventory name, a node name or an address; of a node that was deleted by hand, too.
+    /// - Throws: ``Refused`` where no master answers, or the reference stands for nothing, or for more than one machine.
+    public init(_ state: ClusterState, of reference: String) throws {
+        guard state.cluster.source != nil else { throw Refused(state.refusalsWithoutAnswer) }
+        let requested = try RequestedNode(state, Identity(state), reference)
+        let machine = requested.dead
+        node = machine.node
+        address = machine.address
+        isDeleted = machine.uid == nil
+        isReady = state.objects.nodes.contains { $0.uid == machine.uid && $0.isReady }
+        remarks = requested.remarks
+        let lost = state.lostVolumes(of: machine)
         volumes = lost.map { lost in
             VolumeLine(
                 volume: lost.volume.name, phase: lost.volume.phase, path: lost.volume.path,
@@ -43,7 +54,7 @@ public struct Inspection: Sendable, Codable {
                 isRefused: lost.isRefused, isOnNode: lost.isOnDeadNode)
         }
         let mounting = Set(lost.flatMap { $0.pods.map(\.uid) })
-        otherPods = state.objects.pods.filter { $0.nodeName == node.name && !mounting.contains($0.uid) }.map { pod in
+        otherPods = state.objects.pods.filter { $0.nodeName == machine.node && !mounting.contains($0.uid) }.map { pod in
             PodLine(
                 pod: pod.reference, phase: pod.status?.phase ?? "",
                 owner: pod.isMirror

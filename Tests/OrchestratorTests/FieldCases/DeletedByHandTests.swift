@@ -54,6 +54,23 @@ import Testing
         #expect(text.summary.contains { $0.kind == .warning && $0.text.contains(remark) }, "right above the question")
     }
 
+    /// By the operator's name, by its address, and by the hostname that is in the volumes alone.
+    @Test(arguments: ["node-10-127-100-234", "10.127.100.234", names[0]]) func inspectFindsItsVolumes(reference: String)
+        throws
+    {
+        let inspection = try Inspection(try state(), of: reference)
+        #expect(inspection.isDeleted && !inspection.isReady)
+        #expect(inspection.node == Self.names[0])
+        #expect(inspection.address == "10.127.100.234")
+        #expect(inspection.volumes.compactMap(\.claim).count == 5)
+        #expect(inspection.remarks.contains { $0.contains("is taken for the node \(Self.names[0])") })
+    }
+
+    @Test func inspectRefusesWhatIsNeitherANodeNorAHost() throws {
+        let refused = #expect(throws: Refused.self) { try Inspection(try state(), of: "nobody") }
+        #expect(refused?.refusals.map(\.rule) == ["names-are-known"])
+    }
+
     @Test func theNodeAloneMayBeGone() throws {
         var state = try state()
         state.cluster.members = try RunbookCluster.state().cluster.members

@@ -28,7 +28,8 @@ import Testing
         state.change(volume: Self.influxdb) { $0.spec.nodeAffinity = affinity }
         change(&state)
         let node = try #require(state.objects.nodes.first)
-        return state.lostVolumes(on: node).first { $0.volume.name == Self.influxdb }
+        let dead = try RequestedNode(state, Identity(state), node.name).dead
+        return state.lostVolumes(of: dead).first { $0.volume.name == Self.influxdb }
     }
 
     @Test(arguments: [
@@ -117,7 +118,7 @@ import Testing
         #expect(refusals.first?.reason.contains("onecloud/default-influxdb") == true)
         #expect(refusals.first?.reason.contains("it has no node affinity") == true)
         let node = try #require(state.objects.nodes.first)
-        let line = Inspection(state, node: node).volumes.first { $0.claim == "onecloud/default-influxdb" }
+        let line = try Inspection(state, of: node.name).volumes.first { $0.claim == "onecloud/default-influxdb" }
         #expect(line?.isRefused == true)
         #expect(line?.isOnNode == false)
         state.inventory.workloads.removeAll { $0.target == .deployment("default-influxdb") }
