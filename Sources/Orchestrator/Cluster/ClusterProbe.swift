@@ -43,6 +43,13 @@ public struct ClusterProbe: Sendable {
         let release =
             "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec.version}'"
         script.section("onecloud", "\(release) 2>/dev/null || \(release)")
+        let cloud =
+            "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath=\(ShellQuoting.quote(CloudFacts.jsonpath))"
+        script.section("cloud", cloud)
+        script.section(
+            "calico",
+            "\(kubectl) --request-timeout=10s get daemonset calico-node -n kube-system --ignore-not-found -o jsonpath='{.spec.template.spec.containers[*].env[?(@.name==\"IP_AUTODETECTION_METHOD\")].value}'"
+        )
         script.section("version", "\(kubectl) version --client -o json")
         // The static pod is named after the node. The node is found by the address; where that is none of a node's, by the name
         // that this host's kubelet goes by.
@@ -113,6 +120,11 @@ public struct ClusterProbe: Sendable {
             let map = try Kubectl.decode(
                 ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
             observation.clusterStatus = ClusterStatus(map)
+            observation.cloud.read(map)
+        }
+        if let cloud = sections["cloud"], cloud.succeeded { observation.cloud.read(onecloud: cloud.lines) }
+        if let calico = sections["calico"], calico.succeeded, !calico.text.isEmpty {
+            observation.cloud.autodetection = calico.text
         }
         if let release = sections["onecloud"], release.succeeded {
             observation.onecloudVersion = release.text.isEmpty ? nil : release.text

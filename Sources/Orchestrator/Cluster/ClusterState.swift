@@ -39,6 +39,8 @@ public struct ClusterObservation: Sendable {
     public var apiAnswersOnVIP: Bool
     /// `.spec.version` of the OnecloudCluster, where there is one.
     public var onecloudVersion: String?
+    /// Settings of the cloud and the cluster that ocboot's configuration has, too.
+    public var cloud = CloudFacts()
     /// Why the release is not known, where there may be one.
     public var onecloudProblem: String?
     /// The source's own clock right before the cluster was read; `nil` where it is not known.

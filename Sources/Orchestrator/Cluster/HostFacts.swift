@@ -16,6 +16,21 @@ public struct HostFacts: Sendable, Hashable {
         public var path: String
         public var notAfter: Date
     }
+    /// What could not be read is `nil`.
+    public struct Machine: Sendable, Hashable {
+        public var processors: Int?
+        public var memoryKiB: Int?
+        /// ID and VERSION_ID of os-release: `centos`, `7`.
+        public var systemID: String?
+        public var systemVersion: String?
+        /// `Enforcing`, `Permissive`, `Disabled`; `nil` also where there is no SELinux.
+        public var selinux: String?
+        /// What the kernel was started with.
+        public var kernelArguments: String?
+
+        public init() {}
+    }
+
     public enum Keepalived: Sendable, Hashable {
         case absent
         case manifest(KeepalivedManifest)
@@ -52,14 +67,20 @@ public struct HostFacts: Sendable, Hashable {
     public var deniedLogins: [String: String]
     /// What it sees of the other hosts, by inventory name; a host that it did not tell about is missing.
     public var peers: [String: PeerView] = [:]
-    /// ocboot's directory and program are there.
-    public var hasOcboot: Bool
+    /// What is in ocboot's directory; `nil` where there is none, and where it was not looked at.
+    public var ocboot: OcbootFacts?
+    /// What ocboot asks of a host before it does anything.
+    public var machine = Machine()
+    /// docker's settings; `nil` where there is no daemon.json, or it cannot be read.
+    public var docker: DockerDaemon?
+    /// The lines of k3s's config.yaml about its networks.
+    public var k3sNetworks: [String] = []
 
     public init(
         hostname: String, system: String = "", kernel: String = "", clockOffset: TimeInterval? = 0, disks: [Disk]? = [],
         addresses: [Address]? = [], kubeletRuns: Bool? = false, runtimes: [String]? = [], listening: Set<Int>? = [],
         clusterTraces: [String]? = [], certificates: [Certificate]? = [], keepalived: Keepalived = .absent,
-        unreachable: [String: String] = [:], deniedLogins: [String: String] = [:], hasOcboot: Bool = false
+        unreachable: [String: String] = [:], deniedLogins: [String: String] = [:], ocboot: OcbootFacts? = nil
     ) {
         self.hostname = hostname
         self.system = system
@@ -75,7 +96,7 @@ public struct HostFacts: Sendable, Hashable {
         self.keepalived = keepalived
         self.unreachable = unreachable
         self.deniedLogins = deniedLogins
-        self.hasOcboot = hasOcboot
+        self.ocboot = ocboot
     }
 
     /// Nothing of a cluster is on it or runs on it; `false` also where that could not be read.
@@ -177,7 +198,25 @@ public struct HostProbe: Sendable {
             "sed -n 's/.*--advertise-address=//p' \(distribution.apiServerManifest) 2>/dev/null | head -n 1")
         script.section("system", "sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '\"'")
         script.section("kernel", "uname -r")
-        script.section("disks", "df -Pk / /var/lib /tmp 2>/dev/null | tail -n +2")
+        script.section(
+            "machine-size",
+            """
+            echo "processors $(grep -c '^processor' /proc/cpuinfo)"
+            sed -n 's/^MemTotal: *\\([0-9]*\\) kB/memory \\1/p' /proc/meminfo
+            sed -n 's/^ID=/id /p; s/^VERSION_ID=/version /p' /etc/os-release | tr -d '"'
+            echo "selinux $(getenforce 2>/dev/null)"
+            echo "arguments $(cat /proc/cmdline)"
+            """)
+        switch distribution {
+        case .kubeadm:
+            script.section("docker", "[ -e /etc/docker/daemon.json ] || exit 44\ncat /etc/docker/daemon.json")
+        case .k3s:
+            // Nothing else of that file: it has the token.
+            let keys = CloudFacts.k3sKeys.joined(separator: "\\|")
+            script.section(
+                "k3s-networks", "sed -n '/^ *\\(\(keys)\\) *:/p' /etc/rancher/k3s/config.yaml 2>/dev/null; true")
+        }
+        script.section("disks", "df -Pk / /var/lib /opt /tmp 2>/dev/null | tail -n +2")
         script.section("addresses", "ip -o addr")
         script.section(
             "processes",
@@ -217,14 +256,7 @@ public struct HostProbe: Sendable {
                 Self.login(login), "timeout \(Self.loginLimit) ssh \(options) \(place) true </dev/null 2>&1")
         }
         if !peers.isEmpty { script.section("peers", PeerView.script(peers)) }
-        if let ocboot {
-            let program = ocboot.command.first ?? ""
-            let isPath = program.contains("/")
-            script.section(
-                "ocboot",
-                "cd \(ShellQuoting.quote(ocboot.directory)) 2>/dev/null && \(isPath ? "[ -x \(ShellQuoting.quote(program)) ]" : "command -v \(ShellQuoting.quote(program)) >/dev/null")"
-            )
-        }
+        if let ocboot { script.section("ocboot", OcbootFacts.script(ocboot)) }
         return script
     }
 
@@ -266,7 +298,12 @@ public struct HostProbe: Sendable {
             facts.deniedLogins[login.address] = Self.whyNot(sections[Self.login(login)], Self.loginLimit)
         }
         if let section = sections["peers"] { facts.peers = PeerView.read(section.lines, peers) }
-        facts.hasOcboot = sections["ocboot"]?.succeeded ?? false
+        facts.ocboot = OcbootFacts(sections["ocboot"])
+        facts.machine = Self.machine(lines("machine-size") ?? [])
+        facts.docker = sections["docker"].flatMap { section in
+            section.succeeded ? try? JSONDecoder().decode(DockerDaemon.self, from: section.output) : nil
+        }
+        facts.k3sNetworks = lines("k3s-networks") ?? []
         return facts
     }
 
@@ -278,6 +315,25 @@ public struct HostProbe: Sendable {
         if section.status == 124 { return "no answer within \(limit) s" }
         let said = section.lines.first?.components(separatedBy: ": ").last ?? ""
         return said.isEmpty ? "exit status \(section.status)" : said
+    }
+
+    /// A word and its value in each line.
+    private static func machine(_ lines: [String]) -> HostFacts.Machine {
+        var machine = HostFacts.Machine()
+        for line in lines {
+            let words = line.split(separator: " ", maxSplits: 1).map(String.init)
+            guard words.count == 2 else { continue }
+            switch words[0] {
+            case "processors": machine.processors = Int(words[1]).flatMap { $0 > 0 ? $0 : nil }
+            case "memory": machine.memoryKiB = Int(words[1])
+            case "id": machine.systemID = words[1]
+            case "version": machine.systemVersion = words[1]
+            case "selinux": machine.selinux = words[1]
+            case "arguments": machine.kernelArguments = words[1]
+            default: break
+            }
+        }
+        return machine
     }
 
     /// `df -P`: source, size, used, available, percent, mount.

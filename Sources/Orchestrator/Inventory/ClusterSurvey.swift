@@ -132,7 +132,6 @@ extension InventoryDraft {
         ocboot.databaseHost = facts.onecloud["db-host"]
         ocboot.databasePort = facts.onecloud["db-port"].flatMap(Int.init)
         ocboot.databaseUser = facts.onecloud["db-user"]
-        ocboot.command = OcbootCommand.usual(distribution, version: ocboot.onecloudVersion)
     }
 
     mutating func use(_ objects: KubernetesObjects, storageClasses: [String: String]) {
@@ -171,7 +170,6 @@ extension InventoryDraft {
             let live = ocboot
             ocboot = file.settings
             ocboot.directory = live.directory
-            ocboot.command = live.command
             // What the cluster says is what runs; the file may be of an older release.
             ocboot.onecloudVersion = live.onecloudVersion ?? ocboot.onecloudVersion
             ocboot.imageRepository = live.imageRepository ?? ocboot.imageRepository

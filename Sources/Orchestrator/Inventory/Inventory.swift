@@ -62,8 +62,8 @@ public struct Inventory: Sendable, Hashable {
 
     public struct Ocboot: Sendable, Hashable {
         public var directory: String
-        /// Run in `directory`; `{config}` stands for the configuration file's path.
-        public var command: [String]
+        /// Run in `directory`; `{config}` stands for the configuration file's name there. `nil`: what the release that is there wants.
+        public var command: [String]?
         public var onecloudVersion: String
         public var imageRepository: String
         /// `{address}` stands for the host's address.

@@ -85,11 +85,14 @@ extension InventoryDraft {
 
     private var ocbootLines: String {
         func text(_ value: String?) -> String { value.map(YAMLText.scalar) ?? Placeholder.text }
-        let command = YAMLText.list(ocboot.command ?? Self.command)
+        // What is left out is derived from the release that stands there.
+        let command =
+            ocboot.command.map {
+                "\n  command: \(YAMLText.list($0))  # {config}: the name of the configuration file that masterswap writes there"
+            } ?? ""
         let port = ocboot.databasePort ?? 3306
         return """
-              directory: \(YAMLText.scalar(ocboot.directory ?? Self.directory))
-              command: \(command)  # {config}: the configuration file that masterswap writes there
+              directory: \(YAMLText.scalar(ocboot.directory ?? Self.directory))\(command)
               onecloud_version: \(text(ocboot.onecloudVersion))
               image_repository: \(text(ocboot.imageRepository))
               host_networks: \(YAMLText.scalar(ocboot.hostNetworks ?? Self.hostNetworks))  # {address}: each host's own

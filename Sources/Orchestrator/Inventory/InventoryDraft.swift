@@ -80,7 +80,6 @@ public struct InventoryDraft: Sendable, Hashable {
                 name: "node-" + master.address.replacing(".", with: "-"), address: master.address, role: .master,
                 ssh: own)
         }
-        ocboot.command = OcbootCommand.usual(distribution, version: file.settings.onecloudVersion)
         remarks = [
             "The names of the hosts are made from their addresses: write others if you like. A host is matched with its node by address."
         ]
@@ -89,7 +88,7 @@ public struct InventoryDraft: Sendable, Hashable {
 
     /// ocboot makes k3s from 3.11.8 on, kubeadm before.
     private static func distribution(_ version: String?) -> Inventory.Distribution {
-        guard let version, let found = OcbootCommand.numbers(version) else { return .kubeadm }
+        guard let version, let found = OcbootRelease.numbers(version) else { return .kubeadm }
         return found.lexicographicallyPrecedes([3, 11, 8]) ? .kubeadm : .k3s
     }
 
@@ -111,7 +110,7 @@ public struct InventoryDraft: Sendable, Hashable {
                 localStorageClasses: localStorageClasses),
             hosts: hosts,
             ocboot: .init(
-                directory: ocboot.directory ?? Self.directory, command: ocboot.command ?? Self.command,
+                directory: ocboot.directory ?? Self.directory, command: ocboot.command,
                 onecloudVersion: version, imageRepository: repository,
                 hostNetworks: ocboot.hostNetworks ?? Self.hostNetworks,
                 database: .init(host: host, port: ocboot.databasePort ?? 3306, user: user, password: password),
@@ -120,26 +119,5 @@ public struct InventoryDraft: Sendable, Hashable {
     }
 
     static let directory = "/root/ocboot"
-    static let command = ["./run.py", "{config}"]
     static let hostNetworks = "eth0/br0/{address}"
-}
-
-/// ocboot's command line differs between its releases.
-enum OcbootCommand {
-    /// 3.8 and 3.9: `run.py CONFIG`; from 3.10 on the product comes first; the newest run in a container by `ocboot.sh`.
-    static func usual(_ distribution: Inventory.Distribution, version: String?) -> [String] {
-        if distribution == .k3s { return ["./ocboot.sh", "run.py", "virt", "{config}"] }
-        guard let version, let found = numbers(version), !found.lexicographicallyPrecedes([3, 10]) else {
-            return InventoryDraft.command
-        }
-        return ["./run.py", "virt", "{config}"]
-    }
-
-    /// `v3.11.9` as 3, 11, 9; `nil` where it does not begin so.
-    static func numbers(_ version: String) -> [Int]? {
-        let numbers = version.drop { $0 == "v" }.split(separator: ".").prefix(3).map {
-            Int($0.prefix(while: \.isNumber))
-        }
-        return numbers.count >= 2 && !numbers.contains(nil) ? numbers.compactMap(\.self) : nil
-    }
 }

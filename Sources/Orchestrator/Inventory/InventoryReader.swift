@@ -196,11 +196,11 @@ private struct InventoryReader {
                 map.value("directory"), "ocboot.directory: '\(directory)' is no absolute path",
                 fix: "write where ocboot is on the masters, beginning with /")
         }
-        let command = map.strings("command") ?? ["./run.py", "{config}"]
-        if !command.contains(where: { $0.contains("{config}") }) {
+        let command = map.strings("command")
+        if let command, !command.contains(where: { $0.contains("{config}") }) {
             problems.add(
                 map.value("command"), "ocboot.command: '{config}' is missing",
-                fix: "put it where the configuration file's path goes: [./run.py, \"{config}\"]")
+                fix: "put it where the configuration file's name goes: [./run.py, \"{config}\"]; or leave the key out")
         }
         let database = map.required("database", meaning: "{ host: …, port: …, user: …, password: … }").flatMap(
             readDatabase)

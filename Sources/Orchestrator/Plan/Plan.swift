@@ -57,6 +57,8 @@ public struct Plan: Sendable, Hashable, Codable {
 
     /// ocboot's release, as the inventory had it; `nil` in plans of before 0.2.
     public var onecloudVersion: String?
+    /// How ocboot is run, and with what configuration; `nil` in plans of before 0.3.
+    public var ocboot: OcbootRun?
     /// Nodes that an earlier run of this tool left cordoned: uncordoned at the end.
     public var oldCordons: [String]?
     /// By what the node was taken for dead, a phrase each; `nil` in plans of before 0.2.
@@ -106,6 +108,12 @@ public struct Plan: Sendable, Hashable, Codable {
             labels[Node.hostnameKey] = hostnameLabel
             return SelectableNode(name: node, labels: labels, hasAllLabels: topology != nil)
         }
+    }
+
+    public struct OcbootRun: Sendable, Hashable, Codable {
+        public var invocation: OcbootInvocation
+        /// The file's text, without the database's password.
+        public var configuration: String
     }
 
     public struct KeptVolume: Sendable, Hashable, Codable {

@@ -50,8 +50,36 @@ public enum Planner {
             keptVolumes: keptVolumes(proposal), warnings: warnings(proposal),
             acceptedLosses: request.acceptedLosses,
             manifestDiff: proposal.promotes ? manifestDiff(of: primary, state) : nil,
-            onecloudVersion: state.inventory.ocboot?.onecloudVersion, oldCordons: oldCordons(proposal),
+            onecloudVersion: state.inventory.ocboot?.onecloudVersion, ocboot: try ocboot(proposal, primary),
+            oldCordons: oldCordons(proposal),
             signsOfDeath: NodeIsDead.signs(proposal))
+    }
+
+    /// - Throws: ``Refused`` where it cannot be run: only without the rule that says so before.
+    private static func ocboot(_ proposal: Proposal, _ primary: Plan.Master) throws -> Plan.OcbootRun? {
+        let state = proposal.state
+        guard let ocboot = state.inventory.ocboot, let host = state.inventory.host(named: primary.host) else {
+            return nil
+        }
+        let invocation: OcbootInvocation
+        do throws(OcbootInvocation.Obstacle) {
+            invocation = try OcbootMatches.invocation(proposal, ocboot, on: primary)
+        } catch {
+            throw Refused([Refusal(OcbootMatches.id, error.reason, advice: error.advice)])
+        }
+        var cloud = state.cluster.cloud
+        let isK3s = state.inventory.cluster.distribution == .k3s
+        if isK3s { cloud.read(k3s: state.facts(host)?.k3sNetworks ?? []) }
+        let companions = proposal.survivors.filter { isK3s && $0.host != primary.host }
+        let source = OcbootConfiguration.Source(
+            inventory: state.inventory, ocboot: ocboot, invocation: invocation, primary: host,
+            primaryAddress: primary.address,
+            replacement: proposal.replacement,
+            companions: companions.compactMap { state.inventory.host(named: $0.host) },
+            cloud: cloud, docker: state.facts(host)?.docker,
+            primaryIsHost: state.objects.node(primary.node)?.runsHostService,
+            deadWasHost: HostsSuitOcboot.hostRole(proposal))
+        return Plan.OcbootRun(invocation: invocation, configuration: try OcbootConfiguration.text(source))
     }
 
     /// With the labels that its volumes are found by.

@@ -23,7 +23,8 @@ public enum SafetyRules {
     public static let all: [any SafetyRule.Type] = [
         NodeIsAMaster.self, NodeIsDead.self, HostsAreNodes.self, SurvivorsAreSound.self, MembersHaveNodes.self,
         EtcdIsWell.self, QuorumSurvives.self, OneVIPHolder.self, ReplacementIsBare.self,
-        ReplacementFits.self, OcbootIsConfigured.self, EveryLostClaimHasARule.self, CriticalDataSurvives.self,
+        ReplacementFits.self, OcbootMatches.self, HostsSuitOcboot.self, EveryLostClaimHasARule.self,
+        CriticalDataSurvives.self,
         OtherReplicasAreHealthy.self, OperatorRuns.self, ProvisionerRunsElsewhere.self,
     ]
 

@@ -115,6 +115,10 @@ public struct PlanText: Sendable {
                 return Line("       \(line)", kind)
             }
         }
+        if step is JoinStep, let configuration = plan.ocboot?.configuration {
+            lines.append(Line("     its configuration, without the password:"))
+            lines += configuration.split(separator: "\n").map { Line("       \($0)") }
+        }
         lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
         return lines
     }

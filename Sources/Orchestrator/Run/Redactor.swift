@@ -18,7 +18,7 @@ public struct Redactor: Sendable {
         var text = text
         for secret in secrets { text = text.replacing(secret, with: "••••") }
         for pattern in Self.patterns { text = text.replacing(pattern, with: "••••") }
-        return text
+        return text.replacing(Self.assignment) { match in match.output.1 + "••••" }
     }
 
     static func forms(of secret: String) -> [String] {
@@ -63,6 +63,11 @@ public struct Redactor: Sendable {
             return [form, form.replacing("+", with: "-").replacing("/", with: "_")]
         }
     }
+
+    /// A value that is called a password, a token or a key of certificates, in YAML, JSON, Python's dictionaries and on command lines:
+    /// ocboot prints the administrator's password, k3s's token, and in a traceback the whole section.
+    nonisolated(unsafe) private static let assignment =
+        /((?i:[a-z0-9_-]*(?:passw(?:or)?d|token|secret|certificate[-_]key)['"]?(?:\s*[:=]\s*|\s+(?=[a-z0-9._-]*\d)))['"]?)[^\s'",}]+/
 
     /// kubeadm's bootstrap tokens (`abcdef.0123456789abcdef`) and certificate keys (64 hex digits).
     // unsafe by name only: a Regex is immutable, and merely not marked Sendable.

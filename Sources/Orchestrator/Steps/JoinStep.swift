@@ -13,33 +13,44 @@ struct JoinStep: Step {
     let estimate = 20
     var effects: [Effect] {
         [
-            .makes("ocboot's configuration on \(plan.primary.host), 0600"),
+            .makes("ocboot's configuration on \(plan.primary.host), 0600, as below; removed again"),
             .makes("node \(plan.replacement.node) (\(plan.replacement.address)) and its etcd member"),
-            .changes(
-                "what ocboot does to every host that it names: its role 'common' sets up packages, firewall and the container runtime"
+        ] + (plan.ocboot?.invocation.effects ?? []).map { .changes("ocboot \($0)") }
+            + (plan.ocboot?.invocation.restartsNewHost == true
+                ? [.changes("\(plan.replacement.host): ocboot may restart it, for a kernel of its own")] : [])
+    }
+
+    /// ocboot waits up to 15 minutes for each restart, and installs some hundred packages.
+    private static let limit = Duration.seconds(3600)
+
+    func commands(_ inventory: Inventory) -> [String] {
+        guard let ocboot = inventory.ocboot, let invocation = plan.ocboot?.invocation else { return [] }
+        let name = Self.configurationName(run: Plan.runName)
+        return [
+            plan.told(plan.primary.host, Command([], label: RemoteJob.label(Self.command(invocation, name))))
+                + " # in \(ocboot.directory), detached, with \(invocation.environment.joined(separator: " "))",
+            plan.told(plan.primary.host, Self.removal("\(ocboot.directory)/\(name)")),
+            plan.told(
+                plan.primary.host,
+                Self.cleaning(invocation, in: ocboot.directory, since: OcbootRuns.directory + "/\(Plan.runName)/join-1")
             ),
         ]
     }
 
-    func commands(_ inventory: Inventory) -> [String] {
-        guard let ocboot = inventory.ocboot else { return [] }
-        let configuration = Self.configurationPath(ocboot, run: Plan.runName)
-        return [
-            plan.told(plan.primary.host, Command([], label: RemoteJob.label(Self.command(ocboot, configuration))))
-                + " # in \(ocboot.directory), detached, with \(Self.environment.joined(separator: " "))",
-            plan.told(plan.primary.host, Self.removal(configuration)),
-        ]
-    }
-
-    /// A missing hugepages setting made ocboot restart masters (cloudpods#19281).
-    private static let environment = ["NO_REBOOT=1", "PYTHONUNBUFFERED=1"]
-    private static func configurationPath(_ ocboot: Inventory.Ocboot, run: String) -> String {
-        "\(ocboot.directory)/masterswap-\(run).yml"
-    }
-    private static func command(_ ocboot: Inventory.Ocboot, _ configuration: String) -> [String] {
-        ocboot.command.map { $0.replacing("{config}", with: configuration) }
+    /// ocboot changes into its own directory first, and in a container that directory has another path: the name alone is right in both.
+    private static func configurationName(run: String) -> String { "masterswap-\(run).yml" }
+    private static func command(_ invocation: OcbootInvocation, _ name: String) -> [String] {
+        invocation.command.map { $0.replacing("{config}", with: name) }
     }
     private static func removal(_ configuration: String) -> Command { Command(["rm", "-f", "--", configuration]) }
+
+    /// Removes the files with passwords in them that ocboot left since the job began; another run's own stay.
+    private static func cleaning(_ invocation: OcbootInvocation, in directory: String, since job: String) -> Command {
+        .script(
+            #"cd "$1" || exit 1; job=$2; shift 2; for file; do [ -f "$file" ] && find "$file" -newer "$job/boot" -delete; done; true"#,
+            [directory, job] + invocation.leftovers, timeout: .seconds(20),
+            label: "remove \(invocation.leftovers.joined(separator: " ")) where they are of this run")
+    }
 
     /// Where the join stands, by what is on the primary and in the cluster.
     private enum Stand {
@@ -81,7 +92,7 @@ struct JoinStep: Step {
         let followed: RemoteJob
         switch stand {
         // It came to its end while nobody looked.
-        case .joined: return try await removeConfiguration(context)
+        case .joined: return try await removeWhatIsSecret(context, attempt)
         case .atWork(let job):
             context.note("ocboot is at work already: following it")
             followed = job
@@ -89,14 +100,36 @@ struct JoinStep: Step {
             try await refuseIfHalfJoined(context)
             followed = try await start(attempt + 1, try context.databasePassword(), context)
         }
-        let status = try await follow(followed, Redactor([try context.databasePassword()]), context)
-        guard status == 0 else {
+        let (status, output) = try await follow(followed, Redactor([try context.databasePassword()]), context)
+        if let objection = output.objection(status: status) {
             throw ClusterError(
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
-                cause: "it ended with status \(status); its last words are above",
+                cause: "\(objection); its last words are above",
                 advice: "its log is \(followed.directory)/log there; mend the cause, then: masterswap resume")
         }
+        guard try await node(context) != nil else {
+            throw ClusterError(
+                .commandFailed, host: plan.primary.host, operation: "run ocboot",
+                cause: "it ended without an error, and \(plan.replacement.node) is no node",
+                advice:
+                    "see in \(followed.directory)/log there what it skipped; mend the cause, then: masterswap resume")
+        }
+        try await removeWhatIsSecret(context, try await latest(context).0)
+    }
+
+    private func removeWhatIsSecret(_ context: RunContext, _ attempt: Int) async throws {
         try await removeConfiguration(context)
+        guard attempt > 0, let directory = context.inventory.ocboot?.directory, let invocation = plan.ocboot?.invocation
+        else {
+            return
+        }
+        let result = try await context.remote(plan.primary.host).run(
+            Self.cleaning(invocation, in: directory, since: self.directory(context, attempt)))
+        if !result.succeeded {
+            context.warn(
+                "\(plan.primary.host): what ocboot left with passwords in it could not be removed: \(invocation.leftovers.joined(separator: ", "))"
+            )
+        }
     }
 
     private func isConfigurationLeft(_ context: RunContext) async throws -> Bool {
@@ -137,24 +170,26 @@ struct JoinStep: Step {
     }
 
     private func start(_ attempt: Int, _ secret: Secret, _ context: RunContext) async throws -> RemoteJob {
-        guard let ocboot = context.inventory.ocboot, let configuration = configurationPath(context) else {
+        guard let ocboot = context.inventory.ocboot, let configuration = configurationPath(context),
+            let planned = plan.ocboot
+        else {
             throw ClusterError(
                 .changed, host: plan.primary.host, operation: "run ocboot",
-                cause: "the inventory has no ocboot section any more",
-                advice: "resume with the inventory that the run was begun with")
+                cause: "the inventory has no ocboot section any more, or the plan is of an older masterswap",
+                advice: "resume with the inventory and the program that the run was begun with")
         }
         let remote = try context.remote(plan.primary.host)
-        let text = try OcbootConfiguration.text(plan, context.inventory, password: secret)
+        let text = try OcbootConfiguration.fill(planned.configuration, secret, host: plan.primary.host)
         try await remote.upload(Data(text.utf8), to: configuration, mode: 0o600)
         let job = RemoteJob(remote, directory: directory(context, attempt))
-        let command = Self.command(ocboot, configuration)
+        let command = Self.command(planned.invocation, Self.configurationName(run: context.run.id))
         context.note("on \(plan.primary.host), in \(ocboot.directory): \(ShellQuoting.join(command))")
-        try await job.start(command, in: ocboot.directory, environment: Self.environment)
+        try await job.start(command, in: ocboot.directory, environment: planned.invocation.environment)
         return job
     }
 
     private func configurationPath(_ context: RunContext) -> String? {
-        context.inventory.ocboot.map { Self.configurationPath($0, run: context.run.id) }
+        context.inventory.ocboot.map { "\($0.directory)/\(Self.configurationName(run: context.run.id))" }
     }
 
     /// The attempt with the highest number; 0 and `nil` where there is none.
@@ -171,22 +206,26 @@ struct JoinStep: Step {
     }
 
     /// Shows what ocboot prints, line by line, until it ends.
-    private func follow(_ job: RemoteJob, _ redactor: Redactor, _ context: RunContext) async throws -> Int {
+    private func follow(_ job: RemoteJob, _ redactor: Redactor, _ context: RunContext) async throws -> (
+        Int, OcbootOutput
+    ) {
         var offset = 0
-        var partial = Data()
+        var output = OcbootOutput()
         var lastLine = "started"
-        return try await context.wait(for: "ocboot", every: .milliseconds(700)) {
+        let status = try await context.wait(
+            for: "ocboot", limit: max(context.limits.wait, Self.limit), every: .milliseconds(700)
+        ) { () -> RunContext.Poll<Int> in
             let progress = try await job.progress(after: offset)
             offset += progress.log.count
-            partial += progress.log
-            while let end = partial.firstIndex(of: UInt8(ascii: "\n")) {
-                let line = redactor.redact(TerminalText.sanitize(String(decoding: partial[..<end], as: UTF8.self)))
-                partial = Data(partial[(end + 1)...])
+            for line in output.read(progress.log) {
+                let line = redactor.redact(line)
                 context.output(line)
                 if !line.allSatisfy({ $0 == " " || $0 == "*" }) { lastLine = line }
             }
             switch progress.state {
-            case .ended(let status): return .done(status)
+            // A part of the log may still be to come: it is read in pieces.
+            case .ended(let status):
+                return progress.log.isEmpty ? .done(status) : .pending(String(lastLine.prefix(100)))
             case .running: return .pending(String(lastLine.prefix(100)))
             case .absent, .lost:
                 throw ClusterError(
@@ -195,6 +234,7 @@ struct JoinStep: Step {
                     advice: "its log is \(job.directory)/log there; to run it again: masterswap resume")
             }
         }
+        return (status, output)
     }
 
     private func node(_ context: RunContext) async throws -> Node? {

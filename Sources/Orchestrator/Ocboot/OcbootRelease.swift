@@ -1,0 +1,124 @@
+/// How ocboot's releases differ where a join is concerned, in one table: read in the source of each, and tried with its own roles
+/// (docs/ocboot.md has the revisions and what they did).
+struct OcbootRelease: Sendable, Hashable {
+    /// As it is told to people.
+    var name: String
+    /// The first release of the row, and the first of the next one.
+    var from: [Int]
+    var before: [Int]
+    /// Has roles for k3s. The branches release/3.11.8 to 3.12 have none; the tags master-v3.11.8 and what came of them do.
+    var hasK3s: Bool
+    /// Ansible: the first version that its roles run with, and the first that they do not.
+    var ansible: (from: [Int], before: [Int]?)
+    /// A user that is not root gets `become`.
+    var takesOtherUsers: Bool
+    /// What it does to the cloud stands under the tag `cloud`, its reboots under `reboot` and `kernel`.
+    var hasTags: Bool
+    /// Restarts the new host for its own kernel, tags or not.
+    var restartsNewHost: Bool
+    /// A requirement of every host that it names.
+    var processors: Int
+    var memoryGiB: Int
+    /// Host names that it refuses, as the beginning of one.
+    var refusesNamesWithADigitFirst: Bool
+    /// Debian and Ubuntu have to be started with `systemd.unified_cgroup_hierarchy=0`.
+    var needsOldCgroups: Bool
+    var refusesSELinux: Bool
+    /// Files with the database's password that a run leaves, absolute or beneath its directory.
+    var leftovers: [String]
+    /// What it does to the survivors that it names, in spite of all that is skipped.
+    var effects: [String]
+
+    static func == (left: Self, right: Self) -> Bool { left.name == right.name }
+    func hash(into hasher: inout Hasher) { hasher.combine(name) }
+
+    private static let packages = "installs packages there, some at their latest version"
+    private static let firewall =
+        "flushes iptables on the hosts that it names and sets their policies to ACCEPT; turns firewalld off"
+    private static let docker =
+        "writes /etc/docker/daemon.json and /etc/sysconfig/kubelet on the primary and the new host, and restarts docker and the kubelet"
+    private static let cipherSuites =
+        "adds --tls-cipher-suites to kube-apiserver.yaml of the primary where it is not there, which restarts that API server"
+    private static let keepalived =
+        "writes keepalived.yaml of every master: the primary becomes MASTER with priority 100, the others BACKUP with 90"
+    private static let k3sFiles =
+        "writes /etc/rancher/k3s/config.yaml and k3s.service of the survivors, without restarting k3s; copies its k3s over /usr/local/bin/k3s"
+    private static let inTemporaryFolder = ["/tmp/host_inventory.yml", "/tmp/oc_vars.yml"]
+    private static let inItsFolder = ["host_inventory.yml", "oc_vars.yml", "/tmp/onecloud-manifests.yaml"]
+
+    static let all: [OcbootRelease] = [
+        OcbootRelease(
+            name: "3.8", from: [3, 0], before: [3, 9], hasK3s: false, ansible: ([2, 9], [2, 10]),
+            takesOtherUsers: false,
+            hasTags: false, restartsNewHost: true, processors: 0, memoryGiB: 0, refusesNamesWithADigitFirst: true,
+            needsOldCgroups: false, refusesSELinux: false, leftovers: inTemporaryFolder,
+            effects: [
+                firewall, docker, packages + ", a kernel and systemd among them",
+                "switches MinIO and glance's store in the OnecloudCluster to what its configuration says, which is what they are",
+            ]),
+        OcbootRelease(
+            name: "3.9", from: [3, 9], before: [3, 10], hasK3s: false, ansible: ([2, 9, 27], [2, 12]),
+            takesOtherUsers: false,
+            hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: true,
+            needsOldCgroups: false, refusesSELinux: false, leftovers: inTemporaryFolder,
+            effects: [firewall, docker, packages]),
+        OcbootRelease(
+            name: "3.10", from: [3, 10], before: [3, 11], hasK3s: false, ansible: ([2, 11, 12], [2, 12]),
+            takesOtherUsers: false,
+            hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
+            needsOldCgroups: true, refusesSELinux: false, leftovers: inTemporaryFolder,
+            effects: [firewall, docker, packages, cipherSuites]),
+        OcbootRelease(
+            name: "3.11 and 3.12", from: [3, 11], before: [4, 0], hasK3s: false, ansible: ([2, 11, 12], nil),
+            takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
+            refusesNamesWithADigitFirst: false, needsOldCgroups: true, refusesSELinux: false,
+            leftovers: inTemporaryFolder,
+            effects: [firewall, docker, packages, cipherSuites]),
+        OcbootRelease(
+            name: "3.11 with k3s", from: [3, 11], before: [4, 0], hasK3s: true, ansible: ([2, 11, 12], nil),
+            takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
+            refusesNamesWithADigitFirst: false, needsOldCgroups: true, refusesSELinux: false,
+            leftovers: inTemporaryFolder + inItsFolder, effects: [firewall, packages, keepalived, k3sFiles]),
+        OcbootRelease(
+            name: "4.0", from: [4, 0], before: [5, 0], hasK3s: true, ansible: ([2, 11, 12], nil), takesOtherUsers: true,
+            hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
+            needsOldCgroups: true, refusesSELinux: true, leftovers: inTemporaryFolder + inItsFolder,
+            effects: [
+                firewall, packages, keepalived, k3sFiles,
+                "writes /etc/yunion/host.conf of the survivors that run the host service, with its defaults",
+            ]),
+    ]
+}
+
+extension OcbootRelease {
+    /// The row of a release: of what VERSION says, or of what runs.
+    /// - Parameter version: `v3.8.17`, `v3.11.9-20240911.0`.
+    /// - Returns: `nil` for one that nobody has looked at.
+    static func find(_ version: String, hasK3s: Bool) -> OcbootRelease? {
+        guard let numbers = numbers(version) else { return nil }
+        return all.first { row in
+            row.hasK3s == hasK3s && !numbers.lexicographicallyPrecedes(row.from)
+                && numbers.lexicographicallyPrecedes(row.before)
+        }
+    }
+
+    /// `v3.11.9` as 3, 11, 9; `nil` where it does not begin so.
+    static func numbers(_ version: String) -> [Int]? {
+        let numbers = version.drop { $0 == "v" }.split(separator: ".").prefix(3).map {
+            Int($0.prefix(while: \.isNumber))
+        }
+        return numbers.count >= 2 && !numbers.contains(nil) ? numbers.compactMap(\.self) : nil
+    }
+
+    /// Whether its roles run with that Ansible.
+    func runs(withAnsible version: String) -> Bool {
+        guard let numbers = Self.numbers(version) else { return false }
+        return !numbers.lexicographicallyPrecedes(ansible.from)
+            && ansible.before.map { numbers.lexicographicallyPrecedes($0) } ?? true
+    }
+
+    var ansibleText: String {
+        func text(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ".") }
+        return text(ansible.from) + (ansible.before.map { " or newer, before \(text($0))" } ?? " or newer")
+    }
+}

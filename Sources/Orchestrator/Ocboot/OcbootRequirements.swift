@@ -1,0 +1,43 @@
+/// What ocboot asks of every host that it names before it does anything, survivors among them; where one does not have it, the whole
+/// run ends (its role utils/misc-check, and common).
+enum OcbootRequirements {
+    /// - Returns: what the host lacks, as phrases; empty also where that could not be read.
+    static func unmet(
+        _ facts: HostFacts, _ row: OcbootRelease, isNew: Bool, distribution: Inventory.Distribution
+    ) -> [String] {
+        let machine = facts.machine
+        var unmet: [String] = []
+        if let processors = machine.processors, processors < row.processors {
+            unmet.append("has \(processors) processors, ocboot \(row.name) wants \(row.processors)")
+        }
+        // As ocboot rounds it.
+        if let memory = machine.memoryKiB, (memory + (1 << 19)) >> 20 < row.memoryGiB {
+            unmet.append("has \(memory >> 10) MiB of memory, ocboot \(row.name) wants \(row.memoryGiB) GiB")
+        }
+        let name = facts.hostname.lowercased()
+        if name.hasPrefix("localhost") || (row.refusesNamesWithADigitFirst && name.first?.isNumber == true) {
+            unmet.append("is called \(facts.hostname), which ocboot \(row.name) refuses")
+        }
+        if row.refusesSELinux, machine.selinux == "Enforcing" {
+            unmet.append("has SELinux enforcing, which ocboot \(row.name) refuses")
+        }
+        if row.needsOldCgroups, let system = machine.systemID, ["debian", "ubuntu"].contains(system),
+            let arguments = machine.kernelArguments, !arguments.contains("systemd.unified_cgroup_hierarchy=0")
+        {
+            unmet.append(
+                "was not started with systemd.unified_cgroup_hierarchy=0, as ocboot \(row.name) wants it on \(system)")
+        }
+        if isNew, distribution == .k3s, let runtimes = facts.runtimes, !runtimes.isEmpty {
+            unmet.append("runs \(runtimes.joined(separator: " and ")), beside which k3s does not start")
+        }
+        return unmet
+    }
+
+    /// The hosts that ocboot will name: the new one, the primary, and on k3s every other survivor.
+    static func hosts(_ proposal: Proposal) -> [Inventory.Host] {
+        let inventory = proposal.state.inventory
+        let survivors =
+            inventory.cluster.distribution == .k3s ? proposal.survivors : [proposal.primary].compactMap(\.self)
+        return [proposal.replacement] + survivors.compactMap { inventory.host(named: $0.host) }
+    }
+}
