@@ -127,11 +127,11 @@ class Drill:
 
         # For some seconds more the survivors' kernels hold its MAC address for good, and masterswap does not call that dead.
         def is_forgotten():
-            address = self.lab.addresses[self.dead]
+            address = self.lab.addresses[dead]
             entries = [lab.run("host", host, "--", "ip", "-4", "neigh", "show", address)[1].split() for host in survivors]
             return all(not entry or entry[-1] in ("FAILED", "INCOMPLETE") for entry in entries)
 
-        lab.wait_until(f"the survivors' neighbour tables to give up {self.dead}", 90, is_forgotten)
+        lab.wait_until(f"the survivors' neighbour tables to give up {dead}", 90, is_forgotten)
 
         def holder():
             holders = self.lab.vip_holders()
