@@ -15,8 +15,8 @@ public enum CriticalDataSurvives: SafetyRule {
                     advice: "see to it that this can be read; if the data may go: \(flags)")
             }
             let lost = loss.sets.filter { loss.isParityKnown && $0.gone > $0.parity }.map { set in
-                let counted =
-                    loss.lost < set.gone ? ", those counted that are being healed or could not be looked at" : ""
+                let kinds = loss.unseen.isEmpty ? "are being healed" : "are being healed or could not be looked at"
+                let counted = loss.lost < set.gone ? ", those counted that \(kinds)" : ""
                 let unseen = loss.unseen.map { "; it is not known \($0)" }.joined()
                 let advice =
                     unseen.isEmpty
