@@ -41,7 +41,8 @@ extension ClusterState {
             return .unknown("the clock of \(cluster.source ?? "the master that was asked") could not be read")
         }
         var behind: TimeInterval = 0
-        let writers = liveMasters.filter { $0 != host(of: node) && $0.name != source }.map(\.name)
+        let own = host(of: node)?.name
+        let writers = liveMasters.map(\.name).filter { $0 != own && $0 != source }
         if !writers.isEmpty {
             guard let own = offset(source) else { return .unknown("the clock of \(source) could not be read") }
             for writer in writers {

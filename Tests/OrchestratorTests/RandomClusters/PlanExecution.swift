@@ -12,6 +12,8 @@ enum Harm: String, CaseIterable {
     case livingDataDestroyed
     case foreignVolumeDeleted, keptVolumeDeleted
     case joinRefused, survivorsDowngraded, twoNodesAtOneAddress
+    /// What is rebuilt stays empty, because what it is healed from is broken itself.
+    case neverHealed
     case podsPendingForEver, rebuiltElsewhere, foreignUncordoned
     /// A step waits for what will never come.
     case runStuck
@@ -25,6 +27,7 @@ struct PlanExecution {
     /// Each with the line that saw it first.
     private var harms: [Harm: UInt] = [:]
     private var deletedClaims: Set<String> = []
+    private var agreedClaims: Set<String> = []
     private let claimsBefore: Set<String>
     private let dead: Int
     private let new: Int
@@ -244,7 +247,10 @@ struct PlanExecution {
         destroy(lost.volume.name)
         deletedClaims.insert(claim.uid)
         world.objects.claims.removeAll { $0.uid == claim.uid }
-        guard !isAgreed(claim) else { return }
+        guard !isAgreed(claim) else {
+            agreedClaims.insert(claim.uid)
+            return
+        }
         let minio = world.minio.first { $0.reference == rebuild.reference }
         guard let minio, let set = minio.sets.first(where: { $0.contains(lost.volume.name) }) else {
             return note(.dataLost)
@@ -307,26 +313,27 @@ struct PlanExecution {
                 note(.podsPendingForEver, if: isStuck)
             }
         }
-        guard rebuild.data != .disposable, !rebuild.isDataLost else { return }
+        // Where the loss was agreed to, nothing is waited for.
+        guard rebuild.data != .disposable, !agreedClaims.isSuperset(of: rebuild.claims.map(\.claim.uid)) else { return }
         for ordinal in set.ordinals where !rebuilt.contains(ordinal) {
             let claims = set.templates.compactMap {
                 world.objects.claim(set.namespace, set.claimName(template: $0, ordinal: ordinal))
             }
             if claims.contains(where: { world.rule($0)?.rule == .ignore }) { continue }
             let pod = world.objects.pods.first { $0.namespace == set.namespace && $0.name == "\(set.name)-\(ordinal)" }
-            note(.runStuck, if: !(pod.map(isReady) ?? false))
+            note(.neverHealed, if: !(pod.map(isReady) ?? false))
         }
         guard rebuild.heal == .minio, let minio = world.minio.first(where: { $0.reference == rebuild.reference }) else {
             return
         }
         for set in minio.sets
         where set.contains(where: { volume in rebuild.claims.contains { $0.volume.name == volume } }) {
-            note(.runStuck, if: readable(set) < set.count - minio.parity)
+            note(.neverHealed, if: readable(set) < set.count - minio.parity)
             let isHealing = set.contains { volume in
                 guard case .healing? = world.drives[volume], let place = world.place[volume] else { return false }
                 return world.machines[place].isUp
             }
-            note(.runStuck, if: isHealing)
+            note(.neverHealed, if: isHealing)
         }
     }
 
