@@ -199,7 +199,7 @@ private struct SetClaim {
                 return SetClaim(
                     name: name, template: template, podName: podName,
                     isLost: claim.map { lost.contains($0.uid) } ?? false, isBound: claim?.isBound == true,
-                    isReady: pod?.isReady == true && pod?.nodeName != proposal.dead.node,
+                    isReady: pod.map(proposal.isReadyElsewhere) ?? false,
                     drive: claim?.spec.volumeName.flatMap { state.drives[$0] })
             }
         }

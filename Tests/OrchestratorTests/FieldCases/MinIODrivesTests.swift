@@ -261,4 +261,20 @@ import Testing
         #expect(refusals.first?.rule == "claims-have-rules")
         #expect(refusals.first?.reason.contains("has no minio-0") == true)
     }
+
+    /// A pod starts with all of its claims or not at all.
+    @Test func oneClaimOfAPodIsNotLeftAloneWhileTheOtherIsRebuilt() throws {
+        var state = try Self.state(pods: 4, drives: 2, onDead: 1)
+        func ignore(_ claim: String) {
+            state.inventory.workloads.append(
+                .init(namespace: "onecloud-minio", target: .claim(claim), rule: .ignore))
+        }
+        ignore("export-1-minio-0")
+        let refusals = Lost.refusals(state)
+        #expect(refusals.map(\.rule) == ["claims-have-rules"])
+        #expect(refusals[0].reason.contains("export-0-minio-0 is to be rebuilt"))
+        #expect(refusals[0].reason.contains("export-1-minio-0 as well"))
+        ignore("export-0-minio-0")
+        #expect(try Lost.plan(state).rebuilds.isEmpty)
+    }
 }
