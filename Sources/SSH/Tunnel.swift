@@ -62,7 +62,7 @@ final class Tunnel: Sendable {
     private let state = Mutex(State())
     private let stop = Interrupt()
 
-    private init(hop: Endpoint) throws(SystemError) {
+    init(hop: Endpoint) throws(SystemError) {
         self.hop = hop
         bell = try WakePipe()
         stop.attach(bell)

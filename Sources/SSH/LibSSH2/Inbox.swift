@@ -17,6 +17,8 @@ struct Inbox {
     private var isEmpty = false
     /// Bytes since the socket was waited for.
     private(set) var taken = 0
+    /// Bytes in all, after the version line.
+    private(set) var received = 0
 
     /// Puts itself in the place of libssh2's receive function.
     static func attach(to session: OpaquePointer) {
@@ -40,6 +42,7 @@ struct Inbox {
         let count = Self.read(socket, buffer, length, flags)
         isEmpty = count > 0 ? count < length : count == -Int(EAGAIN)
         taken += max(count, 0)
+        received += max(count, 0)
         return count
     }
 

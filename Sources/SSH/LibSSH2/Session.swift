@@ -113,6 +113,9 @@ final class Session {
         }
     }
 
+    /// Bytes that libssh2 has taken from the socket so far.
+    var received: Int { witness.inbox.received }
+
     /// The descriptor and the events that the session waits for.
     var interest: (descriptor: Int32, events: Int16) {
         let directions = libssh2_session_block_directions(raw)

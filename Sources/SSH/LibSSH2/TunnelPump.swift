@@ -37,10 +37,13 @@ struct TunnelPump: ~Copyable {
     private var closing: [OpaquePointer] = []
     private var opening: Tunnel.Request?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+    private let longestSleep: Int32
 
-    init(_ tunnel: Tunnel, _ session: Session) {
+    /// - Parameter longestSleep: milliseconds until the channels are looked at again where no descriptor has anything.
+    init(_ tunnel: Tunnel, _ session: Session, longestSleep: Int32 = 1000) {
         self.tunnel = tunnel
         self.session = session
+        self.longestSleep = longestSleep
     }
 
     deinit {
@@ -55,10 +58,13 @@ struct TunnelPump: ~Copyable {
         }
         while true {
             do {
+                let received = session.received
                 var hasMoved = try open()
                 for stream in streams where try move(stream) { hasMoved = true }
                 try retire()
-                if !hasMoved { try wait() }
+                // A call for one channel takes the packets of every channel from the socket. What came after a channel was looked at
+                // is kept by libssh2, and no poll(2) reports it: sleep only after a pass that received nothing.
+                if !hasMoved && session.received == received { try wait() }
             } catch {
                 return
             }
@@ -226,7 +232,7 @@ struct TunnelPump: ~Copyable {
                     fd: stream.socket.number, events: Int16((wantsMore ? POLLIN : 0) | (isFull ? POLLOUT : 0)),
                     revents: 0))
         }
-        _ = poll(&polled, nfds_t(polled.count), opening == nil ? 1000 : 100)
+        _ = poll(&polled, nfds_t(polled.count), opening == nil ? longestSleep : 100)
         if polled[1].revents != 0 { waiter.bell.drain() }
         try waiter.check()
     }
