@@ -14,11 +14,11 @@ actor Connection {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     init() throws(SystemError) {
-        executor = try ThreadExecutor.take()
+        executor = try ThreadExecutor()
     }
 
     deinit {
-        executor.giveBack()
+        executor.stop()
     }
 
     private var bell: WakePipe { executor.bell }
@@ -54,7 +54,7 @@ actor Connection {
         let execution = Execution(session: session, shell: shell, waiter: waiter, password: endpoint.become.password)
         do {
             let result = try execution.run(input: command.input, outputLimit: command.outputLimit)
-            if isLast { state = .closed } else { session.flush() }
+            if isLast { state = .closed }
             return result
         } catch Execution.Failure.refused(let reason) {
             state = .closed

@@ -87,7 +87,7 @@ struct Connector {
         let session: Session
         do {
             session = try Session(
-                socket: socket, isTCP: isTCP, algorithms: .allowed(for: endpoint), knownHostKeys: hostKeys)
+                socket: socket, algorithms: .allowed(for: endpoint), knownHostKeys: hostKeys)
         } catch {
             throw EstablishError(error: failure(.libraryFault, "connect", "\(error)", nil))
         }

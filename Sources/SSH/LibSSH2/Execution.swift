@@ -46,7 +46,7 @@ struct Execution {
         defer { session.witness.forget(channel: number) }
         var exchange = Exchange(shell: shell, password: password, outputLimit: outputLimit)
         do {
-            try request(channel, number, endsInput: input?.isEmpty != false, &exchange)
+            try request(channel, endsInput: input?.isEmpty != false, &exchange)
         } catch let error as LibraryError where error.isRefusedRequest {
             free(channel)
             throw Failure.refused(error.message)
@@ -77,20 +77,15 @@ struct Execution {
         }
     }
 
-    /// Asks for the command. The end of an empty input does not wait for the answer: both go out as one, as with `ssh -n`.
-    private func request(
-        _ channel: OpaquePointer, _ number: UInt32, endsInput: Bool, _ exchange: inout Exchange
-    ) throws {
-        let ask = {
+    /// Requests the command. Where its input is empty the end of the input is sent without waiting for the answer, which saves a command
+    /// that reads its input one round trip.
+    private func request(_ channel: OpaquePointer, endsInput: Bool, _ exchange: inout Exchange) throws {
+        let call = {
             Int(libssh2_channel_process_startup(channel, "exec", 4, shell.line, UInt32(shell.line.utf8.count)))
         }
-        guard try session.attempt(waiter, ask) == nil else { return }
-        if endsInput && exchange.takesInput && exchange.prologue.isEmpty {
-            try endInput(channel, &exchange)
-            // Who is stopped meanwhile hears of it below: the answer may be here, and the session is sound with it.
-            _ = try? session.pause(waiter, forAtLeast: session.least.answer + leastEnd(number))
-        }
-        try session.complete(waiter, ask)
+        guard try session.attempt(waiter, call) == nil else { return }
+        if endsInput && exchange.takesInput && exchange.prologue.isEmpty { try endInput(channel, &exchange) }
+        try session.complete(waiter, call)
     }
 
     /// Everything the two sides have said so far.
@@ -152,7 +147,7 @@ struct Execution {
                     // Sending takes in what the socket has, too: no event would announce that again.
                     continue
                 }
-                try session.pause(waiter, forAtLeast: exchange.isInputClosed ? leastEnd(number) : 1)
+                try session.pause(waiter)
             }
         }
     }
@@ -160,13 +155,6 @@ struct Execution {
     /// What is read goes through it, 32 KiB at a time.
     private func withBuffer(_ body: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
         try withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16, body)
-    }
-
-    /// Bytes that are still to come before the command has ended; whoever runs it is told nothing earlier.
-    private func leastEnd(_ number: UInt32) -> Int {
-        let seen = session.witness.channels[number]
-        let hasStatus = seen?.exitStatus != nil || seen?.exitSignal != nil
-        return session.least.close + (hasStatus ? 0 : session.least.exit)
     }
 
     private func isClosed(_ number: UInt32) -> Bool { session.witness.channels[number]?.isClosed == true }

@@ -11,8 +11,8 @@ import Foundation
 
 /// Signs what libssh2 wants signed: by an agent, within the deadline of the connection, or with an Ed25519 key in memory.
 ///
-/// libssh2 can sign by itself too, and does with every other key; but with OpenSSL 3 it tries all decoders on the key, twice,
-/// which was a third of a connection's processor time.
+/// libssh2 can sign by itself, too, and does with every other key. Worth its lines: with OpenSSL 3 it tries all decoders on an Ed25519
+/// key, twice, which was a third of a connection's processor time.
 final class KeySigner {
     enum Key {
         case agent(AgentKey)

@@ -16,9 +16,6 @@ import CLibSSH2
 /// RFC 4254 §6.10 was seen with our own eyes. It fails on the safe side: should a later libssh2 wipe or reuse its buffers,
 /// nothing is seen, and every outcome becomes unknown.
 final class PacketWitness {
-    /// What is read and what is sent: here because libssh2 hands its callbacks one pointer, which is to this object.
-    var inbox = Inbox()
-    let outbox = Outbox()
     /// What was seen of one channel, by our side's number.
     struct Channel {
         var exitStatus: UInt32?
@@ -166,10 +163,9 @@ enum WitnessedMemory {
     static let free: @convention(c) (UnsafeMutableRawPointer?, Abstract?) -> Void = { pointer, abstract in
         guard let pointer else { return }
         // Every allocation has a first byte; its size is asked for where it matters: buffers are freed by the hundred.
-        if PacketWitness.isOfInterest(pointer.load(as: UInt8.self)), let witness = abstract?.pointee {
+        if PacketWitness.isOfInterest(pointer.load(as: UInt8.self)), let session = Session.of(abstract) {
             let size = clibssh2_allocated_size(pointer)
-            Unmanaged<PacketWitness>.fromOpaque(witness).takeUnretainedValue()
-                .see(UnsafeRawBufferPointer(start: pointer, count: size))
+            session.witness.see(UnsafeRawBufferPointer(start: pointer, count: size))
         }
         platformFree(pointer)
     }

@@ -217,7 +217,7 @@ struct TunnelPump: ~Copyable {
     private func wait() throws {
         let waiter = tunnel.waiter
         try waiter.check()
-        session.prepareToPoll()
+        session.acknowledgeQuickly()
         let (descriptor, events) = session.interest
         var polled = [
             pollfd(fd: descriptor, events: events, revents: 0),

@@ -66,14 +66,12 @@ enum Descriptors {
     }()
 
     /// Sends on a socket; a peer that is gone is an error and not a signal.
-    /// - Parameter isLast: the socket is shut down next: Linux keeps the bytes back for that packet.
-    static func send(_ bytes: UnsafeRawBufferPointer, on number: Int32, isLast: Bool = false) -> Int {
+    static func send(_ bytes: UnsafeRawBufferPointer, on number: Int32) -> Int {
         #if canImport(Darwin)
             // SO_NOSIGPIPE is set where sockets are made.
             return platformSend(number, bytes.baseAddress, bytes.count, 0)
         #else
-            let flags = Int32(MSG_NOSIGNAL) | (isLast ? Int32(MSG_MORE) : 0)
-            return platformSend(number, bytes.baseAddress, bytes.count, flags)
+            return platformSend(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         #endif
     }
 

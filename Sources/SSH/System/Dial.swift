@@ -94,17 +94,13 @@ enum Dial {
         set(number, Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
     }
 
-    /// Acknowledges what was received at once. Linux takes it as a hint for the next segments only, hence before every poll
-    /// that nothing was sent for: a channel opens in 1 ms in place of 43.
+    /// Acknowledges at once what was received, because a server that sends with Nagle's algorithm waits for that before its next packet.
+    /// Worth its line: a channel on loopback opens in 1.2 ms in place of 43. Linux takes the option as a hint for the next segments
+    /// only, hence before every poll. A socket that is not TCP's ignores it.
     static func acknowledgeQuickly(_ number: Int32) {
         #if os(Linux)
             set(number, Int32(IPPROTO_TCP), TCP_QUICKACK, 1)
         #endif
-    }
-
-    /// A poll finds the socket readable when it has so many bytes, or its end (socket(7), SO_RCVLOWAT).
-    static func wake(_ number: Int32, atLeast count: Int) {
-        set(number, SOL_SOCKET, SO_RCVLOWAT, Int32(count))
     }
 
     private static func set(_ number: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {

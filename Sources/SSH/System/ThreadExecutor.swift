@@ -72,9 +72,6 @@ enum OwnThread {
 
 /// Runs an actor's jobs on a thread of its own, one after another, so that its blocking calls (poll, key decryption, an agent
 /// that asks its user) never hold a thread of the cooperative pool.
-///
-/// One that an actor gave back serves the next: a thread's first use of OpenSSL (a random generator of its own, seeded) and of
-/// malloc (an arena) costs a fifth of a connection.
 final class ThreadExecutor: SerialExecutor {
     private struct State {
         var jobs: [UnownedJob] = []
@@ -86,27 +83,9 @@ final class ThreadExecutor: SerialExecutor {
     /// Wakes the thread where it waits for a descriptor.
     let bell: WakePipe
 
-    private static let spare = Mutex<[ThreadExecutor]>([])
-    private static let sparesKept = 64
-
-    private init() throws(SystemError) {
+    init() throws(SystemError) {
         bell = try WakePipe()
         try OwnThread.start { [self] in loop() }
-    }
-
-    static func take() throws(SystemError) -> ThreadExecutor {
-        if let spare = spare.withLock({ $0.popLast() }) { return spare }
-        return try ThreadExecutor()
-    }
-
-    /// To be called when the last reference to the actor goes: nothing of it is queued any more.
-    func giveBack() {
-        let isKept = Self.spare.withLock { spare in
-            guard spare.count < Self.sparesKept else { return false }
-            spare.append(self)
-            return true
-        }
-        if !isKept { stop() }
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -115,8 +94,8 @@ final class ThreadExecutor: SerialExecutor {
         pending.signal()
     }
 
-    /// Ends the thread when the jobs queued so far are done.
-    private func stop() {
+    /// Ends the thread when the jobs queued so far are done. To be called when the last reference to the actor goes.
+    func stop() {
         state.withLock { $0.isStopped = true }
         pending.signal()
     }
