@@ -13,7 +13,7 @@ final class HostKeyTrust: Sendable {
         var files: [[String]: KnownHosts] = [:]
         var lines: [Lookup: [KnownHosts.Entry]] = [:]
         var lookups = 0
-        var revocations: [String: Result<RevokedKeys, RevokedKeys.Failure>] = [:]
+        var revocations: [String: Result<RevokedKeys, Failure>] = [:]
     }
 
     private let acceptances: [HostKeyAcceptance]
@@ -109,7 +109,7 @@ final class HostKeyTrust: Sendable {
         for file in endpoint.revokedHostKeys {
             let read =
                 state.revocations[file]
-                ?? Result { () throws(RevokedKeys.Failure) in try RevokedKeys(path: Paths.expand(file)) }
+                ?? Result { () throws(Failure) in try RevokedKeys(path: LocalAccount.expand(path: file)) }
             state.revocations[file] = read
             switch read {
             case .failure(let failure):
@@ -135,7 +135,7 @@ final class HostKeyTrust: Sendable {
         let files = endpoint.knownHosts
         do {
             guard let first = files.first else {
-                throw AgentFailure(description: "no known_hosts file is named for it")
+                throw Failure(description: "no known_hosts file is named for it")
             }
             try KnownHostsFile(first).append(name, key, isHashed: endpoint.hashesKnownHosts)
         } catch {

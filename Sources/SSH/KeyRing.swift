@@ -20,7 +20,7 @@ actor KeyRing {
     private let agentPath: String?
     private var decrypted: [String: Task<Connector.Credential, Never>] = [:]
     private var files: [String: Result<PrivateKeyFile, PrivateKeyFile.Problem>] = [:]
-    private var agents: [String: Task<Result<[AgentKey], AgentFailure>, Never>] = [:]
+    private var agents: [String: Task<Result<[AgentKey], Failure>, Never>] = [:]
 
     init(prompt: PassphrasePrompt?, agentPath: String?) {
         self.prompt = prompt
@@ -88,8 +88,8 @@ actor KeyRing {
     }
 
     private func isThere(_ path: String) -> Bool {
-        FileManager.default.fileExists(atPath: Paths.expand(path))
-            || FileManager.default.fileExists(atPath: Paths.expand("\(path).pub"))
+        FileManager.default.fileExists(atPath: LocalAccount.expand(path: path))
+            || FileManager.default.fileExists(atPath: LocalAccount.expand(path: "\(path).pub"))
     }
 
     private func file(_ path: String) -> Result<PrivateKeyFile, PrivateKeyFile.Problem> {
@@ -125,7 +125,7 @@ actor KeyRing {
         switch endpoint.agent {
         case .environment: path = agentPath
         case .none: path = nil
-        case .socket(let own): path = Paths.expand(own)
+        case .socket(let own): path = LocalAccount.expand(path: own)
         }
         guard let path else { return Agent() }
         let task = agents[path] ?? Task { await Self.list(path) }
@@ -150,22 +150,22 @@ actor KeyRing {
         }
     }
 
-    private static func list(_ path: String) async -> Result<[AgentKey], AgentFailure> {
+    private static func list(_ path: String) async -> Result<[AgentKey], Failure> {
         let result = await OwnThread.value {
             do {
                 let waiter = Waiter(bell: try WakePipe(), deadline: .after(.seconds(5)), interrupt: Interrupt())
-                return Result<[AgentKey], AgentFailure>.success(try AgentClient(path: path, waiter: waiter).keys())
-            } catch let failure as AgentFailure {
+                return Result<[AgentKey], Failure>.success(try AgentClient(path: path, waiter: waiter).keys())
+            } catch let failure as Failure {
                 return .failure(failure)
             } catch is Stop {
-                return .failure(AgentFailure(description: "no answer within 5 s"))
+                return .failure(Failure(description: "no answer within 5 s"))
             } catch {
-                return .failure(AgentFailure(description: "\(error)"))
+                return .failure(Failure(description: "\(error)"))
             }
         }
         switch result {
         case .success(let keys): return keys
-        case .failure(let error): return .failure(AgentFailure(description: "\(error)"))
+        case .failure(let error): return .failure(Failure(description: "\(error)"))
         }
     }
 }

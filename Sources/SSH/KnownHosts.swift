@@ -68,7 +68,7 @@ public struct KnownHosts: Sendable {
     /// Reads files, in order; one that does not exist is as good as empty, one that cannot be read is a warning.
     public init(files: [String]) {
         for file in files {
-            let path = Paths.expand(file)
+            let path = LocalAccount.expand(path: file)
             guard FileManager.default.fileExists(atPath: path) else { continue }
             guard let data = FileManager.default.contents(atPath: path) else {
                 warnings.append(Warning(file: file, line: 0, reason: "cannot be read"))

@@ -17,7 +17,7 @@ struct KnownHostsFile {
 
     /// - Parameter path: `~` is expanded.
     init(_ path: String) {
-        self.path = Paths.expand(path)
+        self.path = LocalAccount.expand(path: path)
     }
 
     /// Adds a line by one write, as OpenSSH does: readers see all of it or nothing.
@@ -56,7 +56,7 @@ struct KnownHostsFile {
         var status = stat()
         guard fstat(file.number, &status) == 0 else { throw SystemError("stat \(path)") }
         guard isOurs || status.st_uid == geteuid() else {
-            throw AgentFailure(description: "in a file that belongs to another user")
+            throw Failure(description: "in a file that belongs to another user")
         }
         // Two runs that replace keys at the same time do so one after the other.
         flock(file.number, LOCK_EX)

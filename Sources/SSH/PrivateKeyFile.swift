@@ -50,7 +50,7 @@ struct PrivateKeyFile: Sendable {
     }
 
     init(path: String) throws(Problem) {
-        let expanded = Paths.expand(path)
+        let expanded = LocalAccount.expand(path: path)
         let file = Descriptor(owning: open(expanded, O_RDONLY | O_CLOEXEC))
         guard file.number >= 0 else {
             if errno == ENOENT || errno == ENOTDIR { throw .missing }
@@ -213,21 +213,4 @@ struct Ed25519Key: Sendable, CustomReflectable {
     }
 
     var customMirror: Mirror { Mirror(self, children: []) }
-}
-
-enum Paths {
-    /// `HOME` first, as a shell expands `~`; the password database where it is not set.
-    static var home: String {
-        ProcessInfo.processInfo.environment["HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
-            ?? FileManager.default.homeDirectoryForCurrentUser.path
-    }
-
-    /// `~`, `~/…` and `~user/…`, as ssh_config has them.
-    static func expand(_ path: String) -> String {
-        guard path.hasPrefix("~") else { return path }
-        let end = path.firstIndex(of: "/") ?? path.endIndex
-        let name = path[..<end].dropFirst()
-        guard let folder = name.isEmpty ? home : LocalAccount.named(String(name))?.home else { return path }
-        return folder + path[end...]
-    }
 }

@@ -3,7 +3,7 @@ import Foundation
 /// The line that a login shell is given for a command: one that sh, bash, dash, ksh, zsh, busybox, fish and tcsh all read the same.
 ///
 /// It is `exec sh -c 'WRAPPER' sh MARKER SECONDS 'ARGUMENTS'`, in printable ASCII and without a quote, a backslash or an
-/// exclamation mark that would mean something to one of those shells (``LoginShell``). The wrapper is for POSIX's sh alone: it decodes the
+/// exclamation mark that would mean something to one of those shells (``ShellQuoting``). The wrapper is for POSIX's sh alone: it decodes the
 /// arguments, sets a variable of the environment to the marker and its process id and then becomes `timeout`, which becomes
 /// the leader of its process group and ends with the status or by the signal of the command. So the command can be found and
 /// ended (SSH has no usable channel signals in libssh2), and ends by itself where the connection was lost.
@@ -36,11 +36,11 @@ struct RemoteShell: Sendable {
     private static let variable = "MASTERSWAP_COMMAND"
 
     /// `sh` with the script that runs `MARKER SECONDS ENCODED-ARGUMENTS`.
-    private static let wrapper = "sh -c \(LoginShell.quotePlain(mark + decode + become)) sh"
+    private static let wrapper = "sh -c \(ShellQuoting.quoteForAnyShell(mark + decode + become)) sh"
     /// The same for `MARKER SECONDS`: the first line of its standard input has the arguments.
-    private static let readingWrapper = "sh -c \(LoginShell.quotePlain(mark + read + become)) sh"
+    private static let readingWrapper = "sh -c \(ShellQuoting.quoteForAnyShell(mark + read + become)) sh"
     /// `sh` with the script that runs `MARKER COMMAND…`: what sudo is given, to say on standard error that sudo is through.
-    private static let announcing = "sh -c \(LoginShell.quotePlain("echo \"$0\" >&2; exec \"$@\""))"
+    private static let announcing = "sh -c \(ShellQuoting.quoteForAnyShell("echo \"$0\" >&2; exec \"$@\""))"
 
     private static let mark = "export \(variable)=\"$1:$$:\"; echo \"$1\"; "
     private static let decode = "eval \"set -- $1 $2 $(printf %b \"$3\")\"; "

@@ -192,7 +192,7 @@ struct RevokedKeysTests {
 
     @Test(arguments: ["ssh-ed25519", "ssh-ed25519 AAAA", "nonsense here", "SSHKRL\n\0", "SSHKRL\n\0\0\0\0\u{2}"])
     func whatCannotBeReadIsAnErrorAndNotAnEmptyList(text: String) {
-        #expect(throws: RevokedKeys.Failure.self) { try RevokedKeys(Data(text.utf8)) }
+        #expect(throws: Failure.self) { try RevokedKeys(Data(text.utf8)) }
     }
 
     @Test(

@@ -45,10 +45,12 @@ final class KeySigner {
         guard let context = context?.pointee, let signature, let length, let data else { return -1 }
         let signer = Unmanaged<KeySigner>.fromOpaque(context).takeUnretainedValue()
         let bytes: [UInt8]
-        switch signer.sign(UnsafeBufferPointer(start: data, count: count)) {
-        case .success(let signed): bytes = signed
-        case .failure(.otherAlgorithm): return algorithmUnsupported
-        case .failure(.failed): return -1
+        do {
+            bytes = try signer.sign(UnsafeBufferPointer(start: data, count: count))
+            signer.failure = nil
+        } catch {
+            signer.failure = error
+            return error is OtherAlgorithm ? algorithmUnsupported : -1
         }
         // Freed by libssh2 through `WitnessedMemory.free`, hence by malloc.
         guard let copy = malloc(bytes.count) else { return -1 }
@@ -61,31 +63,23 @@ final class KeySigner {
     /// LIBSSH2_ERROR_ALGO_UNSUPPORTED, which 1.10 has not: 1.11 tries again with the key's own algorithm then.
     private static let algorithmUnsupported: Int32 = -51
 
-    private enum Failure: Error {
-        case failed
-        case otherAlgorithm
+    /// The agent signed by another algorithm than the one that was asked for.
+    private struct OtherAlgorithm: Error, CustomStringConvertible {
+        let description: String
     }
 
-    private func sign(_ data: UnsafeBufferPointer<UInt8>) -> Result<[UInt8], Failure> {
-        failure = nil
-        do {
-            switch key {
-            case .agent(let key):
-                let agent = try AgentClient(path: key.agentPath, waiter: waiter)
-                let wanted = Self.algorithm(in: data)
-                let signature = try agent.sign(data, with: key.blob, by: wanted)
-                guard wanted == nil || signature.algorithm == wanted else {
-                    failure = AgentFailure(
-                        description: "the agent signed by \(signature.algorithm) in place of \(wanted ?? "")")
-                    return .failure(.otherAlgorithm)
-                }
-                return .success(signature.bytes)
-            case .ed25519(let key):
-                return .success(Array(try key.sign(Data(data))))
+    private func sign(_ data: UnsafeBufferPointer<UInt8>) throws -> [UInt8] {
+        switch key {
+        case .agent(let key):
+            let agent = try AgentClient(path: key.agentPath, waiter: waiter)
+            let wanted = Self.algorithm(in: data)
+            let signature = try agent.sign(data, with: key.blob, by: wanted)
+            guard wanted == nil || signature.algorithm == wanted else {
+                throw OtherAlgorithm(description: "the agent signed by \(signature.algorithm) in place of \(wanted ?? "")")
             }
-        } catch {
-            failure = error
-            return .failure(.failed)
+            return signature.bytes
+        case .ed25519(let key):
+            return Array(try key.sign(Data(data)))
         }
     }
 
