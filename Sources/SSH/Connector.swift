@@ -7,7 +7,6 @@ struct Connector {
     /// Types of the keys that known_hosts holds for it, to ask the server for.
     let hostKeys: [String]
     let credentials: [Credential]
-    let limit: Duration
 
     /// A way to authenticate; found and, where need be, unlocked before the host is dialled.
     enum Credential: Sendable {
@@ -19,9 +18,7 @@ struct Connector {
 
     /// Blocks the calling thread; to be called on the one that is to own the session.
     /// - Parameter through: a socket to use in place of a TCP connection, one end of a pair whose other end a tunnel serves.
-    func connect(bell: WakePipe, interrupt: Interrupt, deadline: Deadline, through: Int32?) throws(SSHError) -> Session
-    {
-        let waiter = Waiter(bell: bell, deadline: deadline, interrupt: interrupt)
+    func connect(_ waiter: Waiter, through: Int32?) throws(SSHError) -> Session {
         if let through {
             do throws(EstablishError) {
                 return try establish(Descriptor(owning: through), isTCP: false, waiter)
@@ -40,17 +37,17 @@ struct Connector {
                 // so it is tried again, each host at its own moment.
                 drops += 1
                 let pause = Duration.milliseconds(Int.random(in: 50...150) * min(drops, 10))
-                guard deadline.remaining > pause else {
+                guard waiter.remaining > pause else {
                     throw failure(
                         .handshakeFailed, "connect",
                         "the server closed the connection before its version \(drops) times: \(error.error.cause)",
                         "see MaxStartups and PerSourcePenalties in its sshd_config, and its log")
                 }
-                let end = Waiter(bell: bell, deadline: .after(pause), interrupt: interrupt)
+                let end = waiter.with(limit: pause)
                 do throws(Stop) {
                     while true { try end.wait(for: -1, events: 0) }
                 } catch {
-                    if error == .cancelled { throw stopped(error, "connect", .handshakeFailed) }
+                    if error == .cancelled { throw stopped(error, "connect", .handshakeFailed, waiter) }
                 }
             }
         }
@@ -73,7 +70,7 @@ struct Connector {
                 .unreachable, "connect to \(endpoint.host) port \(endpoint.port)", reason,
                 "is the machine on, and sshd running there?")
         } catch let stop as Stop {
-            throw stopped(stop, "connect to \(endpoint.host) port \(endpoint.port)", .unreachable)
+            throw stopped(stop, "connect to \(endpoint.host) port \(endpoint.port)", .unreachable, waiter)
         } catch {
             throw failure(
                 Dial.code(of: error), "connect to \(endpoint.host) port \(endpoint.port)", "\(error)",
@@ -94,7 +91,7 @@ struct Connector {
         do {
             try session.handshake(waiter)
         } catch {
-            throw handshakeFailure(error, session, isTCP: isTCP)
+            throw handshakeFailure(error, session, isTCP: isTCP, waiter)
         }
         guard let key = session.hostKey else {
             throw EstablishError(error: failure(.handshakeFailed, "handshake", "the server showed no host key", nil))
@@ -108,9 +105,11 @@ struct Connector {
         return session
     }
 
-    private func handshakeFailure(_ error: any Error, _ session: Session, isTCP: Bool) -> EstablishError {
+    private func handshakeFailure(_ error: any Error, _ session: Session, isTCP: Bool, _ waiter: Waiter)
+        -> EstablishError
+    {
         if let stop = error as? Stop {
-            return EstablishError(error: stopped(stop, "handshake", .handshakeFailed))
+            return EstablishError(error: stopped(stop, "handshake", .handshakeFailed, waiter))
         }
         let words = TerminalText.sanitize(session.greeting.words.trimmingCharacters(in: .whitespacesAndNewlines))
         if !session.greeting.isSSH {
@@ -174,7 +173,7 @@ struct Connector {
                     if file.isRSA { refusedRSA = true }
                 }
             } catch let stop as Stop {
-                throw stopped(stop, "authenticate as \(endpoint.user)", .authenticationFailed)
+                throw stopped(stop, "authenticate as \(endpoint.user)", .authenticationFailed, waiter)
             } catch {
                 let farewell = session.witness.farewell.map { TerminalText.sanitize($0) } ?? "\(error)"
                 throw failure(
@@ -211,10 +210,10 @@ struct Connector {
 
     // MARK: Errors
 
-    private func stopped(_ stop: Stop, _ operation: String, _ code: SSHError.Code) -> SSHError {
+    private func stopped(_ stop: Stop, _ operation: String, _ code: SSHError.Code, _ waiter: Waiter) -> SSHError {
         switch stop {
         case .cancelled: failure(.cancelled, operation, "cancelled", nil)
-        case .deadline: failure(code, operation, "no answer within \(limit.inWords)", nil)
+        case .deadline: failure(code, operation, "no answer within \(waiter.limit.inWords)", nil)
         }
     }
 

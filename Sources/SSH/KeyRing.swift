@@ -104,7 +104,7 @@ actor KeyRing {
         guard let passphrase = await prompt?(file.path) else {
             return .unusable(name: file.path, reason: "it has a passphrase, and none was given")
         }
-        let credential = await OwnThread.value {
+        let credential = await PooledThread.value {
             do throws(PrivateKeyFile.Problem) {
                 let plain = try file.decrypted(by: passphrase)
                 return Connector.Credential.file(plain ?? file, passphrase: plain == nil ? passphrase : nil)
@@ -151,10 +151,10 @@ actor KeyRing {
     }
 
     private static func list(_ path: String) async -> Result<[AgentKey], Failure> {
-        let result = await OwnThread.value {
+        let result = await PooledThread.value {
             do {
-                let waiter = Waiter(bell: try WakePipe(), deadline: .after(.seconds(5)), interrupt: Interrupt())
-                return Result<[AgentKey], Failure>.success(try AgentClient(path: path, waiter: waiter).keys())
+                let agent = try AgentClient(path: path, waiter: Waiter(limit: .seconds(5)))
+                return Result<[AgentKey], Failure>.success(try agent.keys())
             } catch let failure as Failure {
                 return .failure(failure)
             } catch is Stop {

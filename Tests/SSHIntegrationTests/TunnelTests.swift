@@ -194,24 +194,21 @@ extension Integration {
                 let hop = try gate.endpoint(name: "gate")
                 let connector = Connector(
                     endpoint: hop, trust: HostKeyTrust(acceptances: [], notice: { _ in }), hostKeys: [],
-                    credentials: await KeyRing(prompt: nil, agentPath: nil).credentials(for: hop), limit: .seconds(10))
+                    credentials: await KeyRing(prompt: nil, agentPath: nil).credentials(for: hop))
                 let tunnel = try Tunnel(hop: hop)
                 let hasEnded = Flag()
-                try OwnThread.start {
+                try PooledThread.start {
                     defer { hasEnded.raise() }
-                    let session = try? connector.connect(
-                        bell: tunnel.bell, interrupt: Interrupt(), deadline: .after(.seconds(10)), through: nil)
+                    let session = try? connector.connect(Waiter(limit: .seconds(10)), through: nil)
                     guard let session else { return }
                     LateBytes.watch(session)
-                    var pump = TunnelPump(tunnel, session, longestSleep: 3_600_000)
-                    pump.run()
+                    tunnel.run(session, longestSleep: 3_600_000)
                 }
                 var target = hop
                 target.port = listener.port
                 var ends: [Int32] = []
                 for number in 1...2 {
-                    let opening = await tunnel.open(
-                        to: target, deadline: .after(.seconds(10)), interrupt: Interrupt())
+                    let opening = await tunnel.open(to: target, Waiter(limit: .seconds(10)))
                     guard case .opened(let end) = opening else { throw TestFailure("not opened: \(opening)") }
                     ends.append(end)
                     while targets.withLock({ $0.count }) < number { try await Task.sleep(for: .milliseconds(2)) }

@@ -220,14 +220,14 @@ struct PrivateKeyFileTests {
     }
 }
 
-struct GateTests {
-    @Test func noMoreThanItsNumberGetIn() async throws {
-        let gate = Gate(3)
+struct LimiterTests {
+    @Test func noMoreThanItsNumberRunAtATime() async throws {
+        let limiter = Limiter(3)
         let counter = Counter()
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<100 {
                 group.addTask {
-                    _ = try? await gate.pass(
+                    _ = try? await limiter.run(
                         { () async throws(SSHError) -> Void in
                             await counter.enter()
                             await Task.yield()
@@ -240,15 +240,15 @@ struct GateTests {
         #expect(await counter.total == 100)
     }
 
-    @Test func whoIsCancelledLeavesTheQueue() async throws {
-        let gate = Gate(1)
+    @Test func whoeverIsCancelledLeavesTheQueue() async throws {
+        let limiter = Limiter(1)
         let (stream, hold) = AsyncStream<Void>.makeStream()
         let error = SSHError(.cancelled, host: "", operation: "", cause: "")
         let first = Task {
-            try await gate.pass({ () async throws(SSHError) -> Void in for await _ in stream {} }, cancelled: { error })
+            try await limiter.run({ () async throws(SSHError) -> Void in for await _ in stream {} }, cancelled: { error })
         }
         let second = Task {
-            try await gate.pass({ () async throws(SSHError) -> Void in }, cancelled: { error })
+            try await limiter.run({ () async throws(SSHError) -> Void in }, cancelled: { error })
         }
         second.cancel()
         await #expect(throws: SSHError.self) { try await second.value }

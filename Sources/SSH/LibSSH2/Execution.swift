@@ -250,7 +250,6 @@ struct Execution {
     }
 
     private func free(_ channel: OpaquePointer) {
-        session.free(
-            channel: channel, Waiter(bell: waiter.bell, deadline: .after(.seconds(2)), interrupt: waiter.interrupt))
+        session.free(channel: channel, waiter.with(limit: .seconds(2)))
     }
 }

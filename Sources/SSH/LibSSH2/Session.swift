@@ -142,7 +142,7 @@ final class Session {
         let (descriptor, events) = interest
         // With no direction told there may be work that no event announces.
         let limit: Int32 = libssh2_session_block_directions(raw) == 0 ? 20 : 1000
-        try waiter.wait(for: descriptor, events: events, limit: limit)
+        try waiter.wait(for: descriptor, events: events, atMost: limit)
     }
 
     // MARK: Handshake and host key

@@ -33,14 +33,15 @@ struct TunnelPump: ~Copyable {
 
     private let tunnel: Tunnel
     private let session: Session
+    /// Each call on the session may take the whole limit.
+    private var waiter: Waiter { tunnel.waiter.with(limit: tunnel.waiter.limit) }
     private var streams: [Stream] = []
     private var closing: [OpaquePointer] = []
     private var opening: Tunnel.Request?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
     private let longestSleep: Int32
 
-    /// - Parameter longestSleep: milliseconds until the channels are looked at again where no descriptor has anything.
-    init(_ tunnel: Tunnel, _ session: Session, longestSleep: Int32 = 1000) {
+    init(_ tunnel: Tunnel, _ session: Session, longestSleep: Int32) {
         self.tunnel = tunnel
         self.session = session
         self.longestSleep = longestSleep
@@ -54,7 +55,7 @@ struct TunnelPump: ~Copyable {
     /// learn of it.
     mutating func run() {
         defer {
-            opening?.answer.give(.lost)
+            opening?.answer(.lost)
         }
         while true {
             do {
@@ -78,7 +79,7 @@ struct TunnelPump: ~Copyable {
         guard let request = opening else { return false }
         var made: OpaquePointer?
         do {
-            let result = try session.attempt(tunnel.waiter) {
+            let result = try session.attempt(waiter) {
                 made = libssh2_channel_direct_tcpip_ex(
                     session.raw, request.endpoint.host, Int32(request.endpoint.port), "127.0.0.1", 0)
                 if made != nil { return 0 }
@@ -86,7 +87,7 @@ struct TunnelPump: ~Copyable {
                 return code == 0 ? Int(LIBSSH2_ERROR_ALLOC) : code
             }
             guard result != nil, let channel = made else {
-                tunnel.turnAwayIfStalled()
+                tunnel.refuseIfStalled()
                 return false
             }
             ended()
@@ -94,10 +95,10 @@ struct TunnelPump: ~Copyable {
         } catch let error as LibraryError where error.code == LIBSSH2_ERROR_TIMEOUT {
             // libssh2 gives up one packet's wait after a minute, also where calls do not block; the session is none the worse.
             ended()
-            request.answer.give(.failed(refusal(error, request.endpoint)))
+            request.answer(.failed(refusal(error, request.endpoint)))
         } catch let error as LibraryError where error.isRefusedChannel {
             ended()
-            request.answer.give(.failed(refusal(error, request.endpoint)))
+            request.answer(.failed(refusal(error, request.endpoint)))
         }
         return true
     }
@@ -127,13 +128,13 @@ struct TunnelPump: ~Copyable {
         } catch {
             closing.append(channel)
             let endpoint = request.endpoint
-            request.answer.give(
+            request.answer(
                 .failed(SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")))
             return
         }
         let stream = Stream(channel: channel, socket: Descriptor(owning: ours))
         streams.append(stream)
-        if !request.answer.give(.opened(theirs)) {
+        if !request.answer(.opened(theirs)) {
             // The one who asked went away meanwhile.
             close(theirs)
         }
@@ -160,13 +161,13 @@ struct TunnelPump: ~Copyable {
         if stream.outgoing.isEmpty {
             guard stream.socketEnded else { return false }
             stream.sentEOF = true
-            try session.complete(tunnel.waiter) { Int(libssh2_channel_send_eof(stream.channel)) }
+            try session.complete(waiter) { Int(libssh2_channel_send_eof(stream.channel)) }
             return true
         }
         // With no window a write would return EAGAIN for want of it, not of room in the socket.
         guard libssh2_channel_window_write_ex(stream.channel, nil) > 0 else { return false }
         let written = try stream.outgoing.withUnsafeBytes { bytes in
-            try session.attempt(tunnel.waiter) {
+            try session.attempt(waiter) {
                 libssh2_channel_write_ex(
                     stream.channel, 0, bytes.assumingMemoryBound(to: CChar.self).baseAddress, bytes.count)
             }
@@ -179,7 +180,7 @@ struct TunnelPump: ~Copyable {
     private func moveIn(_ stream: Stream) throws -> Bool {
         guard !stream.isBroken else { return false }
         if stream.incoming.isEmpty {
-            let count = try session.attempt(tunnel.waiter) {
+            let count = try session.attempt(waiter) {
                 libssh2_channel_read_ex(
                     stream.channel, 0, buffer.assumingMemoryBound(to: CChar.self).baseAddress, buffer.count)
             }
@@ -207,7 +208,7 @@ struct TunnelPump: ~Copyable {
             streams.removeAll { $0 === stream }
         }
         while let channel = closing.first {
-            guard try session.attempt(tunnel.waiter, { Int(libssh2_channel_free(channel)) }) != nil else { return }
+            guard try session.attempt(waiter, { Int(libssh2_channel_free(channel)) }) != nil else { return }
             closing.removeFirst()
         }
     }
@@ -215,13 +216,11 @@ struct TunnelPump: ~Copyable {
     // MARK: Waiting
 
     private func wait() throws {
-        let waiter = tunnel.waiter
-        try waiter.check()
         session.acknowledgeQuickly()
         let (descriptor, events) = session.interest
         var polled = [
             pollfd(fd: descriptor, events: events, revents: 0),
-            pollfd(fd: waiter.bell.readEnd, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: tunnel.pipe.readEnd, events: Int16(POLLIN), revents: 0),
         ]
         for stream in streams {
             let wantsMore = stream.outgoing.isEmpty && !stream.socketEnded
@@ -232,8 +231,7 @@ struct TunnelPump: ~Copyable {
                     fd: stream.socket.number, events: Int16((wantsMore ? POLLIN : 0) | (isFull ? POLLOUT : 0)),
                     revents: 0))
         }
-        _ = poll(&polled, nfds_t(polled.count), opening == nil ? longestSleep : 100)
-        if polled[1].revents != 0 { waiter.bell.drain() }
-        try waiter.check()
+        try waiter.poll(&polled, atMost: opening == nil ? longestSleep : 100)
+        if polled[1].revents != 0 { tunnel.pipe.drain() }
     }
 }

@@ -117,7 +117,7 @@ struct LocalProcess: Sendable {
         }
         var output = Data()
         do {
-            let waiter = Waiter(bell: try WakePipe(), deadline: .after(limit), interrupt: Interrupt())
+            let waiter = Waiter(limit: limit)
             var rest = input[...]
             if rest.isEmpty { shutdown(ours.number, Int32(SHUT_WR)) }
             while true {

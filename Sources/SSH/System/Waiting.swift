@@ -8,53 +8,18 @@ import Synchronization
     import Darwin
 #endif
 
-/// A point in time by the monotonic clock, which goes on while the machine sleeps: a laptop that was closed in the middle of a
-/// command finds its deadline passed.
-struct Deadline: Sendable {
-    /// Since `origin`: an instant's size is known at run time only, and that of all that holds one.
-    private let end: Duration
-
-    private static let origin = ContinuousClock.now
-    private static var now: Duration { origin.duration(to: .now) }
-
-    static func after(_ duration: Duration) -> Deadline {
-        Deadline(end: now + min(duration, longest))
-    }
-
-    /// A century stands for any longer time, which a sum or a system call could not hold.
-    private static let longest = Duration.seconds(100 * 366 * 86400)
-
-    var remaining: Duration { end - Self.now }
-    var hasPassed: Bool { remaining <= .zero }
-}
-
-extension Duration {
-    /// Rounded up, so that a wait never ends just before its deadline and spins.
-    var milliseconds: Int {
-        let (seconds, attoseconds) = components
-        // What does not fit is the most that does.
-        let most = Int64.max / 1000 - 1
-        return Int(min(max(seconds, -most), most)) * 1000
-            + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
-    }
-
-    var inWords: String {
-        let value = milliseconds
-        return value % 1000 == 0 ? "\(value / 1000) s" : "\(Double(value) / 1000) s"
-    }
-}
-
 /// Why a wait ended before what was waited for.
 enum Stop: Error {
     case deadline
     case cancelled
 }
 
-/// Cancellation of one operation, from any thread. It rings the bell of the thread that waits.
+/// Cancellation of one operation, from any thread.
 final class Interrupt: Sendable {
     private struct State {
         var isCancelled = false
-        var bell: WakePipe?
+        /// Written to when it is cancelled and never read from: from then on every poll(2) on it returns at once.
+        var pipe: WakePipe?
         var handler: (@Sendable () -> Void)?
     }
 
@@ -63,12 +28,12 @@ final class Interrupt: Sendable {
     var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
     func cancel() {
-        let (bell, handler) = state.withLock { state in
+        let (pipe, handler) = state.withLock { state in
             defer { state.handler = nil }
             state.isCancelled = true
-            return (state.bell, state.handler)
+            return (state.pipe, state.handler)
         }
-        bell?.wake()
+        pipe?.wake()
         handler?()
     }
 
@@ -94,42 +59,113 @@ final class Interrupt: Sendable {
         }
     }
 
-    func attach(_ bell: WakePipe?) {
-        state.withLock { $0.bell = bell }
+    /// The descriptor that poll(2) reports once it is cancelled. Made when first needed: an operation that waits for its turn needs none.
+    fileprivate func descriptor() throws(SystemError) -> Int32 {
+        if let pipe = state.withLock({ $0.pipe }) { return pipe.readEnd }
+        let new = try WakePipe()
+        let (pipe, isCancelled) = state.withLock { state in
+            if state.pipe == nil { state.pipe = new }
+            return (state.pipe ?? new, state.isCancelled)
+        }
+        if isCancelled { pipe.wake() }
+        return pipe.readEnd
     }
 }
 
-/// The one poll loop: waits for a descriptor, a deadline or a cancellation, whichever is first.
-struct Waiter {
-    let bell: WakePipe
-    let deadline: Deadline
-    let interrupt: Interrupt
+/// What a blocking call waits by: how long at most, and what cancels it.
+///
+/// Time is that of the monotonic clock, which goes on while the machine sleeps: a laptop that was closed in the middle of a command finds
+/// the deadline passed.
+struct Waiter: Sendable {
+    /// How long at most, in all.
+    let limit: Duration
+    /// Keeps the descriptor open.
+    private let interrupt: Interrupt?
+    private let descriptor: Int32
+    /// Since `origin`: the size of an instant, and of all that holds one, is known at run time only.
+    private let end: Duration
 
-    func check() throws(Stop) {
-        if interrupt.isCancelled { throw .cancelled }
-        if deadline.hasPassed { throw .deadline }
+    private static let origin = ContinuousClock.now
+    private static var now: Duration { origin.duration(to: .now) }
+    /// A century stands for any longer time, which a sum or a system call could not hold.
+    private static let longest = Duration.seconds(100 * 366 * 86400)
+
+    /// Without anything that cancels it.
+    init(limit: Duration) {
+        self.init(nil, -1, limit)
     }
 
-    /// Returns when the descriptor has one of the events, or after `limit` milliseconds in any case: libssh2 at times reports EAGAIN and no
+    /// - Throws: where the process has no descriptor left.
+    init(_ interrupt: Interrupt, limit: Duration) throws(SystemError) {
+        self.init(interrupt, try interrupt.descriptor(), limit)
+    }
+
+    private init(_ interrupt: Interrupt?, _ descriptor: Int32, _ limit: Duration) {
+        (self.interrupt, self.descriptor, self.limit) = (interrupt, descriptor, limit)
+        end = Self.now + min(limit, Self.longest)
+    }
+
+    /// The same cancellation with another limit, which begins now.
+    func with(limit: Duration) -> Waiter {
+        Waiter(interrupt, descriptor, limit)
+    }
+
+    var remaining: Duration { end - Self.now }
+    var hasPassed: Bool { remaining <= .zero }
+    var isCancelled: Bool { interrupt?.isCancelled == true }
+
+    func check() throws(Stop) {
+        if isCancelled { throw .cancelled }
+        if hasPassed { throw .deadline }
+    }
+
+    /// Returns when the descriptor has one of the events, or after `milliseconds` in any case: libssh2 at times reports EAGAIN and no
     /// direction to wait for, so nothing waits for ever on its word.
     /// - Returns: whether it has one of them, or is broken.
     @discardableResult
-    func wait(for descriptor: Int32, events: Int16, limit: Int32 = 1000) throws(Stop) -> Bool {
-        // The clock is read once: the arithmetic of durations is dear.
-        let remaining = deadline.remaining
-        if interrupt.isCancelled { throw .cancelled }
+    func wait(for number: Int32, events: Int16, atMost milliseconds: Int32 = 1000) throws(Stop) -> Bool {
+        var polled = [pollfd(fd: number, events: events, revents: 0)]
+        try poll(&polled, atMost: milliseconds)
+        return polled[0].revents != 0
+    }
+
+    /// The one poll loop: the same for several descriptors.
+    func poll(_ polled: inout [pollfd], atMost milliseconds: Int32) throws(Stop) {
+        let remaining = remaining
+        if isCancelled { throw .cancelled }
         if remaining <= .zero { throw .deadline }
-        let pause = remaining < .milliseconds(limit) ? Int32(remaining.milliseconds) : limit
-        let (isReady, isRung) = withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 2) { polled in
-            polled.initializeElement(at: 0, to: pollfd(fd: descriptor, events: events, revents: 0))
-            polled.initializeElement(at: 1, to: pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0))
-            let count = poll(polled.baseAddress, 2, pause)
-            return (count > 0 && polled[0].revents != 0, count > 0 && polled[1].revents != 0)
-        }
-        if isRung { bell.drain() }
-        if interrupt.isCancelled { throw .cancelled }
-        // What came in time counts; who asks for more than came finds the deadline passed at the next wait.
-        if !isReady && deadline.hasPassed { throw .deadline }
-        return isReady
+        let pause = remaining < .milliseconds(milliseconds) ? Int32(remaining.milliseconds) : milliseconds
+        polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+        platformPoll(&polled, nfds_t(polled.count), pause)
+        polled.removeLast()
+        if isCancelled { throw .cancelled }
+        // What came in time counts; who waits for more than came finds the deadline passed at the next wait.
+        if !polled.contains(where: { $0.revents != 0 }) && hasPassed { throw .deadline }
+    }
+}
+
+// The system call by a name that `Waiter.poll` does not hide.
+private func platformPoll(_ polled: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ milliseconds: Int32) {
+    if poll(polled, count, milliseconds) < 0 {
+        for index in 0..<Int(count) { polled[index].revents = 0 }
+    }
+}
+
+extension Duration {
+    /// Rounded up, so that a wait never ends just before its deadline and spins.
+    var milliseconds: Int {
+        let (seconds, attoseconds) = components
+        // What does not fit is the most that does.
+        let most = Int64.max / 1000 - 1
+        return Int(min(max(seconds, -most), most)) * 1000
+            + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+    }
+
+    /// To a tenth of a second, for people.
+    var rounded: Duration { .milliseconds((milliseconds + 50) / 100 * 100) }
+
+    var inWords: String {
+        let value = milliseconds
+        return value % 1000 == 0 ? "\(value / 1000) s" : "\(Double(value) / 1000) s"
     }
 }
