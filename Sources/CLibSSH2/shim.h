@@ -8,7 +8,7 @@
 #include <malloc.h>
 #endif
 
-// How many bytes of an allocation may be read: what the packet witness is allowed to look at before a buffer is freed.
+// How many bytes of an allocation may be read: what the packet observer may look at before a buffer is freed.
 static inline size_t clibssh2_allocated_size(void *pointer) {
 #if defined(__APPLE__)
     return malloc_size(pointer);

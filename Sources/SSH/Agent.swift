@@ -46,9 +46,9 @@ struct AgentClient: ~Copyable {
         let number = socket(AF_UNIX, kind, 0)
         guard number >= 0 else { throw SystemError("socket") }
         let descriptor = Descriptor(owning: number)
-        Descriptors.setNonBlocking(number)
-        Descriptors.setCloseOnExec(number)
-        Descriptors.ignoreBrokenPipe(number)
+        Descriptor.setNonBlocking(number)
+        Descriptor.setCloseOnExec(number)
+        Descriptor.ignoreBrokenPipe(number)
         let result = withUnsafePointer(to: address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
@@ -109,7 +109,7 @@ struct AgentClient: ~Copyable {
         framed.string(message)
         var rest = framed.bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Descriptors.send($0, on: descriptor.number) }
+            let count = rest.withUnsafeBytes { Descriptor.send($0, on: descriptor.number) }
             if count > 0 {
                 rest = rest.dropFirst(count)
             } else {

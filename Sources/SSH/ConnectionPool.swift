@@ -59,7 +59,7 @@ public final class ConnectionPool: Sendable {
         dialler = Dialler(
             limits: limits, trust: HostKeyTrust(acceptances: acceptances, notice: notice),
             keys: KeyRing(prompt: passphrase, agentPath: agentPath), notice: notice)
-        _ = Descriptors.limitRaised
+        _ = Descriptor.limitRaised
     }
 
     /// The agent of this process's environment, if it has one.

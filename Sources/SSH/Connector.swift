@@ -132,7 +132,7 @@ struct Connector {
             return EstablishError(
                 error: failure(.handshakeFailed, "handshake", mismatches.joined(separator: "; "), advice))
         }
-        let farewell = session.witness.farewell.map { "; the server said: \(TerminalText.sanitize($0))" } ?? ""
+        let farewell = session.observer.farewell.map { "; the server said: \(TerminalText.sanitize($0))" } ?? ""
         return EstablishError(error: failure(.handshakeFailed, "handshake", "\(error)\(farewell)", nil))
     }
 
@@ -175,7 +175,7 @@ struct Connector {
             } catch let stop as Stop {
                 throw stopped(stop, "authenticate as \(endpoint.user)", .authenticationFailed, waiter)
             } catch {
-                let farewell = session.witness.farewell.map { TerminalText.sanitize($0) } ?? "\(error)"
+                let farewell = session.observer.farewell.map { TerminalText.sanitize($0) } ?? "\(error)"
                 throw failure(
                     .authenticationFailed, "authenticate as \(endpoint.user)",
                     "the server ended the connection: \(farewell)\(list(tried))",
@@ -188,7 +188,7 @@ struct Connector {
             }
         }
         let offered =
-            session.witness.methodsOffered.map { "; the server would take \($0.joined(separator: ", "))" } ?? ""
+            session.observer.methodsOffered.map { "; the server would take \($0.joined(separator: ", "))" } ?? ""
         let cause = tried.isEmpty ? "there is no key to try" : "no key was accepted"
         throw failure(
             .authenticationFailed, "authenticate as \(endpoint.user)", cause + list(tried) + offered,

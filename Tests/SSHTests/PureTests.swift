@@ -167,7 +167,7 @@ struct RemoteShellTests {
     }
 }
 
-struct PacketWitnessTests {
+struct KeyExchangeProposalTests {
     @Test func mismatchesNameWhatTheServerOffers() {
         var theirs = Array(repeating: ["a", "b"], count: 8)
         theirs[5] = ["x-etm", "y-etm"]

@@ -13,7 +13,7 @@ import Testing
 struct VersionExchangeTests {
     /// What libssh2 would get of `text`, which comes in pieces of `size` bytes, and what stays in the socket for it.
     private func exchange(_ text: String, by size: Int) throws -> (line: String, rest: String, VersionExchange) {
-        let (ours, theirs) = try Descriptors.pair()
+        let (ours, theirs) = try Descriptor.pair()
         let socket = Descriptor(owning: ours)
         let peer = Descriptor(owning: theirs)
         var exchange = VersionExchange()
@@ -25,7 +25,7 @@ struct VersionExchangeTests {
                 line.append(byte)
             } else {
                 try #require(count == -Int(EAGAIN) && !unsent.isEmpty)
-                _ = unsent.prefix(size).withUnsafeBytes { Descriptors.send($0, on: peer.number) }
+                _ = unsent.prefix(size).withUnsafeBytes { Descriptor.send($0, on: peer.number) }
                 unsent = unsent.dropFirst(size)
             }
         }
@@ -53,7 +53,7 @@ struct VersionExchangeTests {
 
     /// libssh2 has to see it, however often it looks.
     @Test func anEndStaysTheEnd() throws {
-        let (ours, theirs) = try Descriptors.pair()
+        let (ours, theirs) = try Descriptor.pair()
         let socket = Descriptor(owning: ours)
         close(theirs)
         var exchange = VersionExchange()
@@ -63,18 +63,18 @@ struct VersionExchangeTests {
     }
 
     @Test func textWithoutEndIsNoServer() throws {
-        let (ours, theirs) = try Descriptors.pair()
+        let (ours, theirs) = try Descriptor.pair()
         let socket = Descriptor(owning: ours)
         let peer = Descriptor(owning: theirs)
         var exchange = VersionExchange()
         var byte: UInt8 = 0
         let noise = [UInt8](repeating: UInt8(ascii: "x"), count: 1000)
         for _ in 0..<65 {
-            _ = noise.withUnsafeBytes { Descriptors.send($0, on: peer.number) }
+            _ = noise.withUnsafeBytes { Descriptor.send($0, on: peer.number) }
             let count = exchange.receive(socket.number, &byte, 1, 0)
             #expect(count == -Int(EAGAIN) || count == -Int(EPROTO))
         }
-        _ = noise.withUnsafeBytes { Descriptors.send($0, on: peer.number) }
+        _ = noise.withUnsafeBytes { Descriptor.send($0, on: peer.number) }
         #expect(exchange.receive(socket.number, &byte, 1, 0) == -Int(EPROTO))
     }
 }

@@ -40,10 +40,10 @@ struct Execution {
         } catch let error as LibraryError where error.isRefusedChannel {
             throw Failure.refused(error.message)
         }
-        guard let number = session.witness.lastOpened else {
+        guard let number = session.observer.lastOpened else {
             throw LibraryError(code: LIBSSH2_ERROR_PROTO, message: "a channel was opened and its packet was not seen")
         }
-        defer { session.witness.forget(channel: number) }
+        defer { session.observer.forget(channel: number) }
         var exchange = Exchange(shell: shell, password: password, outputLimit: outputLimit)
         do {
             try request(channel, endsInput: input?.isEmpty != false, &exchange)
@@ -157,7 +157,7 @@ struct Execution {
         try withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16, body)
     }
 
-    private func isClosed(_ number: UInt32) -> Bool { session.witness.channels[number]?.isClosed == true }
+    private func isClosed(_ number: UInt32) -> Bool { session.observer.channels[number]?.isClosed == true }
 
     /// Takes in all that the socket has. Standard error is read beside standard output: both share one window, and unread bytes
     /// of either block both.
@@ -236,7 +236,7 @@ struct Execution {
 
     /// EOF, close, and an exit status or signal whose packet was seen; anything less is no outcome.
     private func outcome(of channel: OpaquePointer, _ number: UInt32) throws -> CommandResult.Outcome {
-        guard let seen = session.witness.channels[number], seen.isClosed else {
+        guard let seen = session.observer.channels[number], seen.isClosed else {
             throw LibraryError(code: LIBSSH2_ERROR_CHANNEL_CLOSED, message: "the channel was not closed")
         }
         if let signal = seen.exitSignal { return .signalled(signal) }

@@ -52,7 +52,7 @@ final class KeySigner {
             signer.failure = error
             return error is OtherAlgorithm ? algorithmUnsupported : -1
         }
-        // Freed by libssh2 through `WitnessedMemory.free`, hence by malloc.
+        // Freed by libssh2 through `PacketObserver.free`, hence by malloc.
         guard let copy = malloc(bytes.count) else { return -1 }
         bytes.withUnsafeBytes { copy.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         signature.pointee = copy.assumingMemoryBound(to: UInt8.self)

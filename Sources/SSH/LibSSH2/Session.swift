@@ -16,7 +16,7 @@ import Foundation
 /// retried at once by ``attempt(_:_:)`` until its packet is out.
 final class Session {
     let raw: OpaquePointer
-    let witness = PacketWitness()
+    let observer = PacketObserver()
     private let socket: Descriptor
     private var versionExchange = VersionExchange()
     /// Bytes that libssh2 has taken from the socket so far.
@@ -29,7 +29,7 @@ final class Session {
         guard Library.initialized else { throw LibraryError(code: LIBSSH2_ERROR_ALLOC, message: "libssh2_init failed") }
         guard
             let raw = libssh2_session_init_ex(
-                WitnessedMemory.allocate, WitnessedMemory.free, WitnessedMemory.reallocate, nil)
+                PacketObserver.allocate, PacketObserver.free, PacketObserver.reallocate, nil)
         else { throw LibraryError(code: LIBSSH2_ERROR_ALLOC, message: "libssh2_session_init failed") }
         self.raw = raw
         self.socket = socket
@@ -149,7 +149,7 @@ final class Session {
 
     func handshake(_ waiter: Waiter) throws {
         try complete(waiter) { Int(libssh2_session_handshake(raw, socket.number)) }
-        witness.handshakeEnded()
+        observer.handshakeEnded()
     }
 
     /// Lines that the server sent before its version, and whether that version came.
@@ -157,12 +157,12 @@ final class Session {
 
     /// What the two sides could not agree on, where that is why the handshake failed.
     var mismatches: [String] {
-        witness.proposals.map { KeyExchangeProposal.mismatches(ours: $0.ours, theirs: $0.theirs) } ?? []
+        observer.proposals.map { KeyExchangeProposal.mismatches(ours: $0.ours, theirs: $0.theirs) } ?? []
     }
 
     /// Whether they would have with old algorithms.
     var needsOldAlgorithms: Bool {
-        witness.proposals.map { AlgorithmList.oldOnesAreWanting(in: $0.ours, for: $0.theirs) } ?? false
+        observer.proposals.map { AlgorithmList.oldOnesAreWanting(in: $0.ours, for: $0.theirs) } ?? false
     }
 
     var hostKey: HostKey? {
@@ -184,13 +184,13 @@ final class Session {
     /// Whether the server takes RSA keys, as far as it has said. One that it does not take must not be tried: libssh2 1.11.1 gives
     /// up with "No signing signature matched" and takes the next key for one of RSA.
     var takesRSA: Bool {
-        witness.signatureAlgorithms.map { $0.contains(where: AlgorithmList.signaturesOfRSA.contains) } ?? true
+        observer.signatureAlgorithms.map { $0.contains(where: AlgorithmList.signaturesOfRSA.contains) } ?? true
     }
 
     func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> Attempt {
         // libssh2 wants a C string for the key and copies nothing: the bytes stay in place until the last retry.
         let key = Array(privateKey) + [0]
-        let refusals = witness.refusals
+        let refusals = observer.refusals
         do {
             try key.withUnsafeBytes { bytes in
                 let text = bytes.bindMemory(to: CChar.self)
@@ -210,7 +210,7 @@ final class Session {
     /// Signs by an agent or a key of ours. The agent is spoken to in here, not by libssh2, whose agent calls block without a
     /// limit.
     func authenticate(user: String, key: KeySigner.Key, _ waiter: Waiter) throws -> Attempt {
-        let refusals = witness.refusals
+        let refusals = observer.refusals
         let signer = KeySigner(key: key, waiter: waiter)
         var context: UnsafeMutableRawPointer? = Unmanaged.passUnretained(signer).toOpaque()
         do {
@@ -238,9 +238,9 @@ final class Session {
 
     private func verdict(_ error: LibraryError, _ refusalsBefore: Int) throws -> Attempt {
         // The code is the same for a refusal and for a connection that was lost while waiting for it.
-        if witness.refusals > refusalsBefore { return .refused }
+        if observer.refusals > refusalsBefore { return .refused }
         let isLost = error.isConnectionLoss || error.message.hasSuffix("USERAUTH response")
-        if isLost || witness.farewell != nil { throw error }
+        if isLost || observer.farewell != nil { throw error }
         // Whatever else there is comes from reading the key, before anything of it was sent.
         if error.message == "Callback returned error" { return .unusable("the key could not sign") }
         return .unusable(error.message)

@@ -106,7 +106,7 @@ struct TunnelPump: ~Copyable {
     /// The jump host tried and says why it could not (reason 2, SSH_OPEN_CONNECT_FAILED, with the words of connect(2)), which
     /// is as good as having tried ourselves; or it did not try, or does not say.
     private func refusal(_ error: LibraryError, _ endpoint: Endpoint) -> SSHError {
-        let told = session.witness.openFailure
+        let told = session.observer.openFailure
         let words = told.map { TerminalText.sanitize($0.words) } ?? ""
         let hasTried = told?.reason == 2 && !words.isEmpty
         return SSHError(
@@ -124,7 +124,7 @@ struct TunnelPump: ~Copyable {
     private mutating func begin(_ channel: OpaquePointer, _ request: Tunnel.Request) {
         let (ours, theirs): (Int32, Int32)
         do {
-            (ours, theirs) = try Descriptors.pair()
+            (ours, theirs) = try Descriptor.pair()
         } catch {
             closing.append(channel)
             let endpoint = request.endpoint
@@ -193,7 +193,7 @@ struct TunnelPump: ~Copyable {
                 return true
             }
         }
-        let sent = stream.incoming.withUnsafeBytes { Descriptors.send($0, on: stream.socket.number) }
+        let sent = stream.incoming.withUnsafeBytes { Descriptor.send($0, on: stream.socket.number) }
         if sent > 0 {
             stream.incoming = stream.incoming.dropFirst(sent)
             return true

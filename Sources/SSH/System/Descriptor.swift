@@ -26,9 +26,9 @@ struct Descriptor: ~Copyable {
         discard self
         return number
     }
-}
 
-enum Descriptors {
+    // MARK: Options and calls, by number
+
     static func setNonBlocking(_ number: Int32) {
         _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK)
     }
@@ -92,7 +92,7 @@ enum Descriptors {
     }
 }
 
-// The system call by a name that `Descriptors.send` does not hide.
+// The system call by a name that `Descriptor.send` does not hide.
 private func platformSend(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int, _ flags: Int32) -> Int {
     send(number, bytes, count, flags)
 }
@@ -125,8 +125,8 @@ final class WakePipe: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw SystemError("pipe") }
         for end in ends {
-            Descriptors.setNonBlocking(end)
-            Descriptors.setCloseOnExec(end)
+            Descriptor.setNonBlocking(end)
+            Descriptor.setCloseOnExec(end)
         }
         readEnd = ends[0]
         writeEnd = ends[1]

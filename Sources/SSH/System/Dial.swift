@@ -52,10 +52,10 @@ enum Dial {
         guard number >= 0 else { throw SystemError("socket") }
         let descriptor = Descriptor(owning: number)
         #if canImport(Darwin)
-            Descriptors.setNonBlocking(number)
-            Descriptors.setCloseOnExec(number)
+            Descriptor.setNonBlocking(number)
+            Descriptor.setCloseOnExec(number)
         #endif
-        Descriptors.ignoreBrokenPipe(number)
+        Descriptor.ignoreBrokenPipe(number)
         setOptions(number)
         let result = address.withSockAddr { platformConnect(number, $0, $1) }
         if result != 0 {

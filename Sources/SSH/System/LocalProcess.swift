@@ -100,18 +100,18 @@ struct LocalProcess: Sendable {
     static func finish(
         _ path: String, _ arguments: [String], input: Data = Data(), limit: Duration
     ) throws -> Output {
-        let (readEnd, writeEnd) = try Descriptors.pair()
+        let (readEnd, writeEnd) = try Descriptor.pair()
         let ours = Descriptor(owning: readEnd)
         let process: LocalProcess
         let errors: Descriptor
         // A descriptor that is duplicated onto 0 or 1 loses its close-on-exec flag there and only there.
         do {
             let theirs = Descriptor(owning: writeEnd)
-            let (readErrors, writeErrors) = try Descriptors.pair()
+            let (readErrors, writeErrors) = try Descriptor.pair()
             errors = Descriptor(owning: readErrors)
             let theirErrors = Descriptor(owning: writeErrors)
             // The errors' end stays non-blocking: what is beyond its room is lost, and the program never waits for us to read it.
-            Descriptors.setBlocking(theirs.number)
+            Descriptor.setBlocking(theirs.number)
             process = try start(
                 path, arguments, input: theirs.number, output: theirs.number, error: theirErrors.number)
         }
@@ -122,7 +122,7 @@ struct LocalProcess: Sendable {
             if rest.isEmpty { shutdown(ours.number, Int32(SHUT_WR)) }
             while true {
                 if !rest.isEmpty {
-                    let count = rest.withUnsafeBytes { Descriptors.send($0, on: ours.number) }
+                    let count = rest.withUnsafeBytes { Descriptor.send($0, on: ours.number) }
                     if count > 0 { rest = rest.dropFirst(count) }
                     if rest.isEmpty || (count < 0 && errno != EAGAIN) {
                         rest = rest.suffix(0)
