@@ -2,14 +2,9 @@ import Foundation
 
 /// One connection to one host: one session, on a thread of its own, one command at a time.
 actor Connection {
-    private enum State {
-        case new
-        case open(Session)
-        case closed
-    }
-
     private let executor: PooledThread
-    private var state = State.new
+    /// `nil` before it is connected and after it is closed.
+    private var session: Session?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -21,13 +16,11 @@ actor Connection {
         executor.giveBack()
     }
 
-    var isOpen: Bool {
-        if case .open = state { true } else { false }
-    }
+    var isOpen: Bool { session != nil }
 
     /// - Parameter through: a socket to use in place of a TCP connection, as ``Connector/connect(_:through:)`` has it.
     func connect(_ connector: Connector, _ waiter: Waiter, through: Int32?) throws(SSHError) {
-        state = .open(try connector.connect(waiter, through: through))
+        session = try connector.connect(waiter, through: through)
     }
 
     /// Runs one command. After a deadline, a cancellation or a loss the connection is closed, and the caller dials again.
@@ -37,7 +30,7 @@ actor Connection {
     {
         // Made only where something is to be said: a script is long.
         var operation: String { "run \(command.display)" }
-        guard case .open(let session) = state else {
+        guard let session else {
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation, cause: "the connection is closed")
         }
@@ -45,16 +38,16 @@ actor Connection {
         let execution = Execution(session: session, shell: shell, waiter: waiter, password: endpoint.become.password)
         do {
             let result = try execution.run(input: command.input, outputLimit: command.outputLimit)
-            if isLast { state = .closed }
+            if isLast { self.session = nil }
             return result
         } catch Execution.Failure.refused(let reason) {
-            state = .closed
+            self.session = nil
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation,
                 cause: "the server would not run a command: \(reason); nothing ran",
                 advice: "see MaxSessions and ForceCommand in its sshd_config")
         } catch Execution.Failure.sudo(let words) {
-            state = .closed
+            self.session = nil
             let said = TerminalText.sanitize(words).trimmingCharacters(in: .whitespacesAndNewlines)
             throw SSHError(
                 .authenticationFailed, host: endpoint.name, operation: "become root by sudo for \(command.display)",
@@ -63,23 +56,23 @@ actor Connection {
                     ? "run again with --ask-sudo-password, or let \(endpoint.user) run commands without a password in sudoers; nothing ran"
                     : "check the password, or that sudoers lets \(endpoint.user) run commands; nothing ran")
         } catch Execution.Failure.noShell(let answer) {
-            state = .closed
+            self.session = nil
             throw SSHError(
                 .noShell, host: endpoint.name, operation: operation, cause: answer.cause,
                 advice: answer.advice(user: endpoint.user))
         } catch Execution.Failure.afterSending(let error) {
             let hasEnded = endRemotely(shell, after: error, session, endpoint)
-            state = .closed
+            self.session = nil
             throw unfinished(error, hasEnded: hasEnded, endpoint, operation, waiter.limit)
         } catch let stop as Stop {
-            state = .closed
+            self.session = nil
             throw SSHError(
                 stop == .cancelled ? .cancelled : .timedOut, host: endpoint.name, operation: operation,
                 cause: stop == .cancelled
                     ? "cancelled before the command was sent; nothing ran"
                     : "no answer within \(waiter.limit.inWords), before the command was sent; nothing ran")
         } catch {
-            state = .closed
+            self.session = nil
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation,
                 cause: "the connection was lost before the command was sent; nothing ran: \(error)")
@@ -87,7 +80,7 @@ actor Connection {
     }
 
     func close() {
-        state = .closed
+        session = nil
     }
 
     // MARK: After a command that did not end

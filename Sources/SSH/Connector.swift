@@ -155,7 +155,8 @@ struct Connector {
                         tried.append("\(name) (the server takes no RSA keys)")
                         continue
                     }
-                    attempt = try session.authenticate(user: endpoint.user, key: .agent(key), waiter)
+                    attempt = try session.authenticate(
+                        user: endpoint.user, publicKey: key.blob, KeySigner(key, waiter), waiter)
                     if key.type == "ssh-rsa" { refusedRSA = true }
                 case .file(let file, let passphrase):
                     name = file.path
@@ -165,7 +166,8 @@ struct Connector {
                     }
                     attempt =
                         if let key = file.ed25519 {
-                            try session.authenticate(user: endpoint.user, key: .ed25519(key), waiter)
+                            try session.authenticate(
+                                user: endpoint.user, publicKey: key.blob, KeySigner(key), waiter)
                         } else {
                             try session.authenticate(
                                 user: endpoint.user, privateKey: file.contents, passphrase: passphrase, waiter)

@@ -205,23 +205,27 @@ actor HostConnections: Remote {
     // MARK: Files
 
     func upload(_ contents: Data, to path: String, mode: UInt16) async throws {
-        let operation = "write \(path)"
-        try check(path, operation)
-        let command = RemoteFile.upload(contents, to: path, mode: mode)
-        try RemoteFile.check(try await run(command), host: name, operation: operation)
+        try await change(path, "write \(path)", .writing(contents, to: path, mode: mode))
     }
 
     func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {
-        let operation = "replace \(path)"
-        try check(path, operation)
-        let command = RemoteFile.replace(path, expected: expected, with: contents)
-        try RemoteFile.check(try await run(command), host: name, operation: operation)
+        try await change(path, "replace \(path)", .replacing(path, expected: expected, with: contents))
     }
 
-    private nonisolated func check(_ path: String, _ operation: String) throws(SSHError) {
+    private func change(_ path: String, _ operation: String, _ command: Command) async throws {
         guard path.hasPrefix("/"), !path.hasSuffix("/"), !path.utf8.contains(0) else {
             throw SSHError(
                 .remoteFile, host: name, operation: operation, cause: "\"\(path)\" is not the full path of a file")
         }
+        let result = try await run(command)
+        guard !result.succeeded else { return }
+        let words = TerminalText.sanitize(result.errorText).trimmingCharacters(in: .whitespacesAndNewlines)
+        let cause = words.isEmpty ? "\(result.outcome)" : words
+        guard result.outcome != .exited(Command.fileHasChanged) else {
+            throw SSHError(
+                .fileChanged, host: name, operation: operation, cause: cause,
+                advice: "read it again and decide again; it was not touched")
+        }
+        throw SSHError(.remoteFile, host: name, operation: operation, cause: "\(cause); the file was not touched")
     }
 }

@@ -4,14 +4,10 @@ import Synchronization
 /// Decides on host keys, and has those written down that a person accepted. One for a pool: each file is read once for all
 /// hosts, and each name looked up once, which in a file of hashed names costs an HMAC a line.
 final class HostKeyTrust: Sendable {
-    private struct Lookup: Hashable {
-        let files: [String]
-        let name: String
-    }
-
     private struct State {
         var files: [[String]: KnownHosts] = [:]
-        var lines: [Lookup: [KnownHosts.Entry]] = [:]
+        /// By files and name.
+        var lines: [[String]: [String: [KnownHosts.Entry]]] = [:]
         var lookups = 0
         var revocations: [String: Result<RevokedKeys, Failure>] = [:]
     }
@@ -31,18 +27,18 @@ final class HostKeyTrust: Sendable {
     }
 
     private func lines(for endpoint: Endpoint, _ state: inout State) -> [KnownHosts.Entry] {
-        let lookup = Lookup(files: endpoint.knownHosts, name: endpoint.nameInKnownHosts)
-        if let known = state.lines[lookup] { return known }
+        let (paths, name) = (endpoint.knownHosts, endpoint.nameInKnownHosts)
+        if let known = state.lines[paths]?[name] { return known }
         let files: KnownHosts
-        if let known = state.files[lookup.files] {
+        if let known = state.files[paths] {
             files = known
         } else {
-            files = KnownHosts(files: lookup.files)
-            state.files[lookup.files] = files
+            files = KnownHosts(files: paths)
+            state.files[paths] = files
             for warning in files.warnings { notice("\(warning); the line is skipped") }
         }
-        let found = files.entries(named: lookup.name)
-        state.lines[lookup] = found
+        let found = files.entries(named: name)
+        state.lines[paths, default: [:]][name] = found
         state.lookups += 1
         return found
     }
@@ -160,6 +156,6 @@ final class HostKeyTrust: Sendable {
         }
         let latest = KnownHosts(files: files)
         state.files[files] = latest
-        state.lines[Lookup(files: files, name: name)] = latest.entries(named: name)
+        state.lines[files, default: [:]][name] = latest.entries(named: name)
     }
 }

@@ -110,9 +110,9 @@ struct KnownHostsFile {
 
     /// - Returns: what is left of a line; `nil` where it goes.
     static func without(_ name: String, except key: HostKey, _ line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
-        guard case .entry(let entry) = KnownHosts.parse(line, file: "", number: 0), entry.marker == .none,
-            entry.key != key
-        else { return line }
+        guard let entry = try? KnownHosts.parse(line, file: "", number: 0), entry.marker == .none, entry.key != key else {
+            return line
+        }
         guard case .patterns = entry.names else { return entry.names.match(name) ? nil : line }
         let fields = line.split(maxSplits: 1) { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
         let names = fields[0].split(separator: UInt8(ascii: ","))

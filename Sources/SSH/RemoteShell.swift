@@ -9,7 +9,7 @@ import Foundation
 /// ended (SSH has no usable channel signals in libssh2), and ends by itself where the connection was lost.
 ///
 /// Before the command the wrapper prints the marker on standard output: what comes earlier is the login shell's own
-/// (``LoginOutput``), and where the marker never comes no shell ran the command at all (``LoginAnswer``).
+/// (``MarkerFilter``), and where the marker never comes no shell ran the command at all (``LoginAnswer``).
 struct RemoteShell: Sendable {
     /// New for each command, so that no other process and no output can be taken for it.
     let marker: String
@@ -119,51 +119,5 @@ struct RemoteShell: Sendable {
             within_a_second gone
             """
         return RemoteShell(["sh", "-c", script, "sh", marker], timeout: .seconds(5), become: become)
-    }
-}
-
-/// Takes sudo's prompt and the line that says that sudo is through out of a command's standard error.
-struct PreambleFilter {
-    private let line: [UInt8]
-    private let prompt: [UInt8]?
-    private var held: [UInt8] = []
-    private(set) var isThrough = false
-    /// How often the password was asked for.
-    private(set) var prompts = 0
-    /// Startup files that write more than this before are passed on without being searched for it again.
-    private static let searched = 256 << 10
-
-    init(_ shell: RemoteShell) {
-        line = Array("\(shell.marker)\n".utf8)
-        prompt = shell.prompt.map { Array($0.utf8) }
-    }
-
-    /// - Returns: what belongs to the command.
-    mutating func pass(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-        // From the line on all is the command's, also what looks like a prompt: `ps` shows sudo's own.
-        if isThrough { return Array(bytes) }
-        held.append(contentsOf: bytes)
-        if let prompt {
-            while let range = held.firstRange(of: prompt),
-                range.lowerBound < held.firstRange(of: line)?.lowerBound ?? held.endIndex
-            {
-                prompts += 1
-                held.removeSubrange(range)
-            }
-        }
-        if let range = held.firstRange(of: line) {
-            isThrough = true
-            held.removeSubrange(range)
-            return flush()
-        }
-        guard held.count > Self.searched else { return [] }
-        let kept = 256
-        defer { held.removeFirst(held.count - kept) }
-        return Array(held.dropLast(kept))
-    }
-
-    mutating func flush() -> [UInt8] {
-        defer { held = [] }
-        return held
     }
 }

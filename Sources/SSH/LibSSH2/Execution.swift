@@ -62,8 +62,8 @@ struct Execution {
             if !exchange.takesInput {
                 throw Failure.sudo(String(decoding: exchange.errors.bytes, as: UTF8.self))
             }
-            guard exchange.start.hasBegun else {
-                let words = exchange.start.words + Array("\n".utf8) + exchange.errors.bytes
+            guard exchange.hasBegun else {
+                let words = exchange.greeting.bytes + Data("\n".utf8) + exchange.errors.bytes
                 throw Failure.noShell(LoginAnswer(outcome: outcome, words: String(decoding: words, as: UTF8.self)))
             }
             return CommandResult(
@@ -92,9 +92,11 @@ struct Execution {
     struct Exchange {
         private(set) var output: Capture
         private(set) var errors: Capture
-        private(set) var start: LoginOutput
+        /// What came on standard output before the command's: enough of it for an error message.
+        private(set) var greeting = Capture(limit: 4096)
+        private var outputFilter: MarkerFilter
         /// Where sudo comes before the command.
-        private var filter: PreambleFilter?
+        private var errorFilter: MarkerFilter?
         private let password: Secret?
         /// The password, once it was asked for; what is left of it.
         var secret: [UInt8] = []
@@ -105,23 +107,29 @@ struct Execution {
         init(shell: RemoteShell, password: Secret?, outputLimit: Int) {
             output = Capture(limit: outputLimit)
             errors = Capture(limit: outputLimit)
-            start = LoginOutput(marker: shell.marker)
-            filter = shell.isElevated ? PreambleFilter(shell) : nil
+            outputFilter = MarkerFilter(marker: shell.marker)
+            errorFilter = shell.isElevated ? MarkerFilter(marker: shell.marker, prompt: shell.prompt) : nil
             prologue = shell.prologue
             self.password = password
         }
 
-        /// Standard input may go: through sudo not before the command is there to read it.
-        var takesInput: Bool { filter?.isThrough ?? true }
+        /// The command runs: its marker has come.
+        var hasBegun: Bool { outputFilter.hasMarker }
+        /// Standard input may be sent: through sudo not before the command is there to read it.
+        var takesInput: Bool { errorFilter?.hasMarker ?? true }
 
         mutating func receive(_ bytes: UnsafeRawBufferPointer, isError: Bool) throws(Failure) {
-            guard isError else {
-                if start.hasBegun { return output.append(bytes) }
-                return start.pass(bytes).withUnsafeBytes { output.append($0) }
+            if !isError {
+                if hasBegun { return output.append(bytes) }
+                let (before, after) = outputFilter.pass(bytes)
+                before.withUnsafeBytes { greeting.append($0) }
+                return after.withUnsafeBytes { output.append($0) }
             }
-            guard let asked = filter?.prompts, let own = filter?.pass(bytes) else { return errors.append(bytes) }
-            own.withUnsafeBytes { errors.append($0) }
-            guard let prompts = filter?.prompts, prompts > asked else { return }
+            guard let asked = errorFilter?.prompts, let (before, after) = errorFilter?.pass(bytes) else {
+                return errors.append(bytes)
+            }
+            (before + after).withUnsafeBytes { errors.append($0) }
+            guard let prompts = errorFilter?.prompts, prompts > asked else { return }
             guard prompts == 1, let password else {
                 throw .sudo("sudo refused the password")
             }
@@ -129,8 +137,8 @@ struct Execution {
         }
 
         mutating func finish() {
-            start.finish()
-            filter?.flush().withUnsafeBytes { errors.append($0) }
+            outputFilter.finish().withUnsafeBytes { greeting.append($0) }
+            errorFilter?.finish().withUnsafeBytes { errors.append($0) }
         }
     }
 

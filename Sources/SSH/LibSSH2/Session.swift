@@ -157,7 +157,7 @@ final class Session {
 
     /// What the two sides could not agree on, where that is why the handshake failed.
     var mismatches: [String] {
-        observer.proposals.map { KeyExchangeProposal.mismatches(ours: $0.ours, theirs: $0.theirs) } ?? []
+        observer.proposals.map { AlgorithmList.mismatches(ours: $0.ours, theirs: $0.theirs) } ?? []
     }
 
     /// Whether they would have with old algorithms.
@@ -207,16 +207,15 @@ final class Session {
         }
     }
 
-    /// Signs by an agent or a key of ours. The agent is spoken to in here, not by libssh2, whose agent calls block without a
-    /// limit.
-    func authenticate(user: String, key: KeySigner.Key, _ waiter: Waiter) throws -> Attempt {
+    /// Signs by an agent or with an Ed25519 key in memory. The agent is spoken to in here, not by libssh2, whose agent calls block
+    /// without a limit.
+    func authenticate(user: String, publicKey: Data, _ signer: KeySigner, _ waiter: Waiter) throws -> Attempt {
         let refusals = observer.refusals
-        let signer = KeySigner(key: key, waiter: waiter)
         var context: UnsafeMutableRawPointer? = Unmanaged.passUnretained(signer).toOpaque()
         do {
             try withExtendedLifetime(signer) {
                 try withUnsafeMutablePointer(to: &context) { context in
-                    _ = try key.blob.withUnsafeBytes { blob in
+                    _ = try publicKey.withUnsafeBytes { blob in
                         try complete(waiter) {
                             Int(
                                 libssh2_userauth_publickey(

@@ -80,13 +80,6 @@ struct LocalProcess: Sendable {
         return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
     }
 
-    struct Output {
-        let status: Int32
-        let output: Data
-        /// What the socket that takes it has room for.
-        let errors: Data
-    }
-
     /// Runs a program to its end and gives what it wrote to standard output. Blocks the calling thread.
     static func output(
         of path: String, _ arguments: [String], input: Data = Data(), limit: Duration = .seconds(10)
@@ -95,11 +88,11 @@ struct LocalProcess: Sendable {
         return (output.status, output.output)
     }
 
-    /// Runs a program to its end and gives what it wrote. Blocks the calling thread.
+    /// Runs a program to its end and gives what it wrote, of standard error as much as a socket has room for. Blocks the calling thread.
     /// - Throws: ``Stop/deadline`` where it lasted longer than the limit; it was ended then.
     static func finish(
         _ path: String, _ arguments: [String], input: Data = Data(), limit: Duration
-    ) throws -> Output {
+    ) throws -> (status: Int32, output: Data, errors: Data) {
         let (readEnd, writeEnd) = try Descriptor.pair()
         let ours = Descriptor(owning: readEnd)
         let process: LocalProcess
@@ -140,7 +133,7 @@ struct LocalProcess: Sendable {
         let status = process.wait()
         var words = Data()
         _ = read(errors.number, into: &words)
-        return Output(status: status, output: output, errors: words)
+        return (status, output, words)
     }
 
     /// Reads what is there.
