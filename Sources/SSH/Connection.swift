@@ -9,11 +9,11 @@ actor Connection {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     init() throws(SystemError) {
-        executor = try PooledThread.take()
+        executor = try PooledThread.acquire()
     }
 
     deinit {
-        executor.giveBack()
+        executor.release()
     }
 
     var isOpen: Bool { session != nil }

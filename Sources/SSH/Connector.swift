@@ -12,7 +12,7 @@ struct Connector {
     enum Credential: Sendable {
         case agent(AgentKey, name: String)
         case file(PrivateKeyFile, passphrase: Secret?)
-        /// Named, and of no use: said if nothing else lets us in.
+        /// Named, and unusable: reported if no other one is accepted.
         case unusable(name: String, reason: String)
     }
 

@@ -114,7 +114,7 @@ actor HostConnections: Remote {
     private func release(_ connection: Connection, isSound: Bool) {
         busy[ObjectIdentifier(connection)] = nil
         if !isSound || isClosed {
-            letOneDial()
+            grantDial()
         } else if let next = next() {
             busy[ObjectIdentifier(connection)] = next.interrupt
             next.continuation.resume(returning: .success(connection))
@@ -133,7 +133,7 @@ actor HostConnections: Remote {
         } catch {
             dialling -= 1
             if error.code == .cancelled {
-                letOneDial()
+                grantDial()
             } else if busy.isEmpty && dialling == 0 {
                 // Those who waited for this dial share its failure.
                 while let next = next() { next.continuation.resume(returning: .failure(error)) }
@@ -148,7 +148,8 @@ actor HostConnections: Remote {
         return connection
     }
 
-    private func letOneDial() {
+    /// Lets the next one who waits dial, where there is room for a connection.
+    private func grantDial() {
         guard busy.count + dialling < maximum, let next = next() else { return }
         dialling += 1
         next.continuation.resume(returning: .success(nil))

@@ -133,7 +133,7 @@ final class HostKeyTrust: Sendable {
             guard let first = files.first else {
                 throw Failure(description: "no known_hosts file is named for it")
             }
-            try KnownHostsFile(first).append(name, key, isHashed: endpoint.hashesKnownHosts)
+            try KnownHosts.append(name, key, isHashed: endpoint.hashesKnownHosts, to: first)
         } catch {
             throw SSHError(
                 .hostKeyUnknown, host: endpoint.name, operation: "write the accepted host key", cause: "\(error)",
@@ -142,7 +142,7 @@ final class HostKeyTrust: Sendable {
         for file in Set(old.map(\.file)).sorted() {
             var why: String?
             do {
-                try KnownHostsFile(file).remove(name, except: key, isOurs: file == files.first)
+                try KnownHosts.remove(name, except: key, from: file, isOurs: file == files.first)
             } catch {
                 why = "\(error)"
             }

@@ -61,7 +61,7 @@ actor KeyRing {
         case .success(let file) where !file.isEncrypted:
             return .file(file, passphrase: nil)
         case .success(let file):
-            // The agent has it unlocked, often: then nobody is asked.
+            // Often the agent has it unlocked; then nobody is asked for the passphrase.
             if let key = agent.holds(publicBlob(path), as: path) { return key }
             let task = decrypted[path] ?? Task { await self.decrypt(file) }
             decrypted[path] = task

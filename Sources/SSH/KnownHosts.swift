@@ -165,11 +165,15 @@ public struct KnownHosts: Sendable {
         let (name, type, base64) = (
             fields[fields.startIndex], fields[fields.startIndex + 1], fields[fields.startIndex + 2]
         )
-        if type.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) { throw Failure(description: "an SSH 1 key") }
+        if type.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) {
+            throw Failure(description: "an SSH 1 key")
+        }
         guard let blob = Data(base64Encoded: Data(base64)), let key = HostKey(blob: blob) else {
             throw Failure(description: "the key is not Base64 of a key")
         }
-        guard key.type.utf8.elementsEqual(type) else { throw Failure(description: "the key is not of the type that the line names") }
+        guard key.type.utf8.elementsEqual(type) else {
+            throw Failure(description: "the key is not of the type that the line names")
+        }
         guard let names = Names(name) else { throw Failure(description: "the hashed name cannot be read") }
         return Entry(marker: marker, key: key, file: file, line: number, names: names)
     }

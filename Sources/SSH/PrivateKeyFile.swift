@@ -31,7 +31,7 @@ struct PrivateKeyFile: Sendable {
         /// The public half alone; `nil` where not even that can be read.
         case publicKey(HostKey?)
         case notAPrivateKey(String)
-        /// Others than its owner can read it, which OpenSSH does not bear either.
+        /// Others than its owner can read it, which OpenSSH refuses, too.
         case exposed(mode: mode_t, publicBlob: Data?)
         case wrongPassphrase
 

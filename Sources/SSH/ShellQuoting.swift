@@ -43,7 +43,7 @@ public enum ShellQuoting {
         return "'\(word)'"
     }
 
-    /// Any text, as the inside of a quoted word from which `printf %b` makes it again: of the backslashes none stands before a
+    /// Any text, as the inside of a quoted word that `printf %b` decodes. No backslash stands before a
     /// quote, another backslash or an exclamation mark.
     static func encodeForAnyShell(_ text: String) -> String {
         var encoded: [UInt8] = []

@@ -57,7 +57,7 @@ final class Tunnel: Sendable {
 
     let hop: Endpoint
     /// Wakes the thread for a new request.
-    let pipe: WakePipe
+    let wakePipe: WakePipe
     /// Of one call on the session; cancelled when the tunnel is closed.
     let waiter: Waiter
     private let state = Mutex(State())
@@ -65,7 +65,7 @@ final class Tunnel: Sendable {
 
     init(hop: Endpoint) throws(SystemError) {
         self.hop = hop
-        pipe = try WakePipe()
+        wakePipe = try WakePipe()
         waiter = try Waiter(stop, limit: .seconds(30))
     }
 
@@ -110,7 +110,7 @@ final class Tunnel: Sendable {
             return state.isAlive
         }
         guard isTaken else { return .lost }
-        pipe.wake()
+        wakePipe.wake()
         let error = { @Sendable (code: SSHError.Code, cause: String) in
             SSHError(code, host: endpoint.name, operation: "connect by way of \(self.hop.name)", cause: cause)
         }
@@ -145,7 +145,7 @@ final class Tunnel: Sendable {
         for request in requests { request.answer(.lost) }
     }
 
-    func takeRequest() -> Request? {
+    func nextRequest() -> Request? {
         state.withLock { state in
             state.requests.removeAll { $0.isAnswered }
             guard state.openingSince == nil, !state.requests.isEmpty else { return nil }

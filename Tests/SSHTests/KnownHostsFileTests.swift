@@ -154,8 +154,8 @@ struct KnownHostsFileTests {
         try write((0..<20).map { "old-\($0) \(old.line)\n" }.joined(), to: path)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<20 {
-                group.addTask { try KnownHostsFile(path).append("new-\(number)", key, isHashed: false) }
-                group.addTask { try KnownHostsFile(path).remove("old-\(number)", except: key, isOurs: true) }
+                group.addTask { try KnownHosts.append("new-\(number)", key, isHashed: false, to: path) }
+                group.addTask { try KnownHosts.remove("old-\(number)", except: key, from: path, isOurs: true) }
             }
             try await group.waitForAll()
         }

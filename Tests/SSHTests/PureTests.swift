@@ -250,7 +250,8 @@ struct LimiterTests {
         let (stream, hold) = AsyncStream<Void>.makeStream()
         let error = SSHError(.cancelled, host: "", operation: "", cause: "")
         let first = Task {
-            try await limiter.run({ () async throws(SSHError) -> Void in for await _ in stream {} }, cancelled: { error })
+            try await limiter.run(
+                { () async throws(SSHError) -> Void in for await _ in stream {} }, cancelled: { error })
         }
         let second = Task {
             try await limiter.run({ () async throws(SSHError) -> Void in }, cancelled: { error })

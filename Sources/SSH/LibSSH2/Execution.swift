@@ -170,9 +170,9 @@ struct Execution {
     /// Takes in all that the socket has. Standard error is read beside standard output: both share one window, and unread bytes
     /// of either block both.
     ///
-    /// A read of either stream takes every packet from the socket before it looks for its own, so that a stream is asked again
-    /// only where something is kept for one. At the end both are asked: a packet without a byte counts for nothing, and as
-    /// long as it is kept the stream has no end.
+    /// A read of either stream takes every packet from the socket before it looks for its own. A stream is read again only while
+    /// libssh2 has bytes for one of them. At the end both are read: a packet without a byte is in no count, and as long as it is in the
+    /// queue the stream has no end.
     /// - Returns: the bytes that belong to neither.
     @discardableResult
     private func drain(

@@ -9,7 +9,7 @@ import Foundation
     import Darwin
 #endif
 
-/// One libssh2 session over one socket. It belongs to one thread for its whole life.
+/// One libssh2 session over one socket. It belongs to one thread at a time.
 ///
 /// libssh2 keeps the state of a call that returned EAGAIN in the session: while a part of its packet is unsent, the same call has
 /// to come again before any other. So a call is either driven to its end by ``complete(_:_:)``, or, where several are in play,
@@ -140,7 +140,7 @@ final class Session {
     func pause(_ waiter: Waiter) throws(Stop) {
         acknowledgeQuickly()
         let (descriptor, events) = interest
-        // With no direction told there may be work that no event announces.
+        // Where libssh2 names no direction there may be work that no event announces.
         let limit: Int32 = libssh2_session_block_directions(raw) == 0 ? 20 : 1000
         try waiter.wait(for: descriptor, events: events, atMost: limit)
     }
@@ -207,8 +207,8 @@ final class Session {
         }
     }
 
-    /// Signs by an agent or with an Ed25519 key in memory. The agent is spoken to in here, not by libssh2, whose agent calls block
-    /// without a limit.
+    /// Signs by an agent or with an Ed25519 key in memory. The agent is asked here and not by libssh2, whose calls to agents
+    /// block without a limit.
     func authenticate(user: String, publicKey: Data, _ signer: KeySigner, _ waiter: Waiter) throws -> Attempt {
         let refusals = observer.refusals
         var context: UnsafeMutableRawPointer? = Unmanaged.passUnretained(signer).toOpaque()

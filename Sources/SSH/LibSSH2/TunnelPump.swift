@@ -18,7 +18,7 @@ struct TunnelPump: ~Copyable {
         var incoming: ArraySlice<UInt8> = []
         var socketEnded = false
         var sentEOF = false
-        var toldSocket = false
+        var hasEndedSocket = false
         var isBroken = false
 
         init(channel: OpaquePointer, socket: consuming Descriptor) {
@@ -27,7 +27,7 @@ struct TunnelPump: ~Copyable {
         }
 
         var isDone: Bool {
-            isBroken || (libssh2_channel_eof(channel) == 1 && incoming.isEmpty && (toldSocket || socketEnded))
+            isBroken || (libssh2_channel_eof(channel) == 1 && incoming.isEmpty && (hasEndedSocket || socketEnded))
         }
     }
 
@@ -75,7 +75,7 @@ struct TunnelPump: ~Copyable {
     // MARK: Opening
 
     private mutating func open() throws -> Bool {
-        if opening == nil { opening = tunnel.takeRequest() }
+        if opening == nil { opening = tunnel.nextRequest() }
         guard let request = opening else { return false }
         var made: OpaquePointer?
         do {
@@ -93,7 +93,7 @@ struct TunnelPump: ~Copyable {
             ended()
             begin(channel, request)
         } catch let error as LibraryError where error.code == LIBSSH2_ERROR_TIMEOUT {
-            // libssh2 gives up one packet's wait after a minute, also where calls do not block; the session is none the worse.
+            // libssh2 gives up one packet's wait after a minute, also where calls do not block; the session stays usable.
             ended()
             request.answer(.failed(refusal(error, request.endpoint)))
         } catch let error as LibraryError where error.isRefusedChannel {
@@ -106,9 +106,9 @@ struct TunnelPump: ~Copyable {
     /// The jump host tried and says why it could not (reason 2, SSH_OPEN_CONNECT_FAILED, with the words of connect(2)), which
     /// is as good as having tried ourselves; or it did not try, or does not say.
     private func refusal(_ error: LibraryError, _ endpoint: Endpoint) -> SSHError {
-        let told = session.observer.openFailure
-        let words = told.map { TerminalText.sanitize($0.words) } ?? ""
-        let hasTried = told?.reason == 2 && !words.isEmpty
+        let failure = session.observer.openFailure
+        let words = failure.map { TerminalText.sanitize($0.words) } ?? ""
+        let hasTried = failure?.reason == 2 && !words.isEmpty
         return SSHError(
             hasTried ? .unreachable : .jumpFailed, host: endpoint.name,
             operation: "connect by way of \(tunnel.hop.name)",
@@ -135,7 +135,7 @@ struct TunnelPump: ~Copyable {
         let stream = Stream(channel: channel, socket: Descriptor(owning: ours))
         streams.append(stream)
         if !request.answer(.opened(theirs)) {
-            // The one who asked went away meanwhile.
+            // The request was answered meanwhile, by its deadline or cancellation.
             close(theirs)
         }
     }
@@ -187,9 +187,9 @@ struct TunnelPump: ~Copyable {
             if let count, count > 0 {
                 stream.incoming = Array(buffer[..<count])[...]
             } else {
-                guard libssh2_channel_eof(stream.channel) == 1, !stream.toldSocket else { return false }
+                guard libssh2_channel_eof(stream.channel) == 1, !stream.hasEndedSocket else { return false }
                 shutdown(stream.socket.number, Int32(SHUT_WR))
-                stream.toldSocket = true
+                stream.hasEndedSocket = true
                 return true
             }
         }
@@ -220,7 +220,7 @@ struct TunnelPump: ~Copyable {
         let (descriptor, events) = session.interest
         var polled = [
             pollfd(fd: descriptor, events: events, revents: 0),
-            pollfd(fd: tunnel.pipe.readEnd, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: tunnel.wakePipe.readEnd, events: Int16(POLLIN), revents: 0),
         ]
         for stream in streams {
             let wantsMore = stream.outgoing.isEmpty && !stream.socketEnded
@@ -232,6 +232,6 @@ struct TunnelPump: ~Copyable {
                     revents: 0))
         }
         try waiter.poll(&polled, atMost: opening == nil ? longestSleep : 100)
-        if polled[1].revents != 0 { tunnel.pipe.drain() }
+        if polled[1].revents != 0 { tunnel.wakePipe.drain() }
     }
 }

@@ -27,25 +27,25 @@ final class PooledThread: SerialExecutor {
 
     // MARK: The pool
 
-    /// A thread for one owner, who gives it back by ``giveBack()``.
+    /// A thread for one owner, until it is given back by ``release()``.
     /// - Throws: where the system has no thread left (RLIMIT_NPROC, a container's pids limit) or no memory for its stack.
-    static func take() throws(SystemError) -> PooledThread {
+    static func acquire() throws(SystemError) -> PooledThread {
         if let thread = idle.withLock({ $0.popLast() }) { return thread }
         return try PooledThread()
     }
 
     /// To be called when nothing of the owner is queued any more.
-    func giveBack() {
+    func release() {
         Self.idle.withLock { $0.append(self) }
     }
 
     /// Runs `body` on a thread of the pool.
-    /// - Throws: as ``take()``.
+    /// - Throws: as ``acquire()``.
     static func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
-        let thread = try take()
+        let thread = try acquire()
         thread.add {
             body()
-            thread.giveBack()
+            thread.release()
         }
     }
 

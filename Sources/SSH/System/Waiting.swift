@@ -41,7 +41,7 @@ final class Interrupt: Sendable {
     /// - Returns: `nil` where it was cancelled first.
     func value<Value: Sendable>(of task: Task<Value, Never>) async -> Value? {
         let answer = Mutex<CheckedContinuation<Value?, Never>?>(nil)
-        let give = { @Sendable (value: Value?) in
+        let resume = { @Sendable (value: Value?) in
             let waiting = answer.withLock { answer in
                 defer { answer = nil }
                 return answer
@@ -51,11 +51,11 @@ final class Interrupt: Sendable {
         return await withCheckedContinuation { continuation in
             answer.withLock { $0 = continuation }
             let isCancelled = state.withLock { state in
-                state.handler = { give(nil) }
+                state.handler = { resume(nil) }
                 return state.isCancelled
             }
-            if isCancelled { give(nil) }
-            Task { give(await task.value) }
+            if isCancelled { resume(nil) }
+            Task { resume(await task.value) }
         }
     }
 
