@@ -430,9 +430,10 @@ extension Integration {
                 #expect(try await remote.run(Command(["true"])).succeeded)
                 let mark = "\(server.folder)/count"
                 let task = Task {
-                    try await remote.run(Command(["sh", "-c", "echo x >>\(mark); sleep 3"], label: "once"))
+                    try await remote.run(
+                        Command(["sh", "-c", "echo x >>\(mark); touch \(mark).written; sleep 3"], label: "once"))
                 }
-                try await appearance(of: mark, before: task)
+                try await appearance(of: "\(mark).written", before: task)
                 proxy.dropConnections()
                 let error = try await error { _ = try await task.value }
                 #expect(error.code == .outcomeUnknown)

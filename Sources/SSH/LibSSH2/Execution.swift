@@ -148,14 +148,15 @@ struct Execution {
     ) throws {
         try withBuffer { buffer in
             while true {
-                let left = try drain(channel, number, buffer, &exchange)
+                let received = session.received
+                try drain(channel, number, buffer, &exchange)
                 if isClosed(number) {
                     if libssh2_channel_eof(channel) == 1 { return }
-                } else if try send(channel, input, &exchange) || isClosed(number) || kept(channel) > left {
-                    // Sending takes in what the socket has, too: no event would announce that again.
+                } else if try send(channel, input, &exchange) {
                     continue
                 }
-                try session.pause(waiter)
+                // Sending takes packets from the socket, too, and no poll(2) reports those again.
+                if session.received == received { try session.pause(waiter) }
             }
         }
     }
@@ -173,11 +174,9 @@ struct Execution {
     /// A read of either stream takes every packet from the socket before it looks for its own. A stream is read again only while
     /// libssh2 has bytes for one of them. At the end both are read: a packet without a byte is in no count, and as long as it is in the
     /// queue the stream has no end.
-    /// - Returns: the bytes that belong to neither.
-    @discardableResult
     private func drain(
         _ channel: OpaquePointer, _ number: UInt32, _ buffer: UnsafeMutableRawBufferPointer, _ exchange: inout Exchange
-    ) throws -> UInt {
+    ) throws {
         var isError = false
         var inVain = 0
         repeat {
@@ -193,7 +192,6 @@ struct Execution {
                 isError.toggle()
             }
         } while inVain < 2 && (kept(channel) > 0 || isClosed(number))
-        return kept(channel)
     }
 
     /// Bytes of either stream that came in and were not read.
