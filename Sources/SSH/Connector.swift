@@ -143,7 +143,7 @@ struct Connector {
         var refusedRSA = false
         for credential in credentials {
             let name: String
-            let attempt: Session.Attempt
+            let refusal: String?
             do {
                 switch credential {
                 case .unusable(let path, let reason):
@@ -155,7 +155,7 @@ struct Connector {
                         tried.append("\(name) (the server takes no RSA keys)")
                         continue
                     }
-                    attempt = try session.authenticate(
+                    refusal = try session.authenticate(
                         user: endpoint.user, publicKey: key.blob, KeySigner(key, waiter), waiter)
                     if key.type == "ssh-rsa" { refusedRSA = true }
                 case .file(let file, let passphrase):
@@ -164,7 +164,7 @@ struct Connector {
                         tried.append("\(name) (the server takes no RSA keys)")
                         continue
                     }
-                    attempt =
+                    refusal =
                         if let key = file.ed25519 {
                             try session.authenticate(
                                 user: endpoint.user, publicKey: key.blob, KeySigner(key), waiter)
@@ -183,11 +183,8 @@ struct Connector {
                     "the server ended the connection: \(farewell)\(list(tried))",
                     "too many keys in the agent? Name the one to use as the host's identity")
             }
-            switch attempt {
-            case .accepted: return
-            case .refused: tried.append("\(name) (refused)")
-            case .unusable(let reason): tried.append("\(name) (\(reason))")
-            }
+            guard let refusal else { return }
+            tried.append("\(name) (\(refusal))")
         }
         let offered =
             session.observer.methodsOffered.map { "; the server would take \($0.joined(separator: ", "))" } ?? ""

@@ -43,7 +43,7 @@ final class Dialler: Sendable {
         try await tunnels?.prepare(for: endpoint, interrupt, self)
         return try await limited(endpoint) { () async throws(SSHError) -> Connection in
             let waiter = try waiter(interrupt, endpoint)
-            let socket = try await tunnels?.open(to: endpoint, waiter, interrupt, self)
+            let socket = try await tunnels?.open(to: endpoint, waiter, self)
             let connection: Connection
             do {
                 connection = try Connection()
@@ -117,7 +117,7 @@ final class Dialler: Sendable {
         try await outer?.prepare(for: hop, interrupt, self)
         return try await limited(hop, isForTunnel: true) { () async throws(SSHError) -> Tunnel in
             let waiter = try waiter(interrupt, hop)
-            let socket = try await outer?.open(to: hop, waiter, interrupt, self)
+            let socket = try await outer?.open(to: hop, waiter, self)
             return try await Tunnel.connect(connector, waiter, through: socket)
         }
     }

@@ -14,10 +14,12 @@ actor HostConnections: Remote {
     private var dials: [ObjectIdentifier: Interrupt] = [:]
     private var isClosed = false
     private var nextTicket = 0
-    /// They get a connection, or `nil`: then they dial, which `dialling` counts already.
-    private var waiting:
-        [(ticket: Int, interrupt: Interrupt, continuation: CheckedContinuation<Result<Connection?, SSHError>, Never>)] =
-            []
+    private var waiting: [Waiting] = []
+
+    /// A command that waits. It gets a connection, or `nil`: then it dials, which `dialling` counts already.
+    private typealias Waiting = (
+        ticket: Int, interrupt: Interrupt, continuation: CheckedContinuation<Result<Connection?, SSHError>, Never>
+    )
 
     /// A command that lasts longer than this does not hold up the next one: another connection is opened for it.
     private static let growthDelay = Duration.milliseconds(250)
@@ -159,9 +161,7 @@ actor HostConnections: Remote {
 
     // MARK: Waiting
 
-    private func next() -> (
-        ticket: Int, interrupt: Interrupt, continuation: CheckedContinuation<Result<Connection?, SSHError>, Never>
-    )? {
+    private func next() -> Waiting? {
         waiting.isEmpty ? nil : waiting.removeFirst()
     }
 

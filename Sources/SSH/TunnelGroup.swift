@@ -25,11 +25,9 @@ actor TunnelGroup {
     }
 
     /// A socket whose other end is `endpoint`, by way of the jump host.
-    func open(to endpoint: Endpoint, _ waiter: Waiter, _ caller: Interrupt, _ dialler: Dialler) async throws(SSHError)
-        -> Int32
-    {
+    func open(to endpoint: Endpoint, _ waiter: Waiter, _ dialler: Dialler) async throws(SSHError) -> Int32 {
         while true {
-            let tunnel = try await tunnel(for: endpoint, caller, dialler)
+            let tunnel = try await tunnel(for: endpoint, waiter.interrupt, dialler)
             switch await tunnel.open(to: endpoint, waiter) {
             case .opened(let socket): return socket
             case .failed(let error): throw error

@@ -174,20 +174,15 @@ final class Session {
 
     // MARK: Authentication
 
-    enum Attempt {
-        case accepted
-        case refused
-        /// The key could not be used here: unreadable, an unknown format, a wrong passphrase.
-        case unusable(String)
-    }
-
     /// Whether the server takes RSA keys, as far as it has said. One that it does not take must not be tried: libssh2 1.11.1 gives
     /// up with "No signing signature matched" and takes the next key for one of RSA.
     var takesRSA: Bool {
         observer.signatureAlgorithms.map { $0.contains(where: AlgorithmList.signaturesOfRSA.contains) } ?? true
     }
 
-    func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> Attempt {
+    /// Lets libssh2 read the key and sign.
+    /// - Returns: why the key was not accepted: refused, or unusable here; `nil` where it was accepted.
+    func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> String? {
         // libssh2 wants a C string for the key and copies nothing: the bytes stay in place until the last retry.
         let key = Array(privateKey) + [0]
         let refusals = observer.refusals
@@ -201,7 +196,7 @@ final class Session {
                             passphrase?.reveal()))
                 }
             }
-            return .accepted
+            return nil
         } catch let error as LibraryError {
             return try verdict(error, refusals)
         }
@@ -209,7 +204,8 @@ final class Session {
 
     /// Signs by an agent or with an Ed25519 key in memory. The agent is asked here and not by libssh2, whose calls to agents
     /// block without a limit.
-    func authenticate(user: String, publicKey: Data, _ signer: KeySigner, _ waiter: Waiter) throws -> Attempt {
+    /// - Returns: as ``authenticate(user:privateKey:passphrase:_:)``.
+    func authenticate(user: String, publicKey: Data, _ signer: KeySigner, _ waiter: Waiter) throws -> String? {
         let refusals = observer.refusals
         var context: UnsafeMutableRawPointer? = Unmanaged.passUnretained(signer).toOpaque()
         do {
@@ -225,24 +221,25 @@ final class Session {
                     }
                 }
             }
-            return .accepted
+            return nil
         } catch let error as LibraryError {
             if let failure = signer.failure {
                 if let stop = failure as? Stop { throw stop }
-                return .unusable("\(failure)")
+                return "\(failure)"
             }
             return try verdict(error, refusals)
         }
     }
 
-    private func verdict(_ error: LibraryError, _ refusalsBefore: Int) throws -> Attempt {
+    /// - Returns: why the key was not accepted.
+    private func verdict(_ error: LibraryError, _ refusalsBefore: Int) throws -> String {
         // The code is the same for a refusal and for a connection that was lost while waiting for it.
-        if observer.refusals > refusalsBefore { return .refused }
+        if observer.refusals > refusalsBefore { return "refused" }
         let isLost = error.isConnectionLoss || error.message.hasSuffix("USERAUTH response")
         if isLost || observer.farewell != nil { throw error }
         // Whatever else there is comes from reading the key, before anything of it was sent.
-        if error.message == "Callback returned error" { return .unusable("the key could not sign") }
-        return .unusable(error.message)
+        if error.message == "Callback returned error" { return "the key could not sign" }
+        return error.message
     }
 
     // MARK: Channels

@@ -79,8 +79,8 @@ final class Interrupt: Sendable {
 struct Waiter: Sendable {
     /// How long at most, in all.
     let limit: Duration
-    /// Keeps the descriptor open.
-    private let interrupt: Interrupt?
+    let interrupt: Interrupt
+    /// The interrupt's; -1, which poll(2) ignores, where nothing cancels.
     private let descriptor: Int32
     /// Since `origin`: the size of an instant, and of all that holds one, is known at run time only.
     private let end: Duration
@@ -92,7 +92,7 @@ struct Waiter: Sendable {
 
     /// Without anything that cancels it.
     init(limit: Duration) {
-        self.init(nil, -1, limit)
+        self.init(Interrupt(), -1, limit)
     }
 
     /// - Throws: where the process has no descriptor left.
@@ -100,7 +100,7 @@ struct Waiter: Sendable {
         self.init(interrupt, try interrupt.descriptor(), limit)
     }
 
-    private init(_ interrupt: Interrupt?, _ descriptor: Int32, _ limit: Duration) {
+    private init(_ interrupt: Interrupt, _ descriptor: Int32, _ limit: Duration) {
         (self.interrupt, self.descriptor, self.limit) = (interrupt, descriptor, limit)
         end = Self.now + min(limit, Self.longest)
     }
@@ -112,7 +112,7 @@ struct Waiter: Sendable {
 
     var remaining: Duration { end - Self.now }
     var hasPassed: Bool { remaining <= .zero }
-    var isCancelled: Bool { interrupt?.isCancelled == true }
+    var isCancelled: Bool { interrupt.isCancelled }
 
     func check() throws(Stop) {
         if isCancelled { throw .cancelled }
