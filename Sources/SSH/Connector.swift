@@ -19,28 +19,29 @@ struct Connector {
     /// Blocks the calling thread; to be called on the one that is to own the session.
     /// - Parameter through: a socket to use in place of a TCP connection, one end of a pair whose other end a tunnel serves.
     func connect(_ waiter: Waiter, through: Int32?) throws(SSHError) -> Session {
-        if let through {
-            do throws(EstablishError) {
-                return try establish(Descriptor(owning: through), isTCP: false, waiter)
-            } catch {
-                throw error.error
-            }
-        }
+        var isDropped = false
+        if let through { return try establish(Descriptor(owning: through), &isDropped, waiter) }
         var drops = 0
+        var drop: SSHError?
         while true {
-            let socket = try dial(waiter)
-            do throws(EstablishError) {
-                return try establish(socket, isTCP: true, waiter)
+            isDropped = false
+            do throws(SSHError) {
+                let socket = try dial(waiter)
+                return try establish(socket, &isDropped, waiter)
             } catch {
-                guard error.isDrop else { throw error.error }
                 // sshd drops connections at random beyond MaxStartups, before it says a word: nothing of ours was seen,
-                // so it is tried again, each host at its own moment.
-                drops += 1
+                // so it is tried again, each host at its own moment. Where the time ends in a further attempt the drops are why.
+                if isDropped {
+                    drops += 1
+                    drop = error
+                }
+                let isLate = waiter.hasPassed && [.handshakeFailed, .unreachable].contains(error.code)
+                guard let drop, isDropped || isLate else { throw error }
                 let pause = Duration.milliseconds(Int.random(in: 50...150) * min(drops, 10))
                 guard waiter.remaining > pause else {
                     throw failure(
                         .handshakeFailed, "connect",
-                        "the server closed the connection before its version \(drops) times: \(error.error.cause)",
+                        "the server closed the connection before its version \(drops) times: \(drop.cause)",
                         "see MaxStartups and PerSourcePenalties in its sshd_config, and its log")
                 }
                 let end = waiter.with(limit: pause)
@@ -51,12 +52,6 @@ struct Connector {
                 }
             }
         }
-    }
-
-    /// An error, and whether it is one of those that are tried again.
-    private struct EstablishError: Error {
-        let error: SSHError
-        var isDrop = false
     }
 
     private func dial(_ waiter: Waiter) throws(SSHError) -> Descriptor {
@@ -78,47 +73,40 @@ struct Connector {
         }
     }
 
-    private func establish(
-        _ socket: consuming Descriptor, isTCP: Bool, _ waiter: Waiter
-    ) throws(EstablishError) -> Session {
+    /// - Parameter isDropped: set where the server dropped the connection before it was one, which is tried again.
+    private func establish(_ socket: consuming Descriptor, _ isDropped: inout Bool, _ waiter: Waiter) throws(SSHError)
+        -> Session
+    {
         let session: Session
         do {
-            session = try Session(
-                socket: socket, algorithms: .allowed(for: endpoint), knownHostKeys: hostKeys)
+            session = try Session(socket: socket, algorithms: .allowed(for: endpoint), knownHostKeys: hostKeys)
         } catch {
-            throw EstablishError(error: failure(.libraryFault, "connect", "\(error)", nil))
+            throw failure(.libraryFault, "connect", "\(error)", nil)
         }
         do {
             try session.handshake(waiter)
         } catch {
-            throw handshakeFailure(error, session, isTCP: isTCP, waiter)
+            throw handshakeFailure(error, session, &isDropped, waiter)
         }
         guard let key = session.hostKey else {
-            throw EstablishError(error: failure(.handshakeFailed, "handshake", "the server showed no host key", nil))
+            throw failure(.handshakeFailed, "handshake", "the server showed no host key", nil)
         }
-        do {
-            try trust.verify(key, of: endpoint)
-            try authenticate(session, waiter)
-        } catch {
-            throw EstablishError(error: error)
-        }
+        try trust.verify(key, of: endpoint)
+        try authenticate(session, waiter)
         return session
     }
 
-    private func handshakeFailure(_ error: any Error, _ session: Session, isTCP: Bool, _ waiter: Waiter)
-        -> EstablishError
-    {
-        if let stop = error as? Stop {
-            return EstablishError(error: stopped(stop, "handshake", .handshakeFailed, waiter))
-        }
+    private func handshakeFailure(
+        _ error: any Error, _ session: Session, _ isDropped: inout Bool, _ waiter: Waiter
+    ) -> SSHError {
+        if let stop = error as? Stop { return stopped(stop, "handshake", .handshakeFailed, waiter) }
         let words = TerminalText.sanitize(session.greeting.words.trimmingCharacters(in: .whitespacesAndNewlines))
         if !session.greeting.isSSH {
             let cause =
                 words.isEmpty ? "the server closed the connection before its version" : "the server said: \(words)"
             // What OpenSSH says to some that it drops; other words are not an SSH server's.
-            let isDrop = words.isEmpty || ["MaxStartups", "Not allowed at this time"].contains { words.contains($0) }
-            return EstablishError(
-                error: failure(.handshakeFailed, "handshake", cause, "is it an SSH server?"), isDrop: isDrop)
+            isDropped = words.isEmpty || ["MaxStartups", "Not allowed at this time"].contains { words.contains($0) }
+            return failure(.handshakeFailed, "handshake", cause, "is it an SSH server?")
         }
         let mismatches = session.mismatches
         if !mismatches.isEmpty {
@@ -129,11 +117,10 @@ struct Connector {
                     + "'algorithms: legacy' for this host into the inventory"
                 : "libssh2 \(Library.version) has none of these: allow one that it has in the server's sshd_config "
                     + "(for example MACs hmac-sha2-256, Ciphers aes256-ctr, an ssh-ed25519 host key)"
-            return EstablishError(
-                error: failure(.handshakeFailed, "handshake", mismatches.joined(separator: "; "), advice))
+            return failure(.handshakeFailed, "handshake", mismatches.joined(separator: "; "), advice)
         }
         let farewell = session.observer.farewell.map { "; the server said: \(TerminalText.sanitize($0))" } ?? ""
-        return EstablishError(error: failure(.handshakeFailed, "handshake", "\(error)\(farewell)", nil))
+        return failure(.handshakeFailed, "handshake", "\(error)\(farewell)", nil)
     }
 
     // MARK: Authentication

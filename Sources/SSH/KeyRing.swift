@@ -5,16 +5,8 @@ import Foundation
 actor KeyRing {
     typealias PassphrasePrompt = @Sendable (_ path: String) async -> Secret?
 
-    /// What an agent has for us.
-    private struct Agent {
-        var keys: [AgentKey] = []
-        /// Its keys that cannot be used, and it itself where it does not answer.
-        var problems: [Connector.Credential] = []
-
-        func holds(_ blob: Data?, as name: String) -> Connector.Credential? {
-            keys.first { $0.blob == blob }.map { .agent($0, name: "\(name) from the agent") }
-        }
-    }
+    /// The keys of an agent that can be used, and why others cannot, or the agent itself where it does not answer.
+    private typealias Agent = (keys: [AgentKey], problems: [Connector.Credential])
 
     private let prompt: PassphrasePrompt?
     private let agentPath: String?
@@ -62,7 +54,7 @@ actor KeyRing {
             return .file(file, passphrase: nil)
         case .success(let file):
             // Often the agent has it unlocked; then nobody is asked for the passphrase.
-            if let key = agent.holds(publicBlob(path), as: path) { return key }
+            if let held = key(publicBlob(path), path, in: agent) { return held }
             let task = decrypted[path] ?? Task { await self.decrypt(file) }
             decrypted[path] = task
             return await task.value
@@ -71,8 +63,12 @@ actor KeyRing {
             let blob = publicBlob(path)
             var reason = problem.description
             if case .missing = problem, blob != nil { reason += ", and no agent holds the key of \(path).pub" }
-            return agent.holds(blob, as: path) ?? .unusable(name: path, reason: reason)
+            return key(blob, path, in: agent) ?? .unusable(name: path, reason: reason)
         }
+    }
+
+    private func key(_ blob: Data?, _ path: String, in agent: Agent) -> Connector.Credential? {
+        agent.keys.first { $0.blob == blob }.map { .agent($0, name: "\(path) from the agent") }
     }
 
     /// The public half of a key: from its own file, or from the one beside it.
@@ -127,14 +123,14 @@ actor KeyRing {
         case .none: path = nil
         case .socket(let own): path = LocalAccount.expand(path: own)
         }
-        guard let path else { return Agent() }
+        guard let path else { return ([], []) }
         let task = agents[path] ?? Task { await Self.list(path) }
         agents[path] = task
         switch await task.value {
         case .failure(let failure):
-            return Agent(problems: [.unusable(name: "the agent", reason: failure.description)])
+            return ([], [.unusable(name: "the agent", reason: failure.description)])
         case .success(let keys):
-            var agent = Agent()
+            var agent = Agent([], [])
             for key in keys {
                 let name = "\(key.comment) from the agent"
                 if key.type.hasSuffix("-cert-v01@openssh.com") {
