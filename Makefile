@@ -3,12 +3,10 @@ SWIFT ?= swift
 BINARY = .build/release/masterswap
 # Where `make install` puts it; DESTDIR goes before, for packagers.
 PREFIX ?= /usr/local
-# One file that runs where no Swift is. macOS has the runtime itself. Relative relocations are packed (DT_RELR, glibc 2.36, which
-# Debian 12 has): two megabytes less of memory in every process. What a run calls of the runtime lies together: four less.
-STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker -z -Xlinker pack-relative-relocs \
-  -Xlinker "--symbol-ordering-file=$(CURDIR)/packaging/function-order" -Xlinker --no-warn-symbol-ordering)
+# One file that runs where no Swift is. macOS has the runtime itself.
+STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
 
-.PHONY: help build release install man deb deb-test test test-debug soak demo drill drill-field drill-faults bench function-order lab-down format lint clean
+.PHONY: help build release install man deb deb-test test test-debug soak demo drill drill-field drill-faults bench lab-down format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,9 +58,6 @@ bench: bench-packages release ## masterswap beside its peers on up to 500 loopba
 	Tests/Bench/setup
 	/usr/bin/python3 -B Tests/Bench/bench --masterswap $(BINARY) $(BENCH)
 	/usr/bin/python3 -B Tests/Bench/large-cluster --masterswap $(BINARY)
-
-function-order: bench-packages release ## packaging/function-order anew, after a change of toolchain or of much; needs root
-	Tests/Bench/function-order
 
 lab-down: ## end the lab; nothing of it is left
 	Tests/Lab/lab down

@@ -8,7 +8,7 @@
 #include <malloc.h>
 #endif
 
-// How many bytes of an allocation may be read: what the packet witness is allowed to look at before a buffer is freed.
+// How many bytes of an allocation may be read: what the packet observer may look at before a buffer is freed.
 static inline size_t clibssh2_allocated_size(void *pointer) {
 #if defined(__APPLE__)
     return malloc_size(pointer);
@@ -18,21 +18,14 @@ static inline size_t clibssh2_allocated_size(void *pointer) {
 }
 
 typedef ssize_t (*clibssh2_receive)(libssh2_socket_t, void *, size_t, int, void **);
-typedef ssize_t (*clibssh2_send)(libssh2_socket_t, const void *, size_t, int, void **);
 
-// Put a function in the place of the session's own and return the one before it. Behind a shim because 1.11.1 renamed the call
-// and deprecated the old name.
-#if LIBSSH2_VERSION_NUM >= 0x010b01
-#define CLIBSSH2_EXCHANGE(session, kind, function) \
-    libssh2_session_callback_set2(session, kind, (libssh2_cb_generic *)(function))
-#else
-#define CLIBSSH2_EXCHANGE(session, kind, function) libssh2_session_callback_set(session, kind, (void *)(function))
-#endif
-
+// Puts a function in the place of the session's own receive function and returns the one before it. Behind a shim because 1.11.1 renamed
+// the call and deprecated the old name.
 static inline clibssh2_receive clibssh2_exchange_receive(LIBSSH2_SESSION *session, clibssh2_receive function) {
-    return (clibssh2_receive)CLIBSSH2_EXCHANGE(session, LIBSSH2_CALLBACK_RECV, function);
-}
-
-static inline clibssh2_send clibssh2_exchange_send(LIBSSH2_SESSION *session, clibssh2_send function) {
-    return (clibssh2_send)CLIBSSH2_EXCHANGE(session, LIBSSH2_CALLBACK_SEND, function);
+#if LIBSSH2_VERSION_NUM >= 0x010b01
+    return (clibssh2_receive)libssh2_session_callback_set2(
+        session, LIBSSH2_CALLBACK_RECV, (libssh2_cb_generic *)function);
+#else
+    return (clibssh2_receive)libssh2_session_callback_set(session, LIBSSH2_CALLBACK_RECV, (void *)function);
+#endif
 }

@@ -18,10 +18,6 @@ struct AgentKey: Sendable, Hashable {
     var type: String { HostKey(blob: blob).map(\.type) ?? "" }
 }
 
-struct AgentFailure: Error, CustomStringConvertible {
-    let description: String
-}
-
 /// The client's side of the agent protocol (draft-miller-ssh-agent), as far as signing goes. libssh2 has one too, which blocks
 /// for as long as the agent likes: while it asks its user, or for ever.
 struct AgentClient: ~Copyable {
@@ -39,7 +35,7 @@ struct AgentClient: ~Copyable {
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.utf8)
         guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-            throw AgentFailure(description: "the agent's path is too long: \(path)")
+            throw Failure(description: "the agent's path is too long: \(path)")
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
         #if canImport(Darwin)
@@ -50,15 +46,15 @@ struct AgentClient: ~Copyable {
         let number = socket(AF_UNIX, kind, 0)
         guard number >= 0 else { throw SystemError("socket") }
         let descriptor = Descriptor(owning: number)
-        Descriptors.setNonBlocking(number)
-        Descriptors.setCloseOnExec(number)
-        Descriptors.ignoreBrokenPipe(number)
+        Descriptor.setNonBlocking(number)
+        Descriptor.setCloseOnExec(number)
+        Descriptor.ignoreBrokenPipe(number)
         let result = withUnsafePointer(to: address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
-        guard result == 0 else { throw AgentFailure(description: "the agent at \(path): \(SystemError("connect"))") }
+        guard result == 0 else { throw Failure(description: "the agent at \(path): \(SystemError("connect"))") }
         self.descriptor = descriptor
         self.path = path
         self.waiter = waiter
@@ -70,7 +66,7 @@ struct AgentClient: ~Copyable {
         let answer = try ask(request.bytes)
         var reader = WireReader(answer)
         guard reader.byte() == 12, let count = reader.uint32() else {  // SSH_AGENT_IDENTITIES_ANSWER
-            throw AgentFailure(description: "the agent did not list its keys")
+            throw Failure(description: "the agent did not list its keys")
         }
         var keys: [AgentKey] = []
         for _ in 0..<min(count, 1024) {
@@ -81,15 +77,12 @@ struct AgentClient: ~Copyable {
         return keys
     }
 
-    struct Signature {
-        /// `rsa-sha2-512`, for example.
-        let algorithm: String
-        /// Alone, without the algorithm's name in front, which is how libssh2 takes it.
-        let bytes: [UInt8]
-    }
-
     /// - Parameter algorithm: for an RSA key, which has three.
-    func sign(_ data: some Collection<UInt8>, with blob: Data, by algorithm: String?) throws -> Signature {
+    /// - Returns: the algorithm that the agent took, `rsa-sha2-512` for example, and the signature without the algorithm's name in front,
+    ///   which is how libssh2 takes it.
+    func sign(_ data: some Collection<UInt8>, with blob: Data, by algorithm: String?) throws
+        -> (algorithm: String, bytes: [UInt8])
+    {
         var request = WireWriter()
         request.byte(13)  // SSH_AGENTC_SIGN_REQUEST
         request.string(blob)
@@ -102,13 +95,13 @@ struct AgentClient: ~Copyable {
         let answer = try ask(request.bytes)
         var reader = WireReader(answer)
         guard reader.byte() == 14, let outer = reader.string() else {  // SSH_AGENT_SIGN_RESPONSE
-            throw AgentFailure(description: "the agent refused to sign")
+            throw Failure(description: "the agent refused to sign")
         }
         var signature = WireReader(outer)
         guard let name = signature.string(limit: 64), let bytes = signature.string() else {
-            throw AgentFailure(description: "the agent's signature cannot be read")
+            throw Failure(description: "the agent's signature cannot be read")
         }
-        return Signature(algorithm: String(decoding: name, as: UTF8.self), bytes: Array(bytes))
+        return (String(decoding: name, as: UTF8.self), Array(bytes))
     }
 
     private func ask(_ message: [UInt8]) throws -> [UInt8] {
@@ -116,7 +109,7 @@ struct AgentClient: ~Copyable {
         framed.string(message)
         var rest = framed.bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Descriptors.send($0, on: descriptor.number) }
+            let count = rest.withUnsafeBytes { Descriptor.send($0, on: descriptor.number) }
             if count > 0 {
                 rest = rest.dropFirst(count)
             } else {
@@ -125,7 +118,7 @@ struct AgentClient: ~Copyable {
         }
         var reader = WireReader(try receive(4))
         guard let length = reader.uint32(), length > 0, length < 1 << 20 else {
-            throw AgentFailure(description: "the agent's answer cannot be read")
+            throw Failure(description: "the agent's answer cannot be read")
         }
         return try receive(Int(length))
     }
@@ -138,7 +131,7 @@ struct AgentClient: ~Copyable {
             if got > 0 {
                 bytes += buffer[..<got]
             } else if got == 0 {
-                throw AgentFailure(description: "the agent closed the connection")
+                throw Failure(description: "the agent closed the connection")
             } else {
                 try retry("read", events: Int16(POLLIN))
             }

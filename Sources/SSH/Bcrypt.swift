@@ -5,7 +5,7 @@ import Foundation
 /// bcrypt_pbkdf.c): PBKDF2 with SHA-512 whose inner function is bcrypt with 64 iterations.
 ///
 /// libssh2 has it too, for one connection: 233 ms of processor time for each host that a key is tried on.
-enum Bcrypt {
+struct Bcrypt: ~Copyable {
     static func deriveKey(passphrase: some DataProtocol, salt: some DataProtocol, rounds: Int, count: Int) -> [UInt8] {
         let blockSize = 32
         let blocks = (count + blockSize - 1) / blockSize
@@ -31,16 +31,16 @@ enum Bcrypt {
     /// - Parameters: both of 64 bytes.
     private static func hash(_ passphrase: [UInt8], _ salt: [UInt8]) -> [UInt8] {
         let (key, data) = (words(passphrase), words(salt))
-        let blowfish = Blowfish()
-        blowfish.expand(key: key, data: data)
+        let cipher = Bcrypt()
+        cipher.expand(key: key, data: data)
         for _ in 0..<64 {
-            blowfish.expand(key: data)
-            blowfish.expand(key: key)
+            cipher.expand(key: data)
+            cipher.expand(key: key)
         }
         var text = words(Array("OxychromaticBlowfishSwatDynamite".utf8))
         for _ in 0..<64 {
             for index in stride(from: 0, to: text.count, by: 2) {
-                (text[index], text[index + 1]) = blowfish.encrypt(text[index], text[index + 1])
+                (text[index], text[index + 1]) = cipher.encrypt(text[index], text[index + 1])
             }
         }
         return text.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * UInt32($0))) } }
@@ -51,14 +51,13 @@ enum Bcrypt {
             bytes[index..<index + 4].reduce(0) { $0 << 8 | UInt32($1) }
         }
     }
-}
 
-/// Schneier's cipher, as far as bcrypt needs it.
-private struct Blowfish: ~Copyable {
+    // MARK: Blowfish, as far as bcrypt needs it
+
     /// 18 words of P, then four S-boxes of 256.
     private let state: UnsafeMutableBufferPointer<UInt32>
 
-    init() {
+    private init() {
         state = .allocate(capacity: Self.initial.count)
         _ = state.initialize(from: Self.initial)
     }
@@ -67,7 +66,7 @@ private struct Blowfish: ~Copyable {
         state.deallocate()
     }
 
-    func encrypt(_ left: UInt32, _ right: UInt32) -> (UInt32, UInt32) {
+    private func encrypt(_ left: UInt32, _ right: UInt32) -> (UInt32, UInt32) {
         var (left, right) = (left ^ state[0], right)
         for round in stride(from: 1, through: 15, by: 2) {
             right ^= mix(left) ^ state[round]
@@ -84,7 +83,7 @@ private struct Blowfish: ~Copyable {
     }
 
     /// - Parameter data: 16 words that are mixed in, none by default.
-    func expand(key: [UInt32], data: [UInt32] = [0]) {
+    private func expand(key: [UInt32], data: [UInt32] = [0]) {
         for index in 0..<18 { state[index] ^= key[index % key.count] }
         var (left, right): (UInt32, UInt32) = (0, 0)
         var next = 0

@@ -49,7 +49,7 @@ public struct Command: Sendable {
 
     private static func lines(_ arguments: [String]) -> (String, String) {
         let line = ShellQuoting.join(arguments)
-        return (line, LoginShell.encode(line))
+        return (line, ShellQuoting.encodeForAnyShell(line))
     }
 
     /// A POSIX shell script, run as `sh -c SCRIPT sh ARGUMENTS…`; the arguments are `$1`, `$2`, … in it.

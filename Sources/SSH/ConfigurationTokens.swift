@@ -16,10 +16,6 @@ struct ConfigurationTokens {
     private let values: [Character: String]
     private let environment: [String: String]
 
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
-    }
-
     /// - Parameters:
     ///   - alias: the host's name as it was asked for.
     ///   - jump: the jump host nearest to the host; empty where there is none.
@@ -61,32 +57,5 @@ struct ConfigurationTokens {
             }
         }
         return expanded
-    }
-}
-
-/// The user that this process runs as, from the password database, where OpenSSH looks, whatever `HOME` and `USER` say.
-struct LocalAccount {
-    let name: String
-    let home: String
-
-    static let current: LocalAccount = {
-        find { getpwuid_r(getuid(), $0, $1, $2, $3) } ?? LocalAccount(name: NSUserName(), home: Paths.home)
-    }()
-
-    static func named(_ name: String) -> LocalAccount? {
-        find { getpwnam_r(name, $0, $1, $2, $3) }
-    }
-
-    private static func find(
-        _ look: (
-            UnsafeMutablePointer<passwd>, UnsafeMutablePointer<CChar>, Int,
-            UnsafeMutablePointer<UnsafeMutablePointer<passwd>?>
-        ) -> Int32
-    ) -> LocalAccount? {
-        var entry = passwd()
-        var found: UnsafeMutablePointer<passwd>?
-        var strings = [CChar](repeating: 0, count: 16 << 10)
-        guard look(&entry, &strings, strings.count, &found) == 0, found != nil else { return nil }
-        return LocalAccount(name: String(cString: entry.pw_name), home: String(cString: entry.pw_dir))
     }
 }

@@ -2,68 +2,52 @@ import Foundation
 
 /// One connection to one host: one session, on a thread of its own, one command at a time.
 actor Connection {
-    private enum State {
-        case new
-        case open(Session)
-        case closed
-    }
-
-    private let executor: ThreadExecutor
-    private var state = State.new
+    private let executor: PooledThread
+    /// `nil` before it is connected and after it is closed.
+    private var session: Session?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     init() throws(SystemError) {
-        executor = try ThreadExecutor.take()
+        executor = try PooledThread.acquire()
     }
 
     deinit {
-        executor.giveBack()
+        executor.release()
     }
 
-    private var bell: WakePipe { executor.bell }
+    var isOpen: Bool { session != nil }
 
-    var isOpen: Bool {
-        if case .open = state { true } else { false }
+    /// - Parameter through: a socket to use in place of a TCP connection, as ``Connector/connect(_:through:)`` has it.
+    func connect(_ connector: Connector, _ waiter: Waiter, through: Int32?) throws(SSHError) {
+        session = try connector.connect(waiter, through: through)
     }
 
-    func connect(
-        _ connector: Connector, interrupt: Interrupt, deadline: Deadline, through: Int32?
-    ) throws(SSHError) {
-        begin(interrupt)
-        defer { end(interrupt) }
-        state = .open(
-            try connector.connect(bell: bell, interrupt: interrupt, deadline: deadline, through: through))
-    }
-
-    /// Runs one command. After a deadline, a cancellation or a loss the connection is closed, and the caller dials anew.
+    /// Runs one command. After a deadline, a cancellation or a loss the connection is closed, and the caller dials again.
     /// - Parameter isLast: it is closed in any case.
-    func run(
-        _ command: Command, on endpoint: Endpoint, timeout: Duration, interrupt: Interrupt, isLast: Bool
-    ) throws(SSHError) -> CommandResult {
-        begin(interrupt)
-        defer { end(interrupt) }
+    func run(_ command: Command, on endpoint: Endpoint, _ waiter: Waiter, isLast: Bool) throws(SSHError)
+        -> CommandResult
+    {
         // Made only where something is to be said: a script is long.
         var operation: String { "run \(command.display)" }
-        guard case .open(let session) = state else {
+        guard let session else {
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation, cause: "the connection is closed")
         }
-        let shell = RemoteShell(command, timeout: timeout, become: endpoint.become)
-        let waiter = Waiter(bell: bell, deadline: .after(timeout), interrupt: interrupt)
+        let shell = RemoteShell(command, timeout: waiter.limit, become: endpoint.become)
         let execution = Execution(session: session, shell: shell, waiter: waiter, password: endpoint.become.password)
         do {
             let result = try execution.run(input: command.input, outputLimit: command.outputLimit)
-            if isLast { state = .closed } else { session.flush() }
+            if isLast { self.session = nil }
             return result
         } catch Execution.Failure.refused(let reason) {
-            state = .closed
+            self.session = nil
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation,
                 cause: "the server would not run a command: \(reason); nothing ran",
                 advice: "see MaxSessions and ForceCommand in its sshd_config")
         } catch Execution.Failure.sudo(let words) {
-            state = .closed
+            self.session = nil
             let said = TerminalText.sanitize(words).trimmingCharacters(in: .whitespacesAndNewlines)
             throw SSHError(
                 .authenticationFailed, host: endpoint.name, operation: "become root by sudo for \(command.display)",
@@ -72,23 +56,23 @@ actor Connection {
                     ? "run again with --ask-sudo-password, or let \(endpoint.user) run commands without a password in sudoers; nothing ran"
                     : "check the password, or that sudoers lets \(endpoint.user) run commands; nothing ran")
         } catch Execution.Failure.noShell(let answer) {
-            state = .closed
+            self.session = nil
             throw SSHError(
                 .noShell, host: endpoint.name, operation: operation, cause: answer.cause,
                 advice: answer.advice(user: endpoint.user))
         } catch Execution.Failure.afterSending(let error) {
-            let ending = endRemotely(shell, after: error, session, endpoint)
-            state = .closed
-            throw unfinished(error, ending, endpoint, operation, timeout)
+            let hasEnded = endRemotely(shell, after: error, session, endpoint)
+            self.session = nil
+            throw unfinished(error, hasEnded: hasEnded, endpoint, operation, waiter.limit)
         } catch let stop as Stop {
-            state = .closed
+            self.session = nil
             throw SSHError(
                 stop == .cancelled ? .cancelled : .timedOut, host: endpoint.name, operation: operation,
                 cause: stop == .cancelled
                     ? "cancelled before the command was sent; nothing ran"
-                    : "no answer within \(timeout.inWords), before the command was sent; nothing ran")
+                    : "no answer within \(waiter.limit.inWords), before the command was sent; nothing ran")
         } catch {
-            state = .closed
+            self.session = nil
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation,
                 cause: "the connection was lost before the command was sent; nothing ran: \(error)")
@@ -96,52 +80,35 @@ actor Connection {
     }
 
     func close() {
-        state = .closed
-    }
-
-    private func begin(_ interrupt: Interrupt) {
-        bell.drain()
-        interrupt.attach(bell)
-    }
-
-    private func end(_ interrupt: Interrupt) {
-        interrupt.attach(nil)
+        session = nil
     }
 
     // MARK: After a command that did not end
 
-    private enum Ending {
-        case ended
-        case unknown
-    }
-
-    /// Ends the remote process group over the same session, where that is still sound. The bell of the cancelled command is not
-    /// listened to; five seconds are the limit.
+    /// Ends the remote process group over the same session, where that is still sound, within five seconds that nothing cancels.
+    /// - Returns: whether it ended.
     private func endRemotely(_ shell: RemoteShell, after error: any Error, _ session: Session, _ endpoint: Endpoint)
-        -> Ending
+        -> Bool
     {
-        guard error is Stop, !session.isDirty else { return .unknown }
-        let waiter = Waiter(bell: bell, deadline: .after(.seconds(5)), interrupt: Interrupt())
+        guard error is Stop, !session.isDirty else { return false }
         let execution = Execution(
-            session: session, shell: shell.killing(become: endpoint.become), waiter: waiter,
+            session: session, shell: shell.killing(become: endpoint.become), waiter: Waiter(limit: .seconds(5)),
             password: endpoint.become.password)
-        let result = try? execution.run(input: nil, outputLimit: 1024)
-        return result?.succeeded == true ? .ended : .unknown
+        return (try? execution.run(input: nil, outputLimit: 1024))?.succeeded == true
     }
 
     private func unfinished(
-        _ error: any Error, _ ending: Ending, _ endpoint: Endpoint, _ operation: String, _ timeout: Duration
+        _ error: any Error, hasEnded: Bool, _ endpoint: Endpoint, _ operation: String, _ timeout: Duration
     ) -> SSHError {
         let limit = timeout.milliseconds / 1000 + 1 + RemoteShell.grace
         let fate =
-            switch ending {
-            case .ended: "the remote process was ended"
-            case .unknown: "the remote process may be running still, for at most \(limit) s if the host has timeout(1)"
-            }
+            hasEnded
+            ? "the remote process was ended"
+            : "the remote process may be running still, for at most \(limit) s if the host has timeout(1)"
         func failure(_ code: SSHError.Code, _ cause: String) -> SSHError {
             SSHError(
                 code, host: endpoint.name, operation: operation, cause: "\(cause); \(fate)",
-                advice: ending == .ended ? nil : "look on the host before it is run again")
+                advice: hasEnded ? nil : "look on the host before it is run again")
         }
         switch error as? Stop {
         case .deadline: return failure(.timedOut, "no end within \(timeout.inWords)")

@@ -20,8 +20,8 @@ public final class ConnectionPool: Sendable {
         public var handshakesPerServer: Int
         /// Connections to one endpoint, for commands that run beside a long one.
         public var connectionsPerHost: Int
-        /// Whether a connection stays open for the host's next command, else each command has its own. Where there is one command
-        /// a host and hundreds of hosts, it had better not: open connections and their threads would pile up to the end.
+        /// Whether a connection stays open for the host's next command; else each command has its own. Set to false for one command
+        /// on each of many hosts: otherwise each host holds a socket and a thread until ``close()``.
         public var keepsIdle: Bool
 
         public init(
@@ -59,7 +59,7 @@ public final class ConnectionPool: Sendable {
         dialler = Dialler(
             limits: limits, trust: HostKeyTrust(acceptances: acceptances, notice: notice),
             keys: KeyRing(prompt: passphrase, agentPath: agentPath), notice: notice)
-        _ = Descriptors.limitRaised
+        _ = Descriptor.limitRaised
     }
 
     /// The agent of this process's environment, if it has one.
@@ -68,7 +68,12 @@ public final class ConnectionPool: Sendable {
     /// The host behind an endpoint. Nothing is dialled before the first command; after a lost connection the next command
     /// dials again. A command that may have reached the host is never sent twice.
     public func remote(_ endpoint: Endpoint) -> any Remote {
-        PooledRemote(endpoint: endpoint, limits: limits, connections: connections(endpoint))
+        hosts.withLock { hosts in
+            if let known = hosts[endpoint] { return known }
+            let connections = HostConnections(endpoint, limits, dialler: dialler)
+            hosts[endpoint] = connections
+            return connections
+        }
     }
 
     /// Closes every connection. Commands under way end with ``SSHError/Code/cancelled``, within five seconds, in which their
@@ -81,14 +86,5 @@ public final class ConnectionPool: Sendable {
         }
         for host in all { await host.close() }
         await dialler.close()
-    }
-
-    private func connections(_ endpoint: Endpoint) -> HostConnections {
-        hosts.withLock { hosts in
-            if let known = hosts[endpoint] { return known }
-            let connections = HostConnections(endpoint, limits, dialler: dialler)
-            hosts[endpoint] = connections
-            return connections
-        }
     }
 }

@@ -7,59 +7,51 @@ struct Connector {
     /// Types of the keys that known_hosts holds for it, to ask the server for.
     let hostKeys: [String]
     let credentials: [Credential]
-    let limit: Duration
 
     /// A way to authenticate; found and, where need be, unlocked before the host is dialled.
     enum Credential: Sendable {
         case agent(AgentKey, name: String)
         case file(PrivateKeyFile, passphrase: Secret?)
-        /// Named, and of no use: said if nothing else lets us in.
+        /// Named, and unusable: reported if no other one is accepted.
         case unusable(name: String, reason: String)
     }
 
     /// Blocks the calling thread; to be called on the one that is to own the session.
     /// - Parameter through: a socket to use in place of a TCP connection, one end of a pair whose other end a tunnel serves.
-    func connect(bell: WakePipe, interrupt: Interrupt, deadline: Deadline, through: Int32?) throws(SSHError) -> Session
-    {
-        let waiter = Waiter(bell: bell, deadline: deadline, interrupt: interrupt)
-        if let through {
-            do throws(EstablishError) {
-                return try establish(Descriptor(owning: through), isTCP: false, waiter)
-            } catch {
-                throw error.error
-            }
-        }
+    func connect(_ waiter: Waiter, through: Int32?) throws(SSHError) -> Session {
+        var isDropped = false
+        if let through { return try establish(Descriptor(owning: through), &isDropped, waiter) }
         var drops = 0
+        var drop: SSHError?
         while true {
-            let socket = try dial(waiter)
-            do throws(EstablishError) {
-                return try establish(socket, isTCP: true, waiter)
+            isDropped = false
+            do throws(SSHError) {
+                let socket = try dial(waiter)
+                return try establish(socket, &isDropped, waiter)
             } catch {
-                guard error.isDrop else { throw error.error }
                 // sshd drops connections at random beyond MaxStartups, before it says a word: nothing of ours was seen,
-                // so it is tried again, each host at its own moment.
-                drops += 1
+                // so it is tried again, each host at its own moment. Where the time ends in a further attempt the drops are why.
+                if isDropped {
+                    drops += 1
+                    drop = error
+                }
+                let isLate = waiter.hasPassed && [.handshakeFailed, .unreachable].contains(error.code)
+                guard let drop, isDropped || isLate else { throw error }
                 let pause = Duration.milliseconds(Int.random(in: 50...150) * min(drops, 10))
-                guard deadline.remaining > pause else {
+                guard waiter.remaining > pause else {
                     throw failure(
                         .handshakeFailed, "connect",
-                        "the server closed the connection before its version \(drops) times: \(error.error.cause)",
+                        "the server closed the connection before its version \(drops) times: \(drop.cause)",
                         "see MaxStartups and PerSourcePenalties in its sshd_config, and its log")
                 }
-                let end = Waiter(bell: bell, deadline: .after(pause), interrupt: interrupt)
+                let end = waiter.with(limit: pause)
                 do throws(Stop) {
                     while true { try end.wait(for: -1, events: 0) }
                 } catch {
-                    if error == .cancelled { throw stopped(error, "connect", .handshakeFailed) }
+                    if error == .cancelled { throw stopped(error, "connect", .handshakeFailed, waiter) }
                 }
             }
         }
-    }
-
-    /// An error, and whether it is one of those that are tried again.
-    private struct EstablishError: Error {
-        let error: SSHError
-        var isDrop = false
     }
 
     private func dial(_ waiter: Waiter) throws(SSHError) -> Descriptor {
@@ -73,7 +65,7 @@ struct Connector {
                 .unreachable, "connect to \(endpoint.host) port \(endpoint.port)", reason,
                 "is the machine on, and sshd running there?")
         } catch let stop as Stop {
-            throw stopped(stop, "connect to \(endpoint.host) port \(endpoint.port)", .unreachable)
+            throw stopped(stop, "connect to \(endpoint.host) port \(endpoint.port)", .unreachable, waiter)
         } catch {
             throw failure(
                 Dial.code(of: error), "connect to \(endpoint.host) port \(endpoint.port)", "\(error)",
@@ -81,45 +73,40 @@ struct Connector {
         }
     }
 
-    private func establish(
-        _ socket: consuming Descriptor, isTCP: Bool, _ waiter: Waiter
-    ) throws(EstablishError) -> Session {
+    /// - Parameter isDropped: set where the server dropped the connection before it was one, which is tried again.
+    private func establish(_ socket: consuming Descriptor, _ isDropped: inout Bool, _ waiter: Waiter) throws(SSHError)
+        -> Session
+    {
         let session: Session
         do {
-            session = try Session(
-                socket: socket, isTCP: isTCP, algorithms: .allowed(for: endpoint), knownHostKeys: hostKeys)
+            session = try Session(socket: socket, algorithms: .allowed(for: endpoint), knownHostKeys: hostKeys)
         } catch {
-            throw EstablishError(error: failure(.libraryFault, "connect", "\(error)", nil))
+            throw failure(.libraryFault, "connect", "\(error)", nil)
         }
         do {
             try session.handshake(waiter)
         } catch {
-            throw handshakeFailure(error, session, isTCP: isTCP)
+            throw handshakeFailure(error, session, &isDropped, waiter)
         }
         guard let key = session.hostKey else {
-            throw EstablishError(error: failure(.handshakeFailed, "handshake", "the server showed no host key", nil))
+            throw failure(.handshakeFailed, "handshake", "the server showed no host key", nil)
         }
-        do {
-            try trust.verify(key, of: endpoint)
-            try authenticate(session, waiter)
-        } catch {
-            throw EstablishError(error: error)
-        }
+        try trust.verify(key, of: endpoint)
+        try authenticate(session, waiter)
         return session
     }
 
-    private func handshakeFailure(_ error: any Error, _ session: Session, isTCP: Bool) -> EstablishError {
-        if let stop = error as? Stop {
-            return EstablishError(error: stopped(stop, "handshake", .handshakeFailed))
-        }
+    private func handshakeFailure(
+        _ error: any Error, _ session: Session, _ isDropped: inout Bool, _ waiter: Waiter
+    ) -> SSHError {
+        if let stop = error as? Stop { return stopped(stop, "handshake", .handshakeFailed, waiter) }
         let words = TerminalText.sanitize(session.greeting.words.trimmingCharacters(in: .whitespacesAndNewlines))
         if !session.greeting.isSSH {
             let cause =
                 words.isEmpty ? "the server closed the connection before its version" : "the server said: \(words)"
             // What OpenSSH says to some that it drops; other words are not an SSH server's.
-            let isDrop = words.isEmpty || ["MaxStartups", "Not allowed at this time"].contains { words.contains($0) }
-            return EstablishError(
-                error: failure(.handshakeFailed, "handshake", cause, "is it an SSH server?"), isDrop: isDrop)
+            isDropped = words.isEmpty || ["MaxStartups", "Not allowed at this time"].contains { words.contains($0) }
+            return failure(.handshakeFailed, "handshake", cause, "is it an SSH server?")
         }
         let mismatches = session.mismatches
         if !mismatches.isEmpty {
@@ -130,11 +117,10 @@ struct Connector {
                     + "'algorithms: legacy' for this host into the inventory"
                 : "libssh2 \(Library.version) has none of these: allow one that it has in the server's sshd_config "
                     + "(for example MACs hmac-sha2-256, Ciphers aes256-ctr, an ssh-ed25519 host key)"
-            return EstablishError(
-                error: failure(.handshakeFailed, "handshake", mismatches.joined(separator: "; "), advice))
+            return failure(.handshakeFailed, "handshake", mismatches.joined(separator: "; "), advice)
         }
-        let farewell = session.witness.farewell.map { "; the server said: \(TerminalText.sanitize($0))" } ?? ""
-        return EstablishError(error: failure(.handshakeFailed, "handshake", "\(error)\(farewell)", nil))
+        let farewell = session.observer.farewell.map { "; the server said: \(TerminalText.sanitize($0))" } ?? ""
+        return failure(.handshakeFailed, "handshake", "\(error)\(farewell)", nil)
     }
 
     // MARK: Authentication
@@ -144,7 +130,7 @@ struct Connector {
         var refusedRSA = false
         for credential in credentials {
             let name: String
-            let attempt: Session.Attempt
+            let refusal: String?
             do {
                 switch credential {
                 case .unusable(let path, let reason):
@@ -156,7 +142,8 @@ struct Connector {
                         tried.append("\(name) (the server takes no RSA keys)")
                         continue
                     }
-                    attempt = try session.authenticate(user: endpoint.user, key: .agent(key), waiter)
+                    refusal = try session.authenticate(
+                        user: endpoint.user, publicKey: key.blob, KeySigner(key, waiter), waiter)
                     if key.type == "ssh-rsa" { refusedRSA = true }
                 case .file(let file, let passphrase):
                     name = file.path
@@ -164,9 +151,10 @@ struct Connector {
                         tried.append("\(name) (the server takes no RSA keys)")
                         continue
                     }
-                    attempt =
+                    refusal =
                         if let key = file.ed25519 {
-                            try session.authenticate(user: endpoint.user, key: .ed25519(key), waiter)
+                            try session.authenticate(
+                                user: endpoint.user, publicKey: key.blob, KeySigner(key), waiter)
                         } else {
                             try session.authenticate(
                                 user: endpoint.user, privateKey: file.contents, passphrase: passphrase, waiter)
@@ -174,22 +162,19 @@ struct Connector {
                     if file.isRSA { refusedRSA = true }
                 }
             } catch let stop as Stop {
-                throw stopped(stop, "authenticate as \(endpoint.user)", .authenticationFailed)
+                throw stopped(stop, "authenticate as \(endpoint.user)", .authenticationFailed, waiter)
             } catch {
-                let farewell = session.witness.farewell.map { TerminalText.sanitize($0) } ?? "\(error)"
+                let farewell = session.observer.farewell.map { TerminalText.sanitize($0) } ?? "\(error)"
                 throw failure(
                     .authenticationFailed, "authenticate as \(endpoint.user)",
                     "the server ended the connection: \(farewell)\(list(tried))",
                     "too many keys in the agent? Name the one to use as the host's identity")
             }
-            switch attempt {
-            case .accepted: return
-            case .refused: tried.append("\(name) (refused)")
-            case .unusable(let reason): tried.append("\(name) (\(reason))")
-            }
+            guard let refusal else { return }
+            tried.append("\(name) (\(refusal))")
         }
         let offered =
-            session.witness.methodsOffered.map { "; the server would take \($0.joined(separator: ", "))" } ?? ""
+            session.observer.methodsOffered.map { "; the server would take \($0.joined(separator: ", "))" } ?? ""
         let cause = tried.isEmpty ? "there is no key to try" : "no key was accepted"
         throw failure(
             .authenticationFailed, "authenticate as \(endpoint.user)", cause + list(tried) + offered,
@@ -211,10 +196,10 @@ struct Connector {
 
     // MARK: Errors
 
-    private func stopped(_ stop: Stop, _ operation: String, _ code: SSHError.Code) -> SSHError {
+    private func stopped(_ stop: Stop, _ operation: String, _ code: SSHError.Code, _ waiter: Waiter) -> SSHError {
         switch stop {
         case .cancelled: failure(.cancelled, operation, "cancelled", nil)
-        case .deadline: failure(code, operation, "no answer within \(limit.inWords)", nil)
+        case .deadline: failure(code, operation, "no answer within \(waiter.limit.inWords)", nil)
         }
     }
 

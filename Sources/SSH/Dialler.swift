@@ -3,23 +3,18 @@ import Synchronization
 /// Makes connections for a pool: what all its hosts share.
 final class Dialler: Sendable {
     private struct State {
-        var tunnels: [[Endpoint]: TunnelSlot] = [:]
-        /// By the way to it: behind another jump host the same address is another machine.
-        var servers: [[Server]: Gate] = [:]
-        /// Of ssh_config, told already: mostly all hosts have the same ones.
+        var tunnels: [[Endpoint]: TunnelGroup] = [:]
+        /// By the addresses on the way to it: behind another jump host the same address is another machine.
+        var servers: [[String]: Limiter] = [:]
+        /// Remarks on ssh_config that were reported: mostly all hosts have the same ones.
         var remarks: Set<String> = []
-    }
-
-    private struct Server: Hashable {
-        let host: String
-        let port: Int
     }
 
     private let limits: ConnectionPool.Limits
     private let trust: HostKeyTrust
     private let keys: KeyRing
     private let notice: @Sendable (String) -> Void
-    private let dials: Gate
+    private let dials: Limiter
     private let state = Mutex(State())
 
     init(
@@ -29,7 +24,7 @@ final class Dialler: Sendable {
         self.notice = notice
         self.trust = trust
         self.keys = keys
-        dials = Gate(limits.concurrency)
+        dials = Limiter(limits.concurrency)
     }
 
     func close() async {
@@ -43,12 +38,12 @@ final class Dialler: Sendable {
     func dial(_ endpoint: Endpoint, _ interrupt: Interrupt) async throws(SSHError) -> Connection {
         try endpoint.validate()
         let connector = try await connector(endpoint, interrupt)
-        let tunnel = tunnel(endpoint.jumps)
-        // Before the gates: who waits for a jump host holds no place that its dial needs.
-        try await tunnel?.prepare(for: endpoint, interrupt, self)
-        return try await passGates(endpoint) { () async throws(SSHError) -> Connection in
-            let deadline = Deadline.after(limits.connect)
-            let socket = try await tunnel?.open(to: endpoint, deadline: deadline, interrupt: interrupt, self)
+        let tunnels = tunnels(through: endpoint.jumps)
+        // Before the limiters: whoever waits for a jump host holds no place that its dial needs.
+        try await tunnels?.prepare(for: endpoint, interrupt, self)
+        return try await limited(endpoint) { () async throws(SSHError) -> Connection in
+            let waiter = try waiter(interrupt, endpoint)
+            let socket = try await tunnels?.open(to: endpoint, waiter, self)
             let connection: Connection
             do {
                 connection = try Connection()
@@ -56,8 +51,16 @@ final class Dialler: Sendable {
                 if let socket { _ = Descriptor(owning: socket) }
                 throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
             }
-            try await connection.connect(connector, interrupt: interrupt, deadline: deadline, through: socket)
+            try await connection.connect(connector, waiter, through: socket)
             return connection
+        }
+    }
+
+    private func waiter(_ interrupt: Interrupt, _ endpoint: Endpoint) throws(SSHError) -> Waiter {
+        do {
+            return try Waiter(interrupt, limit: limits.connect)
+        } catch {
+            throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
         }
     }
 
@@ -70,52 +73,52 @@ final class Dialler: Sendable {
                 .cancelled, host: endpoint.name, operation: "find the keys to log in with", cause: "cancelled")
         }
         return Connector(
-            endpoint: endpoint, trust: trust, hostKeys: trust.keyTypes(for: endpoint), credentials: credentials,
-            limit: limits.connect)
+            endpoint: endpoint, trust: trust, hostKeys: trust.keyTypes(for: endpoint), credentials: credentials)
     }
 
-    private func passGates<Result: Sendable>(
+    /// Runs `body` when there is a place for one more dial, and for one more handshake of this server.
+    private func limited<Result: Sendable>(
         _ endpoint: Endpoint, isForTunnel: Bool = false, _ body: @Sendable () async throws(SSHError) -> Result
     ) async throws(SSHError) -> Result {
         let cancelled = { @Sendable in
             SSHError(.cancelled, host: endpoint.name, operation: "wait for its turn to connect", cause: "cancelled")
         }
-        let way = (endpoint.jumps + [endpoint]).map { Server(host: $0.host, port: $0.port) }
+        let way = (endpoint.jumps + [endpoint]).map { "\($0.host) \($0.port)" }
         let server = state.withLock { state in
-            let gate = state.servers[way] ?? Gate(limits.handshakesPerServer)
-            state.servers[way] = gate
-            return gate
+            let limiter = state.servers[way] ?? Limiter(limits.handshakesPerServer)
+            state.servers[way] = limiter
+            return limiter
         }
         // Those who wait for a tunnel may hold all places: its own dial must not need one.
-        if isForTunnel { return try await server.pass(body, cancelled: cancelled) }
-        // The server's gate first: who waits at it holds no place that another server's dial could use.
-        return try await server.pass(
-            { () async throws(SSHError) -> Result in try await dials.pass(body, cancelled: cancelled) },
+        if isForTunnel { return try await server.run(body, cancelled: cancelled) }
+        // The server's limiter first: whoever waits for it holds no place that another server's dial could use.
+        return try await server.run(
+            { () async throws(SSHError) -> Result in try await dials.run(body, cancelled: cancelled) },
             cancelled: cancelled)
     }
 
     // MARK: Jump hosts
 
-    /// The one connection through these hosts, shared by everything behind them.
-    private func tunnel(_ jumps: [Endpoint]) -> TunnelSlot? {
+    /// The tunnels through these hosts, shared by everything behind them.
+    private func tunnels(through jumps: [Endpoint]) -> TunnelGroup? {
         guard var hop = jumps.last else { return nil }
         hop.jumps = Array(jumps.dropLast())
         let endpoint = hop
         return state.withLock { state in
-            let slot = state.tunnels[jumps] ?? TunnelSlot(hop: endpoint)
-            state.tunnels[jumps] = slot
-            return slot
+            let group = state.tunnels[jumps] ?? TunnelGroup(to: endpoint)
+            state.tunnels[jumps] = group
+            return group
         }
     }
 
     func dialTunnel(_ hop: Endpoint, _ interrupt: Interrupt) async throws(SSHError) -> Tunnel {
         let connector = try await connector(hop, interrupt)
-        let outer = tunnel(hop.jumps)
+        let outer = tunnels(through: hop.jumps)
         try await outer?.prepare(for: hop, interrupt, self)
-        return try await passGates(hop, isForTunnel: true) { () async throws(SSHError) -> Tunnel in
-            let deadline = Deadline.after(limits.connect)
-            let socket = try await outer?.open(to: hop, deadline: deadline, interrupt: interrupt, self)
-            return try await Tunnel.connect(connector, interrupt: interrupt, deadline: deadline, through: socket)
+        return try await limited(hop, isForTunnel: true) { () async throws(SSHError) -> Tunnel in
+            let waiter = try waiter(interrupt, hop)
+            let socket = try await outer?.open(to: hop, waiter, self)
+            return try await Tunnel.connect(connector, waiter, through: socket)
         }
     }
 }

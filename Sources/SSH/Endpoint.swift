@@ -53,7 +53,7 @@ public struct Endpoint: Sendable, Hashable {
     public var jumps: [Endpoint]
     /// Root by sudo, or the user that logged in.
     public var become: Become
-    /// What the user's ssh_config says and nothing here does; told once by the pool's notice.
+    /// Settings of the user's ssh_config that are not followed; the pool reports each once by its notice.
     public var remarks: [String] = []
 
     public init(

@@ -4,16 +4,12 @@ import Synchronization
 /// Decides on host keys, and has those written down that a person accepted. One for a pool: each file is read once for all
 /// hosts, and each name looked up once, which in a file of hashed names costs an HMAC a line.
 final class HostKeyTrust: Sendable {
-    private struct Lookup: Hashable {
-        let files: [String]
-        let name: String
-    }
-
     private struct State {
         var files: [[String]: KnownHosts] = [:]
-        var lines: [Lookup: [KnownHosts.Entry]] = [:]
+        /// By files and name.
+        var lines: [[String]: [String: [KnownHosts.Entry]]] = [:]
         var lookups = 0
-        var revocations: [String: Result<RevokedKeys, RevokedKeys.Failure>] = [:]
+        var revocations: [String: Result<RevokedKeys, Failure>] = [:]
     }
 
     private let acceptances: [HostKeyAcceptance]
@@ -31,18 +27,18 @@ final class HostKeyTrust: Sendable {
     }
 
     private func lines(for endpoint: Endpoint, _ state: inout State) -> [KnownHosts.Entry] {
-        let lookup = Lookup(files: endpoint.knownHosts, name: endpoint.nameInKnownHosts)
-        if let known = state.lines[lookup] { return known }
+        let (paths, name) = (endpoint.knownHosts, endpoint.nameInKnownHosts)
+        if let known = state.lines[paths]?[name] { return known }
         let files: KnownHosts
-        if let known = state.files[lookup.files] {
+        if let known = state.files[paths] {
             files = known
         } else {
-            files = KnownHosts(files: lookup.files)
-            state.files[lookup.files] = files
+            files = KnownHosts(files: paths)
+            state.files[paths] = files
             for warning in files.warnings { notice("\(warning); the line is skipped") }
         }
-        let found = files.entries(named: lookup.name)
-        state.lines[lookup] = found
+        let found = files.entries(named: name)
+        state.lines[paths, default: [:]][name] = found
         state.lookups += 1
         return found
     }
@@ -109,7 +105,7 @@ final class HostKeyTrust: Sendable {
         for file in endpoint.revokedHostKeys {
             let read =
                 state.revocations[file]
-                ?? Result { () throws(RevokedKeys.Failure) in try RevokedKeys(path: Paths.expand(file)) }
+                ?? Result { () throws(Failure) in try RevokedKeys(path: LocalAccount.expand(path: file)) }
             state.revocations[file] = read
             switch read {
             case .failure(let failure):
@@ -135,9 +131,9 @@ final class HostKeyTrust: Sendable {
         let files = endpoint.knownHosts
         do {
             guard let first = files.first else {
-                throw AgentFailure(description: "no known_hosts file is named for it")
+                throw Failure(description: "no known_hosts file is named for it")
             }
-            try KnownHostsFile(first).append(name, key, isHashed: endpoint.hashesKnownHosts)
+            try KnownHosts.append(name, key, isHashed: endpoint.hashesKnownHosts, to: first)
         } catch {
             throw SSHError(
                 .hostKeyUnknown, host: endpoint.name, operation: "write the accepted host key", cause: "\(error)",
@@ -146,7 +142,7 @@ final class HostKeyTrust: Sendable {
         for file in Set(old.map(\.file)).sorted() {
             var why: String?
             do {
-                try KnownHostsFile(file).remove(name, except: key, isOurs: file == files.first)
+                try KnownHosts.remove(name, except: key, from: file, isOurs: file == files.first)
             } catch {
                 why = "\(error)"
             }
@@ -160,6 +156,6 @@ final class HostKeyTrust: Sendable {
         }
         let latest = KnownHosts(files: files)
         state.files[files] = latest
-        state.lines[Lookup(files: files, name: name)] = latest.entries(named: name)
+        state.lines[files, default: [:]][name] = latest.entries(named: name)
     }
 }

@@ -5,22 +5,14 @@ import Foundation
 actor KeyRing {
     typealias PassphrasePrompt = @Sendable (_ path: String) async -> Secret?
 
-    /// What an agent has for us.
-    private struct Agent {
-        var keys: [AgentKey] = []
-        /// Its keys that cannot be used, and it itself where it does not answer.
-        var problems: [Connector.Credential] = []
-
-        func holds(_ blob: Data?, as name: String) -> Connector.Credential? {
-            keys.first { $0.blob == blob }.map { .agent($0, name: "\(name) from the agent") }
-        }
-    }
+    /// The keys of an agent that can be used, and why others cannot, or the agent itself where it does not answer.
+    private typealias Agent = (keys: [AgentKey], problems: [Connector.Credential])
 
     private let prompt: PassphrasePrompt?
     private let agentPath: String?
     private var decrypted: [String: Task<Connector.Credential, Never>] = [:]
     private var files: [String: Result<PrivateKeyFile, PrivateKeyFile.Problem>] = [:]
-    private var agents: [String: Task<Result<[AgentKey], AgentFailure>, Never>] = [:]
+    private var agents: [String: Task<Result<[AgentKey], Failure>, Never>] = [:]
 
     init(prompt: PassphrasePrompt?, agentPath: String?) {
         self.prompt = prompt
@@ -61,8 +53,8 @@ actor KeyRing {
         case .success(let file) where !file.isEncrypted:
             return .file(file, passphrase: nil)
         case .success(let file):
-            // The agent has it unlocked, often: then nobody is asked.
-            if let key = agent.holds(publicBlob(path), as: path) { return key }
+            // Often the agent has it unlocked; then nobody is asked for the passphrase.
+            if let held = key(publicBlob(path), path, in: agent) { return held }
             let task = decrypted[path] ?? Task { await self.decrypt(file) }
             decrypted[path] = task
             return await task.value
@@ -71,8 +63,12 @@ actor KeyRing {
             let blob = publicBlob(path)
             var reason = problem.description
             if case .missing = problem, blob != nil { reason += ", and no agent holds the key of \(path).pub" }
-            return agent.holds(blob, as: path) ?? .unusable(name: path, reason: reason)
+            return key(blob, path, in: agent) ?? .unusable(name: path, reason: reason)
         }
+    }
+
+    private func key(_ blob: Data?, _ path: String, in agent: Agent) -> Connector.Credential? {
+        agent.keys.first { $0.blob == blob }.map { .agent($0, name: "\(path) from the agent") }
     }
 
     /// The public half of a key: from its own file, or from the one beside it.
@@ -88,8 +84,8 @@ actor KeyRing {
     }
 
     private func isThere(_ path: String) -> Bool {
-        FileManager.default.fileExists(atPath: Paths.expand(path))
-            || FileManager.default.fileExists(atPath: Paths.expand("\(path).pub"))
+        FileManager.default.fileExists(atPath: LocalAccount.expand(path: path))
+            || FileManager.default.fileExists(atPath: LocalAccount.expand(path: "\(path).pub"))
     }
 
     private func file(_ path: String) -> Result<PrivateKeyFile, PrivateKeyFile.Problem> {
@@ -104,7 +100,7 @@ actor KeyRing {
         guard let passphrase = await prompt?(file.path) else {
             return .unusable(name: file.path, reason: "it has a passphrase, and none was given")
         }
-        let credential = await OwnThread.value {
+        let credential = await PooledThread.value {
             do throws(PrivateKeyFile.Problem) {
                 let plain = try file.decrypted(by: passphrase)
                 return Connector.Credential.file(plain ?? file, passphrase: plain == nil ? passphrase : nil)
@@ -125,16 +121,16 @@ actor KeyRing {
         switch endpoint.agent {
         case .environment: path = agentPath
         case .none: path = nil
-        case .socket(let own): path = Paths.expand(own)
+        case .socket(let own): path = LocalAccount.expand(path: own)
         }
-        guard let path else { return Agent() }
+        guard let path else { return ([], []) }
         let task = agents[path] ?? Task { await Self.list(path) }
         agents[path] = task
         switch await task.value {
         case .failure(let failure):
-            return Agent(problems: [.unusable(name: "the agent", reason: failure.description)])
+            return ([], [.unusable(name: "the agent", reason: failure.description)])
         case .success(let keys):
-            var agent = Agent()
+            var agent = Agent([], [])
             for key in keys {
                 let name = "\(key.comment) from the agent"
                 if key.type.hasSuffix("-cert-v01@openssh.com") {
@@ -150,22 +146,22 @@ actor KeyRing {
         }
     }
 
-    private static func list(_ path: String) async -> Result<[AgentKey], AgentFailure> {
-        let result = await OwnThread.value {
+    private static func list(_ path: String) async -> Result<[AgentKey], Failure> {
+        let result = await PooledThread.value {
             do {
-                let waiter = Waiter(bell: try WakePipe(), deadline: .after(.seconds(5)), interrupt: Interrupt())
-                return Result<[AgentKey], AgentFailure>.success(try AgentClient(path: path, waiter: waiter).keys())
-            } catch let failure as AgentFailure {
+                let agent = try AgentClient(path: path, waiter: Waiter(limit: .seconds(5)))
+                return Result<[AgentKey], Failure>.success(try agent.keys())
+            } catch let failure as Failure {
                 return .failure(failure)
             } catch is Stop {
-                return .failure(AgentFailure(description: "no answer within 5 s"))
+                return .failure(Failure(description: "no answer within 5 s"))
             } catch {
-                return .failure(AgentFailure(description: "\(error)"))
+                return .failure(Failure(description: "\(error)"))
             }
         }
         switch result {
         case .success(let keys): return keys
-        case .failure(let error): return .failure(AgentFailure(description: "\(error)"))
+        case .failure(let error): return .failure(Failure(description: "\(error)"))
         }
     }
 }

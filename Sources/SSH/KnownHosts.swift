@@ -68,7 +68,7 @@ public struct KnownHosts: Sendable {
     /// Reads files, in order; one that does not exist is as good as empty, one that cannot be read is a warning.
     public init(files: [String]) {
         for file in files {
-            let path = Paths.expand(file)
+            let path = LocalAccount.expand(path: file)
             guard FileManager.default.fileExists(atPath: path) else { continue }
             guard let data = FileManager.default.contents(atPath: path) else {
                 warnings.append(Warning(file: file, line: 0, reason: "cannot be read"))
@@ -80,10 +80,10 @@ public struct KnownHosts: Sendable {
 
     private mutating func read(_ bytes: [UInt8], file: String) {
         for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-            switch Self.parse(line, file: file, number: index + 1) {
-            case .nothing: break
-            case .bad(let reason): warnings.append(Warning(file: file, line: index + 1, reason: reason))
-            case .entry(let entry): add(entry)
+            do throws(Failure) {
+                if let entry = try Self.parse(line, file: file, number: index + 1) { add(entry) }
+            } catch {
+                warnings.append(Warning(file: file, line: index + 1, reason: error.description))
             }
         }
     }
@@ -142,40 +142,40 @@ public struct KnownHosts: Sendable {
 
     // MARK: Lines
 
-    enum Line {
-        case nothing
-        case bad(String)
-        case entry(Entry)
-    }
-
     private static func isBlank(_ byte: UInt8) -> Bool {
         byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
     }
 
-    /// By bytes: `\r\n` is one character to Swift, and files hold thousands of lines.
-    static func parse(_ line: ArraySlice<UInt8>, file: String, number: Int) -> Line {
+    /// - Returns: `nil` where the line is empty or a comment.
+    /// - Throws: for a line that cannot be read.
+    // By bytes: `\r\n` is one character to Swift, and files hold thousands of lines.
+    static func parse(_ line: ArraySlice<UInt8>, file: String, number: Int) throws(Failure) -> Entry? {
         var fields = line.split(whereSeparator: isBlank)[...]
-        guard let first = fields.first, first.first != UInt8(ascii: "#") else { return .nothing }
+        guard let first = fields.first, first.first != UInt8(ascii: "#") else { return nil }
         var marker = Marker.none
         if first.first == UInt8(ascii: "@") {
             switch String(decoding: first, as: UTF8.self) {
             case "@revoked": marker = .revoked
             case "@cert-authority": marker = .certAuthority
-            case let other: return .bad("an unknown marker, \(TerminalText.sanitize(other))")
+            case let other: throw Failure(description: "an unknown marker, \(TerminalText.sanitize(other))")
             }
             fields = fields.dropFirst()
         }
-        guard fields.count >= 3 else { return .bad("not a host, a key type and a key") }
+        guard fields.count >= 3 else { throw Failure(description: "not a host, a key type and a key") }
         let (name, type, base64) = (
             fields[fields.startIndex], fields[fields.startIndex + 1], fields[fields.startIndex + 2]
         )
-        if type.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) { return .bad("an SSH 1 key") }
-        guard let blob = Data(base64Encoded: Data(base64)), let key = HostKey(blob: blob) else {
-            return .bad("the key is not Base64 of a key")
+        if type.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) {
+            throw Failure(description: "an SSH 1 key")
         }
-        guard key.type.utf8.elementsEqual(type) else { return .bad("the key is not of the type that the line names") }
-        guard let names = Names(name) else { return .bad("the hashed name cannot be read") }
-        return .entry(Entry(marker: marker, key: key, file: file, line: number, names: names))
+        guard let blob = Data(base64Encoded: Data(base64)), let key = HostKey(blob: blob) else {
+            throw Failure(description: "the key is not Base64 of a key")
+        }
+        guard key.type.utf8.elementsEqual(type) else {
+            throw Failure(description: "the key is not of the type that the line names")
+        }
+        guard let names = Names(name) else { throw Failure(description: "the hashed name cannot be read") }
+        return Entry(marker: marker, key: key, file: file, line: number, names: names)
     }
 
     /// The first field of a line.

@@ -12,46 +12,49 @@ struct LoginAnswer: Sendable, Hashable {
         self.words = words
     }
 
-    /// What is known to answer, by its own words.
-    private enum Kind: CaseIterable {
-        case otherUser, expiredPassword, noLogin, sftpOnly, csh, fish, restricted
+    /// What is known to answer: parts of its words in lower case, who it is where that is not a message of the system itself, and what
+    /// to do, of a user.
+    private typealias Known = (signs: [String], who: String?, advice: @Sendable (_ user: String) -> String)
 
-        /// Parts of the answer, in lower case.
-        var signs: [String] {
-            switch self {
-            // cloud-init's disable_root_opts.
-            case .otherUser: ["please login as the user", "please log in as the user"]
-            // pam_unix(8), and sshd's session.c where an expired password would have to be changed first.
-            case .expiredPassword:
-                [
-                    "password has expired", "password change required", "required to change your password",
-                    "account has expired",
-                ]
-            // nologin(8) of util-linux and shadow, and pam_nologin(8).
-            case .noLogin: ["account is currently not available", "unprivileged users are not permitted to log in"]
-            // sshd's session.c with `ForceCommand internal-sftp`.
-            case .sftpOnly: ["sftp connections only"]
-            // csh: no newline within quotes, `!` is history, and BSD's takes no word of more than 1,023 bytes.
-            case .csh: ["unmatched '", "event not found", "exec: command not found", "word too long"]
-            case .fish: ["fish: "]
-            case .restricted: ["restricted"]
-            }
-        }
+    private static let known: [Known] = [
+        // cloud-init's disable_root_opts.
+        (
+            ["please login as the user", "please log in as the user"], "a forced command",
+            { _ in "write the user that it names in the inventory, with 'become: sudo'" }
+        ),
+        // pam_unix(8), and sshd's session.c where an expired password would have to be changed first.
+        (
+            [
+                "password has expired", "password change required", "required to change your password",
+                "account has expired",
+            ], nil, { "log in as \($0) with a terminal (ssh -t) and change the password" }
+        ),
+        // nologin(8) of util-linux and shadow, and pam_nologin(8).
+        (
+            ["account is currently not available", "unprivileged users are not permitted to log in"], nil,
+            { _ in "name a user in the inventory that may log in, with 'become: sudo'" }
+        ),
+        // sshd's session.c with `ForceCommand internal-sftp`.
+        (
+            ["sftp connections only"], "a forced command",
+            { _ in "see ForceCommand and Subsystem in its sshd_config, or name another user in the inventory" }
+        ),
+        // csh: no newline within quotes, `!` is history, and BSD's takes no word of more than 1,023 bytes.
+        (
+            ["unmatched '", "event not found", "exec: command not found", "word too long"], "a csh or tcsh",
+            needsPOSIXShell
+        ),
+        (["fish: "], "fish", needsPOSIXShell),
+        (["restricted"], "a restricted shell", needsPOSIXShell),
+    ]
 
-        var name: String? {
-            switch self {
-            case .otherUser, .sftpOnly: "a forced command"
-            case .expiredPassword, .noLogin: nil
-            case .csh: "a csh or tcsh"
-            case .fish: "fish"
-            case .restricted: "a restricted shell"
-            }
-        }
+    @Sendable private static func needsPOSIXShell(_ user: String) -> String {
+        "give \(user) a POSIX login shell there (chsh -s /bin/sh \(user)), or name another user in the inventory"
     }
 
-    private var kind: Kind? {
+    private var known: Known? {
         let words = words.lowercased()
-        return Kind.allCases.first { $0.signs.contains { words.contains($0) } }
+        return Self.known.first { $0.signs.contains { words.contains($0) } }
     }
 
     /// The first lines that it printed; its exit status where it printed nothing.
@@ -63,21 +66,13 @@ struct LoginAnswer: Sendable, Hashable {
     }
 
     var cause: String {
-        let who = kind.map(\.name) ?? "another program"
+        let who = known.map(\.who) ?? "another program"
         guard let who else { return "no command was run: \(quotation)" }
         return "\(who) answered in place of a POSIX shell, and no command was run: \(quotation)"
     }
 
     func advice(user: String) -> String {
-        switch kind {
-        case .otherUser: "write the user that it names in the inventory, with 'become: sudo'"
-        case .expiredPassword: "log in as \(user) with a terminal (ssh -t) and change the password"
-        case .noLogin: "name a user in the inventory that may log in, with 'become: sudo'"
-        case .sftpOnly: "see ForceCommand and Subsystem in its sshd_config, or name another user in the inventory"
-        case .csh, .fish, .restricted:
-            "give \(user) a POSIX login shell there (chsh -s /bin/sh \(user)), or name another user in the inventory"
-        case nil:
-            "see what answers: ssh \(user)@HOST true; the user must get a shell (ForceCommand, command= in authorized_keys, /etc/passwd)"
-        }
+        known?.advice(user)
+            ?? "see what answers: ssh \(user)@HOST true; the user must get a shell (ForceCommand, command= in authorized_keys, /etc/passwd)"
     }
 }

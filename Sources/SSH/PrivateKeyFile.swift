@@ -23,7 +23,7 @@ struct PrivateKeyFile: Sendable {
     var type: String? { publicBlob.flatMap { HostKey(blob: $0)?.type } }
     let isRSA: Bool
     /// What is encrypted, where it is by a cipher that we know.
-    private let sealed: SealedSection?
+    private let sealed: Sealed?
 
     enum Problem: Error, CustomStringConvertible {
         case missing
@@ -31,7 +31,7 @@ struct PrivateKeyFile: Sendable {
         /// The public half alone; `nil` where not even that can be read.
         case publicKey(HostKey?)
         case notAPrivateKey(String)
-        /// Others than its owner can read it, which OpenSSH does not bear either.
+        /// Others than its owner can read it, which OpenSSH refuses, too.
         case exposed(mode: mode_t, publicBlob: Data?)
         case wrongPassphrase
 
@@ -50,7 +50,7 @@ struct PrivateKeyFile: Sendable {
     }
 
     init(path: String) throws(Problem) {
-        let expanded = Paths.expand(path)
+        let expanded = LocalAccount.expand(path: path)
         let file = Descriptor(owning: open(expanded, O_RDONLY | O_CLOEXEC))
         guard file.number >= 0 else {
             if errno == ENOENT || errno == ENOTDIR { throw .missing }
@@ -114,8 +114,7 @@ struct PrivateKeyFile: Sendable {
         isRSA = key.type == "ssh-rsa"
         isEncrypted = !cipher.elementsEqual("none".utf8)
         ed25519 = isEncrypted ? nil : Ed25519Key(privateSection: section, blob: key.blob)
-        sealed = SealedSection(
-            cipher: Array(cipher), derivation: Array(derivation), options: Array(options), contents: Data(section))
+        sealed = Self.sealed(cipher: cipher, derivation: derivation, options: options, contents: Data(section))
     }
 
     private static let magic = Array("openssh-key-v1\0".utf8)
@@ -125,7 +124,7 @@ struct PrivateKeyFile: Sendable {
     /// - Returns: `nil` where only libssh2 may know how: PEM files, whose passphrases cost little, and rare ciphers.
     func decrypted(by passphrase: Secret) throws(Problem) -> PrivateKeyFile? {
         guard let sealed, let publicBlob else { return nil }
-        let section = try sealed.open(with: passphrase)
+        let section = try Self.decrypt(sealed, with: passphrase)
         var plain = WireWriter()
         for text in ["none", "none", ""] { plain.string(text.utf8) }
         plain.uint32(1)
@@ -139,46 +138,41 @@ struct PrivateKeyFile: Sendable {
     }
 }
 
-/// The private half in a key file of OpenSSH's (PROTOCOL.key), encrypted.
-private struct SealedSection: Sendable {
-    private let keySize: Int
-    private let isChained: Bool
-    private let salt: [UInt8]
-    private let rounds: Int
-    private let contents: Data
+extension PrivateKeyFile {
+    /// The private half in a key file of OpenSSH's (PROTOCOL.key), encrypted: what decrypts it, and the bytes.
+    fileprivate typealias Sealed = (keySize: Int, isChained: Bool, salt: [UInt8], rounds: Int, contents: Data)
 
-    /// `nil` for what libssh2 is left to deal with.
-    init?(cipher: [UInt8], derivation: [UInt8], options: [UInt8], contents: Data) {
-        switch String(decoding: cipher, as: UTF8.self) {
-        case "aes128-ctr": (keySize, isChained) = (16, false)
-        case "aes192-ctr": (keySize, isChained) = (24, false)
-        case "aes256-ctr": (keySize, isChained) = (32, false)
-        case "aes128-cbc": (keySize, isChained) = (16, true)
-        case "aes192-cbc": (keySize, isChained) = (24, true)
-        case "aes256-cbc": (keySize, isChained) = (32, true)
-        default: return nil
+    /// - Returns: `nil` for what libssh2 is left to deal with.
+    private static func sealed(
+        cipher: some Collection<UInt8>, derivation: some Collection<UInt8>, options: some Collection<UInt8>,
+        contents: Data
+    ) -> Sealed? {
+        let sizes = ["aes128": 16, "aes192": 24, "aes256": 32]
+        let cipher = String(decoding: cipher, as: UTF8.self)
+        guard let keySize = sizes[String(cipher.prefix(6))], ["-ctr", "-cbc"].contains(cipher.dropFirst(6)) else {
+            return nil
         }
-        var reader = WireReader(options)
+        var reader = WireReader(Array(options))
         guard derivation.elementsEqual("bcrypt".utf8), let salt = reader.string(), !salt.isEmpty,
             let rounds = reader.uint32(), rounds > 0, !contents.isEmpty, contents.count % 16 == 0
         else { return nil }
-        self.salt = Array(salt)
-        self.rounds = Int(rounds)
-        self.contents = contents
+        return (keySize, cipher.hasSuffix("-cbc"), Array(salt), Int(rounds), contents)
     }
 
-    func open(with passphrase: Secret) throws(PrivateKeyFile.Problem) -> Data {
+    private static func decrypt(_ sealed: Sealed, with passphrase: Secret) throws(Problem) -> Data {
         let derived = Bcrypt.deriveKey(
-            passphrase: Data(passphrase.reveal().utf8), salt: salt, rounds: rounds, count: keySize + 16)
-        let key = SymmetricKey(data: derived[..<keySize])
-        let vector = derived[keySize...]
+            passphrase: Data(passphrase.reveal().utf8), salt: sealed.salt, rounds: sealed.rounds,
+            count: sealed.keySize + 16)
+        let key = SymmetricKey(data: derived[..<sealed.keySize])
+        let vector = derived[sealed.keySize...]
         let section: Data
         do {
             section =
-                if isChained {
-                    try AES._CBC.decrypt(contents, using: key, iv: AES._CBC.IV(ivBytes: vector), noPadding: true)
+                if sealed.isChained {
+                    try AES._CBC.decrypt(
+                        sealed.contents, using: key, iv: AES._CBC.IV(ivBytes: vector), noPadding: true)
                 } else {
-                    try AES._CTR.decrypt(contents, using: key, nonce: AES._CTR.Nonce(nonceBytes: vector))
+                    try AES._CTR.decrypt(sealed.contents, using: key, nonce: AES._CTR.Nonce(nonceBytes: vector))
                 }
         } catch {
             throw .notAPrivateKey("a damaged OpenSSH private key: \(error)")
@@ -213,21 +207,4 @@ struct Ed25519Key: Sendable, CustomReflectable {
     }
 
     var customMirror: Mirror { Mirror(self, children: []) }
-}
-
-enum Paths {
-    /// `HOME` first, as a shell expands `~`; the password database where it is not set.
-    static var home: String {
-        ProcessInfo.processInfo.environment["HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
-            ?? FileManager.default.homeDirectoryForCurrentUser.path
-    }
-
-    /// `~`, `~/…` and `~user/…`, as ssh_config has them.
-    static func expand(_ path: String) -> String {
-        guard path.hasPrefix("~") else { return path }
-        let end = path.firstIndex(of: "/") ?? path.endIndex
-        let name = path[..<end].dropFirst()
-        guard let folder = name.isEmpty ? home : LocalAccount.named(String(name))?.home else { return path }
-        return folder + path[end...]
-    }
 }

@@ -3,13 +3,13 @@ import Foundation
 /// The line that a login shell is given for a command: one that sh, bash, dash, ksh, zsh, busybox, fish and tcsh all read the same.
 ///
 /// It is `exec sh -c 'WRAPPER' sh MARKER SECONDS 'ARGUMENTS'`, in printable ASCII and without a quote, a backslash or an
-/// exclamation mark that would mean something to one of those shells (``LoginShell``). The wrapper is for POSIX's sh alone: it decodes the
+/// exclamation mark that would mean something to one of those shells (``ShellQuoting``). The wrapper is for POSIX's sh alone: it decodes the
 /// arguments, sets a variable of the environment to the marker and its process id and then becomes `timeout`, which becomes
 /// the leader of its process group and ends with the status or by the signal of the command. So the command can be found and
 /// ended (SSH has no usable channel signals in libssh2), and ends by itself where the connection was lost.
 ///
 /// Before the command the wrapper prints the marker on standard output: what comes earlier is the login shell's own
-/// (``LoginOutput``), and where the marker never comes no shell ran the command at all (``LoginAnswer``).
+/// (``MarkerFilter``), and where the marker never comes no shell ran the command at all (``LoginAnswer``).
 struct RemoteShell: Sendable {
     /// New for each command, so that no other process and no output can be taken for it.
     let marker: String
@@ -36,11 +36,11 @@ struct RemoteShell: Sendable {
     private static let variable = "MASTERSWAP_COMMAND"
 
     /// `sh` with the script that runs `MARKER SECONDS ENCODED-ARGUMENTS`.
-    private static let wrapper = "sh -c \(LoginShell.quotePlain(mark + decode + become)) sh"
+    private static let wrapper = "sh -c \(ShellQuoting.quoteForAnyShell(mark + decode + become)) sh"
     /// The same for `MARKER SECONDS`: the first line of its standard input has the arguments.
-    private static let readingWrapper = "sh -c \(LoginShell.quotePlain(mark + read + become)) sh"
+    private static let readingWrapper = "sh -c \(ShellQuoting.quoteForAnyShell(mark + read + become)) sh"
     /// `sh` with the script that runs `MARKER COMMAND…`: what sudo is given, to say on standard error that sudo is through.
-    private static let announcing = "sh -c \(LoginShell.quotePlain("echo \"$0\" >&2; exec \"$@\""))"
+    private static let announcing = "sh -c \(ShellQuoting.quoteForAnyShell("echo \"$0\" >&2; exec \"$@\""))"
 
     private static let mark = "export \(variable)=\"$1:$$:\"; echo \"$1\"; "
     private static let decode = "eval \"set -- $1 $2 $(printf %b \"$3\")\"; "
@@ -119,51 +119,5 @@ struct RemoteShell: Sendable {
             within_a_second gone
             """
         return RemoteShell(["sh", "-c", script, "sh", marker], timeout: .seconds(5), become: become)
-    }
-}
-
-/// Takes sudo's prompt and the line that says that sudo is through out of a command's standard error.
-struct PreambleFilter {
-    private let line: [UInt8]
-    private let prompt: [UInt8]?
-    private var held: [UInt8] = []
-    private(set) var isThrough = false
-    /// How often the password was asked for.
-    private(set) var prompts = 0
-    /// Startup files that write more than this before are passed on without being searched for it again.
-    private static let searched = 256 << 10
-
-    init(_ shell: RemoteShell) {
-        line = Array("\(shell.marker)\n".utf8)
-        prompt = shell.prompt.map { Array($0.utf8) }
-    }
-
-    /// - Returns: what belongs to the command.
-    mutating func pass(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-        // From the line on all is the command's, also what looks like a prompt: `ps` shows sudo's own.
-        if isThrough { return Array(bytes) }
-        held.append(contentsOf: bytes)
-        if let prompt {
-            while let range = held.firstRange(of: prompt),
-                range.lowerBound < held.firstRange(of: line)?.lowerBound ?? held.endIndex
-            {
-                prompts += 1
-                held.removeSubrange(range)
-            }
-        }
-        if let range = held.firstRange(of: line) {
-            isThrough = true
-            held.removeSubrange(range)
-            return flush()
-        }
-        guard held.count > Self.searched else { return [] }
-        let kept = 256
-        defer { held.removeFirst(held.count - kept) }
-        return Array(held.dropLast(kept))
-    }
-
-    mutating func flush() -> [UInt8] {
-        defer { held = [] }
-        return held
     }
 }

@@ -7,10 +7,6 @@ struct RevokedKeys: Sendable {
     private var sha1: Set<Data> = []
     private var sha256: Set<Data> = []
 
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
-    }
-
     init(path: String) throws(Failure) {
         guard let contents = FileManager.default.contents(atPath: path) else {
             throw Failure(description: "cannot be read")

@@ -71,6 +71,11 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+/// What went wrong, in words, where the caller adds the host and the operation.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+}
+
 extension SSHError.Code {
     /// The next thing to try where the place that the error comes from knows nothing better.
     public var advice: String {

@@ -1,4 +1,4 @@
-/// Quoting of argument vectors for a POSIX shell: the only place where it is done. A login shell may be another one: ``LoginShell``.
+/// Quoting of argument vectors for a POSIX shell, and of one word for any login shell: the only place where it is done.
 public enum ShellQuoting {
     /// One argument, as a shell word. Plain words stay as they are, for the reader's sake.
     public static func quote(_ argument: String) -> String {
@@ -30,27 +30,26 @@ public enum ShellQuoting {
             "-_./:=@%+,".utf8.contains(byte)
         }
     }
-}
 
-/// What every login shell reads alike.
-///
-/// Between single quotes all of them take printable ASCII as it stands, with four exceptions: the quote itself; the backslash, which fish
-/// takes for an escape before a quote or another backslash; the exclamation mark, which is history to csh and tcsh; and the
-/// newline, which ends a quoted word there. Those are never sent.
-enum LoginShell {
+    // MARK: Any login shell
+    //
+    // Between single quotes all of them take printable ASCII as it stands, with four exceptions: the quote itself; the backslash, which fish
+    // takes for an escape before a quote or another backslash; the exclamation mark, which is history to csh and tcsh; and the
+    // newline, which ends a quoted word there. Those are never sent.
+
     /// A word of ours that has none of them in it.
-    static func quotePlain(_ word: String) -> String {
-        assert(word.utf8.allSatisfy(isPlain))
+    static func quoteForAnyShell(_ word: String) -> String {
+        assert(word.utf8.allSatisfy(isAlikeInAllShells))
         return "'\(word)'"
     }
 
-    /// Any text, as the inside of a quoted word from which `printf %b` makes it again: of the backslashes none stands before a
+    /// Any text, as the inside of a quoted word that `printf %b` decodes. No backslash stands before a
     /// quote, another backslash or an exclamation mark.
-    static func encode(_ text: String) -> String {
+    static func encodeForAnyShell(_ text: String) -> String {
         var encoded: [UInt8] = []
         encoded.reserveCapacity(text.utf8.count + text.utf8.count / 4)
         for byte in text.utf8 {
-            if isPlain(byte) {
+            if isAlikeInAllShells(byte) {
                 encoded.append(byte)
             } else if byte == UInt8(ascii: "\n") {
                 encoded += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
@@ -63,7 +62,7 @@ enum LoginShell {
         return String(decoding: encoded, as: UTF8.self)
     }
 
-    private static func isPlain(_ byte: UInt8) -> Bool {
+    private static func isAlikeInAllShells(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "'"), UInt8(ascii: "\\"), UInt8(ascii: "!"): false
         default: (0x20...0x7E).contains(byte)

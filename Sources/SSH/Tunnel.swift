@@ -1,4 +1,3 @@
-import Dispatch
 import Synchronization
 
 /// A connection to a jump host that carries others, each over a direct-tcpip channel (RFC 4254 §7.2).
@@ -15,36 +14,35 @@ final class Tunnel: Sendable {
         case busy
     }
 
-    struct Request: Sendable {
+    /// Answered once: by the thread, or by the deadline or cancellation of the one who asked.
+    final class Request: Sendable {
         let endpoint: Endpoint
-        let deadline: Deadline
-        let answer: Answer
-    }
+        private let answer = Mutex<(value: Opening?, continuation: CheckedContinuation<Opening, Never>?)>((nil, nil))
 
-    /// Given once: by the thread, or by the deadline or cancellation of the one who asked.
-    final class Answer: Sendable {
-        private let state = Mutex<(value: Opening?, continuation: CheckedContinuation<Opening, Never>?)>((nil, nil))
+        init(_ endpoint: Endpoint) {
+            self.endpoint = endpoint
+        }
 
         /// - Returns: false where another answer came first; a socket is still the caller's then.
         @discardableResult
-        func give(_ opening: Opening) -> Bool {
-            let (isFirst, continuation) = state.withLock { state in
-                guard state.value == nil else { return (false, nil as CheckedContinuation<Opening, Never>?) }
-                state.value = opening
-                defer { state.continuation = nil }
-                return (true, state.continuation)
+        func answer(_ opening: Opening) -> Bool {
+            let (isFirst, continuation) = answer.withLock { answer in
+                guard answer.value == nil else { return (false, nil as CheckedContinuation<Opening, Never>?) }
+                answer.value = opening
+                defer { answer.continuation = nil }
+                return (true, answer.continuation)
             }
             continuation?.resume(returning: opening)
             return isFirst
         }
 
-        var isGiven: Bool { state.withLock { $0.value != nil } }
+        var isAnswered: Bool { answer.withLock { $0.value != nil } }
 
         func wait() async -> Opening {
             await withCheckedContinuation { continuation in
-                let value = state.withLock { state in
-                    if state.value == nil { state.continuation = continuation }
-                    return state.value
+                let value = answer.withLock { answer in
+                    if answer.value == nil { answer.continuation = continuation }
+                    return answer.value
                 }
                 if let value { continuation.resume(returning: value) }
             }
@@ -58,45 +56,38 @@ final class Tunnel: Sendable {
     }
 
     let hop: Endpoint
-    let bell: WakePipe
+    /// Wakes the thread for a new request.
+    let wakePipe: WakePipe
+    /// Of one call on the session; cancelled when the tunnel is closed.
+    let waiter: Waiter
     private let state = Mutex(State())
     private let stop = Interrupt()
 
-    private init(hop: Endpoint) throws(SystemError) {
+    init(hop: Endpoint) throws(SystemError) {
         self.hop = hop
-        bell = try WakePipe()
-        stop.attach(bell)
+        wakePipe = try WakePipe()
+        waiter = try Waiter(stop, limit: .seconds(30))
     }
 
-    static func connect(
-        _ connector: Connector, interrupt: Interrupt, deadline: Deadline, through: Int32?
-    ) async throws(SSHError) -> Tunnel {
+    static func connect(_ connector: Connector, _ waiter: Waiter, through: Int32?) async throws(SSHError) -> Tunnel {
         let result = await withCheckedContinuation {
             (continuation: CheckedContinuation<Result<Tunnel, SSHError>, Never>) in
-            let fault = { @Sendable (error: SystemError) in
-                if let through { _ = Descriptor(owning: through) }
-                let error = SSHError(
-                    .libraryFault, host: connector.endpoint.name, operation: "connect", cause: "\(error)")
-                continuation.resume(returning: .failure(error))
-            }
             do throws(SystemError) {
                 let tunnel = try Tunnel(hop: connector.endpoint)
-                try OwnThread.start {
+                try PooledThread.start {
                     do throws(SSHError) {
-                        interrupt.attach(tunnel.bell)
-                        let session = try connector.connect(
-                            bell: tunnel.bell, interrupt: interrupt, deadline: deadline, through: through)
-                        interrupt.attach(nil)
+                        let session = try connector.connect(waiter, through: through)
                         continuation.resume(returning: .success(tunnel))
-                        var pump = TunnelPump(tunnel, session)
-                        pump.run()
-                        tunnel.end()
+                        tunnel.run(session)
                     } catch {
                         continuation.resume(returning: .failure(error))
                     }
                 }
             } catch {
-                fault(error)
+                if let through { _ = Descriptor(owning: through) }
+                let error = SSHError(
+                    .libraryFault, host: connector.endpoint.name, operation: "connect", cause: "\(error)")
+                continuation.resume(returning: .failure(error))
             }
         }
         return try result.get()
@@ -112,26 +103,26 @@ final class Tunnel: Sendable {
         }
     }
 
-    func open(to endpoint: Endpoint, deadline: Deadline, interrupt: Interrupt) async -> Opening {
-        let answer = Answer()
+    func open(to endpoint: Endpoint, _ waiter: Waiter) async -> Opening {
+        let request = Request(endpoint)
         let isTaken = state.withLock { state in
-            if state.isAlive { state.requests.append(Request(endpoint: endpoint, deadline: deadline, answer: answer)) }
+            if state.isAlive { state.requests.append(request) }
             return state.isAlive
         }
         guard isTaken else { return .lost }
-        bell.wake()
+        wakePipe.wake()
         let error = { @Sendable (code: SSHError.Code, cause: String) in
             SSHError(code, host: endpoint.name, operation: "connect by way of \(self.hop.name)", cause: cause)
         }
         let timer = Task {
-            try await Task.sleep(for: deadline.remaining)
-            answer.give(.failed(error(.unreachable, "no answer in time")))
+            try await Task.sleep(for: waiter.remaining)
+            request.answer(.failed(error(.unreachable, "no answer in time")))
         }
         defer { timer.cancel() }
         return await withTaskCancellationHandler {
-            await answer.wait()
+            await request.wait()
         } onCancel: {
-            answer.give(.failed(error(.cancelled, "cancelled")))
+            request.answer(.failed(error(.cancelled, "cancelled")))
         }
     }
 
@@ -141,11 +132,22 @@ final class Tunnel: Sendable {
 
     // MARK: For the thread
 
-    var waiter: Waiter { Waiter(bell: bell, deadline: .after(.seconds(30)), interrupt: stop) }
+    /// Serves the inner connections until the connection is lost or the tunnel is closed.
+    /// - Parameter longestSleep: milliseconds until the channels are looked at again where no descriptor has anything.
+    func run(_ session: Session, longestSleep: Int32 = 1000) {
+        var pump = TunnelPump(self, session, longestSleep: longestSleep)
+        pump.run()
+        let requests = state.withLock { state in
+            state.isAlive = false
+            defer { state.requests = [] }
+            return state.requests
+        }
+        for request in requests { request.answer(.lost) }
+    }
 
-    func takeRequest() -> Request? {
+    func nextRequest() -> Request? {
         state.withLock { state in
-            state.requests.removeAll { $0.answer.isGiven }
+            state.requests.removeAll { $0.isAnswered }
             guard state.openingSince == nil, !state.requests.isEmpty else { return nil }
             state.openingSince = .now
             return state.requests.removeFirst()
@@ -156,22 +158,13 @@ final class Tunnel: Sendable {
         state.withLock { $0.openingSince = nil }
     }
 
-    /// Sends those away who wait behind an opening that takes long.
-    func turnAwayIfStalled() {
+    /// Refuses those who wait behind an opening that takes long.
+    func refuseIfStalled() {
         guard isStalled else { return }
         let requests = state.withLock { state in
             defer { state.requests = [] }
             return state.requests
         }
-        for request in requests { request.answer.give(.busy) }
-    }
-
-    private func end() {
-        let requests = state.withLock { state in
-            state.isAlive = false
-            defer { state.requests = [] }
-            return state.requests
-        }
-        for request in requests { request.answer.give(.lost) }
+        for request in requests { request.answer(.busy) }
     }
 }

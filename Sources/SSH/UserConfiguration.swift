@@ -195,7 +195,7 @@ public actor UserConfigurations {
 
     private let ssh: String
     private let arguments: [String]
-    private let gate = Gate(max(2, ProcessInfo.processInfo.activeProcessorCount))
+    private let limiter = Limiter(max(2, ProcessInfo.processInfo.activeProcessorCount))
     private var answers: [Query: Task<Result<UserConfiguration?, SSHError>, Never>] = [:]
 
     /// - Parameters:
@@ -216,13 +216,13 @@ public actor UserConfigurations {
     }
 
     func answer(to query: Query) async -> Result<UserConfiguration?, SSHError> {
-        let (ssh, arguments, gate) = (ssh, arguments, gate)
+        let (ssh, arguments, limiter) = (ssh, arguments, limiter)
         let task =
             answers[query]
             ?? Task {
                 // Never cancelled: others wait for it too, and it has an end of its own.
-                _ = await gate.enter()
-                defer { gate.leave() }
+                _ = await limiter.acquire()
+                defer { limiter.release() }
                 return await Self.ask(ssh, arguments, query)
             }
         answers[query] = task
@@ -242,7 +242,7 @@ public actor UserConfigurations {
         guard FileManager.default.isExecutableFile(atPath: ssh) else { return .success(nil) }
         let given =
             (query.port.map { ["-p", String($0)] } ?? []) + (query.user.map { ["-l", $0] } ?? []) + ["--", query.host]
-        let result = await OwnThread.value {
+        let result = await PooledThread.value {
             Result { try LocalProcess.finish(ssh, arguments + ["-G"] + given, limit: .seconds(20)) }
         }
         func failure(_ why: String) -> Result<UserConfiguration?, SSHError> {

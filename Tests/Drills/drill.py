@@ -125,13 +125,15 @@ class Drill:
         lab.wait_until(f"{dead} to be NotReady", 240, is_not_ready)
         say(f"{dead} is NotReady, {time.monotonic() - started:.0f} s after its power was cut")
 
-        # For some seconds more the survivors' kernels hold its MAC address for good, and masterswap does not call that dead.
+        # For some seconds more the survivors' kernels hold its MAC address for good, and masterswap does not call that dead. Whoever
+        # sends it nothing keeps a stale entry.
         def is_forgotten():
-            address = self.lab.addresses[self.dead]
-            entries = [lab.run("host", host, "--", "ip", "-4", "neigh", "show", address)[1].split() for host in survivors]
+            address = self.lab.addresses[dead]
+            look = f"timeout 1 bash -c 'exec 3<>/dev/tcp/{address}/22' 2>/dev/null; ip -4 neigh show {address}"
+            entries = [self.on(host, look)[1].split() for host in survivors]
             return all(not entry or entry[-1] in ("FAILED", "INCOMPLETE") for entry in entries)
 
-        lab.wait_until(f"the survivors' neighbour tables to give up {self.dead}", 90, is_forgotten)
+        lab.wait_until(f"the survivors' neighbour tables to give up {dead}", 90, is_forgotten)
 
         def holder():
             holders = self.lab.vip_holders()

@@ -52,6 +52,19 @@ import Testing
         } catch { return Set((error as? Refused)?.refusals.map(\.rule) ?? ["\(error)"]) }
     }
 
+    /// The new host has the name of a living worker, so that its kubelet could never register: that node is not what its join left.
+    @Test func aLivingNodeOfTheSameNameIsNotCleanedAway() throws {
+        let traces = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/manifests/kube-apiserver.yaml"]
+        var state = try state(traces: traces, member: nil, isNode: false) { $0.hostname = "Worker-1" }
+        var worker = RunbookCluster.node("worker-1", "10.127.100.50", isReady: true)
+        worker.metadata.labels = ["kubernetes.io/hostname": "worker-1"]
+        state.cluster.objects.nodes.append(worker)
+        let proposal = try Proposal(state, RunbookCluster.request)
+        #expect(proposal.failedJoin.found != nil)
+        #expect(proposal.failedJoin.found?.node == nil)
+        #expect(refusals(state) == ["replacement-is-bare"])
+    }
+
     @Test func itIsRecognisedAndShown() throws {
         let plan = try Planner.plan(try state(), RunbookCluster.request, now: Date())
         #expect(plan.failedJoin?.member?.id == "abc")

@@ -75,6 +75,11 @@ import Testing
         #expect(refusals(try state { $0.cluster.objects.nodes.removeFirst() }) == [], "its node may be gone already")
     }
 
+    /// A VIP that the old master does not hold is not freed by fencing it.
+    @Test func aVIPThatNobodyHoldsIsRefusedHereToo() throws {
+        #expect(refusals(try state { $0.change(Self.dead) { $0.addresses = [] } }) == ["one-vip-holder"])
+    }
+
     /// The cluster with the old master in it; it looks alive until its script has run.
     func cluster(_ state: ClusterState) -> FakeCluster {
         let isFenced = Flag()

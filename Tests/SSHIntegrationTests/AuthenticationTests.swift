@@ -204,7 +204,7 @@ extension Integration {
                 let path = "\(server.folder)/mute"
                 let mute = try MuteAgent(path)
                 defer { mute.end() }
-                let waiter = Waiter(bell: try WakePipe(), deadline: .after(.milliseconds(50)), interrupt: Interrupt())
+                let waiter = Waiter(limit: .milliseconds(50))
                 #expect(throws: Stop.deadline) {
                     let agent = try AgentClient(path: path, waiter: waiter)
                     _ = try agent.keys()

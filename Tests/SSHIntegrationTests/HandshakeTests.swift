@@ -200,7 +200,7 @@ extension Integration {
                 // Length, padding, message number.
                 var reader = WireReader(bytes[(version + 1)...])
                 #expect(reader.skip(5) && reader.byte() == 20)
-                let lists = try #require(KeyExchangeProposal(&reader)).lists
+                let lists = try #require(AlgorithmList.proposal(&reader))
                 let (exchanges, ciphers, codes) = (lists[0], lists[2] + lists[3], lists[4] + lists[5])
                 #expect(ciphers.first?.hasSuffix("-ctr") == true)
                 let weak = ["sha1", "md5", "ripemd", "3des", "arcfour", "blowfish", "cast", "cbc", "dss"]

@@ -71,7 +71,7 @@ extension Integration {
             for _ in 0..<1000 where !condition() { try await Task.sleep(for: .milliseconds(5)) }
         }
 
-        /// Sockets and files; not pipes, of which spare threads keep one each and other suites have theirs.
+        /// Sockets and files; not pipes, which other suites have, too.
         private static var descriptors: Int {
             let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/dev/fd")) ?? []
             return numbers.count { number in

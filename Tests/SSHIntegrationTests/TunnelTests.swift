@@ -1,4 +1,6 @@
+import CLibSSH2
 import Foundation
+import Synchronization
 import Testing
 
 @testable import SSH
@@ -176,6 +178,99 @@ extension Integration {
                 #expect(error.code == .handshakeFailed)
                 await pool.close()
             }
+        }
+
+        /// Bytes for the first channel come after it was looked at, and are taken from the socket while the second one is read.
+        /// The tunnel would sleep for an hour before it found them by itself.
+        @Test func bytesThatComeWhileAnotherChannelIsReadAreForwardedBeforeTheTunnelSleeps() async throws {
+            try await Server.with { gate in
+                let targets = Mutex<[Int32]>([])
+                let listener = try Listener { connection in
+                    targets.withLock { $0.append(connection) }
+                    var byte: UInt8 = 0
+                    while recv(connection, &byte, 1, 0) > 0 {}
+                }
+                defer { listener.end() }
+                let hop = try gate.endpoint(name: "gate")
+                let connector = Connector(
+                    endpoint: hop, trust: HostKeyTrust(acceptances: [], notice: { _ in }), hostKeys: [],
+                    credentials: await KeyRing(prompt: nil, agentPath: nil).credentials(for: hop))
+                let tunnel = try Tunnel(hop: hop)
+                let hasEnded = Flag()
+                try PooledThread.start {
+                    defer { hasEnded.raise() }
+                    let session = try? connector.connect(Waiter(limit: .seconds(10)), through: nil)
+                    guard let session else { return }
+                    LateBytes.watch(session)
+                    tunnel.run(session, longestSleep: 3_600_000)
+                }
+                var target = hop
+                target.port = listener.port
+                var ends: [Int32] = []
+                for number in 1...2 {
+                    let opening = await tunnel.open(to: target, Waiter(limit: .seconds(10)))
+                    guard case .opened(let end) = opening else { throw TestFailure("not opened: \(opening)") }
+                    ends.append(end)
+                    while targets.withLock({ $0.count }) < number { try await Task.sleep(for: .milliseconds(2)) }
+                }
+                let connections = targets.withLock { $0 }
+                for _ in 0..<5 {
+                    LateBytes.next.withLock { $0 = LateBytes(target: connections[0]) }
+                    // To the second channel, so that the tunnel moves it and looks at both again.
+                    Listener.send(Data("x".utf8), to: connections[1])
+                    for (end, count) in zip(ends, [LateBytes.bytes.count, 1]) {
+                        var polled = pollfd(fd: end, events: Int16(POLLIN), revents: 0)
+                        try #require(poll(&polled, 1, 10_000) == 1, "the bytes stayed in libssh2")
+                        var text = [UInt8](repeating: 0, count: 16)
+                        #expect(recv(end, &text, text.count, 0) == count)
+                    }
+                }
+                for end in ends { close(end) }
+                tunnel.close()
+                while !hasEnded.isRaised { try await Task.sleep(for: .milliseconds(2)) }
+            }
+        }
+    }
+}
+
+/// Has a target send when libssh2 has just found the socket empty, and waits for the bytes, so that the next call of libssh2 takes them.
+///
+/// That is the third time after a packet came: the tunnel's two channels were read with the packet, and the first one again.
+private struct LateBytes {
+    static let bytes = Data("late".utf8)
+    static let next = Mutex<LateBytes?>(nil)
+    private static let receive = Mutex<clibssh2_receive?>(nil)
+
+    let target: Int32
+    /// `nil` before the packet came.
+    var looksLeft: Int?
+
+    static func watch(_ session: Session) {
+        let before = clibssh2_exchange_receive(session.raw) { socket, buffer, length, flags, abstract in
+            guard let receive = LateBytes.receive.withLock({ $0 }) else { return -Int(EINVAL) }
+            let count = receive(socket, buffer, length, flags, abstract)
+            if let target = LateBytes.due(count) {
+                Listener.send(LateBytes.bytes, to: target)
+                var polled = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+                poll(&polled, 1, 10_000)
+            }
+            return count
+        }
+        receive.withLock { $0 = before }
+    }
+
+    /// - Parameter count: what the socket gave.
+    /// - Returns: the target where it is to send now.
+    private static func due(_ count: Int) -> Int32? {
+        next.withLock { next in
+            guard let late = next else { return nil }
+            if count > 0 {
+                next?.looksLeft = late.looksLeft ?? 3
+            } else if let left = late.looksLeft {
+                next = left == 1 ? nil : LateBytes(target: late.target, looksLeft: left - 1)
+                if left == 1 { return late.target }
+            }
+            return nil
         }
     }
 }

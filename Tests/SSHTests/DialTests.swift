@@ -36,7 +36,7 @@ import Testing
         // The kernel connects over loopback within connect(2), but for moments of much load.
         var isConnected = false
         for _ in 0..<100 where !isConnected {
-            let waiter = Waiter(bell: try WakePipe(), deadline: .after(.zero), interrupt: Interrupt())
+            let waiter = Waiter(limit: .zero)
             do {
                 _ = try Dial.connect(host: "127.0.0.1", port: port, waiter: waiter)
                 isConnected = true

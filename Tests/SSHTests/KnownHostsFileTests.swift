@@ -154,8 +154,8 @@ struct KnownHostsFileTests {
         try write((0..<20).map { "old-\($0) \(old.line)\n" }.joined(), to: path)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<20 {
-                group.addTask { try KnownHostsFile(path).append("new-\(number)", key, isHashed: false) }
-                group.addTask { try KnownHostsFile(path).remove("old-\(number)", except: key, isOurs: true) }
+                group.addTask { try KnownHosts.append("new-\(number)", key, isHashed: false, to: path) }
+                group.addTask { try KnownHosts.remove("old-\(number)", except: key, from: path, isOurs: true) }
             }
             try await group.waitForAll()
         }
@@ -192,7 +192,7 @@ struct RevokedKeysTests {
 
     @Test(arguments: ["ssh-ed25519", "ssh-ed25519 AAAA", "nonsense here", "SSHKRL\n\0", "SSHKRL\n\0\0\0\0\u{2}"])
     func whatCannotBeReadIsAnErrorAndNotAnEmptyList(text: String) {
-        #expect(throws: RevokedKeys.Failure.self) { try RevokedKeys(Data(text.utf8)) }
+        #expect(throws: Failure.self) { try RevokedKeys(Data(text.utf8)) }
     }
 
     @Test(

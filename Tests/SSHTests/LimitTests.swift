@@ -16,11 +16,11 @@ struct LimitTests {
         .seconds(Int64.min), .seconds(-5), .zero,
     ])
     func anyDurationIsATimeout(duration: Duration) throws {
-        let deadline = Deadline.after(duration)
-        #expect(deadline.hasPassed == (duration <= .zero))
+        let interrupt = Interrupt()
+        let waiter = try Waiter(interrupt, limit: duration)
+        #expect(waiter.hasPassed == (duration <= .zero))
         _ = (duration.milliseconds, duration.inWords, duration.rounded)
-        let waiter = Waiter(bell: try WakePipe(), deadline: deadline, interrupt: Interrupt())
-        waiter.interrupt.cancel()
+        interrupt.cancel()
         #expect(throws: Stop.cancelled) { try waiter.wait(for: -1, events: 0) }
         let line = RemoteShell(["true"], timeout: duration, become: .none).line
         let seconds = try #require(line.split(separator: " ").dropLast().last.flatMap { Int($0) })
@@ -28,7 +28,7 @@ struct LimitTests {
     }
 
     @Test func aThreadThatCannotBeStartedIsAnError() {
-        let error = #expect(throws: SystemError.self) { try OwnThread.start(stackSize: 1 << 47) {} }
+        let error = #expect(throws: SystemError.self) { _ = try PooledThread(stackSize: 1 << 47) }
         #expect(error?.call == "start a thread")
     }
 

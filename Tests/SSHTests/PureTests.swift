@@ -69,18 +69,23 @@ struct EndpointValidationTests {
     }
 }
 
-struct PreambleFilterTests {
+/// On standard error, where sudo asks for the password before it runs the command.
+struct SudoMarkerTests {
     private let shell = RemoteShell(["true"], timeout: .seconds(1), become: .sudo(password: Secret("p")))
 
-    private func pass(_ text: String, by size: Int, _ shell: RemoteShell? = nil) -> (String, PreambleFilter) {
-        var filter = PreambleFilter(shell ?? self.shell)
+    private func pass(_ text: String, by size: Int, _ shell: RemoteShell? = nil) -> (String, MarkerFilter) {
+        let shell = shell ?? self.shell
+        var filter = MarkerFilter(marker: shell.marker, prompt: shell.prompt)
         var passed: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
-            rest.prefix(size).withUnsafeBytes { passed += filter.pass($0) }
+            rest.prefix(size).withUnsafeBytes {
+                let (before, after) = filter.pass($0)
+                passed += before + after
+            }
             rest = rest.dropFirst(size)
         }
-        passed += filter.flush()
+        passed += filter.finish()
         return (String(decoding: passed, as: UTF8.self), filter)
     }
 
@@ -89,27 +94,27 @@ struct PreambleFilterTests {
         let text = "from a profile\n\(shell.prompt!)\(shell.marker)\nan error\n"
         let (passed, filter) = pass(text, by: size)
         #expect(passed == "from a profile\nan error\n")
-        #expect(filter.isThrough)
+        #expect(filter.hasMarker)
         #expect(filter.prompts == 1)
     }
 
     @Test func withoutTheLineAllIsPassedOn() {
         let (passed, filter) = pass("sh: not found\n", by: 5)
         #expect(passed == "sh: not found\n")
-        #expect(!filter.isThrough)
+        #expect(!filter.hasMarker)
     }
 
     @Test func aProfileThatNeverStopsIsNotHeldInMemory() {
         let noise = String(repeating: "noise\n", count: 200_000)
         let (passed, filter) = pass(noise + "\(shell.marker)\nend", by: 30_000)
         #expect(passed == noise + "end")
-        #expect(filter.isThrough)
+        #expect(filter.hasMarker)
     }
 
     @Test(arguments: [1, 7, 1000]) func theSecondLineIsTheCommandsOwn(size: Int) {
         let (passed, filter) = pass("\(shell.marker)\n\(shell.marker)\n", by: size)
         #expect(passed == "\(shell.marker)\n")
-        #expect(filter.isThrough)
+        #expect(filter.hasMarker)
     }
 
     /// `ps` run by sudo prints sudo's own argv, with the marker and the prompt in it.
@@ -119,7 +124,7 @@ struct PreambleFilterTests {
         let (passed, filter) = pass("\(prompt)\(shell.marker)\n\(text)", by: size)
         #expect(passed == text)
         #expect(filter.prompts == 1)
-        #expect(filter.isThrough)
+        #expect(filter.hasMarker)
     }
 }
 
@@ -167,13 +172,13 @@ struct RemoteShellTests {
     }
 }
 
-struct PacketWitnessTests {
+struct ProposalTests {
     @Test func mismatchesNameWhatTheServerOffers() {
         var theirs = Array(repeating: ["a", "b"], count: 8)
         theirs[5] = ["x-etm", "y-etm"]
-        let ours = KeyExchangeProposal(lists: Array(repeating: ["b"], count: 8))
+        let ours = Array(repeating: ["b"], count: 8)
         #expect(
-            KeyExchangeProposal.mismatches(ours: ours, theirs: KeyExchangeProposal(lists: theirs))
+            AlgorithmList.mismatches(ours: ours, theirs: theirs)
                 == ["no common MAC from the server: the server offers x-etm, y-etm"])
     }
 
@@ -220,14 +225,14 @@ struct PrivateKeyFileTests {
     }
 }
 
-struct GateTests {
-    @Test func noMoreThanItsNumberGetIn() async throws {
-        let gate = Gate(3)
+struct LimiterTests {
+    @Test func noMoreThanItsNumberRunAtATime() async throws {
+        let limiter = Limiter(3)
         let counter = Counter()
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<100 {
                 group.addTask {
-                    _ = try? await gate.pass(
+                    _ = try? await limiter.run(
                         { () async throws(SSHError) -> Void in
                             await counter.enter()
                             await Task.yield()
@@ -240,15 +245,16 @@ struct GateTests {
         #expect(await counter.total == 100)
     }
 
-    @Test func whoIsCancelledLeavesTheQueue() async throws {
-        let gate = Gate(1)
+    @Test func whoeverIsCancelledLeavesTheQueue() async throws {
+        let limiter = Limiter(1)
         let (stream, hold) = AsyncStream<Void>.makeStream()
         let error = SSHError(.cancelled, host: "", operation: "", cause: "")
         let first = Task {
-            try await gate.pass({ () async throws(SSHError) -> Void in for await _ in stream {} }, cancelled: { error })
+            try await limiter.run(
+                { () async throws(SSHError) -> Void in for await _ in stream {} }, cancelled: { error })
         }
         let second = Task {
-            try await gate.pass({ () async throws(SSHError) -> Void in }, cancelled: { error })
+            try await limiter.run({ () async throws(SSHError) -> Void in }, cancelled: { error })
         }
         second.cancel()
         await #expect(throws: SSHError.self) { try await second.value }

@@ -47,6 +47,16 @@ extension NodeSelector {
         }
     }
 
+    /// Every term asks for zones or regions and for nothing else: Kubernetes' own labels, or those of a CSI driver, such as
+    /// `topology.ebs.csi.aws.com/zone`.
+    var asksForZonesOnly: Bool {
+        nodeSelectorTerms.allSatisfy { term in
+            let keys = (term.matchExpressions ?? []).map(\.key)
+            return !keys.isEmpty && (term.matchFields ?? []).isEmpty
+                && keys.allSatisfy { key in ["zone", "region"].contains { key.hasSuffix("/\($0)") } }
+        }
+    }
+
     fileprivate static func any(_ answers: [Bool?]) -> Bool? {
         if answers.contains(true) { return true }
         return answers.contains(nil) ? nil : false

@@ -40,10 +40,17 @@ extension ClusterState {
         guard let source = cluster.source, let clock = cluster.clock else {
             return .unknown("the clock of \(cluster.source ?? "the master that was asked") could not be read")
         }
-        let own = offset(source)
-        let others = liveMasters.filter { $0 != host(of: node) && $0.name != source }.compactMap { offset($0.name) }
-        let behind = own.map { own in others.map { $0 - own }.min() ?? 0 } ?? 0
-        let age = clock.addingTimeInterval(min(behind, 0)).timeIntervalSince(since)
+        var behind: TimeInterval = 0
+        let own = host(of: node)?.name
+        let writers = liveMasters.map(\.name).filter { $0 != own && $0 != source }
+        if !writers.isEmpty {
+            guard let own = offset(source) else { return .unknown("the clock of \(source) could not be read") }
+            for writer in writers {
+                guard let other = offset(writer) else { return .unknown("the clock of \(writer) could not be read") }
+                behind = min(behind, other - own)
+            }
+        }
+        let age = clock.addingTimeInterval(behind).timeIntervalSince(since)
         guard age >= 0 else {
             return .unknown("by a master's clock that is \(Int(-age)) s in the future; compare the masters' clocks")
         }

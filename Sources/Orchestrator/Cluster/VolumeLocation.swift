@@ -16,6 +16,8 @@ extension Volume {
         guard let selector = spec.nodeAffinity?.required else {
             return isLocal ? .undecided("it has no node affinity") : .elsewhere
         }
+        // Storage of a zone is on a server there: it outlives each machine, even the only one of the cluster in that zone.
+        if !isLocal, selector.asksForZonesOnly { return .elsewhere }
         let matching = others.filter { selector.matches($0.selectable) == true }.map(\.name)
         switch selector.matches(node) {
         case true? where matching.isEmpty: return .here
@@ -50,11 +52,12 @@ extension Volume {
         return matching.count == 1 ? matching[0] : nil
     }
 
-    /// The nodes that it names by their hostname label, for messages; `nil` where it does not.
+    /// The nodes that it names, by their hostname label or their name; `nil` where it asks for something else.
     public var nodes: [String]? {
         guard let terms = spec.nodeAffinity?.required?.nodeSelectorTerms else { return nil }
         let named = terms.map { term in
             (term.matchExpressions ?? []).first { $0.key == Node.hostnameKey && $0.operator == "In" }?.values
+                ?? (term.matchFields ?? []).first { $0.key == "metadata.name" && $0.operator == "In" }?.values
         }
         guard !named.isEmpty, named.allSatisfy({ $0 != nil }) else { return nil }
         return named.flatMap { $0 ?? [] }

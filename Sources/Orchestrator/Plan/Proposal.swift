@@ -30,6 +30,9 @@ public struct Proposal: Sendable {
     var services: [Service] = []
     /// etcd members at the dead node's address and with its name.
     public var deadMembers: [EtcdMember]
+    /// Names of the nodes whose kubelets report, and of the survivors, which are refused where theirs do not. Of any other node the
+    /// last word about its pods' containers stays as it was.
+    let readyNodes: Set<String>
     /// Which host is which node.
     let identity: Identity
     /// Which etcd member is whose.
@@ -68,12 +71,17 @@ public struct Proposal: Sendable {
         let remaining = state.cluster.members.filter { member in !deadMembers.contains { $0.id == member.id } }
         let judged = MasterFault.judge(state, identity, others, memberships)
         (survivors, unsound, faults) = (judged.survivors, judged.unsound, judged.faults)
+        readyNodes = Set(state.objects.nodes.filter(\.isReady).map(\.name)).union(judged.survivors.map(\.node))
         fences = request.fences && replacement.name != dead.host && state.hosts[dead.host]?.facts != nil
         (primary, promotes) = Self.choosePrimary(state, survivors, fences: fences)
         lost = state.lostVolumes(of: dead)
         let authority = survivors.lazy.compactMap { state.hosts[$0.host]?.facts?.authority }.first
+        // One of the same name that is elsewhere is another machine's.
+        let places = state.addresses(of: replacement)
         let node = state.objects.nodes.first { node in
-            (node.name == newNodeName || identity.host(of: node)?.name == replacement.name) && node.uid != dead.uid
+            guard node.uid != dead.uid else { return false }
+            return node.internalAddresses.isEmpty
+                ? node.name == newNodeName : node.internalAddresses.contains(where: places.contains)
         }
         failedJoin =
             state.facts(replacement).map { facts in
@@ -93,6 +101,11 @@ public struct Proposal: Sendable {
     /// The name that the new node will have: its host's own.
     var newNodeName: String { state.facts(replacement)?.hostname.lowercased() ?? replacement.name }
 
+    /// A pod that is Ready, on a node of which that is known to be so, and not on the dead one.
+    func isReadyElsewhere(_ pod: Pod) -> Bool {
+        pod.isReady && pod.nodeName != dead.node && pod.nodeName.map(readyNodes.contains) == true
+    }
+
     /// Whether the loss of a claim's data was agreed to: by `NAMESPACE/CLAIM`, or by a bare name that stands for one claim only.
     func accepts(_ claim: ObjectReference) -> Bool {
         if request.acceptedLosses.contains(claim.reference) { return true }
@@ -105,6 +118,8 @@ public struct Proposal: Sendable {
         guard let claim = volume.spec.claimRef, let namespace = claim.namespace, let name = claim.name else {
             return false
         }
+        // What an older claim left is not what the claim of that name stands for today.
+        if let current = state.objects.claim(namespace, name), current.uid != claim.uid { return false }
         return request.acceptedLosses.contains("\(namespace)/\(name)")
     }
 

@@ -118,7 +118,8 @@ struct RequestedNode {
         name: String, label: String, remarks: [String]
     ) {
         let unknown = state.unknownHostnames
-        let told = state.nodeNames(at: host.address).sorted()
+        let told = state.addresses(of: host).reduce(into: Set<String>()) { $0.formUnion(state.nodeNames(at: $1)) }
+            .sorted()
         if let name = host.node {
             guard told.isEmpty || told == [name] || unknown.contains(name) else {
                 throw refusal(
@@ -127,7 +128,9 @@ struct RequestedNode {
                         "write the one that volumes name: kubectl get persistentvolumes -o yaml; hosts.\(host.name): 'node: NAME'"
                 )
             }
-            return (told.count == 1 ? told[0] : name, name, [])
+            // Its volumes may name it with its domain or without.
+            let label = unknown.contains(name) ? name : unknown.first { isOneName($0, name) } ?? name
+            return (told.count == 1 ? told[0] : name, label, [])
         }
         guard told.count <= 1 else {
             throw refusal(
@@ -138,6 +141,18 @@ struct RequestedNode {
             if let label = unknown.first(where: { isOneName($0, name) }) { return (name, label, []) }
             guard unknown.isEmpty else { throw undecided(host, "it was the node \(name)", unknown, or: name) }
             return (name, name, [])
+        }
+        // kubeadm may know it by an address that is not known here.
+        let left = Self.listedWithoutNode(state, but: host)
+        if let name = left.first(where: { isOneName($0, host.name) }) {
+            return (name, unknown.first { isOneName($0, name) } ?? name, [])
+        }
+        guard left.isEmpty else {
+            throw refusal(
+                "\(host.name) (\(host.address)) is no node any more, and kubeadm's ClusterStatus lists \(left.listed), which no node is called: whether that was this host is not known",
+                advice:
+                    "if it was, write that in the inventory, under hosts.\(host.name): 'node: \(left[0])'; if not, take it out: kubectl -n kube-system edit configmap kubeadm-config"
+            )
         }
         // The inventory's name, and volumes of just that name: two things that say the same.
         if let label = unknown.first(where: { isOneName($0, host.name) }) { return (label, label, []) }
@@ -150,8 +165,14 @@ struct RequestedNode {
             || state.cluster.members.contains {
                 state.inventory.cluster.distribution.nodeName(ofMember: $0.name) == label
             }
-        guard unknown.count == 1, !isAnothers else {
-            throw undecided(host, "nothing says which node it was", unknown, or: nil)
+        // Where every other master is named as its node is, this one most likely was, too.
+        let named = state.inventory.masters.filter { $0.name != host.name }.compactMap { other in
+            state.node(of: other).map { isOneName($0.name, other.name) }
+        }
+        let isNamedOtherwise = !named.isEmpty && !named.contains(false)
+        guard unknown.count == 1, !isAnothers, !isNamedOtherwise else {
+            throw undecided(
+                host, "nothing says which node it was", unknown, or: isNamedOtherwise ? host.name.lowercased() : nil)
         }
         return (
             label, label,
@@ -159,6 +180,14 @@ struct RequestedNode {
                 "\(host.name) (\(host.address)) is taken for the node \(label), which was deleted: no other hostname that volumes name is without a node"
             ]
         )
+    }
+
+    /// Names in kubeadm's ClusterStatus that no node has, and that are no other host's by their address.
+    private static func listedWithoutNode(_ state: ClusterState, but host: Inventory.Host) -> [String] {
+        let others = state.inventory.hosts.filter { $0.name != host.name }.flatMap { state.nodeNames(at: $0.address) }
+        return (state.cluster.clusterStatus?.endpoints ?? []).filter { name in
+            !others.contains(name) && !state.objects.nodes.contains { $0.isCalled(name) }
+        }
     }
 
     private static func undecided(

@@ -60,7 +60,7 @@ struct Service: Sendable, Hashable {
     }
 
     private static func isReady(_ pod: Pod, _ proposal: Proposal) -> Bool {
-        pod.isReady && pod.nodeName != proposal.dead.node && pod.metadata.deletionTimestamp == nil
+        proposal.isReadyElsewhere(pod) && pod.metadata.deletionTimestamp == nil
     }
 
     private static func words(_ name: String, _ containers: [PodSpec.Container]?) -> [String] {
@@ -109,17 +109,29 @@ struct Service: Sendable, Hashable {
 
     /// Why no other node can run the pod; `nil` where one can.
     private static func whyItStays(_ template: PodSpec?, _ proposal: Proposal) -> String? {
-        let others = proposal.state.objects.nodes.filter { $0.name != proposal.dead.node }.map(\.selectable)
+        let others = proposal.schedulable
         let labels = template?.nodeSelector ?? [:]
         let selector = template?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
         let fits = others.contains { node in
             labels.allSatisfy { node.labels[$0.key] == $0.value } && selector?.matches(node) ?? true == true
         }
-        if !fits { return "no other node satisfies its node selector and affinity" }
+        if !fits { return "no other node that takes pods satisfies its node selector and affinity" }
         let lost = Set(proposal.lost.compactMap { $0.claim?.name })
         if let claim = template?.claimNames.first(where: lost.contains) {
             return "it mounts the claim \(claim), which is lost with that node"
         }
         return nil
+    }
+}
+
+extension Proposal {
+    /// Nodes that take pods once the dead one is gone: those that are Ready and not cordoned, and the new one, which is known to have
+    /// the labels that every surviving master has.
+    fileprivate var schedulable: [SelectableNode] {
+        let others = state.objects.nodes.filter { $0.name != dead.node && $0.isReady && !$0.isCordoned }
+        let masters = survivors.compactMap { state.objects.node($0.node)?.metadata.labels }
+        var labels = masters.first?.filter { label in masters.allSatisfy { $0[label.key] == label.value } } ?? [:]
+        labels[Node.hostnameKey] = newNodeName
+        return others.map(\.selectable) + [SelectableNode(name: newNodeName, labels: labels)]
     }
 }

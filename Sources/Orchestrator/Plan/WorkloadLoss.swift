@@ -14,19 +14,21 @@ struct WorkloadLoss {
     var healthy: Int
     /// Why the others elsewhere are not whole, each with its reason.
     var unwell: [String] = []
-    /// What could not be looked at, of what the data depends on.
+    /// What could not be found out, of what the data depends on.
     var unknown: [String] = []
+    /// Drives elsewhere that could not be looked at, each with the reason: they count as lost.
+    var unseen: [String] = []
     var isParityKnown = true
     /// Each set of drives that share their objects; a workload that nothing heals is one that may lose nothing.
     var sets: [ErasureSet]
     /// Claims of templates that MinIO has no drive on.
     var notDrives: Set<String> = []
-    /// Drives whose last heal has ended and left something out.
+    /// Drives that count as lost as nobody could look at them, and those whose last heal has ended and left something out.
     var warnings: [String] = []
 
     struct ErasureSet {
         var size: Int
-        /// On the dead node, or being healed.
+        /// On the dead node, being healed, or not looked at.
         var gone: Int
         /// How many may be gone without losing data.
         var parity: Int
@@ -92,17 +94,18 @@ struct WorkloadLoss {
             switch claim.condition(isMinIO: isMinIO) {
             case .whole: healthy += 1
             case .unwell(let why): unwell.append(why)
-            case .unknown(let why):
-                // What is not known is told by one rule, the data's.
+            case .unseen(let why):
+                // Its replica is Ready; what it holds is judged by one rule, the data's.
                 healthy += 1
-                unknown.append(why)
+                unseen.append(why)
             }
         }
         guard isMinIO else {
             sets = [.init(size: total, gone: lost, parity: 0)]
             return
         }
-        warnings = claims.compactMap { claim in
+        warnings = unseen.map { "it is not known \($0); it is counted as lost, and the others are enough" }
+        warnings += claims.compactMap { claim in
             guard let failed = claim.drive?.failedItems, failed > 0 else { return nil }
             return
                 "the last heal of the drive \(namespace)/\(claim.name) ended with \(failed) files that could not be healed: see mc admin heal"
@@ -125,8 +128,6 @@ struct WorkloadLoss {
             let gone = lost + elsewhere.count { $0.isGone }
             return [.init(size: size, gone: gone, parity: parity.parity(ofSet: size) ?? 0)]
         }
-        // A drive that could not be looked at is told of, and not counted as gone as well.
-        let unseen = elsewhere.count { $0.drive?.isKnown != true }
         let present = Set(elsewhere.filter { !$0.isGone }.compactMap(\.drive?.layout?.id))
         let pools = Set(layouts.map(\.sets))
         let known = pools.joined().reduce(0) { $0 + $1.count }
@@ -137,8 +138,7 @@ struct WorkloadLoss {
         }
         return pools.joined().map { ids in
             let gone = ids.count { !present.contains($0) }
-            return ErasureSet(
-                size: ids.count, gone: max(0, gone - unseen), parity: parity.parity(ofSet: ids.count) ?? 0)
+            return ErasureSet(size: ids.count, gone: gone, parity: parity.parity(ofSet: ids.count) ?? 0)
         }
     }
 }
@@ -148,7 +148,7 @@ private struct SetClaim {
     enum Condition {
         case whole
         case unwell(String)
-        case unknown(String)
+        case unseen(String)
     }
 
     var name: String
@@ -165,8 +165,8 @@ private struct SetClaim {
     /// What it held does not count.
     var isGone: Bool {
         switch drive?.state {
-        case .healing, .unformatted: true
-        case .whole, .unknown, nil: false
+        case .healing, .unformatted, .unknown, nil: true
+        case .whole: false
         }
     }
 
@@ -180,8 +180,8 @@ private struct SetClaim {
             return .unwell(
                 "the drive of \(name) is still being healed\(progress.map { " (\($0))" } ?? "")")
         case .unformatted: return .unwell("there is nothing of MinIO on the drive of \(name)")
-        case .unknown(let why): return .unknown("whether the drive of \(name) is whole: \(why)")
-        case nil: return .unknown("whether the drive of \(name) is whole: it was not looked at")
+        case .unknown(let why): return .unseen("whether the drive of \(name) is whole: \(why)")
+        case nil: return .unseen("whether the drive of \(name) is whole: it was not looked at")
         }
     }
 
@@ -199,7 +199,7 @@ private struct SetClaim {
                 return SetClaim(
                     name: name, template: template, podName: podName,
                     isLost: claim.map { lost.contains($0.uid) } ?? false, isBound: claim?.isBound == true,
-                    isReady: pod?.isReady == true && pod?.nodeName != proposal.dead.node,
+                    isReady: pod.map(proposal.isReadyElsewhere) ?? false,
                     drive: claim?.spec.volumeName.flatMap { state.drives[$0] })
             }
         }

@@ -47,9 +47,8 @@ struct AlgorithmList {
 
     /// Whether it is these that a server and we lack to agree.
     /// - Parameter proposal: what was offered, of which libssh2 has left out what it does not have.
-    static func oldOnesAreWanting(in proposal: KeyExchangeProposal, for theirs: KeyExchangeProposal) -> Bool {
-        let both = zip(proposal.lists, old.proposal.lists).map { $0 + $1 }
-        return KeyExchangeProposal.mismatches(ours: KeyExchangeProposal(lists: both), theirs: theirs).isEmpty
+    static func oldOnesAreWanting(in proposal: [[String]], for theirs: [[String]]) -> Bool {
+        mismatches(ours: zip(proposal, old.proposal).map { $0 + $1 }, theirs: theirs).isEmpty
     }
 
     /// libssh2 has the strict key exchange from 1.11.1 on.
@@ -83,8 +82,33 @@ struct AlgorithmList {
         }
     }
 
+    // MARK: Proposals of a key exchange
+
     /// The lists of an SSH_MSG_KEXINIT (RFC 4253 §7.1), without compression.
-    var proposal: KeyExchangeProposal {
-        KeyExchangeProposal(lists: [keyExchanges, hostKeys, ciphers, ciphers, codes, codes])
+    var proposal: [[String]] { [keyExchanges, hostKeys, ciphers, ciphers, codes, codes] }
+
+    private static let kinds = [
+        "key exchange", "host key", "cipher to the server", "cipher from the server", "MAC to the server",
+        "MAC from the server", "compression to the server", "compression from the server",
+    ]
+
+    /// - Parameter reader: after the message number.
+    static func proposal(_ reader: inout WireReader<some Collection<UInt8>>) -> [[String]]? {
+        guard reader.skip(16) else { return nil }
+        var lists: [[String]] = []
+        for _ in kinds {
+            guard let list = reader.string(limit: 8192) else { return nil }
+            lists.append(String(decoding: list, as: UTF8.self).split(separator: ",").map(String.init))
+        }
+        return lists
+    }
+
+    /// What the two sides have nothing in common in, in words; empty where they would agree.
+    static func mismatches(ours: [[String]], theirs: [[String]]) -> [String] {
+        zip(kinds, zip(ours, theirs)).compactMap { kind, both in
+            let (ours, theirs) = both
+            guard !theirs.isEmpty, Set(ours).isDisjoint(with: theirs) else { return nil }
+            return "no common \(kind): the server offers \(theirs.joined(separator: ", "))"
+        }
     }
 }

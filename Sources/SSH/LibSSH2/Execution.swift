@@ -40,13 +40,13 @@ struct Execution {
         } catch let error as LibraryError where error.isRefusedChannel {
             throw Failure.refused(error.message)
         }
-        guard let number = session.witness.lastOpened else {
+        guard let number = session.observer.lastOpened else {
             throw LibraryError(code: LIBSSH2_ERROR_PROTO, message: "a channel was opened and its packet was not seen")
         }
-        defer { session.witness.forget(channel: number) }
+        defer { session.observer.forget(channel: number) }
         var exchange = Exchange(shell: shell, password: password, outputLimit: outputLimit)
         do {
-            try request(channel, number, endsInput: input?.isEmpty != false, &exchange)
+            try request(channel, endsInput: input?.isEmpty != false, &exchange)
         } catch let error as LibraryError where error.isRefusedRequest {
             free(channel)
             throw Failure.refused(error.message)
@@ -62,8 +62,8 @@ struct Execution {
             if !exchange.takesInput {
                 throw Failure.sudo(String(decoding: exchange.errors.bytes, as: UTF8.self))
             }
-            guard exchange.start.hasBegun else {
-                let words = exchange.start.words + Array("\n".utf8) + exchange.errors.bytes
+            guard exchange.hasBegun else {
+                let words = exchange.greeting.bytes + Data("\n".utf8) + exchange.errors.bytes
                 throw Failure.noShell(LoginAnswer(outcome: outcome, words: String(decoding: words, as: UTF8.self)))
             }
             return CommandResult(
@@ -77,29 +77,26 @@ struct Execution {
         }
     }
 
-    /// Asks for the command. The end of an empty input does not wait for the answer: both go out as one, as with `ssh -n`.
-    private func request(
-        _ channel: OpaquePointer, _ number: UInt32, endsInput: Bool, _ exchange: inout Exchange
-    ) throws {
-        let ask = {
+    /// Requests the command. Where its input is empty the end of the input is sent without waiting for the answer, which saves a command
+    /// that reads its input one round trip.
+    private func request(_ channel: OpaquePointer, endsInput: Bool, _ exchange: inout Exchange) throws {
+        let call = {
             Int(libssh2_channel_process_startup(channel, "exec", 4, shell.line, UInt32(shell.line.utf8.count)))
         }
-        guard try session.attempt(waiter, ask) == nil else { return }
-        if endsInput && exchange.takesInput && exchange.prologue.isEmpty {
-            try endInput(channel, &exchange)
-            // Who is stopped meanwhile hears of it below: the answer may be here, and the session is sound with it.
-            _ = try? session.pause(waiter, forAtLeast: session.least.answer + leastEnd(number))
-        }
-        try session.complete(waiter, ask)
+        guard try session.attempt(waiter, call) == nil else { return }
+        if endsInput && exchange.takesInput && exchange.prologue.isEmpty { try endInput(channel, &exchange) }
+        try session.complete(waiter, call)
     }
 
     /// Everything the two sides have said so far.
     struct Exchange {
         private(set) var output: Capture
         private(set) var errors: Capture
-        private(set) var start: LoginOutput
+        /// What came on standard output before the command's: enough of it for an error message.
+        private(set) var greeting = Capture(limit: 4096)
+        private var outputFilter: MarkerFilter
         /// Where sudo comes before the command.
-        private var filter: PreambleFilter?
+        private var errorFilter: MarkerFilter?
         private let password: Secret?
         /// The password, once it was asked for; what is left of it.
         var secret: [UInt8] = []
@@ -110,23 +107,29 @@ struct Execution {
         init(shell: RemoteShell, password: Secret?, outputLimit: Int) {
             output = Capture(limit: outputLimit)
             errors = Capture(limit: outputLimit)
-            start = LoginOutput(marker: shell.marker)
-            filter = shell.isElevated ? PreambleFilter(shell) : nil
+            outputFilter = MarkerFilter(marker: shell.marker)
+            errorFilter = shell.isElevated ? MarkerFilter(marker: shell.marker, prompt: shell.prompt) : nil
             prologue = shell.prologue
             self.password = password
         }
 
-        /// Standard input may go: through sudo not before the command is there to read it.
-        var takesInput: Bool { filter?.isThrough ?? true }
+        /// The command runs: its marker has come.
+        var hasBegun: Bool { outputFilter.hasMarker }
+        /// Standard input may be sent: through sudo not before the command is there to read it.
+        var takesInput: Bool { errorFilter?.hasMarker ?? true }
 
         mutating func receive(_ bytes: UnsafeRawBufferPointer, isError: Bool) throws(Failure) {
-            guard isError else {
-                if start.hasBegun { return output.append(bytes) }
-                return start.pass(bytes).withUnsafeBytes { output.append($0) }
+            if !isError {
+                if hasBegun { return output.append(bytes) }
+                let (before, after) = outputFilter.pass(bytes)
+                before.withUnsafeBytes { greeting.append($0) }
+                return after.withUnsafeBytes { output.append($0) }
             }
-            guard let asked = filter?.prompts, let own = filter?.pass(bytes) else { return errors.append(bytes) }
-            own.withUnsafeBytes { errors.append($0) }
-            guard let prompts = filter?.prompts, prompts > asked else { return }
+            guard let asked = errorFilter?.prompts, let (before, after) = errorFilter?.pass(bytes) else {
+                return errors.append(bytes)
+            }
+            (before + after).withUnsafeBytes { errors.append($0) }
+            guard let prompts = errorFilter?.prompts, prompts > asked else { return }
             guard prompts == 1, let password else {
                 throw .sudo("sudo refused the password")
             }
@@ -134,8 +137,8 @@ struct Execution {
         }
 
         mutating func finish() {
-            start.finish()
-            filter?.flush().withUnsafeBytes { errors.append($0) }
+            outputFilter.finish().withUnsafeBytes { greeting.append($0) }
+            errorFilter?.finish().withUnsafeBytes { errors.append($0) }
         }
     }
 
@@ -145,14 +148,15 @@ struct Execution {
     ) throws {
         try withBuffer { buffer in
             while true {
-                let left = try drain(channel, number, buffer, &exchange)
+                let received = session.received
+                try drain(channel, number, buffer, &exchange)
                 if isClosed(number) {
                     if libssh2_channel_eof(channel) == 1 { return }
-                } else if try send(channel, input, &exchange) || isClosed(number) || kept(channel) > left {
-                    // Sending takes in what the socket has, too: no event would announce that again.
+                } else if try send(channel, input, &exchange) {
                     continue
                 }
-                try session.pause(waiter, forAtLeast: exchange.isInputClosed ? leastEnd(number) : 1)
+                // Sending takes packets from the socket, too, and no poll(2) reports those again.
+                if session.received == received { try session.pause(waiter) }
             }
         }
     }
@@ -162,26 +166,17 @@ struct Execution {
         try withUnsafeTemporaryAllocation(byteCount: 32 << 10, alignment: 16, body)
     }
 
-    /// Bytes that are still to come before the command has ended; whoever runs it is told nothing earlier.
-    private func leastEnd(_ number: UInt32) -> Int {
-        let seen = session.witness.channels[number]
-        let hasStatus = seen?.exitStatus != nil || seen?.exitSignal != nil
-        return session.least.close + (hasStatus ? 0 : session.least.exit)
-    }
-
-    private func isClosed(_ number: UInt32) -> Bool { session.witness.channels[number]?.isClosed == true }
+    private func isClosed(_ number: UInt32) -> Bool { session.observer.channels[number]?.isClosed == true }
 
     /// Takes in all that the socket has. Standard error is read beside standard output: both share one window, and unread bytes
     /// of either block both.
     ///
-    /// A read of either stream takes every packet from the socket before it looks for its own, so that a stream is asked again
-    /// only where something is kept for one. At the end both are asked: a packet without a byte counts for nothing, and as
-    /// long as it is kept the stream has no end.
-    /// - Returns: the bytes that belong to neither.
-    @discardableResult
+    /// A read of either stream takes every packet from the socket before it looks for its own. A stream is read again only while
+    /// libssh2 has bytes for one of them. At the end both are read: a packet without a byte is in no count, and as long as it is in the
+    /// queue the stream has no end.
     private func drain(
         _ channel: OpaquePointer, _ number: UInt32, _ buffer: UnsafeMutableRawBufferPointer, _ exchange: inout Exchange
-    ) throws -> UInt {
+    ) throws {
         var isError = false
         var inVain = 0
         repeat {
@@ -197,7 +192,6 @@ struct Execution {
                 isError.toggle()
             }
         } while inVain < 2 && (kept(channel) > 0 || isClosed(number))
-        return kept(channel)
     }
 
     /// Bytes of either stream that came in and were not read.
@@ -248,7 +242,7 @@ struct Execution {
 
     /// EOF, close, and an exit status or signal whose packet was seen; anything less is no outcome.
     private func outcome(of channel: OpaquePointer, _ number: UInt32) throws -> CommandResult.Outcome {
-        guard let seen = session.witness.channels[number], seen.isClosed else {
+        guard let seen = session.observer.channels[number], seen.isClosed else {
             throw LibraryError(code: LIBSSH2_ERROR_CHANNEL_CLOSED, message: "the channel was not closed")
         }
         if let signal = seen.exitSignal { return .signalled(signal) }
@@ -262,7 +256,6 @@ struct Execution {
     }
 
     private func free(_ channel: OpaquePointer) {
-        session.free(
-            channel: channel, Waiter(bell: waiter.bell, deadline: .after(.seconds(2)), interrupt: waiter.interrupt))
+        session.free(channel: channel, waiter.with(limit: .seconds(2)))
     }
 }

@@ -11,46 +11,56 @@ import Foundation
 
 /// Signs what libssh2 wants signed: by an agent, within the deadline of the connection, or with an Ed25519 key in memory.
 ///
-/// libssh2 can sign by itself too, and does with every other key; but with OpenSSL 3 it tries all decoders on the key, twice,
-/// which was a third of a connection's processor time.
+/// libssh2 can sign by itself, too, and does with every other key. Worth its lines: with OpenSSL 3 it tries all decoders on an Ed25519
+/// key, twice, which was a third of a connection's processor time.
 final class KeySigner {
-    enum Key {
-        case agent(AgentKey)
-        case ed25519(Ed25519Key)
-
-        var blob: Data {
-            switch self {
-            case .agent(let key): key.blob
-            case .ed25519(let key): key.blob
-            }
-        }
-    }
-
     typealias Callback =
         @convention(c) (
             OpaquePointer?, UnsafeMutablePointer<UnsafeMutablePointer<UInt8>?>?, UnsafeMutablePointer<Int>?,
             UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<UnsafeMutableRawPointer?>?
         ) -> Int32
 
-    private let key: Key
-    private let waiter: Waiter
+    /// Of the data and the algorithm that libssh2 has settled on. Gives the algorithm, where there are several for the key, and the
+    /// signature without the algorithm's name.
+    private typealias Sign = (Data, _ wanted: String?) throws -> (algorithm: String?, bytes: [UInt8])
+
+    private let sign: Sign
     private(set) var failure: (any Error)?
 
-    init(key: Key, waiter: Waiter) {
-        self.key = key
-        self.waiter = waiter
+    private init(_ sign: @escaping Sign) {
+        self.sign = sign
+    }
+
+    convenience init(_ key: Ed25519Key) {
+        self.init { data, _ in (nil, Array(try key.sign(data))) }
+    }
+
+    /// - Parameter waiter: limits the time that the agent takes.
+    convenience init(_ key: AgentKey, _ waiter: Waiter) {
+        self.init { data, wanted in
+            try AgentClient(path: key.agentPath, waiter: waiter).sign(data, with: key.blob, by: wanted)
+        }
     }
 
     static let callback: Callback = { _, signature, length, data, count, context in
         guard let context = context?.pointee, let signature, let length, let data else { return -1 }
         let signer = Unmanaged<KeySigner>.fromOpaque(context).takeUnretainedValue()
         let bytes: [UInt8]
-        switch signer.sign(UnsafeBufferPointer(start: data, count: count)) {
-        case .success(let signed): bytes = signed
-        case .failure(.otherAlgorithm): return algorithmUnsupported
-        case .failure(.failed): return -1
+        do {
+            let data = Data(bytes: data, count: count)
+            let wanted = algorithm(in: data)
+            let signed = try signer.sign(data, wanted)
+            if let algorithm = signed.algorithm, let wanted, algorithm != wanted {
+                signer.failure = Failure(description: "the agent signed by \(algorithm) in place of \(wanted)")
+                return algorithmUnsupported
+            }
+            signer.failure = nil
+            bytes = signed.bytes
+        } catch {
+            signer.failure = error
+            return -1
         }
-        // Freed by libssh2 through `WitnessedMemory.free`, hence by malloc.
+        // Freed by libssh2 through `PacketObserver.free`, hence by malloc.
         guard let copy = malloc(bytes.count) else { return -1 }
         bytes.withUnsafeBytes { copy.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
         signature.pointee = copy.assumingMemoryBound(to: UInt8.self)
@@ -60,34 +70,6 @@ final class KeySigner {
 
     /// LIBSSH2_ERROR_ALGO_UNSUPPORTED, which 1.10 has not: 1.11 tries again with the key's own algorithm then.
     private static let algorithmUnsupported: Int32 = -51
-
-    private enum Failure: Error {
-        case failed
-        case otherAlgorithm
-    }
-
-    private func sign(_ data: UnsafeBufferPointer<UInt8>) -> Result<[UInt8], Failure> {
-        failure = nil
-        do {
-            switch key {
-            case .agent(let key):
-                let agent = try AgentClient(path: key.agentPath, waiter: waiter)
-                let wanted = Self.algorithm(in: data)
-                let signature = try agent.sign(data, with: key.blob, by: wanted)
-                guard wanted == nil || signature.algorithm == wanted else {
-                    failure = AgentFailure(
-                        description: "the agent signed by \(signature.algorithm) in place of \(wanted ?? "")")
-                    return .failure(.otherAlgorithm)
-                }
-                return .success(signature.bytes)
-            case .ed25519(let key):
-                return .success(Array(try key.sign(Data(data))))
-            }
-        } catch {
-            failure = error
-            return .failure(.failed)
-        }
-    }
 
     /// The algorithm that libssh2 has settled on, which it tells nobody: from the request that is to be signed (RFC 4252 §7).
     /// Since 1.11 it is one of `rsa-sha2-…` for an RSA key, where the server takes it (RFC 8332).

@@ -9,49 +9,63 @@ import Foundation
     import Darwin
 #endif
 
-/// One libssh2 session over one socket. It belongs to one thread for its whole life.
+/// One libssh2 session over one socket. It belongs to one thread at a time.
 ///
 /// libssh2 keeps the state of a call that returned EAGAIN in the session: while a part of its packet is unsent, the same call has
 /// to come again before any other. So a call is either driven to its end by ``complete(_:_:)``, or, where several are in play,
 /// retried at once by ``attempt(_:_:)`` until its packet is out.
 final class Session {
     let raw: OpaquePointer
-    let witness = PacketWitness()
+    let observer = PacketObserver()
     private let socket: Descriptor
-    private let isTCP: Bool
+    private var versionExchange = VersionExchange()
+    /// Bytes that libssh2 has taken from the socket so far.
+    private(set) var received = 0
     /// A call was left between EAGAIN and its retry: nothing more can be said on this session.
     private(set) var isDirty = false
-    private var lowWater = 1
 
-    /// - Parameters:
-    ///   - isTCP: false where the socket is one end of a pair, whose other end a tunnel serves.
-    ///   - knownHostKeys: types of the keys that known_hosts holds for this host, to ask the server for.
-    init(socket: consuming Descriptor, isTCP: Bool, algorithms: AlgorithmList, knownHostKeys: [String]) throws {
+    /// - Parameter knownHostKeys: types of the keys that known_hosts holds for this host, to ask the server for.
+    init(socket: consuming Descriptor, algorithms: AlgorithmList, knownHostKeys: [String]) throws {
         guard Library.initialized else { throw LibraryError(code: LIBSSH2_ERROR_ALLOC, message: "libssh2_init failed") }
-        let abstract = Unmanaged.passUnretained(witness).toOpaque()
         guard
             let raw = libssh2_session_init_ex(
-                WitnessedMemory.allocate, WitnessedMemory.free, WitnessedMemory.reallocate, abstract)
+                PacketObserver.allocate, PacketObserver.free, PacketObserver.reallocate, nil)
         else { throw LibraryError(code: LIBSSH2_ERROR_ALLOC, message: "libssh2_session_init failed") }
         self.raw = raw
         self.socket = socket
-        self.isTCP = isTCP
+        // What libssh2 passes to its callbacks.
+        libssh2_session_abstract(raw).pointee = Unmanaged.passUnretained(self).toOpaque()
         libssh2_session_set_blocking(raw, 0)
-        Inbox.attach(to: raw)
-        Outbox.attach(to: raw)
+        _ = clibssh2_exchange_receive(raw) { socket, buffer, length, flags, abstract in
+            guard let buffer, length > 0 else { return -Int(EINVAL) }
+            return Session.of(abstract)?.receive(socket, buffer, length, flags) ?? 0
+        }
         try algorithms.offer(on: raw, knownHostKeys: knownHostKeys)
     }
 
     deinit {
-        // A session that is still sound takes its leave; then the socket is shut down first, so that freeing has nothing
-        // left to wait for.
+        // The callbacks must not hold on to what is going away: without a session they read the end of the connection.
+        libssh2_session_abstract(raw).pointee = nil
+        // A session that is still sound says that it ends; then the socket is shut down first, so that freeing has nothing to wait for.
         if !isDirty && libssh2_userauth_authenticated(raw) != 0 {
             libssh2_session_disconnect_ex(raw, SSH_DISCONNECT_BY_APPLICATION, "done", "")
-            witness.outbox.flush(socket.number, isLast: true)
         }
         shutdown(socket.number, Int32(SHUT_RDWR))
-        witness.inbox.expectMore()
         for _ in 0..<1000 where libssh2_session_free(raw) != LIBSSH2_ERROR_EAGAIN { break }
+    }
+
+    /// The session that libssh2 calls back for; `nil` while it is freed.
+    static func of(_ abstract: UnsafeMutablePointer<UnsafeMutableRawPointer?>?) -> Session? {
+        abstract?.pointee.map { Unmanaged<Session>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    /// - Returns: as `recv`; the negative errno where it failed, as libssh2 wants it.
+    private func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
+        guard versionExchange.isOver else { return versionExchange.receive(socket, buffer, length, flags) }
+        let count = recv(socket, buffer, length, flags)
+        guard count >= 0 else { return -Int(errno) }
+        received += count
+        return count
     }
 
     // MARK: Driving calls
@@ -115,68 +129,40 @@ final class Session {
 
     /// The descriptor and the events that the session waits for.
     var interest: (descriptor: Int32, events: Int16) {
-        let directions = libssh2_session_block_directions(raw)
-        let isOut = directions & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0 || !witness.outbox.isEmpty
+        let isOut = libssh2_session_block_directions(raw) & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0
         return (socket.number, Int16(POLLIN | (isOut ? POLLOUT : 0)))
     }
 
+    /// To be called before the socket is waited for.
+    func acknowledgeQuickly() { Dial.acknowledgeQuickly(socket.number) }
+
     /// Waits until the socket has something for the session, or a second is over.
-    /// - Parameter count: fewer bytes are of no use and need not wake us; a wrong guess is made good by the second. After more than a
-    ///   segment they do, because the first of them may have come with it.
-    func pause(_ waiter: Waiter, forAtLeast count: Int = 1) throws(Stop) {
-        prepareToPoll(forAtLeast: witness.inbox.taken < Self.leastSegment ? count : 1)
-        let directions = libssh2_session_block_directions(raw)
+    func pause(_ waiter: Waiter) throws(Stop) {
+        acknowledgeQuickly()
         let (descriptor, events) = interest
-        // With no direction told there may be work that no event announces.
-        try waiter.wait(for: descriptor, events: events, limit: directions == 0 ? 20 : 1000)
-    }
-
-    /// TCP_MSS_DEFAULT: what every network carries in one piece (RFC 9293 §3.7.1).
-    private static let leastSegment = 536
-
-    /// Of what the server sends, after the handshake.
-    private(set) lazy var least = LeastSize(
-        mac: libssh2_session_methods(raw, LIBSSH2_METHOD_MAC_SC).map { String(cString: $0) } ?? "")
-
-    /// Sends what was held back.
-    /// - Returns: whether something went out.
-    @discardableResult
-    func flush() -> Bool {
-        witness.outbox.flush(socket.number)
-    }
-
-    func prepareToPoll(forAtLeast count: Int = 1) {
-        let isSent = flush()
-        if isTCP {
-            // What is sent acknowledges what came; but where more than one packet is waited for, the first is not answered.
-            if !isSent || count > 1 { Dial.acknowledgeQuickly(socket.number) }
-            if count != lowWater { Dial.wake(socket.number, atLeast: count) }
-            lowWater = count
-        }
-        witness.inbox.expectMore()
+        // Where libssh2 names no direction there may be work that no event announces.
+        let limit: Int32 = libssh2_session_block_directions(raw) == 0 ? 20 : 1000
+        try waiter.wait(for: descriptor, events: events, atMost: limit)
     }
 
     // MARK: Handshake and host key
 
     func handshake(_ waiter: Waiter) throws {
-        let shake = { Int(libssh2_session_handshake(self.raw, self.socket.number)) }
-        // With its version line alone there is nothing to answer yet.
-        if try attempt(waiter, shake) == nil { _ = try? pause(waiter, forAtLeast: LeastSize.greeting) }
-        try complete(waiter, shake)
-        witness.handshakeEnded()
+        try complete(waiter) { Int(libssh2_session_handshake(raw, socket.number)) }
+        observer.handshakeEnded()
     }
 
     /// Lines that the server sent before its version, and whether that version came.
-    var greeting: (words: String, isSSH: Bool) { (witness.inbox.preface.words, witness.inbox.preface.isOver) }
+    var greeting: (words: String, isSSH: Bool) { (versionExchange.preamble, versionExchange.isSSH) }
 
     /// What the two sides could not agree on, where that is why the handshake failed.
     var mismatches: [String] {
-        witness.proposals.map { KeyExchangeProposal.mismatches(ours: $0.ours, theirs: $0.theirs) } ?? []
+        observer.proposals.map { AlgorithmList.mismatches(ours: $0.ours, theirs: $0.theirs) } ?? []
     }
 
     /// Whether they would have with old algorithms.
     var needsOldAlgorithms: Bool {
-        witness.proposals.map { AlgorithmList.oldOnesAreWanting(in: $0.ours, for: $0.theirs) } ?? false
+        observer.proposals.map { AlgorithmList.oldOnesAreWanting(in: $0.ours, for: $0.theirs) } ?? false
     }
 
     var hostKey: HostKey? {
@@ -188,23 +174,18 @@ final class Session {
 
     // MARK: Authentication
 
-    enum Attempt {
-        case accepted
-        case refused
-        /// The key could not be used here: unreadable, an unknown format, a wrong passphrase.
-        case unusable(String)
-    }
-
     /// Whether the server takes RSA keys, as far as it has said. One that it does not take must not be tried: libssh2 1.11.1 gives
     /// up with "No signing signature matched" and takes the next key for one of RSA.
     var takesRSA: Bool {
-        witness.signatureAlgorithms.map { $0.contains(where: AlgorithmList.signaturesOfRSA.contains) } ?? true
+        observer.signatureAlgorithms.map { $0.contains(where: AlgorithmList.signaturesOfRSA.contains) } ?? true
     }
 
-    func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> Attempt {
+    /// Lets libssh2 read the key and sign.
+    /// - Returns: why the key was not accepted: refused, or unusable here; `nil` where it was accepted.
+    func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> String? {
         // libssh2 wants a C string for the key and copies nothing: the bytes stay in place until the last retry.
         let key = Array(privateKey) + [0]
-        let refusals = witness.refusals
+        let refusals = observer.refusals
         do {
             try key.withUnsafeBytes { bytes in
                 let text = bytes.bindMemory(to: CChar.self)
@@ -215,22 +196,22 @@ final class Session {
                             passphrase?.reveal()))
                 }
             }
-            return .accepted
+            return nil
         } catch let error as LibraryError {
             return try verdict(error, refusals)
         }
     }
 
-    /// Signs by an agent or a key of ours. The agent is spoken to in here, not by libssh2, whose agent calls block without a
-    /// limit.
-    func authenticate(user: String, key: KeySigner.Key, _ waiter: Waiter) throws -> Attempt {
-        let refusals = witness.refusals
-        let signer = KeySigner(key: key, waiter: waiter)
+    /// Signs by an agent or with an Ed25519 key in memory. The agent is asked here and not by libssh2, whose calls to agents
+    /// block without a limit.
+    /// - Returns: as ``authenticate(user:privateKey:passphrase:_:)``.
+    func authenticate(user: String, publicKey: Data, _ signer: KeySigner, _ waiter: Waiter) throws -> String? {
+        let refusals = observer.refusals
         var context: UnsafeMutableRawPointer? = Unmanaged.passUnretained(signer).toOpaque()
         do {
             try withExtendedLifetime(signer) {
                 try withUnsafeMutablePointer(to: &context) { context in
-                    _ = try key.blob.withUnsafeBytes { blob in
+                    _ = try publicKey.withUnsafeBytes { blob in
                         try complete(waiter) {
                             Int(
                                 libssh2_userauth_publickey(
@@ -240,24 +221,25 @@ final class Session {
                     }
                 }
             }
-            return .accepted
+            return nil
         } catch let error as LibraryError {
             if let failure = signer.failure {
                 if let stop = failure as? Stop { throw stop }
-                return .unusable("\(failure)")
+                return "\(failure)"
             }
             return try verdict(error, refusals)
         }
     }
 
-    private func verdict(_ error: LibraryError, _ refusalsBefore: Int) throws -> Attempt {
+    /// - Returns: why the key was not accepted.
+    private func verdict(_ error: LibraryError, _ refusalsBefore: Int) throws -> String {
         // The code is the same for a refusal and for a connection that was lost while waiting for it.
-        if witness.refusals > refusalsBefore { return .refused }
+        if observer.refusals > refusalsBefore { return "refused" }
         let isLost = error.isConnectionLoss || error.message.hasSuffix("USERAUTH response")
-        if isLost || witness.farewell != nil { throw error }
+        if isLost || observer.farewell != nil { throw error }
         // Whatever else there is comes from reading the key, before anything of it was sent.
-        if error.message == "Callback returned error" { return .unusable("the key could not sign") }
-        return .unusable(error.message)
+        if error.message == "Callback returned error" { return "the key could not sign" }
+        return error.message
     }
 
     // MARK: Channels

@@ -18,7 +18,7 @@ struct TunnelPump: ~Copyable {
         var incoming: ArraySlice<UInt8> = []
         var socketEnded = false
         var sentEOF = false
-        var toldSocket = false
+        var hasEndedSocket = false
         var isBroken = false
 
         init(channel: OpaquePointer, socket: consuming Descriptor) {
@@ -27,20 +27,24 @@ struct TunnelPump: ~Copyable {
         }
 
         var isDone: Bool {
-            isBroken || (libssh2_channel_eof(channel) == 1 && incoming.isEmpty && (toldSocket || socketEnded))
+            isBroken || (libssh2_channel_eof(channel) == 1 && incoming.isEmpty && (hasEndedSocket || socketEnded))
         }
     }
 
     private let tunnel: Tunnel
     private let session: Session
+    /// Each call on the session may take the whole limit.
+    private var waiter: Waiter { tunnel.waiter.with(limit: tunnel.waiter.limit) }
     private var streams: [Stream] = []
     private var closing: [OpaquePointer] = []
     private var opening: Tunnel.Request?
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+    private let longestSleep: Int32
 
-    init(_ tunnel: Tunnel, _ session: Session) {
+    init(_ tunnel: Tunnel, _ session: Session, longestSleep: Int32) {
         self.tunnel = tunnel
         self.session = session
+        self.longestSleep = longestSleep
     }
 
     deinit {
@@ -51,14 +55,17 @@ struct TunnelPump: ~Copyable {
     /// learn of it.
     mutating func run() {
         defer {
-            opening?.answer.give(.lost)
+            opening?.answer(.lost)
         }
         while true {
             do {
+                let received = session.received
                 var hasMoved = try open()
                 for stream in streams where try move(stream) { hasMoved = true }
                 try retire()
-                if !hasMoved { try wait() }
+                // A call for one channel takes the packets of every channel from the socket. What came after a channel was looked at
+                // is kept by libssh2, and no poll(2) reports it: sleep only after a pass that received nothing.
+                if !hasMoved && session.received == received { try wait() }
             } catch {
                 return
             }
@@ -68,11 +75,11 @@ struct TunnelPump: ~Copyable {
     // MARK: Opening
 
     private mutating func open() throws -> Bool {
-        if opening == nil { opening = tunnel.takeRequest() }
+        if opening == nil { opening = tunnel.nextRequest() }
         guard let request = opening else { return false }
         var made: OpaquePointer?
         do {
-            let result = try session.attempt(tunnel.waiter) {
+            let result = try session.attempt(waiter) {
                 made = libssh2_channel_direct_tcpip_ex(
                     session.raw, request.endpoint.host, Int32(request.endpoint.port), "127.0.0.1", 0)
                 if made != nil { return 0 }
@@ -80,18 +87,18 @@ struct TunnelPump: ~Copyable {
                 return code == 0 ? Int(LIBSSH2_ERROR_ALLOC) : code
             }
             guard result != nil, let channel = made else {
-                tunnel.turnAwayIfStalled()
+                tunnel.refuseIfStalled()
                 return false
             }
             ended()
             begin(channel, request)
         } catch let error as LibraryError where error.code == LIBSSH2_ERROR_TIMEOUT {
-            // libssh2 gives up one packet's wait after a minute, also where calls do not block; the session is none the worse.
+            // libssh2 gives up one packet's wait after a minute, also where calls do not block; the session stays usable.
             ended()
-            request.answer.give(.failed(refusal(error, request.endpoint)))
+            request.answer(.failed(refusal(error, request.endpoint)))
         } catch let error as LibraryError where error.isRefusedChannel {
             ended()
-            request.answer.give(.failed(refusal(error, request.endpoint)))
+            request.answer(.failed(refusal(error, request.endpoint)))
         }
         return true
     }
@@ -99,9 +106,9 @@ struct TunnelPump: ~Copyable {
     /// The jump host tried and says why it could not (reason 2, SSH_OPEN_CONNECT_FAILED, with the words of connect(2)), which
     /// is as good as having tried ourselves; or it did not try, or does not say.
     private func refusal(_ error: LibraryError, _ endpoint: Endpoint) -> SSHError {
-        let told = session.witness.openFailure
-        let words = told.map { TerminalText.sanitize($0.words) } ?? ""
-        let hasTried = told?.reason == 2 && !words.isEmpty
+        let failure = session.observer.openFailure
+        let words = failure.map { TerminalText.sanitize($0.words) } ?? ""
+        let hasTried = failure?.reason == 2 && !words.isEmpty
         return SSHError(
             hasTried ? .unreachable : .jumpFailed, host: endpoint.name,
             operation: "connect by way of \(tunnel.hop.name)",
@@ -117,18 +124,18 @@ struct TunnelPump: ~Copyable {
     private mutating func begin(_ channel: OpaquePointer, _ request: Tunnel.Request) {
         let (ours, theirs): (Int32, Int32)
         do {
-            (ours, theirs) = try Descriptors.pair()
+            (ours, theirs) = try Descriptor.pair()
         } catch {
             closing.append(channel)
             let endpoint = request.endpoint
-            request.answer.give(
+            request.answer(
                 .failed(SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")))
             return
         }
         let stream = Stream(channel: channel, socket: Descriptor(owning: ours))
         streams.append(stream)
-        if !request.answer.give(.opened(theirs)) {
-            // The one who asked went away meanwhile.
+        if !request.answer(.opened(theirs)) {
+            // The request was answered meanwhile, by its deadline or cancellation.
             close(theirs)
         }
     }
@@ -154,13 +161,13 @@ struct TunnelPump: ~Copyable {
         if stream.outgoing.isEmpty {
             guard stream.socketEnded else { return false }
             stream.sentEOF = true
-            try session.complete(tunnel.waiter) { Int(libssh2_channel_send_eof(stream.channel)) }
+            try session.complete(waiter) { Int(libssh2_channel_send_eof(stream.channel)) }
             return true
         }
         // With no window a write would return EAGAIN for want of it, not of room in the socket.
         guard libssh2_channel_window_write_ex(stream.channel, nil) > 0 else { return false }
         let written = try stream.outgoing.withUnsafeBytes { bytes in
-            try session.attempt(tunnel.waiter) {
+            try session.attempt(waiter) {
                 libssh2_channel_write_ex(
                     stream.channel, 0, bytes.assumingMemoryBound(to: CChar.self).baseAddress, bytes.count)
             }
@@ -173,20 +180,20 @@ struct TunnelPump: ~Copyable {
     private func moveIn(_ stream: Stream) throws -> Bool {
         guard !stream.isBroken else { return false }
         if stream.incoming.isEmpty {
-            let count = try session.attempt(tunnel.waiter) {
+            let count = try session.attempt(waiter) {
                 libssh2_channel_read_ex(
                     stream.channel, 0, buffer.assumingMemoryBound(to: CChar.self).baseAddress, buffer.count)
             }
             if let count, count > 0 {
                 stream.incoming = Array(buffer[..<count])[...]
             } else {
-                guard libssh2_channel_eof(stream.channel) == 1, !stream.toldSocket else { return false }
+                guard libssh2_channel_eof(stream.channel) == 1, !stream.hasEndedSocket else { return false }
                 shutdown(stream.socket.number, Int32(SHUT_WR))
-                stream.toldSocket = true
+                stream.hasEndedSocket = true
                 return true
             }
         }
-        let sent = stream.incoming.withUnsafeBytes { Descriptors.send($0, on: stream.socket.number) }
+        let sent = stream.incoming.withUnsafeBytes { Descriptor.send($0, on: stream.socket.number) }
         if sent > 0 {
             stream.incoming = stream.incoming.dropFirst(sent)
             return true
@@ -201,7 +208,7 @@ struct TunnelPump: ~Copyable {
             streams.removeAll { $0 === stream }
         }
         while let channel = closing.first {
-            guard try session.attempt(tunnel.waiter, { Int(libssh2_channel_free(channel)) }) != nil else { return }
+            guard try session.attempt(waiter, { Int(libssh2_channel_free(channel)) }) != nil else { return }
             closing.removeFirst()
         }
     }
@@ -209,13 +216,11 @@ struct TunnelPump: ~Copyable {
     // MARK: Waiting
 
     private func wait() throws {
-        let waiter = tunnel.waiter
-        try waiter.check()
-        session.prepareToPoll()
+        session.acknowledgeQuickly()
         let (descriptor, events) = session.interest
         var polled = [
             pollfd(fd: descriptor, events: events, revents: 0),
-            pollfd(fd: waiter.bell.readEnd, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: tunnel.wakePipe.readEnd, events: Int16(POLLIN), revents: 0),
         ]
         for stream in streams {
             let wantsMore = stream.outgoing.isEmpty && !stream.socketEnded
@@ -226,8 +231,7 @@ struct TunnelPump: ~Copyable {
                     fd: stream.socket.number, events: Int16((wantsMore ? POLLIN : 0) | (isFull ? POLLOUT : 0)),
                     revents: 0))
         }
-        _ = poll(&polled, nfds_t(polled.count), opening == nil ? 1000 : 100)
-        if polled[1].revents != 0 { waiter.bell.drain() }
-        try waiter.check()
+        try waiter.poll(&polled, atMost: opening == nil ? longestSleep : 100)
+        if polled[1].revents != 0 { tunnel.wakePipe.drain() }
     }
 }

@@ -26,9 +26,9 @@ struct Descriptor: ~Copyable {
         discard self
         return number
     }
-}
 
-enum Descriptors {
+    // MARK: Options and calls, by number
+
     static func setNonBlocking(_ number: Int32) {
         _ = fcntl(number, F_SETFL, fcntl(number, F_GETFL) | O_NONBLOCK)
     }
@@ -66,14 +66,12 @@ enum Descriptors {
     }()
 
     /// Sends on a socket; a peer that is gone is an error and not a signal.
-    /// - Parameter isLast: the socket is shut down next: Linux keeps the bytes back for that packet.
-    static func send(_ bytes: UnsafeRawBufferPointer, on number: Int32, isLast: Bool = false) -> Int {
+    static func send(_ bytes: UnsafeRawBufferPointer, on number: Int32) -> Int {
         #if canImport(Darwin)
             // SO_NOSIGPIPE is set where sockets are made.
             return platformSend(number, bytes.baseAddress, bytes.count, 0)
         #else
-            let flags = Int32(MSG_NOSIGNAL) | (isLast ? Int32(MSG_MORE) : 0)
-            return platformSend(number, bytes.baseAddress, bytes.count, flags)
+            return platformSend(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         #endif
     }
 
@@ -94,7 +92,7 @@ enum Descriptors {
     }
 }
 
-// The system call by a name that `Descriptors.send` does not hide.
+// The system call by a name that `Descriptor.send` does not hide.
 private func platformSend(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int, _ flags: Int32) -> Int {
     send(number, bytes, count, flags)
 }
@@ -127,8 +125,8 @@ final class WakePipe: Sendable {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { throw SystemError("pipe") }
         for end in ends {
-            Descriptors.setNonBlocking(end)
-            Descriptors.setCloseOnExec(end)
+            Descriptor.setNonBlocking(end)
+            Descriptor.setCloseOnExec(end)
         }
         readEnd = ends[0]
         writeEnd = ends[1]

@@ -80,13 +80,6 @@ struct LocalProcess: Sendable {
         return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
     }
 
-    struct Output {
-        let status: Int32
-        let output: Data
-        /// What the socket that takes it has room for.
-        let errors: Data
-    }
-
     /// Runs a program to its end and gives what it wrote to standard output. Blocks the calling thread.
     static func output(
         of path: String, _ arguments: [String], input: Data = Data(), limit: Duration = .seconds(10)
@@ -95,34 +88,34 @@ struct LocalProcess: Sendable {
         return (output.status, output.output)
     }
 
-    /// Runs a program to its end and gives what it wrote. Blocks the calling thread.
+    /// Runs a program to its end and gives what it wrote, of standard error as much as a socket has room for. Blocks the calling thread.
     /// - Throws: ``Stop/deadline`` where it lasted longer than the limit; it was ended then.
     static func finish(
         _ path: String, _ arguments: [String], input: Data = Data(), limit: Duration
-    ) throws -> Output {
-        let (readEnd, writeEnd) = try Descriptors.pair()
+    ) throws -> (status: Int32, output: Data, errors: Data) {
+        let (readEnd, writeEnd) = try Descriptor.pair()
         let ours = Descriptor(owning: readEnd)
         let process: LocalProcess
         let errors: Descriptor
         // A descriptor that is duplicated onto 0 or 1 loses its close-on-exec flag there and only there.
         do {
             let theirs = Descriptor(owning: writeEnd)
-            let (readErrors, writeErrors) = try Descriptors.pair()
+            let (readErrors, writeErrors) = try Descriptor.pair()
             errors = Descriptor(owning: readErrors)
             let theirErrors = Descriptor(owning: writeErrors)
             // The errors' end stays non-blocking: what is beyond its room is lost, and the program never waits for us to read it.
-            Descriptors.setBlocking(theirs.number)
+            Descriptor.setBlocking(theirs.number)
             process = try start(
                 path, arguments, input: theirs.number, output: theirs.number, error: theirErrors.number)
         }
         var output = Data()
         do {
-            let waiter = Waiter(bell: try WakePipe(), deadline: .after(limit), interrupt: Interrupt())
+            let waiter = Waiter(limit: limit)
             var rest = input[...]
             if rest.isEmpty { shutdown(ours.number, Int32(SHUT_WR)) }
             while true {
                 if !rest.isEmpty {
-                    let count = rest.withUnsafeBytes { Descriptors.send($0, on: ours.number) }
+                    let count = rest.withUnsafeBytes { Descriptor.send($0, on: ours.number) }
                     if count > 0 { rest = rest.dropFirst(count) }
                     if rest.isEmpty || (count < 0 && errno != EAGAIN) {
                         rest = rest.suffix(0)
@@ -140,7 +133,7 @@ struct LocalProcess: Sendable {
         let status = process.wait()
         var words = Data()
         _ = read(errors.number, into: &words)
-        return Output(status: status, output: output, errors: words)
+        return (status, output, words)
     }
 
     /// Reads what is there.

@@ -8,24 +8,147 @@ import Synchronization
     import Darwin
 #endif
 
-/// A point in time by the monotonic clock, which goes on while the machine sleeps: a laptop that was closed in the middle of a
-/// command finds its deadline passed.
-struct Deadline: Sendable {
-    /// Since `origin`: an instant's size is known at run time only, and that of all that holds one.
+/// Why a wait ended before what was waited for.
+enum Stop: Error {
+    case deadline
+    case cancelled
+}
+
+/// Cancellation of one operation, from any thread.
+final class Interrupt: Sendable {
+    private struct State {
+        var isCancelled = false
+        /// Written to when it is cancelled and never read from: from then on every poll(2) on it returns at once.
+        var pipe: WakePipe?
+        var handler: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
+
+    var isCancelled: Bool { state.withLock { $0.isCancelled } }
+
+    func cancel() {
+        let (pipe, handler) = state.withLock { state in
+            defer { state.handler = nil }
+            state.isCancelled = true
+            return (state.pipe, state.handler)
+        }
+        pipe?.wake()
+        handler?()
+    }
+
+    /// Waits for a shared task or for the cancellation, whichever is first. The task goes on for others who wait for it.
+    /// - Returns: `nil` where it was cancelled first.
+    func value<Value: Sendable>(of task: Task<Value, Never>) async -> Value? {
+        let answer = Mutex<CheckedContinuation<Value?, Never>?>(nil)
+        let resume = { @Sendable (value: Value?) in
+            let waiting = answer.withLock { answer in
+                defer { answer = nil }
+                return answer
+            }
+            waiting?.resume(returning: value)
+        }
+        return await withCheckedContinuation { continuation in
+            answer.withLock { $0 = continuation }
+            let isCancelled = state.withLock { state in
+                state.handler = { resume(nil) }
+                return state.isCancelled
+            }
+            if isCancelled { resume(nil) }
+            Task { resume(await task.value) }
+        }
+    }
+
+    /// The descriptor that poll(2) reports once it is cancelled. Made when first needed: an operation that waits for its turn needs none.
+    fileprivate func descriptor() throws(SystemError) -> Int32 {
+        if let pipe = state.withLock({ $0.pipe }) { return pipe.readEnd }
+        let new = try WakePipe()
+        let (pipe, isCancelled) = state.withLock { state in
+            if state.pipe == nil { state.pipe = new }
+            return (state.pipe ?? new, state.isCancelled)
+        }
+        if isCancelled { pipe.wake() }
+        return pipe.readEnd
+    }
+}
+
+/// What a blocking call waits by: how long at most, and what cancels it.
+///
+/// Time is that of the monotonic clock, which goes on while the machine sleeps: a laptop that was closed in the middle of a command finds
+/// the deadline passed.
+struct Waiter: Sendable {
+    /// How long at most, in all.
+    let limit: Duration
+    let interrupt: Interrupt
+    /// The interrupt's; -1, which poll(2) ignores, where nothing cancels.
+    private let descriptor: Int32
+    /// Since `origin`: the size of an instant, and of all that holds one, is known at run time only.
     private let end: Duration
 
     private static let origin = ContinuousClock.now
     private static var now: Duration { origin.duration(to: .now) }
-
-    static func after(_ duration: Duration) -> Deadline {
-        Deadline(end: now + min(duration, longest))
-    }
-
     /// A century stands for any longer time, which a sum or a system call could not hold.
     private static let longest = Duration.seconds(100 * 366 * 86400)
 
+    /// Without anything that cancels it.
+    init(limit: Duration) {
+        self.init(Interrupt(), -1, limit)
+    }
+
+    /// - Throws: where the process has no descriptor left.
+    init(_ interrupt: Interrupt, limit: Duration) throws(SystemError) {
+        self.init(interrupt, try interrupt.descriptor(), limit)
+    }
+
+    private init(_ interrupt: Interrupt, _ descriptor: Int32, _ limit: Duration) {
+        (self.interrupt, self.descriptor, self.limit) = (interrupt, descriptor, limit)
+        end = Self.now + min(limit, Self.longest)
+    }
+
+    /// The same cancellation with another limit, which begins now.
+    func with(limit: Duration) -> Waiter {
+        Waiter(interrupt, descriptor, limit)
+    }
+
     var remaining: Duration { end - Self.now }
     var hasPassed: Bool { remaining <= .zero }
+    var isCancelled: Bool { interrupt.isCancelled }
+
+    func check() throws(Stop) {
+        if isCancelled { throw .cancelled }
+        if hasPassed { throw .deadline }
+    }
+
+    /// Returns when the descriptor has one of the events, or after `milliseconds` in any case: libssh2 at times reports EAGAIN and no
+    /// direction to wait for, so nothing waits for ever on its word.
+    /// - Returns: whether it has one of them, or is broken.
+    @discardableResult
+    func wait(for number: Int32, events: Int16, atMost milliseconds: Int32 = 1000) throws(Stop) -> Bool {
+        var polled = [pollfd(fd: number, events: events, revents: 0)]
+        try poll(&polled, atMost: milliseconds)
+        return polled[0].revents != 0
+    }
+
+    /// The one poll loop: the same for several descriptors.
+    func poll(_ polled: inout [pollfd], atMost milliseconds: Int32) throws(Stop) {
+        let remaining = remaining
+        if isCancelled { throw .cancelled }
+        if remaining <= .zero { throw .deadline }
+        let pause = remaining < .milliseconds(milliseconds) ? Int32(remaining.milliseconds) : milliseconds
+        polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+        platformPoll(&polled, nfds_t(polled.count), pause)
+        polled.removeLast()
+        if isCancelled { throw .cancelled }
+        // What came in time counts; who waits for more than came finds the deadline passed at the next wait.
+        if !polled.contains(where: { $0.revents != 0 }) && hasPassed { throw .deadline }
+    }
+}
+
+// The system call by a name that `Waiter.poll` does not hide.
+private func platformPoll(_ polled: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ milliseconds: Int32) {
+    if poll(polled, count, milliseconds) < 0 {
+        for index in 0..<Int(count) { polled[index].revents = 0 }
+    }
 }
 
 extension Duration {
@@ -38,98 +161,11 @@ extension Duration {
             + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 
+    /// To a tenth of a second, for people.
+    var rounded: Duration { .milliseconds((milliseconds + 50) / 100 * 100) }
+
     var inWords: String {
         let value = milliseconds
         return value % 1000 == 0 ? "\(value / 1000) s" : "\(Double(value) / 1000) s"
-    }
-}
-
-/// Why a wait ended before what was waited for.
-enum Stop: Error {
-    case deadline
-    case cancelled
-}
-
-/// Cancellation of one operation, from any thread. It rings the bell of the thread that waits.
-final class Interrupt: Sendable {
-    private struct State {
-        var isCancelled = false
-        var bell: WakePipe?
-        var handler: (@Sendable () -> Void)?
-    }
-
-    private let state = Mutex(State())
-
-    var isCancelled: Bool { state.withLock { $0.isCancelled } }
-
-    func cancel() {
-        let (bell, handler) = state.withLock { state in
-            defer { state.handler = nil }
-            state.isCancelled = true
-            return (state.bell, state.handler)
-        }
-        bell?.wake()
-        handler?()
-    }
-
-    /// Waits for a shared task or for the cancellation, whichever is first. The task goes on for others who wait for it.
-    /// - Returns: `nil` where it was cancelled first.
-    func value<Value: Sendable>(of task: Task<Value, Never>) async -> Value? {
-        let answer = Mutex<CheckedContinuation<Value?, Never>?>(nil)
-        let give = { @Sendable (value: Value?) in
-            let waiting = answer.withLock { answer in
-                defer { answer = nil }
-                return answer
-            }
-            waiting?.resume(returning: value)
-        }
-        return await withCheckedContinuation { continuation in
-            answer.withLock { $0 = continuation }
-            let isCancelled = state.withLock { state in
-                state.handler = { give(nil) }
-                return state.isCancelled
-            }
-            if isCancelled { give(nil) }
-            Task { give(await task.value) }
-        }
-    }
-
-    func attach(_ bell: WakePipe?) {
-        state.withLock { $0.bell = bell }
-    }
-}
-
-/// The one poll loop: waits for a descriptor, a deadline or a cancellation, whichever is first.
-struct Waiter {
-    let bell: WakePipe
-    let deadline: Deadline
-    let interrupt: Interrupt
-
-    func check() throws(Stop) {
-        if interrupt.isCancelled { throw .cancelled }
-        if deadline.hasPassed { throw .deadline }
-    }
-
-    /// Returns when the descriptor has one of the events, or after `limit` milliseconds in any case: libssh2 at times reports EAGAIN and no
-    /// direction to wait for, so nothing waits for ever on its word.
-    /// - Returns: whether it has one of them, or is broken.
-    @discardableResult
-    func wait(for descriptor: Int32, events: Int16, limit: Int32 = 1000) throws(Stop) -> Bool {
-        // The clock is read once: the arithmetic of durations is dear.
-        let remaining = deadline.remaining
-        if interrupt.isCancelled { throw .cancelled }
-        if remaining <= .zero { throw .deadline }
-        let pause = remaining < .milliseconds(limit) ? Int32(remaining.milliseconds) : limit
-        let (isReady, isRung) = withUnsafeTemporaryAllocation(of: pollfd.self, capacity: 2) { polled in
-            polled.initializeElement(at: 0, to: pollfd(fd: descriptor, events: events, revents: 0))
-            polled.initializeElement(at: 1, to: pollfd(fd: bell.readEnd, events: Int16(POLLIN), revents: 0))
-            let count = poll(polled.baseAddress, 2, pause)
-            return (count > 0 && polled[0].revents != 0, count > 0 && polled[1].revents != 0)
-        }
-        if isRung { bell.drain() }
-        if interrupt.isCancelled { throw .cancelled }
-        // What came in time counts; who asks for more than came finds the deadline passed at the next wait.
-        if !isReady && deadline.hasPassed { throw .deadline }
-        return isReady
     }
 }

@@ -112,6 +112,30 @@ import Testing
         expectItsVolumes(try FieldCluster.plan(state, request), label: Self.names[0] + ".example.com")
     }
 
+    /// The inventory has the nodes' names, so that a hostname of another name is a worker's rather than its own.
+    @Test func aHostnameOfAnotherNameIsNotItsWhereNamesAreTheNodes() throws {
+        var state = try RunbookCluster.state()
+        state.removeByHand(0)
+        rename(Self.names[0], to: "worker-7", in: &state)
+        let refusals = FieldCluster.refusals(state)
+        #expect(refusals.map(\.rule) == ["hosts-are-nodes"])
+        #expect(refusals[0].advice.contains("'node: worker-7' or 'node: \(Self.names[0])'"))
+    }
+
+    /// A static volume may name its node by the field `metadata.name` in place of the hostname label.
+    @Test func volumesThatNameItByItsNameAreIts() throws {
+        var state = try state()
+        for index in state.cluster.objects.volumes.indices
+        where state.cluster.objects.volumes[index].nodes == [Self.names[0]] {
+            state.cluster.objects.volumes[index].spec.nodeAffinity = .init(
+                required: .init(nodeSelectorTerms: [
+                    .init(matchFields: [Lost.requirement("metadata.name", "In", [Self.names[0]])])
+                ]))
+        }
+        #expect(state.unknownHostnames == [Self.names[0]])
+        expectItsVolumes(try FieldCluster.plan(state, request))
+    }
+
     /// Another master of the inventory is no node either: whose the volumes are cannot be told.
     @Test func anotherMasterWithoutANodeMakesItUndecided() throws {
         var state = try state()
@@ -182,5 +206,43 @@ import Testing
         var state = try state(status: [(Self.names[0], "10.127.100.234")])
         state.inventory.hosts[0].node = "elsewhere"
         #expect(FieldCluster.refusals(state, request).map(\.rule) == ["hosts-are-nodes"])
+    }
+
+    /// The operator writes the node's name, and its volumes name the host without its domain.
+    @Test func theWrittenNameFindsVolumesThatLeaveTheDomainOut() throws {
+        var state = try state(status: [(Self.names[0] + ".example.com", "10.127.100.234")])
+        state.inventory.hosts[0].node = Self.names[0] + ".example.com"
+        expectItsVolumes(try FieldCluster.plan(state, request))
+    }
+
+    /// The machine itself was installed again, and kubeadm knew it by another address than the inventory does.
+    @Test func clusterStatusKnowsItByAnyOfItsAddresses() throws {
+        let itself = ReplacementRequest(dead: "node-10-127-100-234", replacement: "node-10-127-100-234")
+        var state = try state(status: [(Self.names[0], "fd00::234")])
+        state.inventory = state.inventory.preparing(itself)
+        var facts = HostFacts(hostname: Self.names[0])
+        facts.machineID = "new"
+        facts.addresses = [
+            .init(interface: "eth0", address: "10.127.100.234"), .init(interface: "eth0", address: "fd00::234"),
+        ]
+        state.hosts["node-10-127-100-234"] = .reached(facts)
+        let plan = try FieldCluster.plan(state, itself)
+        #expect(plan.dead.node == Self.names[0])
+        #expect(plan.hasStaleClusterStatus)
+    }
+
+    /// It does not answer, so that its other addresses are not known.
+    @Test func anEntryOfClusterStatusThatIsNobodysIsNotPassedOver() throws {
+        var state = try state(status: [(Self.names[0], "fd00::234")])
+        let refusals = FieldCluster.refusals(state, request)
+        #expect(refusals.map(\.rule) == ["hosts-are-nodes"])
+        #expect(refusals[0].advice.contains("'node: \(Self.names[0])'"))
+        state.inventory.hosts[0].node = Self.names[0]
+        #expect(try FieldCluster.plan(state, request).hasStaleClusterStatus)
+        var named = try RunbookCluster.state()
+        named.removeByHand(0)
+        named.cluster.clusterStatus = ClusterState.clusterStatus([(Self.names[0], "fd00::234")])
+        let plan = try FieldCluster.plan(named)
+        #expect(plan.hasStaleClusterStatus, "the inventory has that very name")
     }
 }

@@ -71,6 +71,7 @@ extension ClusterState {
             hosts[name(index)] = seen[inventory.hosts[index].name]
             inventory.hosts[index].name = name(index)
         }
+        cluster.source = cluster.source.map { names[$0] ?? $0 }
         for host in hosts.keys {
             change(host) { facts in
                 facts.peers = Dictionary(uniqueKeysWithValues: facts.peers.map { (names[$0.key] ?? $0.key, $0.value) })

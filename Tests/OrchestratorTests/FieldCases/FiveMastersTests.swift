@@ -145,6 +145,21 @@ import Testing
                 "while the new member joins etcd has 4 voting members, of which 3 must be healthy; 2 are"))
     }
 
+    /// A node's controller writes nothing about containers: of a pod on a node that is not Ready the last word stays as it was.
+    @Test func aReplicaOnOneThatIsLeftAsideIsNotReady() throws {
+        var state = try FieldCluster.state()
+        let pod = try #require(state.objects.pods.firstIndex { $0.name == "minio-2" })
+        let (volume, name) = ("pvc-onecloud-minio-export-minio-2", Self.fourth)
+        state.cluster.objects.pods[pod].spec.nodeName = name
+        state.change(volume: volume) {
+            $0.spec.nodeAffinity = Lost.affinity([Lost.requirement("kubernetes.io/hostname", "In", [name])])
+        }
+        #expect(rules(state).isEmpty)
+        notReady(&state, 4)
+        #expect(state.objects.pods[pod].isReady, "so its containers say")
+        #expect(rules(state) == ["other-replicas-healthy"])
+    }
+
     // MARK: The steps
 
     /// The cluster after the join: the new member healthy, the fourth one still ill.

@@ -224,6 +224,19 @@ import Testing
         #expect(refusals.contains { $0.rule == "hosts-are-nodes" && $0.reason.contains("are both the node") })
     }
 
+    /// The spare was a worker once, under another name, and its node was never deleted.
+    @Test func aNodeThatIsLeftAtTheReplacementsAddressIsRefused() throws {
+        var state = try RunbookCluster.state()
+        var old = RunbookCluster.node("once", "10.127.100.224", isReady: false)
+        old.metadata.labels = ["kubernetes.io/hostname": "once"]
+        state.cluster.objects.nodes.append(old)
+        let refusals = FieldCluster.refusals(state)
+        #expect(refusals.map(\.rule) == ["hosts-are-nodes"])
+        #expect(refusals[0].reason.contains("the node once is at an address of lzx-ocboot-ha-test-4"))
+        state.cluster.objects.nodes.removeLast()
+        #expect(FieldCluster.refusals(state).isEmpty)
+    }
+
     @Test func theReplacementMayHaveSeveralAddresses() throws {
         var state = try RunbookCluster.state()
         state.change(RunbookCluster.spare) { facts in

@@ -143,21 +143,31 @@ import Testing
         #expect(rules(one) == ["other-replicas-healthy"])
     }
 
-    @Test func aDriveThatWasNotSeenIsNotKnown() throws {
-        var state = try Self.state(pods: 4, onDead: 1)
-        state.drives["pv-export-minio-3"] = MinIODrive(.unknown("master-3: no answer"))
-        var refusals = Lost.refusals(state)
+    /// On a worker, which no inventory names, or on a host that does not answer.
+    @Test(arguments: [MinIODrive(.unknown("master-3: no answer")), nil])
+    func aDriveThatWasNotSeenCountsAsLost(drive: MinIODrive?) throws {
+        var state = try Self.state(pods: 4, onDead: 2)
+        state.drives["pv-export-minio-3"] = drive
+        let refusals = Lost.refusals(state)
         #expect(refusals.map(\.rule) == ["critical-data-survives"])
-        #expect(
-            refusals.first?.reason.contains("whether the drive of export-minio-3 is whole: master-3: no answer") == true
-        )
-        state.drives["pv-export-minio-3"] = nil
-        refusals = Lost.refusals(state)
-        #expect(refusals.map(\.rule) == ["critical-data-survives"])
+        #expect(refusals.first?.reason.contains("3 of 4 volumes are lost") == true)
+        #expect(refusals.first?.reason.contains("it is not known whether the drive of export-minio-3 is whole") == true)
         state.inventory.workloads[0].rule = .rebuild(.replicated, heal: .minio, recreatedBy: nil)
         #expect(rules(state) == ["critical-data-survives"])
         state.inventory.workloads[0].rule = .rebuild(.disposable, heal: .minio, recreatedBy: nil)
         #expect(rules(state).isEmpty, "its data may go")
+    }
+
+    @Test func whereTheOthersAreEnoughADriveThatWasNotSeenIsToldOf() throws {
+        var state = try Self.state(pods: 4, onDead: 1)
+        state.drives["pv-export-minio-3"] = MinIODrive(.unknown("master-3: no answer"))
+        let plan = try Lost.plan(state)
+        #expect(
+            plan.warnings?.contains {
+                $0.contains("whether the drive of export-minio-3 is whole: master-3: no answer")
+            } == true)
+        state.drives["pv-export-minio-2"] = MinIODrive(.unknown("master-2: no answer"))
+        #expect(rules(state) == ["critical-data-survives"])
     }
 
     @Test func aHealThatLeftSomethingOutIsToldOf() throws {
@@ -250,5 +260,21 @@ import Testing
         let refusals = Lost.refusals(state)
         #expect(refusals.first?.rule == "claims-have-rules")
         #expect(refusals.first?.reason.contains("has no minio-0") == true)
+    }
+
+    /// A pod starts with all of its claims or not at all.
+    @Test func oneClaimOfAPodIsNotLeftAloneWhileTheOtherIsRebuilt() throws {
+        var state = try Self.state(pods: 4, drives: 2, onDead: 1)
+        func ignore(_ claim: String) {
+            state.inventory.workloads.append(
+                .init(namespace: "onecloud-minio", target: .claim(claim), rule: .ignore))
+        }
+        ignore("export-1-minio-0")
+        let refusals = Lost.refusals(state)
+        #expect(refusals.map(\.rule) == ["claims-have-rules"])
+        #expect(refusals[0].reason.contains("export-0-minio-0 is to be rebuilt"))
+        #expect(refusals[0].reason.contains("export-1-minio-0 as well"))
+        ignore("export-0-minio-0")
+        #expect(try Lost.plan(state).rebuilds.isEmpty)
     }
 }

@@ -87,6 +87,22 @@ import Testing
         }
     }
 
+    /// It moves only to a node that takes pods, which may be the new one.
+    @Test func aNodeThatTakesNoPodsDoesNotCountForIt() throws {
+        var state = try self.state("rancher.io/local-path", [deployment("local-path-provisioner", available: 0)])
+        state.cluster.objects.pods.append(pod("local-path-provisioner", on: 0, isReady: true))
+        for index in 1...2 { state.cluster.objects.nodes[index].spec = .init(unschedulable: true) }
+        #expect(Lost.refusals(state).isEmpty, "the new node takes it")
+        state.change(deployment: "local-path-provisioner") { $0.spec.template.spec.nodeSelector = ["disk": "ssd"] }
+        state.cluster.objects.nodes[1].metadata.labels?["disk"] = "ssd"
+        #expect(Lost.refusals(state).map(\.rule) == ["provisioner-runs"])
+        state.cluster.objects.nodes[1].spec?.unschedulable = nil
+        #expect(Lost.refusals(state).isEmpty)
+        state.cluster.objects.nodes[1].spec?.unschedulable = true
+        state.cluster.objects.nodes[2].metadata.labels?["disk"] = "ssd"
+        #expect(Lost.refusals(state).isEmpty, "every master has that label, and so will the new one")
+    }
+
     @Test func brokenOnASurvivorItDoesNotRun() throws {
         var state = try state("rancher.io/local-path", [deployment("local-path-provisioner", available: 0)])
         state.cluster.objects.pods.append(pod("local-path-provisioner", on: 1, isReady: false))

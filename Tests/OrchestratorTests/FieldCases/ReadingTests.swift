@@ -294,7 +294,11 @@ enum KubectlNoise {
         #expect(try refusals { $0.kubeletRuns = nil }.map(\.rule) == ["replacement-is-bare"])
         #expect(try refusals { $0.clusterTraces = nil }.map(\.rule) == ["replacement-is-bare"])
         #expect(try refusals { $0.hostname = "" }.map(\.rule) == ["replacement-is-bare"])
-        #expect(try refusals({ $0.clockOffset = nil }, of: RunbookCluster.names[1]).map(\.rule) == ["replacement-fits"])
+        #expect(
+            try refusals({ $0.clockOffset = nil }, of: RunbookCluster.names[1]).map(\.rule) == [
+                "node-is-dead", "replacement-fits",
+            ])
+        #expect(try refusals({ $0.clockOffset = nil }, of: RunbookCluster.names[2]).map(\.rule) == ["node-is-dead"])
         #expect(try refusals({ $0.addresses = nil }, of: RunbookCluster.names[2]).map(\.rule) == ["one-vip-holder"])
     }
 }

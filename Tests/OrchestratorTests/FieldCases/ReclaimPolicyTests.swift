@@ -79,4 +79,20 @@ import Testing
         #expect(plan.keptVolumes?.map(\.reason) == ["its reclaim policy is Retain"])
         #expect(try EventCoding.decode(Plan.self, from: try EventCoding.encode(plan)) == plan)
     }
+
+    /// What an older claim of the same name left on purpose is not what is agreed to with the claim of today.
+    @Test func consentToAClaimIsNoneToWhatAnOlderOneLeft() throws {
+        var state = try RunbookCluster.state()
+        var old = try #require(state.objects.volume(Self.influxdb))
+        old.metadata = RunbookCluster.meta("pvc-of-last-year", nil)
+        old.spec.claimRef?.uid = "an-older-one"
+        old.spec.persistentVolumeReclaimPolicy = "Retain"
+        old.status?.phase = "Released"
+        state.cluster.objects.volumes.append(old)
+        let plan = try Lost.plan(state, Lost.request(accepting: ["onecloud/default-influxdb"]))
+        #expect(plan.keptVolumes?.map(\.volume.name) == ["pvc-of-last-year"])
+        #expect(plan.volumes.contains { $0.name == Self.influxdb })
+        let named = try Lost.plan(state, Lost.request(accepting: ["pvc-of-last-year"]))
+        #expect(named.volumes.contains { $0.name == "pvc-of-last-year" })
+    }
 }

@@ -69,4 +69,18 @@ import Testing
         #expect(three.findings.map(\.code) == [.vipHeldTwice])
         #expect(Self.names.allSatisfy { three.findings[0].text.contains($0) })
     }
+
+    /// The keepalived of the master with the highest priority is broken: it never takes the VIP, and the run would wait for that.
+    @Test func aMASTERThatDoesNotHoldItIsRefused() throws {
+        var state = try RunbookCluster.state(dead: 2)
+        #expect(state.vipHolders.map(\.name) == [Self.names[0]])
+        let address = HostFacts.Address(interface: "br0", address: Self.vip)
+        state.change(Self.names[0]) { $0.addresses?.removeAll { $0 == address } }
+        state.change(Self.names[1]) { $0.addresses?.append(address) }
+        let request = ReplacementRequest(dead: Self.names[2], replacement: RunbookCluster.spare)
+        let refusals = FieldCluster.refusals(state, request)
+        #expect(refusals.map(\.rule) == ["one-vip-holder"])
+        #expect(refusals[0].reason.contains("\(Self.names[0]) is keepalived's MASTER"))
+        #expect(refusals[0].reason.contains("is on \(Self.names[1])"))
+    }
 }

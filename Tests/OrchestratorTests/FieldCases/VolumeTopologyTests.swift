@@ -100,6 +100,31 @@ import Testing
             } == nil)
     }
 
+    /// The dead one may be the only node of its zone: what is on a server of that zone is not lost with it.
+    @Test(arguments: ["topology.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone", "topology.kubernetes.io/region"])
+    func storageOfAZoneOutlivesItsOnlyNode(key: String) throws {
+        let affinity = Lost.affinity([Lost.requirement(key, "In", ["a"])])
+        func lost(_ change: @escaping (inout Volume) -> Void) throws -> LostVolume? {
+            try influxdb(affinity) { state in
+                state.cluster.objects.nodes[0].metadata.labels?[key] = "a"
+                state.change(volume: Self.influxdb) {
+                    $0.spec.hostPath = nil
+                    $0.spec.storageClassName = "block"
+                    $0.spec.csi = Presence()
+                    change(&$0)
+                }
+            }
+        }
+        #expect(try lost { _ in } == nil)
+        #expect(try lost { $0.spec.storageClassName = "local-path" }?.isOnDeadNode == true, "a declared local class")
+        #expect(
+            try lost {
+                $0.spec.nodeAffinity = Lost.affinity([
+                    Lost.requirement(key, "In", ["a"]), Lost.requirement("topology.topolvm.io/node", "Exists"),
+                ])
+            }?.isOnDeadNode == true, "it asks for more than a zone")
+    }
+
     // MARK: Undecided
 
     @Test(arguments: ["hostPath", "declared class", "static class"])

@@ -190,6 +190,14 @@ import Testing
         #expect(agreed.notReadyAge(of: agreed.objects.nodes[0]) == .known(3610))
     }
 
+    /// Any master may have written the time down, the one whose clock could not be read as well.
+    @Test(arguments: [Self.second, Self.third]) func aClockThatCouldNotBeReadLeavesTheAgeUnknown(host: String) throws {
+        var state = try notReady(since: time(3600))
+        state.change(host) { $0.clockOffset = nil }
+        #expect(state.notReadyAge(of: state.objects.nodes[0]) == .unknown("the clock of \(host) could not be read"))
+        #expect(try refusals(state).contains { $0.rule == "node-is-dead" })
+    }
+
     @Test func aDeletedNodeHasNoAge() throws {
         var state = try RunbookCluster.state()
         state.cluster.objects.nodes.removeFirst()

@@ -1,7 +1,7 @@
 /// Of data that must not be lost, what the dead node held has to be covered by what the other nodes hold.
 ///
-/// For MinIO that is the parity of each erasure set, counted in drives; a drive elsewhere that is still being healed counts as lost.
-/// What could not be found out is a refusal, too.
+/// For MinIO that is the parity of each erasure set, counted in drives; a drive elsewhere that is still being healed, or that could not
+/// be looked at, counts as lost. Where the parity itself could not be found out, that is a refusal.
 public enum CriticalDataSurvives: SafetyRule {
     public static let id = "critical-data-survives"
     public static let prevents = "deleting the copy that the rest would have to be healed from"
@@ -15,10 +15,16 @@ public enum CriticalDataSurvives: SafetyRule {
                     advice: "see to it that this can be read; if the data may go: \(flags)")
             }
             let lost = loss.sets.filter { loss.isParityKnown && $0.gone > $0.parity }.map { set in
-                let healing = loss.lost < set.gone ? ", those counted that are being healed" : ""
+                let kinds = loss.unseen.isEmpty ? "are being healed" : "are being healed or could not be looked at"
+                let counted = loss.lost < set.gone ? ", those counted that \(kinds)" : ""
+                let unseen = loss.unseen.map { "; it is not known \($0)" }.joined()
+                let advice =
+                    unseen.isEmpty
+                    ? "bring the dead node's disks back"
+                    : "see to it that this can be looked at, or bring the dead node's disks back"
                 return refusal(
-                    "\(loss.name) is \(loss.data.rawValue): \(set.gone) of \(set.size) volumes are lost\(healing), \(set.parity) may be",
-                    advice: "bring the dead node's disks back; if the data may go: \(flags)")
+                    "\(loss.name) is \(loss.data.rawValue): \(set.gone) of \(set.size) volumes are lost\(counted), \(set.parity) may be\(unseen)",
+                    advice: "\(advice); if the data may go: \(flags)")
             }
             return lost + unknown
         }

@@ -27,6 +27,35 @@ public enum EveryLostClaimHasARule: SafetyRule {
                 )
             case .rebuild, .ignore, .deleteVolume, .keep: return nil
             }
+        } + halves(proposal)
+    }
+
+    /// A pod starts with all of its claims or not at all: where one is left alone, those that are rebuilt wait for ever.
+    private static func halves(_ proposal: Proposal) -> [Refusal] {
+        let state = proposal.state
+        let ignored = proposal.lost.filter { $0.action == .ignore }.compactMap(\.claim)
+        guard !ignored.isEmpty else { return [] }
+        return proposal.lost.compactMap { lost in
+            guard case .rebuild(let workload) = lost.action, let claim = lost.claim else { return nil }
+            let other = ignored.first { other in
+                guard other.namespace == claim.namespace else { return false }
+                switch workload.target {
+                case .statefulSet(let name):
+                    let set = state.statefulSet(workload.namespace, name)
+                    let ordinal = set?.ordinal(ofClaim: claim.name)
+                    return ordinal != nil && set?.ordinal(ofClaim: other.name) == ordinal
+                case .deployment(let name):
+                    return state.deployment(workload.namespace, name)?.spec.template.spec.claimNames.contains(
+                        other.name)
+                        == true
+                case .claim: return false
+                }
+            }
+            return other.map { other in
+                refusal(
+                    "the claim \(claim.reference) is to be rebuilt, and its pod mounts \(other.reference) as well, which the inventory leaves alone on \(proposal.dead.node): the pod would wait for that one for ever",
+                    advice: "have both rebuilt, or leave both alone under 'workloads'")
+            }
         }
     }
 }

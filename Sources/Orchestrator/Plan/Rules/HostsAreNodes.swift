@@ -10,7 +10,26 @@ public enum HostsAreNodes: SafetyRule {
         let concerned = [proposal.dead.host, proposal.replacement.name]
         return conflicts(proposal.identity).filter { conflict in
             !masters.isDisjoint(with: conflict.nodes) || conflict.hosts.contains(where: concerned.contains)
-        }.map(\.refusal)
+        }.map(\.refusal) + leftNodes(proposal)
+    }
+
+    /// Nodes at the replacement's addresses that are neither the dead one nor what a failed join left: the machine was another node
+    /// once. Two nodes at one address do not get a pod network (calico-node ends with "IPv4 address conflict").
+    private static func leftNodes(_ proposal: Proposal) -> [Refusal] {
+        // What else is wrong there is another rule's.
+        if case .otherwise = proposal.failedJoin { return [] }
+        let host = proposal.replacement
+        let addresses = proposal.state.addresses(of: host)
+        return proposal.state.objects.nodes.filter { node in
+            node.uid != proposal.dead.uid && node.uid != proposal.failedJoin.found?.node?.uid && !node.isControlPlane
+                && node.internalAddresses.contains(where: addresses.contains)
+        }.map { node in
+            refusal(
+                "the node \(node.name) is at an address of \(host.name) (\(host.address)), which would be a second node there",
+                advice:
+                    "name another spare; if \(node.name) is what this machine was before it was installed again, delete that node: kubectl delete node \(node.name)"
+            )
+        }
     }
 
     /// What cannot be told apart, and what to write so that it can.

@@ -14,6 +14,13 @@ public enum OneVIPHolder: SafetyRule {
                     advice: "see there that ip works (iproute2): ip -o -4 addr")
             }
         }
+        let manifests = state.liveMasters.filter { $0.name != proposal.dead.host }.compactMap { host -> Refusal? in
+            guard case .unreadable(let why)? = state.facts(host)?.keepalived else { return nil }
+            return refusal(
+                "keepalived's manifest on \(host.name) could not be read, so that it may be MASTER: \(why)",
+                advice: "look at it there: \(state.inventory.cluster.distribution.keepalivedManifest)")
+        }
+        guard manifests.isEmpty else { return manifests }
         let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
         guard services.isEmpty else {
             return [
@@ -25,7 +32,7 @@ public enum OneVIPHolder: SafetyRule {
         }
         // One that is fenced gives it up; that somebody else has taken it is seen before the join.
         let holders = state.vipHolders.map(\.name).filter { !(proposal.fences && $0 == proposal.dead.host) }
-        if proposal.fences, holders.isEmpty { return [] }
+        if proposal.fences, holders.isEmpty, state.hosts[proposal.dead.host]?.facts?.holds(vip) == true { return [] }
         switch holders.count {
         case 1:
             guard proposal.survivors.contains(where: { $0.host == holders[0] }) else {
@@ -40,6 +47,14 @@ public enum OneVIPHolder: SafetyRule {
                     refusal(
                         "no API server answers on \(vip):\(state.inventory.cluster.apiPort), which \(holders[0]) holds",
                         advice: "look at the API server of \(holders[0])")
+                ]
+            }
+            // The one with the higher priority would take it back at any moment, or its keepalived is broken and never does.
+            if let primary = proposal.primary, primary.host != holders[0] {
+                return [
+                    refusal(
+                        "\(primary.host) is keepalived's MASTER, and the VIP \(vip) is on \(holders[0])",
+                        advice: "look at the keepalived pod of \(primary.host), and wait until it holds the VIP")
                 ]
             }
             return []

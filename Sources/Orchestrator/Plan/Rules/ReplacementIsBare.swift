@@ -28,6 +28,16 @@ public enum ReplacementIsBare: SafetyRule {
                     "\(host.name) is not bare: \(what)", advice: "if nothing on it is needed, run there: kubeadm reset")
             ]
         }
+        let names = state.objects.nodes.filter {
+            $0.name != proposal.dead.node && $0.uid != proposal.failedJoin.found?.node?.uid
+        }.map(\.name)
+        if host.role == .spare, let name = state.facts(host)?.hostname, names.contains(name.lowercased()) {
+            return [
+                refusal(
+                    "\(host.name) calls itself '\(name)', the name of another node",
+                    advice: "give it a host name of its own: hostnamectl set-hostname NAME")
+            ]
+        }
         // What a failed join left is cleaned by a step of its own, which is shown and agreed to.
         if proposal.failedJoin.found != nil, host.role == .spare { return [] }
         guard host.role == .spare else {
@@ -53,13 +63,6 @@ public enum ReplacementIsBare: SafetyRule {
                 refusal(
                     "on \(host.name) something listens on \(taken.map(String.init).joined(separator: ", "))",
                     advice: "see what it is, there: ss -ltnp"))
-        }
-        let names = state.objects.nodes.map(\.name).filter { $0 != proposal.dead.node }
-        if names.contains(facts.hostname.lowercased()) {
-            refusals.append(
-                refusal(
-                    "\(host.name) calls itself '\(facts.hostname)', the name of another node",
-                    advice: "give it a host name of its own: hostnamectl set-hostname NAME"))
         }
         return refusals
     }

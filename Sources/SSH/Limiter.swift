@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Lets so many in at a time; the others wait in turn.
-final class Gate: Sendable {
+/// Lets at most so many operations run at a time; the others wait in the order in which they came.
+final class Limiter: Sendable {
     private struct State {
         var free: Int
         var nextTicket = 0
@@ -16,16 +16,16 @@ final class Gate: Sendable {
         state = Mutex(State(free: max(count, 1)))
     }
 
-    func pass<Result: Sendable>(
+    func run<Result: Sendable>(
         _ body: @Sendable () async throws(SSHError) -> Result, cancelled: @Sendable () -> SSHError
     ) async throws(SSHError) -> Result {
-        guard await enter() else { throw cancelled() }
-        defer { leave() }
+        guard await acquire() else { throw cancelled() }
+        defer { release() }
         return try await body()
     }
 
     /// - Returns: false where the task was cancelled while it waited.
-    func enter() async -> Bool {
+    func acquire() async -> Bool {
         let ticket = state.withLock { state in
             state.nextTicket += 1
             return state.nextTicket
@@ -55,7 +55,7 @@ final class Gate: Sendable {
         }
     }
 
-    func leave() {
+    func release() {
         let next = state.withLock { state -> CheckedContinuation<Bool, Never>? in
             if state.waiting.isEmpty {
                 state.free += 1

@@ -1,25 +1,21 @@
 import Crypto
 import Foundation
 
-/// The scripts that write files on a host. POSIX sh with the coreutils of CentOS 7 (8.22).
-///
-/// By exec and not by SFTP: rename onto an existing file fails there against OpenSSH, and with libssh2 1.10 it is slow at any
-/// distance.
-enum RemoteFile {
-    /// Exit statuses of the scripts that have a meaning of their own.
-    private enum Status: Int32 {
-        case changed = 90
-        case incomplete = 91
-        case notAFile = 92
-        case unwritable = 93
-    }
+// The scripts that write files on a host. POSIX sh with the coreutils of CentOS 7 (8.22).
+//
+// By exec and not by SFTP: rename onto an existing file fails there against OpenSSH, and with libssh2 1.10 it is slow at any distance.
+//
+extension Command {
+    /// The exit status where the file holds other contents by now. The scripts' other ones: 91, bytes are missing; 92, not a file; 93, it
+    /// cannot be written.
+    static let fileHasChanged: Int32 = 90
 
     /// Contents beyond this are checked by their length alone: SSH has authenticated every byte of them by then.
-    private static let hashed = 8 << 20
+    private static let longestHashed = 8 << 20
 
     /// `$1` path, `$2` length, `$3` SHA-256 or nothing. Standard input is complete only if as many bytes came as were sent: a
     /// connection that is lost in the middle looks like its end.
-    private static let receive = """
+    private static let receiveScript = """
         set -u; umask 077
         fail() { s=$1; shift; printf '%s\\n' "$*" >&2; exit "$s"; }
         digest() { sha256sum | cut -d ' ' -f 1; }
@@ -34,15 +30,15 @@ enum RemoteFile {
         fi
         """
 
-    static func upload(_ contents: Data, to path: String, mode: UInt16) -> Command {
+    static func writing(_ contents: Data, to path: String, mode: UInt16) -> Command {
         let script = """
-            \(receive)
+            \(receiveScript)
             chmod "$4" "$tmp" && sync "$tmp" 2>/dev/null || sync
             [ "$(stat -c %a "$tmp")" = "$4" ] || fail 93 "the mode $4 could not be set"
             mv -fT -- "$tmp" "$t" || exit 93
             trap - EXIT
             """
-        let sum = contents.count > hashed ? "" : digest(contents)
+        let sum = contents.count > longestHashed ? "" : digest(contents)
         return .script(
             script, [path, String(contents.count), sum, String(mode & 0o7777, radix: 8)], input: contents,
             label: "write \(path)")
@@ -50,11 +46,11 @@ enum RemoteFile {
 
     /// The comparison is the last thing before the rename: what is changed in between by others is lost, and nothing in POSIX
     /// can shut that gap; it is as short as two processes.
-    static func replace(_ path: String, expected: Data, with contents: Data) -> Command {
+    static func replacing(_ path: String, expected: Data, with contents: Data) -> Command {
         let script = """
             t=$(readlink -f -- "$1") && [ -f "$t" ] || { printf 'not a file: %s\\n' "$1" >&2; exit 92; }
             shift; set -- "$t" "$@"
-            \(receive)
+            \(receiveScript)
             chown --reference="$t" -- "$tmp" && chmod --reference="$t" -- "$tmp" || exit 93
             if command -v chcon >/dev/null 2>&1; then chcon --reference="$t" -- "$tmp" 2>/dev/null || :; fi
             sync "$tmp" 2>/dev/null || sync
@@ -66,23 +62,6 @@ enum RemoteFile {
             script,
             [path, String(contents.count), digest(contents), String(expected.count), digest(expected)], input: contents,
             label: "replace \(path)")
-    }
-
-    static func check(_ result: CommandResult, host: String, operation: String) throws(SSHError) {
-        guard !result.succeeded else { return }
-        let words = TerminalText.sanitize(result.errorText).trimmingCharacters(in: .whitespacesAndNewlines)
-        let cause = words.isEmpty ? "\(result.outcome)" : words
-        guard case .exited(let code) = result.outcome, let status = Status(rawValue: code) else {
-            throw SSHError(.remoteFile, host: host, operation: operation, cause: "\(cause); the file was not touched")
-        }
-        switch status {
-        case .changed:
-            throw SSHError(
-                .fileChanged, host: host, operation: operation, cause: cause,
-                advice: "read it again, and decide anew; it was not touched")
-        case .incomplete, .notAFile, .unwritable:
-            throw SSHError(.remoteFile, host: host, operation: operation, cause: "\(cause); the file was not touched")
-        }
     }
 
     private static func digest(_ contents: Data) -> String {

@@ -8,18 +8,18 @@ import CLibSSH2
     import Darwin
 #endif
 
-/// Sees every packet that libssh2 has taken in, decrypted, at the moment its buffer is freed.
+/// Observes every packet that libssh2 receives, decrypted, when libssh2 frees the packet's buffer.
 ///
-/// libssh2 reports exit status 0 when none came (libssh2 issue 2515), and its API has no way to ask which it was. What it does
-/// offer is `libssh2_session_init_ex` with own memory functions: each received packet lies in a buffer of its own, whose first
-/// byte is the message number, until it has been dealt with. So the status is believed only where the packet of
-/// RFC 4254 §6.10 was seen with our own eyes. It fails on the safe side: should a later libssh2 wipe or reuse its buffers,
-/// nothing is seen, and every outcome becomes unknown.
-final class PacketWitness {
-    /// What is read and what is sent: here because libssh2 hands its callbacks one pointer, which is to this object.
-    var inbox = Inbox()
-    let outbox = Outbox()
-    /// What was seen of one channel, by our side's number.
+/// The reason: libssh2 reports exit status 0 when no status came (libssh2 issue 2515), and its API cannot tell one from the other. A
+/// command whose server was killed would count as a success. It also keeps to itself why a channel was not opened, which methods of
+/// authentication would be accepted, and what the server offered in a key exchange that failed.
+///
+/// What libssh2 does offer is `libssh2_session_init_ex` with own memory functions. Each received packet lies in a buffer of its own,
+/// whose first byte is the message number, until it was processed. An exit status is believed only if its packet (RFC 4254 §6.10) was
+/// observed. This fails on the safe side: if a later libssh2 wiped or reused its buffers, nothing would be observed, and every outcome
+/// would be unknown.
+final class PacketObserver {
+    /// What was observed of one channel, by our side's number.
     struct Channel {
         var exitStatus: UInt32?
         var exitSignal: String?
@@ -56,23 +56,23 @@ final class PacketWitness {
     }
 
     /// Of both sides, ours first; `nil` where they did not get so far.
-    var proposals: (ours: KeyExchangeProposal, theirs: KeyExchangeProposal)? {
+    var proposals: (ours: [[String]], theirs: [[String]])? {
         let proposals = keyExchangeInits.compactMap { packet in
             var reader = WireReader(packet[1...])
-            return KeyExchangeProposal(&reader)
+            return AlgorithmList.proposal(&reader)
         }
         return proposals.count < 2 ? nil : (proposals[0], proposals[1])
     }
 
-    /// What is looked at, of the message numbers of RFC 4250 §4.1.
-    fileprivate static func isOfInterest(_ message: UInt8) -> Bool {
+    /// The messages that are observed, by the numbers of RFC 4250 §4.1.
+    private static func isOfInterest(_ message: UInt8) -> Bool {
         switch message {
         case 1, 7, 20, 51, 91, 92, 96, 97, 98: true
         default: false
         }
     }
 
-    fileprivate func see(_ packet: UnsafeRawBufferPointer) {
+    private func observe(_ packet: UnsafeRawBufferPointer) {
         guard let message = packet.first else { return }
         var reader = WireReader(packet.dropFirst())
         switch message {
@@ -118,43 +118,11 @@ final class PacketWitness {
             break
         }
     }
-}
 
-/// The name lists of an SSH_MSG_KEXINIT (RFC 4253 §7.1).
-struct KeyExchangeProposal {
-    static let kinds = [
-        "key exchange", "host key", "cipher to the server", "cipher from the server", "MAC to the server",
-        "MAC from the server", "compression to the server", "compression from the server",
-    ]
-    let lists: [[String]]
+    // MARK: Memory functions of the session
 
-    init?(_ reader: inout WireReader<some Collection<UInt8>>) {
-        guard reader.skip(16) else { return nil }
-        var lists: [[String]] = []
-        for _ in Self.kinds {
-            guard let list = reader.string(limit: 8192) else { return nil }
-            lists.append(String(decoding: list, as: UTF8.self).split(separator: ",").map(String.init))
-        }
-        self.lists = lists
-    }
+    // They are the C library's own, so that memory fits that libssh2 gives or takes elsewhere.
 
-    init(lists: [[String]]) {
-        self.lists = lists
-    }
-
-    /// What the two sides have nothing in common in, in words; empty where they would agree.
-    static func mismatches(ours: KeyExchangeProposal, theirs: KeyExchangeProposal) -> [String] {
-        zip(kinds, zip(ours.lists, theirs.lists)).compactMap { kind, both in
-            let (ours, theirs) = both
-            guard !theirs.isEmpty, Set(ours).isDisjoint(with: theirs) else { return nil }
-            return "no common \(kind): the server offers \(theirs.joined(separator: ", "))"
-        }
-    }
-}
-
-/// Memory functions for `libssh2_session_init_ex`: the C library's own, so that memory which libssh2 gives or takes elsewhere
-/// fits, with a look at each buffer before it goes.
-enum WitnessedMemory {
     typealias Abstract = UnsafeMutablePointer<UnsafeMutableRawPointer?>
 
     static let allocate: @convention(c) (Int, Abstract?) -> UnsafeMutableRawPointer? = { count, _ in malloc(count) }
@@ -165,17 +133,16 @@ enum WitnessedMemory {
 
     static let free: @convention(c) (UnsafeMutableRawPointer?, Abstract?) -> Void = { pointer, abstract in
         guard let pointer else { return }
-        // Every allocation has a first byte; its size is asked for where it matters: buffers are freed by the hundred.
-        if PacketWitness.isOfInterest(pointer.load(as: UInt8.self)), let witness = abstract?.pointee {
+        // Every allocation has a first byte. Its size is read only where it matters: buffers are freed by the hundred.
+        if isOfInterest(pointer.load(as: UInt8.self)), let session = Session.of(abstract) {
             let size = clibssh2_allocated_size(pointer)
-            Unmanaged<PacketWitness>.fromOpaque(witness).takeUnretainedValue()
-                .see(UnsafeRawBufferPointer(start: pointer, count: size))
+            session.observer.observe(UnsafeRawBufferPointer(start: pointer, count: size))
         }
         platformFree(pointer)
     }
 }
 
-// The C function by a name that `WitnessedMemory.free` does not hide.
+// The C function by a name that `PacketObserver.free` does not hide.
 private func platformFree(_ pointer: UnsafeMutableRawPointer) {
     free(pointer)
 }

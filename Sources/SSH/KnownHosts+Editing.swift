@@ -8,20 +8,14 @@ import Foundation
     import Darwin
 #endif
 
-/// Changes to a known_hosts file.
-///
-/// They are made in place and not by a rename: the file keeps its owner, mode and links, it may be a mount of its own, as in a
-/// container, and a line that another program appends at the same time is not lost.
-struct KnownHostsFile {
-    private let path: String
-
-    /// - Parameter path: `~` is expanded.
-    init(_ path: String) {
-        self.path = Paths.expand(path)
-    }
-
+// Changes to a known_hosts file.
+//
+// They are made in place and not by a rename: the file keeps its owner, mode and links, it may be a mount of its own, as in a container,
+// and a line that another program appends at the same time is not lost.
+extension KnownHosts {
     /// Adds a line by one write, as OpenSSH does: readers see all of it or nothing.
-    func append(_ name: String, _ key: HostKey, isHashed: Bool) throws {
+    static func append(_ name: String, _ key: HostKey, isHashed: Bool, to file: String) throws {
+        let path = LocalAccount.expand(path: file)
         let folder = (path as NSString).deletingLastPathComponent
         if !folder.isEmpty, !FileManager.default.fileExists(atPath: folder) {
             try FileManager.default.createDirectory(
@@ -30,15 +24,15 @@ struct KnownHostsFile {
         let file = Descriptor(owning: open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0o600))
         guard file.number >= 0 else { throw SystemError("open \(path)") }
         let size = lseek(file.number, 0, SEEK_END)
-        var last = Self.newline
+        var last = newline
         if size > 0 { pread(file.number, &last, 1, size - 1) }
-        let written = isHashed ? Self.hashed(name) : name
-        let text = "\(last == Self.newline ? "" : "\n")\(written) \(key.type) \(key.blob.base64EncodedString())\n"
+        let written = isHashed ? hashed(name) : name
+        let text = "\(last == newline ? "" : "\n")\(written) \(key.type) \(key.blob.base64EncodedString())\n"
         let bytes = Array(text.utf8)
         let count = write(file.number, bytes, bytes.count)
         guard count == bytes.count else {
             let error = count < 0 ? SystemError("write \(path)") : SystemError("write \(path)", code: ENOSPC)
-            // Half a line is taken back, unless another one follows it by now.
+            // Half a line is removed, unless another one follows it already.
             if count > 0, lseek(file.number, 0, SEEK_END) == size + off_t(count) { ftruncate(file.number, size) }
             throw error
         }
@@ -50,27 +44,28 @@ struct KnownHostsFile {
     /// - Parameters:
     ///   - key: its own line stays.
     ///   - isOurs: whether the file is the user's. One that belongs to another user is not changed otherwise.
-    func remove(_ name: String, except key: HostKey, isOurs: Bool) throws {
+    static func remove(_ name: String, except key: HostKey, from file: String, isOurs: Bool) throws {
+        let path = LocalAccount.expand(path: file)
         let file = Descriptor(owning: open(path, O_RDWR | O_CLOEXEC))
         guard file.number >= 0 else { throw SystemError("open \(path)") }
         var status = stat()
         guard fstat(file.number, &status) == 0 else { throw SystemError("stat \(path)") }
         guard isOurs || status.st_uid == geteuid() else {
-            throw AgentFailure(description: "in a file that belongs to another user")
+            throw Failure(description: "in a file that belongs to another user")
         }
         // Two runs that replace keys at the same time do so one after the other.
         flock(file.number, LOCK_EX)
         while true {
-            let old = try contents(of: file.number)
-            let new = Self.without(name, except: key, old)
+            let old = try contents(of: file.number, path)
+            let new = without(name, except: key, old)
             guard new.count < old.count else { return }
             // Bytes move towards the beginning, each written where it belongs before the place that it came from is written to:
             // whatever interrupts this, no line is lost.
             let start = zip(old, new).prefix { $0 == $1 }.count
-            try overwrite(file.number, Array(new[start...]), at: start)
+            try overwrite(file.number, Array(new[start...]), at: start, path)
             // What was appended meanwhile follows the old end; it has to move too, so that all of it is done again.
             guard lseek(file.number, 0, SEEK_END) == off_t(old.count) else {
-                try overwrite(file.number, Array(old[start...]), at: start)
+                try overwrite(file.number, Array(old[start...]), at: start, path)
                 continue
             }
             guard ftruncate(file.number, off_t(new.count)) == 0 else { throw SystemError("truncate \(path)") }
@@ -79,7 +74,7 @@ struct KnownHostsFile {
         }
     }
 
-    private func contents(of number: Int32) throws -> [UInt8] {
+    private static func contents(of number: Int32, _ path: String) throws -> [UInt8] {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while true {
@@ -90,7 +85,7 @@ struct KnownHostsFile {
         }
     }
 
-    private func overwrite(_ number: Int32, _ bytes: [UInt8], at start: Int) throws {
+    private static func overwrite(_ number: Int32, _ bytes: [UInt8], at start: Int, _ path: String) throws {
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -110,9 +105,9 @@ struct KnownHostsFile {
 
     /// - Returns: what is left of a line; `nil` where it goes.
     static func without(_ name: String, except key: HostKey, _ line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
-        guard case .entry(let entry) = KnownHosts.parse(line, file: "", number: 0), entry.marker == .none,
-            entry.key != key
-        else { return line }
+        guard let entry = try? parse(line, file: "", number: 0), entry.marker == .none, entry.key != key else {
+            return line
+        }
         guard case .patterns = entry.names else { return entry.names.match(name) ? nil : line }
         let fields = line.split(maxSplits: 1) { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
         let names = fields[0].split(separator: UInt8(ascii: ","))
@@ -125,7 +120,7 @@ struct KnownHostsFile {
     /// The name as `HashKnownHosts yes` writes it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
     private static func hashed(_ name: String) -> String {
         let salt = Data((0..<20).map { _ in UInt8.random(in: .min ... .max) })
-        let digest = KnownHosts.Names.digest(of: name, salt: salt)
+        let digest = Names.digest(of: name, salt: salt)
         return "|1|\(salt.base64EncodedString())|\(digest.base64EncodedString())"
     }
 }

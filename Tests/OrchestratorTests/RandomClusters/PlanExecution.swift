@@ -1,0 +1,425 @@
+import Foundation
+
+@testable import Orchestrator
+
+/// What a plan can do to a cluster that must never happen.
+enum Harm: String, CaseIterable {
+    case livingNodeDeleted, livingMemberRemoved, foreignNodeDeleted, otherClusterDestroyed, hostsMixedUp, workerReplaced
+    case quorumLost, vipLost, vipContested
+    /// Of data that nobody agreed to lose.
+    case dataLost
+    /// On a machine that is up, or on a server in the network.
+    case livingDataDestroyed
+    case foreignVolumeDeleted, keptVolumeDeleted
+    case joinRefused, survivorsDowngraded, twoNodesAtOneAddress
+    /// What is rebuilt stays empty, because what it is healed from is broken itself.
+    case neverHealed
+    case podsPendingForEver, rebuiltElsewhere, foreignUncordoned
+    /// A step waits for what will never come.
+    case runStuck
+}
+
+/// Does what a plan says to a world, and looks after each act what has become of it. It knows how etcd, kubeadm, Kubernetes'
+/// controllers, keepalived and MinIO behave, and nothing of the tool's rules.
+struct PlanExecution {
+    private var world: World
+    private let plan: Plan
+    /// Each with the line that saw it first.
+    private var harms: [Harm: UInt] = [:]
+    private var deletedClaims: Set<String> = []
+    private var agreedClaims: Set<String> = []
+    private let claimsBefore: Set<String>
+    private let dead: Int
+    private let new: Int
+    private let survivors: [Int]
+
+    static func harms(of plan: Plan, in world: World) -> [Harm: UInt] {
+        guard let dead = plan.dead.uid.map({ world.machineOfNode[$0] }) ?? world.oldMachine(ofHost: plan.dead.host),
+            let new = world.machine(ofHost: plan.replacement.host), dead == world.requested,
+            new == world.replacement, plan.survivors.allSatisfy({ world.machine(ofHost: $0.host) != nil })
+        else { return [.hostsMixedUp: #line] }
+        var execution = PlanExecution(world, plan, dead: dead, new: new)
+        execution.run()
+        return execution.harms
+    }
+
+    private init(_ world: World, _ plan: Plan, dead: Int, new: Int) {
+        (self.world, self.plan, self.dead, self.new) = (world, plan, dead, new)
+        claimsBefore = Set(world.objects.claims.map(\.reference))
+        survivors = plan.survivors.compactMap { world.machine(ofHost: $0.host) }
+    }
+
+    private mutating func note(_ harm: Harm, if happened: Bool = true, line: UInt = #line) {
+        if happened, harms[harm] == nil { harms[harm] = line }
+    }
+
+    private mutating func run() {
+        fence()
+        deleteNode()
+        removeMember()
+        clean()
+        join()
+        promote()
+        cordon()
+        for rebuild in plan.rebuilds {
+            for claim in rebuild.claims { delete(claim, of: rebuild) }
+            recreate(rebuild)
+        }
+        for volume in plan.volumes { delete(volume) }
+        leftClaims()
+        verify()
+    }
+
+    // MARK: What must hold at all times
+
+    private mutating func look() {
+        let voters = world.members.filter { !$0.isLearner }
+        // One member alone can grow in no other way: etcd itself allows that.
+        let isSecond = voters.count == 2 && voters.contains { $0.id == "new" } && voters.contains(where: \.isWhole)
+        note(.quorumLost, if: voters.count { $0.isWhole } <= voters.count / 2 && !isSecond)
+        let holders = world.machines.indices.filter { world.machines[$0].isUp && world.machines[$0].holdsVIP }
+        note(.vipContested, if: holders.count > 1)
+        note(
+            .vipLost,
+            if: holders.isEmpty || !world.apiServesOnVIP
+                || !holders.contains { survivors.contains($0) || ($0 == new && $0 != dead) })
+    }
+
+    // MARK: The dead one
+
+    private mutating func fence() {
+        guard plan.fences == true else { return }
+        let isReady = world.node(of: dead)?.isReady == true
+        note(.livingNodeDeleted, if: !world.request.fences || isReady)
+        world.machines[dead].power = .off
+        world.machines[dead].kubeletRuns = false
+        for index in world.members.indices where world.members[index].machine == dead {
+            world.members[index].runs = false
+        }
+        guard world.machines[dead].holdsVIP else { return }
+        world.machines[dead].holdsVIP = false
+        if !world.machines.contains(where: { $0.isUp && $0.holdsVIP }),
+            let heir = survivors.first(where: { world.machines[$0].isUp && world.machines[$0].keepalivedRuns })
+        {
+            world.machines[heir].holdsVIP = true
+            // By its own API server.
+            world.apiServesOnVIP = true
+        }
+    }
+
+    private mutating func deleteNode() {
+        let machine = world.machines[dead]
+        note(.workerReplaced, if: machine.role != .master)
+        switch machine.power {
+        case .off: break
+        case .on: note(.livingNodeDeleted)
+        // Whoever asks for no time at all has said that it is dead for good.
+        case .restarting: note(.livingNodeDeleted, if: world.request.notReadyFor > 0)
+        }
+        for pod in plan.lostPods {
+            let node = world.objects.pods.first { $0.uid == pod.uid }?.nodeName
+            note(.foreignNodeDeleted, if: node == nil || node != world.node(of: dead)?.name)
+        }
+        if let uid = plan.dead.uid { world.objects.nodes.removeAll { $0.uid == uid } }
+        look()
+    }
+
+    private mutating func removeMember() {
+        guard let planned = plan.member else { return look() }
+        guard let index = world.members.firstIndex(where: { $0.id == planned.id }) else { return note(.runStuck) }
+        let member = world.members[index]
+        note(.livingMemberRemoved, if: member.runs || (member.machine != nil && member.machine != dead))
+        world.members.remove(at: index)
+        look()
+    }
+
+    // MARK: The new one
+
+    private mutating func clean() {
+        guard let left = plan.failedJoin else { return }
+        let machine = world.machines[new]
+        note(.otherClusterDestroyed, if: machine.role != .spare)
+        let isOfThisCluster =
+            machine.authority == World.authority
+            || (machine.authority == nil && machine.keepalived != nil && !machine.kubeletRuns)
+        note(.otherClusterDestroyed, if: !left.traces.isEmpty && !isOfThisCluster)
+        if let node = left.node {
+            note(
+                .foreignNodeDeleted,
+                if: world.machineOfNode[node.uid] != new
+                    || world.objects.nodes.contains { $0.uid == node.uid && $0.isControlPlane })
+            world.objects.nodes.removeAll { $0.uid == node.uid }
+        }
+        if let planned = left.member {
+            let member = world.members.first { $0.id == planned.id }
+            note(.livingMemberRemoved, if: member?.machine != new || member?.runs == true)
+            world.members.removeAll { $0.id == planned.id }
+        }
+        if Set(left.traces).isSuperset(of: machine.traces) {
+            world.machines[new].traces = []
+            world.machines[new].kubeletRuns = false
+            world.machines[new].listening = [22]
+        }
+        look()
+    }
+
+    private mutating func join() {
+        let machine = world.machines[new]
+        guard let primary = world.machine(ofHost: plan.primary.host), survivors.contains(primary) else {
+            return note(.runStuck)
+        }
+        let from = world.machines[primary]
+        // The VIP is looked for on every survivor, over SSH.
+        note(.runStuck, if: survivors.contains { !isOpenToUs(world.machines[$0]) })
+        note(.survivorsDowngraded, if: world.realRelease != World.release)
+        let listed = world.members
+        let isOneDown = listed.contains { !$0.runs && $0.isStarted && !$0.isLearner }
+        let isOldKubeadm = (KubernetesVersion(world.kubernetes).map { $0 < KubernetesVersion(1, 37) }) ?? true
+        let isRefused =
+            [
+                !isOpenToUs(machine), !from.isUp, !from.hasOcboot, !from.denied.isEmpty, !machine.unreachable.isEmpty,
+                machine.freeKiB < 5 << 20, abs(machine.clock - from.clock) > 30,
+                // kubeadm's preflight, ocboot's own look, a member that another one is waited for.
+                !machine.traces.isEmpty, machine.kubeletRuns,
+                !machine.listening.isDisjoint(with: [2379, 2380, 6443, 10250]),
+                !world.hasLeader, !world.alarms.isEmpty, listed.contains { $0.isLearner || !$0.isStarted },
+                // etcd's strict-reconfig-check up to these releases, and kubeadm's check of every member.
+                isOneDown && !["3.5.30", "3.6.11"].contains(world.etcdVersion),
+                isOneDown && world.distribution == .kubeadm && isOldKubeadm,
+                isOldKubeadm && !plan.hasStaleClusterStatus
+                    && world.clusterStatus.contains { $0.node == world.machines[dead].node },
+            ].contains(true)
+        note(.joinRefused, if: isRefused)
+        let others = world.objects.nodes.filter { node in node.uid != plan.dead.uid }
+        note(.hostsMixedUp, if: others.contains { $0.name == machine.node })
+        note(
+            .twoNodesAtOneAddress,
+            if: others.contains { node in machine.addresses.contains { node.internalAddresses.contains($0) } })
+        world.members.append(
+            World.Member(id: "new", name: machine.node, addresses: [machine.addresses[0]], machine: new, runs: false))
+        look()
+        world.members[world.members.count - 1].runs = true
+        world.machines[new].role = .master
+        world.machines[new].kubeletRuns = true
+        look()
+    }
+
+    private func isOpenToUs(_ machine: World.Machine) -> Bool {
+        machine.isUp && machine.firewall == .open && machine.isHiddenBy == nil
+    }
+
+    private mutating func promote() {
+        guard plan.promotes, let primary = world.machine(ofHost: plan.primary.host) else { return }
+        let manifest = world.machines[primary]
+        note(.runStuck, if: !manifest.keepalivedRuns || manifest.unread.contains(.keepalived))
+        world.machines[primary].keepalived = .master
+        // Two that are MASTER with the same priority take it from each other.
+        let masters = world.machines.indices.filter {
+            world.machines[$0].isUp && $0 != new && world.machines[$0].keepalived == .master
+        }
+        note(.vipContested, if: masters.count > 1)
+        for index in world.machines.indices { world.machines[index].holdsVIP = index == primary }
+        look()
+    }
+
+    // MARK: The data
+
+    private mutating func cordon() {
+        guard !plan.rebuilds.isEmpty else { return }
+        for node in world.objects.nodes where node.name != plan.replacement.node {
+            let isTouched = plan.cordons.contains(node.name)
+            note(.foreignUncordoned, if: isTouched && node.isCordoned)
+            note(.rebuiltElsewhere, if: !isTouched && !node.isCordoned)
+        }
+    }
+
+    private func isAgreed(_ claim: Claim) -> Bool {
+        if world.request.acceptedLosses.contains(claim.reference) { return true }
+        if case .rebuild(.disposable, _, _)? = world.rule(claim)?.rule { return true }
+        return false
+    }
+
+    private mutating func delete(_ lost: Plan.LostClaim, of rebuild: Plan.Rebuild) {
+        guard let claim = world.objects.claims.first(where: { $0.uid == lost.claim.uid }),
+            claim.spec.volumeName == lost.volume.name
+        else { return note(.runStuck) }
+        note(.foreignVolumeDeleted, if: world.rule(claim)?.rule == .ignore)
+        destroy(lost.volume.name)
+        deletedClaims.insert(claim.uid)
+        world.objects.claims.removeAll { $0.uid == claim.uid }
+        guard !isAgreed(claim) else {
+            agreedClaims.insert(claim.uid)
+            return
+        }
+        let minio = world.minio.first { $0.reference == rebuild.reference }
+        guard let minio, let set = minio.sets.first(where: { $0.contains(lost.volume.name) }) else {
+            return note(.dataLost)
+        }
+        note(.dataLost, if: readable(set) < set.count - minio.parity)
+    }
+
+    /// Drives of an erasure set that hold all that they should and can be read.
+    private func readable(_ set: [String]) -> Int {
+        set.count { volume in
+            guard let place = world.place[volume], world.machines[place].isUp, case .whole? = world.drives[volume]
+            else {
+                return false
+            }
+            return true
+        }
+    }
+
+    /// What becomes of the data where a volume, or the claim that it is bound to, is deleted.
+    private mutating func destroy(_ volume: String) {
+        guard let place = world.place[volume] else { return note(.livingDataDestroyed) }
+        // Whose the volumes of a node are that somebody has deleted may be a guess, which the plan says and the operator agrees to.
+        guard place != dead, plan.remarks == nil else { return }
+        note(world.machines[place].isUp ? .livingDataDestroyed : .foreignVolumeDeleted)
+    }
+
+    private mutating func recreate(_ rebuild: Plan.Rebuild) {
+        for lost in rebuild.claims {
+            let storageClass = world.objects.volume(lost.volume.name)?.spec.storageClassName ?? ""
+            note(.podsPendingForEver, if: !bindsNewClaim(of: storageClass))
+        }
+        switch rebuild.kind {
+        case .deployment:
+            guard let deployment = world.objects.deployments.first(where: { $0.uid == rebuild.uid }) else {
+                return note(.runStuck)
+            }
+            let owner = deployment.metadata.controller?.kind
+            note(
+                .podsPendingForEver, if: (owner == nil || owner == "OnecloudCluster") && !runs("onecloud-operator"))
+        case .statefulSet:
+            guard let set = world.objects.statefulSets.first(where: { $0.uid == rebuild.uid }) else {
+                return note(.runStuck)
+            }
+            recreate(rebuild, of: set)
+        }
+    }
+
+    private mutating func recreate(_ rebuild: Plan.Rebuild, of set: StatefulSet) {
+        var rebuilt: Set<Int> = []
+        for lost in rebuild.claims {
+            guard let ordinal = set.ordinal(ofClaim: lost.claim.name), set.ordinals.contains(ordinal) else {
+                note(.podsPendingForEver)
+                continue
+            }
+            rebuilt.insert(ordinal)
+            // The pod needs all of its claims.
+            for template in set.templates {
+                let claim = world.objects.claim(set.namespace, set.claimName(template: template, ordinal: ordinal))
+                let isStuck = claim?.spec.volumeName.flatMap { world.place[$0] } == dead
+                note(.podsPendingForEver, if: isStuck)
+            }
+        }
+        // Where the loss was agreed to, nothing is waited for.
+        guard rebuild.data != .disposable, !agreedClaims.isSuperset(of: rebuild.claims.map(\.claim.uid)) else { return }
+        for ordinal in set.ordinals where !rebuilt.contains(ordinal) {
+            let claims = set.templates.compactMap {
+                world.objects.claim(set.namespace, set.claimName(template: $0, ordinal: ordinal))
+            }
+            if claims.contains(where: { world.rule($0)?.rule == .ignore }) { continue }
+            let pod = world.objects.pods.first { $0.namespace == set.namespace && $0.name == "\(set.name)-\(ordinal)" }
+            note(.neverHealed, if: !(pod.map(isReady) ?? false))
+        }
+        guard rebuild.heal == .minio, let minio = world.minio.first(where: { $0.reference == rebuild.reference }) else {
+            return
+        }
+        for set in minio.sets
+        where set.contains(where: { volume in rebuild.claims.contains { $0.volume.name == volume } }) {
+            note(.neverHealed, if: readable(set) < set.count - minio.parity)
+            let isHealing = set.contains { volume in
+                guard case .healing? = world.drives[volume], let place = world.place[volume] else { return false }
+                return world.machines[place].isUp
+            }
+            note(.neverHealed, if: isHealing)
+        }
+    }
+
+    private func isReady(_ pod: Pod) -> Bool {
+        guard let node = pod.nodeName, pod.isReady else { return false }
+        return world.objects.nodes.contains { $0.name == node && takesPods($0) }
+    }
+
+    private func takesPods(_ node: Node) -> Bool {
+        world.machineOfNode[node.uid].map { world.machines[$0].takesPods } ?? false
+    }
+
+    private func bindsNewClaim(of storageClass: String) -> Bool {
+        if let program = world.provisioners[storageClass] { return runs(program) }
+        if world.objects.storageClass(storageClass)?.isStatic == true {
+            let wanted = plan.rebuilds.flatMap(\.claims).count {
+                world.objects.volume($0.volume.name)?.spec.storageClassName == storageClass
+            }
+            return world.objects.volumes.count {
+                $0.spec.storageClassName == storageClass && $0.phase == "Available" && world.place[$0.name] == new
+            } >= wanted
+        }
+        // The operator was told that nobody knows the program.
+        return world.outsideProvisionerRuns || plan.warnings != nil
+    }
+
+    /// Whether a program is at work once the dead node is gone: where it is, or where its Deployment starts it.
+    private func runs(_ name: String) -> Bool {
+        guard let program = world.programs.first(where: { $0.name == name }), program.replicas > 0, !program.isBroken
+        else { return false }
+        if let machine = program.machine, machine != dead, world.machines[machine].takesPods { return true }
+        let masters = world.objects.nodes.filter(\.isControlPlane).map { $0.metadata.labels ?? [:] }
+        let common = masters.first?.filter { label in masters.allSatisfy { $0[label.key] == label.value } } ?? [:]
+        let labels =
+            world.objects.nodes.filter { takesPods($0) && !$0.isCordoned }.map { $0.metadata.labels ?? [:] } + [common]
+        return labels.contains { labels in program.selector.allSatisfy { labels[$0.key] == $0.value } }
+    }
+
+    private mutating func delete(_ reference: ObjectReference) {
+        guard let volume = world.objects.volumes.first(where: { $0.uid == reference.uid }) else { return }
+        destroy(volume.name)
+        let claim = volume.spec.claimRef
+        let named = claim.flatMap { claim in
+            world.objects.claims.first { $0.namespace == claim.namespace && $0.name == claim.name }
+        }
+        // Of a claim that is still there.
+        note(.runStuck, if: named != nil && named?.uid == claim?.uid)
+        guard volume.spec.persistentVolumeReclaimPolicy != "Delete" else { return }
+        let wasBound = claim?.uid.map(deletedClaims.contains) == true
+        let isNamed =
+            world.request.acceptedLosses.contains("\(claim?.namespace ?? "")/\(claim?.name ?? "")")
+            && (wasBound || !claimsBefore.contains("\(claim?.namespace ?? "")/\(claim?.name ?? "")"))
+        note(.keptVolumeDeleted, if: !isNamed && !world.request.acceptedLosses.contains(volume.name))
+    }
+
+    /// Claims whose volumes went with the machine and that nobody deletes: their pods wait for ever, which has to be agreed to.
+    private mutating func leftClaims() {
+        for claim in world.objects.claims {
+            guard let volume = claim.spec.volumeName, world.place[volume] == dead else { continue }
+            if world.rule(claim)?.rule == .ignore { continue }
+            let isUsed =
+                world.objects.pods.contains {
+                    $0.namespace == claim.namespace && $0.spec.claimNames.contains(claim.name)
+                }
+                || world.objects.statefulSets.contains {
+                    $0.namespace == claim.namespace && $0.ordinal(ofClaim: claim.name) != nil
+                }
+            note(.podsPendingForEver, if: isUsed)
+        }
+    }
+
+    // MARK: The end
+
+    private mutating func verify() {
+        for survivor in plan.survivors {
+            let node = world.objects.node(survivor.node)
+            note(.runStuck, if: !(node.map { takesPods($0) && $0.isReady } ?? false))
+        }
+        let aside = Set((plan.unsound ?? []).compactMap(\.memberID))
+        let members = world.members.filter { !aside.contains($0.id) }
+        note(.runStuck, if: members.count != survivors.count + 1 || members.contains { !$0.runs })
+        let holders = world.machines.filter { $0.isUp && $0.holdsVIP }.map(\.host)
+        note(.runStuck, if: holders != [plan.primary.host])
+    }
+}
+
+extension World {
+    static let authority = "ours"
+}
