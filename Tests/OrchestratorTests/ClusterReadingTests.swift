@@ -311,7 +311,7 @@ import Testing
         #expect(facts.certificates?.map(\.notAfter.timeIntervalSince1970) == [1_680_504_569])
         #expect(facts.manifest?.state == .backup)
         #expect(facts.deniedLogins.isEmpty)
-        #expect(!facts.hasOcboot)
+        #expect(facts.ocboot == nil)
     }
 
     @Test func whyAConnectionFailedIsTold() throws {

@@ -222,13 +222,6 @@ import Testing
         #expect(InventoryDraft.commonName(["a", "b"]) == "cluster")
         #expect(InventoryDraft.commonName([]) == "cluster")
     }
-
-    @Test func ocbootsCommandFollowsItsRelease() {
-        #expect(OcbootCommand.usual(.kubeadm, version: "v3.8.8") == ["./run.py", "{config}"])
-        #expect(OcbootCommand.usual(.kubeadm, version: "v3.10.1") == ["./run.py", "virt", "{config}"])
-        #expect(OcbootCommand.usual(.k3s, version: "v3.11.9").first == "./ocboot.sh")
-        #expect(OcbootCommand.usual(.kubeadm, version: "master") == ["./run.py", "{config}"])
-    }
 }
 
 /// Answers a ``SectionedScript`` section by section; a section without an answer ends with status 1.

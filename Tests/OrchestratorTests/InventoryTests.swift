@@ -20,7 +20,7 @@ import Testing
         #expect(inventory.cluster.apiPort == 6443)
         #expect(inventory.cluster.localStorageClasses == ["local-path"])
         #expect(inventory.host("10.127.100.224")?.name == RunbookCluster.spare)
-        #expect(inventory.ocboot?.command == ["./run.py", "{config}"])
+        #expect(inventory.ocboot?.command == nil, "it follows the ocboot that is there")
         #expect(inventory.ocboot?.database.password == .environment("MASTERSWAP_DB_PASSWORD"))
         #expect(inventory.workloads.count == 4)
     }

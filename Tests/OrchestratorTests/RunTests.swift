@@ -278,57 +278,6 @@ final class TemporaryFolder {
     }
 }
 
-@Suite struct OcbootConfigurationTests {
-    @Test func itIsTheRunbooksConfiguration() throws {
-        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
-        let text = try OcbootConfiguration.text(
-            plan, try RunbookCluster.inventory(), password: Secret(#"0neC1oud"DB#"#))
-        #expect(
-            text == #"""
-                primary_master_node:
-                  hostname: "10.127.100.229"
-                  use_local: false
-                  user: "root"
-                  onecloud_version: "v3.8.8"
-                  db_host: "10.127.100.101"
-                  db_user: "root"
-                  db_password: "0neC1oud\"DB#"
-                  db_port: "3306"
-                  image_repository: "registry.example/yunionio"
-                  ha_using_local_registry: false
-                  node_ip: "10.127.100.229"
-                  controlplane_host: "10.127.100.102"
-                  controlplane_port: "6443"
-                  as_host: true
-                  high_availability: true
-                  use_ee: false
-                  enable_minio: true
-                  host_networks: "eth0/br0/10.127.100.229"
-                master_nodes:
-                  controlplane_host: "10.127.100.102"
-                  controlplane_port: "6443"
-                  as_controller: true
-                  as_host: true
-                  high_availability: true
-                  hosts:
-                  - user: "root"
-                    hostname: "10.127.100.224"
-                    host_networks: "eth0/br0/10.127.100.224"
-
-                """#)
-    }
-
-    @Test func theInventorysOwnKeysWin() throws {
-        var inventory = try RunbookCluster.inventory()
-        inventory.ocboot?.primaryMasterNode = [YAMLEntry("use_ee", .bool(true)), YAMLEntry("extra", .plain("7"))]
-        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
-        let text = try OcbootConfiguration.text(plan, inventory, password: Secret("x"))
-        #expect(text.contains("  use_ee: true\n"))
-        #expect(text.contains("  extra: 7\n"))
-        #expect(!text.contains("use_ee: false"))
-    }
-}
-
 @Suite struct RedactorTests {
     @Test func secretsAndTokensAreTakenOut() {
         let redactor = Redactor([Secret("hunter2"), Secret("")])

@@ -29,6 +29,9 @@ enum RunbookCluster {
     static let memberIDs = ["14da7b338b44eee0", "454ae6f931376261", "5afd19948b9009f6"]
     static let spare = "lzx-ocboot-ha-test-4"
 
+    /// An unchanged ocboot of the release that runs, and all that it needs.
+    static let ocboot = OcbootFacts(release: "v3.8.17")
+
     static func inventory() throws -> Inventory { try Inventory.parse(inventoryText, file: "runbook.yaml") }
 
     static let request = ReplacementRequest(dead: names[0], replacement: spare)
@@ -49,7 +52,7 @@ enum RunbookCluster {
             facts.addresses = [.init(interface: "eth0", address: addresses[index])]
             if index == holder { facts.addresses?.append(.init(interface: "br0", address: "10.127.100.102")) }
             facts.keepalived = .manifest(try KeepalivedManifest(manifest(index)))
-            facts.hasOcboot = true
+            facts.ocboot = ocboot
             for (other, peer) in names.enumerated() where other != index {
                 facts.peers[peer] = isDead && other == dead ? silentView : livingView
             }

@@ -18,7 +18,8 @@ public struct Redactor: Sendable {
         var text = text
         for secret in secrets { text = text.replacing(secret, with: "••••") }
         for pattern in Self.patterns { text = text.replacing(pattern, with: "••••") }
-        return text.replacing(Self.assignment) { match in match.output.1 + "••••" }
+        for pattern in [Self.assignment, Self.option] { text = text.replacing(pattern) { $0.output.1 + "••••" } }
+        return text
     }
 
     static func forms(of secret: String) -> [String] {
@@ -67,7 +68,8 @@ public struct Redactor: Sendable {
     /// A value that is called a password, a token or a key of certificates, in YAML, JSON, Python's dictionaries and on command lines:
     /// ocboot prints the administrator's password, k3s's token, and in a traceback the whole section.
     nonisolated(unsafe) private static let assignment =
-        /((?i:[a-z0-9_-]*(?:passw(?:or)?d|token|secret|certificate[-_]key)['"]?(?:\s*[:=]\s*|\s+(?=[a-z0-9._-]*\d)))['"]?)[^\s'",}]+/
+/((?i:[a-z0-9_-]*(?:passw(?:or)?d|token|secret|certificate[-_]key))['"]?\s*[:=]\s*['"]?)[^\s'",}]+/
+    nonisolated(unsafe) private static let option = /(--[a-z-]*(?:token|password|certificate-key)\s+)\S+/
 
     /// kubeadm's bootstrap tokens (`abcdef.0123456789abcdef`) and certificate keys (64 hex digits).
     // unsafe by name only: a Regex is immutable, and merely not marked Sendable.

@@ -18,7 +18,7 @@ enum FieldCluster {
             facts.keepalived = .manifest(
                 try KeepalivedManifest(
                     RunbookCluster.manifest(1).replacing(RunbookCluster.addresses[1], with: address)))
-            facts.hasOcboot = true
+            facts.ocboot = RunbookCluster.ocboot
             state.hosts[name] = .reached(facts)
             state.cluster.objects.nodes.append(RunbookCluster.node(name, address, isReady: true, age: number))
             state.cluster.members.append(

@@ -209,7 +209,7 @@ import Testing
         let plan = try FieldCluster.plan(
             state, ReplacementRequest(dead: RunbookCluster.names[1], replacement: RunbookCluster.spare))
         #expect(plan.primary.node == RunbookCluster.names[0])
-        let text = try OcbootConfiguration.text(plan, state.inventory, password: Secret("x"))
+        let text = try #require(plan.ocboot).configuration
         #expect(text.contains("hostname: \"10.127.100.234\"") && text.contains("hostname: \"10.127.100.224\""))
         #expect(!text.contains("10.127.100.4\""))
     }

@@ -39,8 +39,17 @@ import Testing
         """
 
     func text(_ inventory: Inventory) throws -> String {
-        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
-        return try OcbootConfiguration.text(plan, inventory, password: Secret("x"))
+        var state = try RunbookCluster.state()
+        state.inventory = inventory
+        if inventory.cluster.distribution == .k3s {
+            state.cluster.cloud.product = "Edge"
+            state.change(RunbookCluster.names[1]) { $0.ocboot = OcbootCases.k3s }
+        }
+        if let version = inventory.ocboot?.onecloudVersion, version.hasPrefix("v3.10") {
+            state.cluster.cloud.product = "Edge"
+            state.change(RunbookCluster.names[1]) { $0.ocboot = OcbootCases.stacks("v3.10.15", ansible: "2.11.12") }
+        }
+        return try #require(try Planner.plan(state, RunbookCluster.request, now: Date()).ocboot).configuration
     }
 
     /// ocboot takes 22 where no port is written, for each host by itself.

@@ -75,7 +75,7 @@ extension World {
             addresses: read(.addresses, addresses), kubeletRuns: read(.processes, machine.kubeletRuns),
             runtimes: ["containerd"], listening: read(.listening, machine.listening),
             clusterTraces: read(.traces, machine.traces), unreachable: machine.unreachable,
-            deniedLogins: machine.denied, hasOcboot: machine.hasOcboot)
+            deniedLogins: machine.denied, ocboot: machine.hasOcboot ? RunbookCluster.ocboot : nil)
         if machine.unread.contains(.keepalived) {
             facts.keepalived = .unreadable("no KEEPALIVED_STATE")
         } else {
