@@ -107,12 +107,20 @@ public struct ClusterProbe: Sendable {
         var observation = ClusterObservation(source: host)
         observation.objects = try Kubectl.decode(
             KubernetesObjects.self, from: objects.output, host: host, operation: operation)
-        observation.clock = sections["clock"].flatMap { TimeInterval($0.text) }.map(Date.init(timeIntervalSince1970:))
+        observation.clock = sections["clock"].flatMap { HostProbe.time($0.text) }.map(Date.init(timeIntervalSince1970:))
         observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
         if let config = sections["kubeadm-config"], config.succeeded {
             let map = try Kubectl.decode(
                 ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
             observation.clusterStatus = ClusterStatus(map)
+            if observation.clusterStatus == nil, map.data?["ClusterStatus"]?.isEmpty == false {
+                observation.clusterStatusProblem = "it is written in a way that cannot be read"
+            }
+        } else if let config = sections["kubeadm-config"], inventory.cluster.distribution == .kubeadm,
+            KubectlMessage(config.errorText).reason != "NotFound"
+        {
+            observation.clusterStatusProblem = cause("kubeadm-config")
+            observation.problems.append("\(host): kubectl get configmap kubeadm-config: \(cause("kubeadm-config"))")
         }
         if let release = sections["onecloud"], release.succeeded {
             observation.onecloudVersion = release.text.isEmpty ? nil : release.text

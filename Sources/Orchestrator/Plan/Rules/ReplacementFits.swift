@@ -15,6 +15,17 @@ public enum ReplacementFits: SafetyRule {
         let host = proposal.replacement
         guard let facts = state.facts(host) else { return [] }
         var refusals: [Refusal] = []
+        // kubeadm names the node after it, and takes names of RFC 1123 only.
+        let name = facts.hostname.lowercased()
+        if !name.isEmpty,
+            name.wholeMatch(of: /(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/) == nil
+                || name.split(separator: ".").contains(where: { $0.count > 63 }) || name.hasPrefix("localhost")
+        {
+            refusals.append(
+                refusal(
+                    "\(host.name) calls itself '\(facts.hostname)', which is no name for a node",
+                    advice: "give it a host name of letters, digits, '-' and '.': hostnamectl set-hostname NAME"))
+        }
         refusals += clock(facts, host, proposal)
         if facts.disks == nil {
             refusals.append(
@@ -31,6 +42,13 @@ public enum ReplacementFits: SafetyRule {
                 refusal(
                     "\(host.name) cannot open a connection to \(target): \(cause)",
                     advice: "look at routes and firewalls between them"))
+        }
+        if let problem = state.cluster.clusterStatusProblem {
+            refusals.append(
+                refusal(
+                    "kubeadm's ConfigMap kube-system/kubeadm-config could not be read, and the join would ask every master that it lists: \(problem)",
+                    advice:
+                        "see that this works on a master: kubectl get configmap kubeadm-config -n kube-system -o yaml"))
         }
         return refusals + deniedLogins(proposal)
     }
