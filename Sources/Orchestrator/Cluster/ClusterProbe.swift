@@ -114,13 +114,15 @@ public struct ClusterProbe: Sendable {
                 ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
             observation.clusterStatus = ClusterStatus(map)
             if observation.clusterStatus == nil, map.data?["ClusterStatus"]?.isEmpty == false {
-                observation.clusterStatusProblem = "it is written in a way that cannot be read"
+                observation.clusterStatusProblem = "its ClusterStatus is written in a way that cannot be read"
             }
         } else if let config = sections["kubeadm-config"], inventory.cluster.distribution == .kubeadm,
             KubectlMessage(config.errorText).reason != "NotFound"
         {
             observation.clusterStatusProblem = cause("kubeadm-config")
-            observation.problems.append("\(host): kubectl get configmap kubeadm-config: \(cause("kubeadm-config"))")
+        }
+        if let problem = observation.clusterStatusProblem {
+            observation.problems.append("\(host): kubectl get configmap kubeadm-config: \(problem)")
         }
         if let release = sections["onecloud"], release.succeeded {
             observation.onecloudVersion = release.text.isEmpty ? nil : release.text

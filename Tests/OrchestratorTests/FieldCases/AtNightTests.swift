@@ -13,6 +13,13 @@ import Testing
         for refusal in refusals { #expect(!refusal.advice.contains("member remove"), "\(refusal)") }
     }
 
+    /// What `plan` refuses, `check` does not recommend.
+    func expectNoPlan(_ state: ClusterState) {
+        for finding in CheckReport(state, at: Date()).findings {
+            #expect(!finding.advice.contains("masterswap plan"), "\(finding)")
+        }
+    }
+
     @Test func aMasterNamedInPlaceOfASpareIsAMasterAlready() throws {
         let refusals = FieldCluster.refusals(
             try RunbookCluster.state(), ReplacementRequest(dead: Self.names[0], replacement: Self.names[1]))
@@ -44,6 +51,7 @@ import Testing
         let refusals = FieldCluster.refusals(state)
         #expect(refusals.map(\.rule) == ["node-is-dead"])
         #expect(refusals.first?.reason.contains("by the word of its own kubelet") == true)
+        expectNoPlan(state)
     }
 
     @Test func aSpareThatSeesItAliveCounts() throws {
@@ -52,6 +60,7 @@ import Testing
         let refusals = FieldCluster.refusals(state)
         #expect(refusals.map(\.rule) == ["node-is-dead"])
         #expect(refusals.first?.reason.contains(RunbookCluster.spare) == true)
+        expectNoPlan(state)
     }
 
     // MARK: Answers that are missing or odd
@@ -73,6 +82,9 @@ import Testing
             output: Data(), errors: Data(#"Error from server (NotFound): configmaps "kubeadm-config" not found"#.utf8),
             status: 1)
         #expect(try observe(absent).clusterStatusProblem == nil)
+        let tabs = #"{"metadata": {"name": "x", "uid": "u"}, "data": {"ClusterStatus": "apiEndpoints:\n\tx: {"}}"#
+        let unread = try observe(.init(output: Data(tabs.utf8), status: 0))
+        #expect(unread.clusterStatusProblem != nil && unread.problems.contains { $0.contains("kubeadm-config") })
         var state = try RunbookCluster.state()
         state.cluster.clusterStatusProblem = "no answer"
         #expect(FieldCluster.refusals(state).map(\.rule) == ["replacement-fits"])

@@ -20,8 +20,7 @@ public enum NodeIsDead: SafetyRule {
                         "\(dead.node) is Ready",
                         advice: "a working node is not replaced; if it is the right one, shut it down first"))
             } else {
-                // A node whose kubelet is silent for 40 s becomes Unknown: False is what a kubelet itself reports.
-                if node.readyCondition?.status == "False", !proposal.fences {
+                if node.isReportedByItsKubelet, !proposal.fences {
                     refusals.append(
                         refusal(
                             "\(dead.node) is NotReady by the word of its own kubelet, which is at work",
@@ -107,10 +106,7 @@ public enum NodeIsDead: SafetyRule {
     private static func objections(bySurvivors proposal: Proposal) -> [Refusal] {
         let host = proposal.dead.host
         let sights = sights(proposal)
-        // Whoever sees it alive counts; a spare, which may be on another network, is not asked for more.
-        let others = proposal.state.hosts.keys.filter { name in name != host && !sights.contains { $0.by == name } }
-        let seen = sights + proposal.state.sights(of: host, by: others.sorted())
-        let alive = seen.filter(\.isAlive).map { sight in
+        let alive = proposal.state.lifeSigns(of: host).map { sight in
             refusal("\(host) is alive by what \(sight.text)", advice: notReplaced)
         }
         let untold = sights.filter { $0.sign == nil }.map { sight in

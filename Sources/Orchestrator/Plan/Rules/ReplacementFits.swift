@@ -15,12 +15,10 @@ public enum ReplacementFits: SafetyRule {
         let host = proposal.replacement
         guard let facts = state.facts(host) else { return [] }
         var refusals: [Refusal] = []
-        // kubeadm names the node after it, and takes names of RFC 1123 only.
+        // The kubelet registers itself by that name, and with it as the value of a label, which has 63 characters at most. That it is
+        // unknown, another rule says.
         let name = facts.hostname.lowercased()
-        if !name.isEmpty,
-            name.wholeMatch(of: /(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/) == nil
-                || name.split(separator: ".").contains(where: { $0.count > 63 }) || name.hasPrefix("localhost")
-        {
+        if !name.isEmpty, !isNodeName(name) || name.count > 63 || name.hasPrefix("localhost") {
             refusals.append(
                 refusal(
                     "\(host.name) calls itself '\(facts.hostname)', which is no name for a node",
