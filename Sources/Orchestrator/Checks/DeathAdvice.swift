@@ -9,12 +9,16 @@ enum DeathAdvice {
         case .inconclusive: return "nothing is known of the host itself: correct what the error names, then check again"
         case .unresponsive, .noRoute: break
         }
-        let sights = state.sights(of: host.name, by: state.liveMasters.map(\.name).filter { $0 != host.name })
-        if let sight = sights.first(where: \.isAlive) {
+        if let sight = state.lifeSigns(of: host.name).first {
             return
                 "it is alive by what \(sight.text); look at routes and firewalls between this machine and it; nothing is to be replaced"
         }
         let node = state.node(of: host)
+        if node?.isReportedByItsKubelet == true {
+            return
+                "its kubelet still reports to the API server; look at routes and firewalls between this machine and it; nothing is to be replaced"
+        }
+        let sights = state.sights(of: host.name, by: state.liveMasters.map(\.name).filter { $0 != host.name })
         guard state.isMaster(node: node, addresses: [host.address] + (node?.internalAddresses ?? []), role: host.role)
         else {
             return node.map { NodeIsAMaster.workerAdvice($0.name) }

@@ -114,13 +114,23 @@ public struct ClusterProbe: Sendable {
         var observation = ClusterObservation(source: host)
         observation.objects = try Kubectl.decode(
             KubernetesObjects.self, from: objects.output, host: host, operation: operation)
-        observation.clock = sections["clock"].flatMap { TimeInterval($0.text) }.map(Date.init(timeIntervalSince1970:))
+        observation.clock = sections["clock"].flatMap { HostProbe.time($0.text) }.map(Date.init(timeIntervalSince1970:))
         observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
         if let config = sections["kubeadm-config"], config.succeeded {
             let map = try Kubectl.decode(
                 ConfigMap.self, from: config.output, host: host, operation: "kubectl get configmap kubeadm-config")
             observation.clusterStatus = ClusterStatus(map)
+            if observation.clusterStatus == nil, map.data?["ClusterStatus"]?.isEmpty == false {
+                observation.clusterStatusProblem = "its ClusterStatus is written in a way that cannot be read"
+            }
             observation.cloud.read(map)
+        } else if let config = sections["kubeadm-config"], inventory.cluster.distribution == .kubeadm,
+            KubectlMessage(config.errorText).reason != "NotFound"
+        {
+            observation.clusterStatusProblem = cause("kubeadm-config")
+        }
+        if let problem = observation.clusterStatusProblem {
+            observation.problems.append("\(host): kubectl get configmap kubeadm-config: \(problem)")
         }
         if let cloud = sections["cloud"], cloud.succeeded { observation.cloud.read(onecloud: cloud.lines) }
         if let calico = sections["calico"], calico.succeeded, !calico.text.isEmpty {

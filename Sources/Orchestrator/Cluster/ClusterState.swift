@@ -36,6 +36,8 @@ public struct ClusterObservation: Sendable {
     /// What the members say of themselves, and etcd's alarms.
     public var etcd: EtcdCondition
     public var clusterStatus: ClusterStatus?
+    /// Why kubeadm's ClusterStatus is not known, where there may be one.
+    public var clusterStatusProblem: String?
     public var apiAnswersOnVIP: Bool
     /// `.spec.version` of the OnecloudCluster, where there is one.
     public var onecloudVersion: String?

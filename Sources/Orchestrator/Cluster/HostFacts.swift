@@ -274,12 +274,15 @@ public struct HostProbe: Sendable {
             return values.isEmpty && !lines.isEmpty ? nil : values
         }
         let processes = lines("processes")
-        var facts = HostFacts(hostname: text("hostname"), system: text("system"), kernel: text("kernel"))
+        // A host's own words must not move the cursor.
+        var facts = HostFacts(
+            hostname: TerminalText.line(text("hostname")), system: TerminalText.line(text("system")),
+            kernel: TerminalText.line(text("kernel")))
         facts.machineID = sections["machine"].flatMap { $0.succeeded && !$0.text.isEmpty ? $0.text : nil }
         facts.apiAddress = text("api-address").isEmpty ? nil : text("api-address")
         facts.kubeletNodeName = text("kubelet-node").isEmpty ? nil : text("kubelet-node")
         facts.authority = text("authority").isEmpty ? nil : text("authority")
-        facts.clockOffset = Double(text("clock")).map { $0 - startedAt }
+        facts.clockOffset = Self.time(text("clock")).map { $0 - startedAt }
         facts.disks = read("disks", Self.disk).flatMap { $0.isEmpty ? nil : Array(uniqued: $0) }
         // Every host has at least its loopback address.
         facts.addresses = read("addresses", Self.address).flatMap { $0.isEmpty ? nil : $0 }
@@ -305,6 +308,11 @@ public struct HostProbe: Sendable {
         }
         facts.k3sNetworks = lines("k3s-networks") ?? []
         return facts
+    }
+
+    /// Seconds since 1970; `nil` for what no clock shows.
+    static func time(_ text: String) -> TimeInterval? {
+        TimeInterval(text).flatMap { (0..<1e11).contains($0) ? $0 : nil }
     }
 
     /// The cause, as bash or ssh told it: `ssh: connect to host 10.0.0.1 port 22: Connection refused`.

@@ -102,11 +102,14 @@ extension ClusterState {
     }
 
     /// Hostnames that bound volumes name and no node has: what a node leaves behind that somebody deleted by hand.
-    var unknownHostnames: [String] {
+    var unknownHostnames: [String] { unknown(\.nodes) }
+
+    /// - Parameter named: the nodes that a volume names, in one way or another.
+    func unknown(_ named: (Volume) -> [String]?) -> [String] {
         let known = Set(objects.nodes.flatMap { [$0.hostnameLabel, $0.name] })
         var unknown: Set<String> = []
         for volume in objects.volumes where claim(of: volume) != nil {
-            guard let names = volume.nodes, known.isDisjoint(with: names) else { continue }
+            guard let names = named(volume), known.isDisjoint(with: names) else { continue }
             unknown.formUnion(names)
         }
         return unknown.sorted()

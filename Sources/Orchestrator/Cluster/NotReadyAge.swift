@@ -63,4 +63,8 @@ extension ClusterState {
 
 extension Node {
     var readyCondition: Condition? { status?.conditions?.first { $0.type == "Ready" } }
+
+    /// It is NotReady by the word of its own kubelet, which is at work: of one that is silent for 40 s, kube-controller-manager makes
+    /// that `Unknown` (--node-monitor-grace-period).
+    var isReportedByItsKubelet: Bool { readyCondition?.status == "False" }
 }

@@ -53,14 +53,24 @@ extension Volume {
     }
 
     /// The nodes that it names, by their hostname label or their name; `nil` where it asks for something else.
-    public var nodes: [String]? {
+    public var nodes: [String]? { named { Self.hostnames($0) ?? Self.nodeNames($0) } }
+    /// The same by the hostname label alone, and by the field `metadata.name` alone.
+    var hostnames: [String]? { named(Self.hostnames) }
+    var nodeNames: [String]? { named(Self.nodeNames) }
+
+    private func named(_ values: (NodeSelector.Term) -> [String]?) -> [String]? {
         guard let terms = spec.nodeAffinity?.required?.nodeSelectorTerms else { return nil }
-        let named = terms.map { term in
-            (term.matchExpressions ?? []).first { $0.key == Node.hostnameKey && $0.operator == "In" }?.values
-                ?? (term.matchFields ?? []).first { $0.key == "metadata.name" && $0.operator == "In" }?.values
-        }
+        let named = terms.map(values)
         guard !named.isEmpty, named.allSatisfy({ $0 != nil }) else { return nil }
         return named.flatMap { $0 ?? [] }
+    }
+
+    private static func hostnames(_ term: NodeSelector.Term) -> [String]? {
+        (term.matchExpressions ?? []).first { $0.key == Node.hostnameKey && $0.operator == "In" }?.values
+    }
+
+    private static func nodeNames(_ term: NodeSelector.Term) -> [String]? {
+        (term.matchFields ?? []).first { $0.key == "metadata.name" && $0.operator == "In" }?.values
     }
 
     /// What its node affinity asks for, for messages.

@@ -463,7 +463,10 @@ func isSafeName(_ name: String) -> Bool {
 }
 
 /// An RFC 1123 subdomain, as Kubernetes wants a node's name to be.
-func isNodeName(_ name: String) -> Bool { isSafeName(name) && name == name.lowercased() && !name.contains("_") }
+func isNodeName(_ name: String) -> Bool {
+    name.count <= 253
+        && name.wholeMatch(of: /[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/) != nil
+}
 
 enum IPv4 {
     static let howToWrite = "write four numbers from 0 to 255, as in 10.127.100.102"

@@ -17,8 +17,12 @@ struct MinIOParity: Sendable, Hashable {
     private let setSize: Int?
 
     init(_ set: StatefulSet) {
-        let containers = set.spec.template?.spec.containers ?? []
-        let variables = containers.flatMap { $0.env ?? [] }
+        let all = set.spec.template?.spec.containers ?? []
+        // Sidecars have variables of their own.
+        let own = all.filter { $0.image?.contains("minio") == true }
+        let containers = own.isEmpty ? all : own
+        // Of entries with one name Kubernetes takes the last.
+        let variables = containers.flatMap { $0.env ?? [] }.reversed()
         setSize = variables.first { $0.name == "MINIO_ERASURE_SET_DRIVE_COUNT" }?.value.flatMap { Int($0) }
         if let given = variables.first(where: { $0.name == Self.variable }) {
             if let number = given.value?.split(separator: ":").last.flatMap({ Int($0) }),

@@ -18,4 +18,9 @@ extension ClusterState {
             hosts[name]?.facts.map { PeerSight(by: name, sign: $0.peers[host]?.sign) }
         }
     }
+
+    /// Whoever sees a host alive: a master, or a spare, which may be on another network and whose silence says nothing.
+    func lifeSigns(of host: String) -> [PeerSight] {
+        sights(of: host, by: hosts.keys.filter { $0 != host }.sorted()).filter(\.isAlive)
+    }
 }

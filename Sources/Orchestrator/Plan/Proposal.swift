@@ -62,8 +62,12 @@ public struct Proposal: Sendable {
         self.replacement = replacement
         deadNode = dead.uid.flatMap { uid in state.objects.nodes.first { $0.uid == uid } }
         let newNodeName = state.facts(replacement)?.hostname.lowercased()
+        // A node of the new host's name is left out as what an earlier part of the run joined; another master's never is.
         let others = state.objects.nodes.filter { node in
-            node.isControlPlane && node.uid != dead.uid && node.name != newNodeName
+            let isTheNewOne =
+                node.name == newNodeName && replacement.role == .spare
+                && identity.hosts(of: node).allSatisfy { $0.name == replacement.name }
+            return node.isControlPlane && node.uid != dead.uid && !isTheNewOne
         }
         memberships = Memberships(state, identity, dead: dead, nodes: others)
         let deadMembers = memberships.ofTheDead

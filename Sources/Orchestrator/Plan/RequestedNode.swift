@@ -92,7 +92,10 @@ struct RequestedNode {
 
     /// A host that is no node any more.
     private init(_ state: ClusterState, deleted host: Inventory.Host) throws {
-        let (name, label, remarks) = try Self.names(state, ofDeleted: host)
+        var (name, label, remarks) = try Self.names(state, ofDeleted: host)
+        // Volumes may name a node by its hostname label and by its name, and one of the two may have the domain.
+        label = state.unknown(\.hostnames).first { Self.isOneName($0, label) } ?? label
+        name = state.unknown(\.nodeNames).first { Self.isOneName($0, name) } ?? name
         if let node = state.objects.nodes.first(where: { $0.isCalled(name) || $0.isCalled(label) }) {
             throw Self.refusal(
                 "the host \(host.name) (\(host.address)) was the node \(name), and a node of that name is at \(node.internalAddresses.isEmpty ? "no address" : node.internalAddresses.listed) now: their volumes cannot be told apart",

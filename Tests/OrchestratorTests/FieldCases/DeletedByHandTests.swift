@@ -136,6 +136,22 @@ import Testing
         expectItsVolumes(try FieldCluster.plan(state, request))
     }
 
+    /// Some volumes name it by its name, which has the domain, and some by its hostname label, which has none.
+    @Test func volumesThatNameItInBothWaysAreIts() throws {
+        let name = Self.names[0] + ".example.com"
+        var state = try state(status: [(name, "10.127.100.234")])
+        let own = state.cluster.objects.volumes.indices.filter {
+            state.cluster.objects.volumes[$0].nodes == [Self.names[0]]
+        }
+        for index in own.prefix(2) {
+            state.cluster.objects.volumes[index].spec.nodeAffinity = .init(
+                required: .init(nodeSelectorTerms: [
+                    .init(matchFields: [Lost.requirement("metadata.name", "In", [name])])
+                ]))
+        }
+        expectItsVolumes(try FieldCluster.plan(state, request))
+    }
+
     /// Another master of the inventory is no node either: whose the volumes are cannot be told.
     @Test func anotherMasterWithoutANodeMakesItUndecided() throws {
         var state = try state()

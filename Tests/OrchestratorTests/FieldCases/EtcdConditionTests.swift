@@ -137,13 +137,21 @@ import Testing
     }
 
     @Test func aMemberFarBehindIsRefused() throws {
-        try expect("is 5001 entries behind the others") { $0.cluster.etcd.statuses?[1].raftAppliedIndex = 85_000 }
+        try expect("is 5001 entries behind the log") { $0.cluster.etcd.statuses?[1].raftAppliedIndex = 85_000 }
         #expect(try refusals { $0.cluster.etcd.statuses?[1].raftAppliedIndex = 85_001 }.isEmpty)
-        try expect("entries behind the others") { state in
+        try expect("entries behind the log") { state in
             // etcd 3.3 tells the raft index alone.
             for index in 0..<2 { state.cluster.etcd.statuses?[index].raftAppliedIndex = nil }
             state.cluster.etcd.statuses?[1].raftIndex = 10
         }
+    }
+
+    /// None is behind another, and the dead one alone may have had what they lack.
+    @Test func membersThatAreAllBehindTheLogAreRefused() throws {
+        let refusals = try refusals { state in
+            for index in 0..<2 { state.cluster.etcd.statuses?[index].raftAppliedIndex = 70_000 }
+        }
+        #expect(refusals.map(\.rule) == ["etcd-is-well", "etcd-is-well"])
     }
 
     /// The dead one's own status does not matter, whatever it was.

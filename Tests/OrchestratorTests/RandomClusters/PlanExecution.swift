@@ -328,12 +328,8 @@ struct PlanExecution {
         }
         for set in minio.sets
         where set.contains(where: { volume in rebuild.claims.contains { $0.volume.name == volume } }) {
+            // MinIO heals each drive by itself, from as many whole ones as there are data shards.
             note(.neverHealed, if: readable(set) < set.count - minio.parity)
-            let isHealing = set.contains { volume in
-                guard case .healing? = world.drives[volume], let place = world.place[volume] else { return false }
-                return world.machines[place].isUp
-            }
-            note(.neverHealed, if: isHealing)
         }
     }
 

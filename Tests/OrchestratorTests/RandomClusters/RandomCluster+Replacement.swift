@@ -8,7 +8,12 @@ extension RandomCluster {
         let victim = world.victim
         // Whoever does it has seen that the machine is not about to come back.
         let isSure = world.machines[victim].power != .restarting
-        if isSure, chance(14) {
+        // Of a node whose label was a copy of another's, nothing that is left says which of the two its volumes were on.
+        let label = world.node(of: victim)?.hostnameLabel
+        let isCopy = world.objects.nodes.contains {
+            world.machineOfNode[$0.uid] != victim && $0.hostnameLabel == label
+        }
+        if isSure, !isCopy, chance(14) {
             remove(node: victim)
             if chance(50) { world.members.removeAll { $0.machine == victim } }
             if chance(20) { world.clusterStatus.removeAll { $0.node == world.machines[victim].node } }

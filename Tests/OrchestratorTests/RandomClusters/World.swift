@@ -157,7 +157,7 @@ struct World {
     }
 
     func machine(ofHost host: String) -> Int? { machines.lastIndex { $0.host == host && !host.isEmpty } }
-    /// The old installation, where the same machine was installed anew.
+    /// The machine as it was before it was reinstalled, where it is to take its own place again.
     func oldMachine(ofHost host: String) -> Int? { machines.firstIndex { $0.host == host && !host.isEmpty } }
     func node(of machine: Int) -> Node? { objects.nodes.first { machineOfNode[$0.uid] == machine } }
     func member(of machine: Int) -> Member? { members.first { $0.machine == machine && $0.isStarted } }

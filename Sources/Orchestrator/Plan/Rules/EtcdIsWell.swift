@@ -126,12 +126,13 @@ public enum EtcdIsWell: SafetyRule {
                     "etcd's members are in different clusters: \(views { "is in \($0.clusterID)" })",
                     advice: "one was begun again with empty data: look at its etcd pod before anything is removed"))
         }
-        let front = known.map(\.status.progress).max() ?? 0
+        // Of what any of them knows of, not only of what another has applied: all of them may be behind.
+        let front = known.map { max($0.status.raftIndex, $0.status.progress) }.max() ?? 0
         for (member, status) in known where front - status.progress > lagLimit {
             add(
                 .behind,
                 refusal(
-                    "\(cluster.name(ofMember: member.id)) is \(front - status.progress) entries behind the others",
+                    "\(cluster.name(ofMember: member.id)) is \(front - status.progress) entries behind the log",
                     advice: "wait until it has caught up, and look at its disk: etcdctl endpoint status --cluster"))
         }
         return faults

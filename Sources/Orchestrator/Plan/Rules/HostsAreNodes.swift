@@ -10,7 +10,26 @@ public enum HostsAreNodes: SafetyRule {
         let concerned = [proposal.dead.host, proposal.replacement.name]
         return conflicts(proposal.identity).filter { conflict in
             !masters.isDisjoint(with: conflict.nodes) || conflict.hosts.contains(where: concerned.contains)
-        }.map(\.refusal) + leftNodes(proposal)
+        }.map(\.refusal) + leftNodes(proposal) + namesTakenOver(proposal)
+    }
+
+    /// The dead one's node is deleted, and a join that failed left one of another name that bound volumes name: it had no time to get
+    /// volumes, so that it most likely took over the dead one's name, and the volumes would be overlooked.
+    private static func namesTakenOver(_ proposal: Proposal) -> [Refusal] {
+        guard proposal.dead.uid == nil, let left = proposal.failedJoin.found?.node,
+            left.name != proposal.dead.hostnameLabel
+        else { return [] }
+        let isNamed = proposal.state.objects.volumes.contains { volume in
+            proposal.state.claim(of: volume) != nil && volume.nodes?.contains(left.name) == true
+        }
+        guard isNamed else { return [] }
+        return [
+            refusal(
+                "the node \(left.name), which a failed join left, has a name that bound volumes name: whether \(proposal.dead.host) had that name before is not known",
+                advice:
+                    "if it had: kubectl delete node \(left.name), on which nothing runs yet, and write that in the inventory, under hosts.\(proposal.dead.host): 'node: \(left.name)'"
+            )
+        ]
     }
 
     /// Nodes at the replacement's addresses that are neither the dead one nor what a failed join left: the machine was another node

@@ -16,12 +16,12 @@ public enum MembersHaveNodes: SafetyRule {
                     advice: "find out which one it was, and remove the other by hand: etcdctl member list"))
         }
         for stray in memberships.strays {
-            refusals.append(
-                refusal(
-                    stray.reason,
-                    advice:
-                        "find out whose it is: etcdctl member list; a member whose machine is gone for good is removed by hand: etcdctl member remove \(stray.member.id)"
-                ))
+            // Nobody is told how to remove a member that is at work.
+            let advice =
+                stray.member.isHealthy
+                ? "it is healthy, so that somebody runs it: find out who, by its addresses: etcdctl member list"
+                : "find out whose it is: etcdctl member list; a member whose machine is gone for good is removed by hand: etcdctl member remove \(stray.member.id)"
+            refusals.append(refusal(stray.reason, advice: advice))
         }
         for member in proposal.remainingMembers
         where (member.isLearner || !member.isStarted) && member.id != proposal.failedJoin.found?.member?.id {

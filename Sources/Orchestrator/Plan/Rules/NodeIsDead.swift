@@ -20,6 +20,12 @@ public enum NodeIsDead: SafetyRule {
                         "\(dead.node) is Ready",
                         advice: "a working node is not replaced; if it is the right one, shut it down first"))
             } else {
+                if node.isReportedByItsKubelet, !proposal.fences {
+                    refusals.append(
+                        refusal(
+                            "\(dead.node) is NotReady by the word of its own kubelet, which is at work",
+                            advice: "see why it is not Ready: kubectl describe node \(dead.node)"))
+                }
                 refusals += objections(to: proposal.state.notReadyAge(of: node), proposal)
             }
         }
@@ -100,7 +106,7 @@ public enum NodeIsDead: SafetyRule {
     private static func objections(bySurvivors proposal: Proposal) -> [Refusal] {
         let host = proposal.dead.host
         let sights = sights(proposal)
-        let alive = sights.filter(\.isAlive).map { sight in
+        let alive = proposal.state.lifeSigns(of: host).map { sight in
             refusal("\(host) is alive by what \(sight.text)", advice: notReplaced)
         }
         let untold = sights.filter { $0.sign == nil }.map { sight in

@@ -15,6 +15,15 @@ public enum ReplacementFits: SafetyRule {
         let host = proposal.replacement
         guard let facts = state.facts(host) else { return [] }
         var refusals: [Refusal] = []
+        // The kubelet registers itself by that name, and with it as the value of a label, which has 63 characters at most. That it is
+        // unknown, another rule says.
+        let name = facts.hostname.lowercased()
+        if !name.isEmpty, !isNodeName(name) || name.count > 63 || name.hasPrefix("localhost") {
+            refusals.append(
+                refusal(
+                    "\(host.name) calls itself '\(facts.hostname)', which is no name for a node",
+                    advice: "give it a host name of letters, digits, '-' and '.': hostnamectl set-hostname NAME"))
+        }
         refusals += clock(facts, host, proposal)
         if facts.disks == nil {
             refusals.append(
@@ -31,6 +40,13 @@ public enum ReplacementFits: SafetyRule {
                 refusal(
                     "\(host.name) cannot open a connection to \(target): \(cause)",
                     advice: "look at routes and firewalls between them"))
+        }
+        if let problem = state.cluster.clusterStatusProblem {
+            refusals.append(
+                refusal(
+                    "kubeadm's ConfigMap kube-system/kubeadm-config could not be read, and the join would ask every master that it lists: \(problem)",
+                    advice:
+                        "see that this works on a master: kubectl get configmap kubeadm-config -n kube-system -o yaml"))
         }
         return refusals + deniedLogins(proposal)
     }
