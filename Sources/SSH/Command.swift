@@ -26,6 +26,8 @@ public struct Command: Sendable {
     /// The questions of one script.
     public struct Sections: Sendable, Hashable {
         public var names: [String]
+        /// Those of the names that an older recording may lack: they read as not answered there.
+        public var optional: Set<String> = []
         /// The random word with which this command's script marks the end of each section in its output.
         public var nonce: String
 

@@ -11,11 +11,33 @@ import Testing
         return try Inventory.read(root.appendingPathComponent("inventory/lab.yaml").path)
     }
 
-    static func plan() throws -> Plan { try #require(try RecordedRun.events().first?.plan) }
+    /// The recorded plan, and how ocboot was run then: with the whole path, and with nothing removed after it.
+    static func plan() throws -> Plan {
+        var plan = try #require(try RecordedRun.events().first?.plan)
+        plan.ocboot = try ocboot(["./run.py", "/root/ocboot/{config}"])
+        plan.ocboot?.invocation.leftovers = []
+        return plan
+    }
+
+    /// The lab's, on the recorded plan's primary.
+    private static func ocboot(_ command: [String]?) throws -> Plan.OcbootRun {
+        var ocboot = try #require(try inventory().ocboot)
+        ocboot.command = command
+        let facts = OcbootFacts(release: "v3.8.17")
+        return Plan.OcbootRun(
+            invocation: try OcbootInvocation(ocboot, facts, distribution: .kubeadm, product: nil),
+            configuration: """
+                primary_master_node:
+                  hostname: "10.127.100.229"
+                  db_password: "••••"
+
+                """)
+    }
 
     /// The recorded plan as it would be made now: with what plans of that time did not hold.
     static func newerPlan() throws -> Plan {
         var plan = try plan()
+        plan.ocboot = try ocboot(nil)
         let manifest = """
             spec:
               containers:

@@ -181,8 +181,7 @@ import Testing
         #expect(ocboot.onecloudVersion == "v3.8.8")
         #expect(ocboot.hostNetworks == "ens3/br0/{address}")
         #expect(ocboot.database.host == "10.127.100.101")
-        #expect(ocboot.primaryMasterNode.map(\.key) == ["insecure_registries"])
-        #expect(ocboot.masterNodes == [YAMLEntry("as_host", .bool(false))])
+        #expect(ocboot.primaryMasterNode.isEmpty && ocboot.masterNodes.isEmpty, "what is read live is not kept")
     }
 
     @Test(arguments: [

@@ -45,8 +45,8 @@ public struct ClusterProbe: Sendable {
         script.section("onecloud", "\(release) 2>/dev/null || \(release)")
         let cloud =
             "\(kubectl) --request-timeout=10s get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath=\(ShellQuoting.quote(CloudFacts.jsonpath))"
-        script.section("cloud", cloud)
-        script.section(
+        script.optionalSection("cloud", cloud)
+        script.optionalSection(
             "calico",
             "\(kubectl) --request-timeout=10s get daemonset calico-node -n kube-system --ignore-not-found -o jsonpath='{.spec.template.spec.containers[*].env[?(@.name==\"IP_AUTODETECTION_METHOD\")].value}'"
         )

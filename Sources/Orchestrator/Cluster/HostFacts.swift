@@ -23,8 +23,6 @@ public struct HostFacts: Sendable, Hashable {
         /// ID and VERSION_ID of os-release: `centos`, `7`.
         public var systemID: String?
         public var systemVersion: String?
-        /// `Enforcing`, `Permissive`, `Disabled`; `nil` also where there is no SELinux.
-        public var selinux: String?
         /// What the kernel was started with.
         public var kernelArguments: String?
 
@@ -198,22 +196,21 @@ public struct HostProbe: Sendable {
             "sed -n 's/.*--advertise-address=//p' \(distribution.apiServerManifest) 2>/dev/null | head -n 1")
         script.section("system", "sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '\"'")
         script.section("kernel", "uname -r")
-        script.section(
+        script.optionalSection(
             "machine-size",
             """
             echo "processors $(grep -c '^processor' /proc/cpuinfo)"
             sed -n 's/^MemTotal: *\\([0-9]*\\) kB/memory \\1/p' /proc/meminfo
             sed -n 's/^ID=/id /p; s/^VERSION_ID=/version /p' /etc/os-release | tr -d '"'
-            echo "selinux $(getenforce 2>/dev/null)"
             echo "arguments $(cat /proc/cmdline)"
             """)
         switch distribution {
         case .kubeadm:
-            script.section("docker", "[ -e /etc/docker/daemon.json ] || exit 44\ncat /etc/docker/daemon.json")
+            script.optionalSection("docker", "[ -e /etc/docker/daemon.json ] || exit 44\ncat /etc/docker/daemon.json")
         case .k3s:
             // Nothing else of that file: it has the token.
             let keys = CloudFacts.k3sKeys.joined(separator: "\\|")
-            script.section(
+            script.optionalSection(
                 "k3s-networks", "sed -n '/^ *\\(\(keys)\\) *:/p' /etc/rancher/k3s/config.yaml 2>/dev/null; true")
         }
         script.section("disks", "df -Pk / /var/lib /opt /tmp 2>/dev/null | tail -n +2")
@@ -256,7 +253,7 @@ public struct HostProbe: Sendable {
                 Self.login(login), "timeout \(Self.loginLimit) ssh \(options) \(place) true </dev/null 2>&1")
         }
         if !peers.isEmpty { script.section("peers", PeerView.script(peers)) }
-        if let ocboot { script.section("ocboot", OcbootFacts.script(ocboot)) }
+        if let ocboot { script.optionalSection("ocboot-release", OcbootFacts.script(ocboot)) }
         return script
     }
 
@@ -301,7 +298,7 @@ public struct HostProbe: Sendable {
             facts.deniedLogins[login.address] = Self.whyNot(sections[Self.login(login)], Self.loginLimit)
         }
         if let section = sections["peers"] { facts.peers = PeerView.read(section.lines, peers) }
-        facts.ocboot = OcbootFacts(sections["ocboot"])
+        facts.ocboot = OcbootFacts(sections["ocboot-release"])
         facts.machine = Self.machine(lines("machine-size") ?? [])
         facts.docker = sections["docker"].flatMap { section in
             section.succeeded ? try? JSONDecoder().decode(DockerDaemon.self, from: section.output) : nil
@@ -336,7 +333,6 @@ public struct HostProbe: Sendable {
             case "memory": machine.memoryKiB = Int(words[1])
             case "id": machine.systemID = words[1]
             case "version": machine.systemVersion = words[1]
-            case "selinux": machine.selinux = words[1]
             case "arguments": machine.kernelArguments = words[1]
             default: break
             }

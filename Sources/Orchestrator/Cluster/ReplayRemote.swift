@@ -5,8 +5,8 @@ import Synchronization
 /// Answers a verb's questions from a recording.
 ///
 /// A question is the host's name and the command's label. Of a script with sections every section that is asked for must have been
-/// asked for in the recording, too; what its text was does not matter, and neither do sections that are no longer asked for. A
-/// question that was asked several times gets its answers in their order, and then the last one again.
+/// asked for in the recording, too, but for those that are optional; what its text was does not matter, and neither do sections that
+/// are no longer asked for. A question that was asked several times gets its answers in their order, and then the last one again.
 public final class Replay: Sendable {
     private struct Key: Hashable {
         var host: String
@@ -57,7 +57,8 @@ public final class Replay: Sendable {
             return known[min(state.next[key, default: 0], known.count - 1)]
         }
         let sections = command.sections?.names ?? []
-        let unasked = sections.filter { exchange.question.sections?.contains($0) != true }
+        let optional = command.sections?.optional ?? []
+        let unasked = sections.filter { !optional.contains($0) && exchange.question.sections?.contains($0) != true }
         guard unasked.isEmpty else {
             throw missing("\(unasked.joined(separator: ", ")) in the question '\(key.label)' to \(host)")
         }

@@ -29,6 +29,7 @@ public struct SectionedScript: Sendable {
     private let nonce: String
     private var body: String
     private var names: [String] = []
+    private var optional: Set<String> = []
 
     /// The name in the marker of the script's end.
     private static let end = "end-of-script"
@@ -42,6 +43,12 @@ public struct SectionedScript: Sendable {
     public mutating func section(_ name: String, _ fragment: String) {
         names.append(name)
         body += "(\n\(fragment)\n)\nstatus=$?\n\(marker(ShellQuoting.quote(name)))\n"
+    }
+
+    /// The same, of a question that is younger than recordings that are still replayed: there it has no answer, and the fact is unknown.
+    public mutating func optionalSection(_ name: String, _ fragment: String) {
+        section(name, fragment)
+        optional.insert(name)
     }
 
     /// The same, and without its success nothing more is asked: what would come after could only wait in vain.
@@ -58,6 +65,7 @@ public struct SectionedScript: Sendable {
         var command = Command.script(
             body + "status=0\n\(marker(Self.end))\n", timeout: timeout, outputLimit: outputLimit, label: label)
         command.sections = .init(names: names, nonce: nonce)
+        command.sections?.optional = optional
         return command
     }
 

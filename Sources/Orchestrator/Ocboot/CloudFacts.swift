@@ -7,7 +7,6 @@ public struct CloudFacts: Sendable, Hashable {
     /// Of the OnecloudCluster: `FullStack`, `CMP`, `Edge`, …
     public var product: String?
     public var imageRepository: String?
-    public var enablesMinIO: Bool?
     /// Of kubeadm's ClusterConfiguration, or of k3s's config.yaml on a master.
     public var podNetwork: String?
     public var serviceNetwork: String?
@@ -19,7 +18,7 @@ public struct CloudFacts: Sendable, Hashable {
 
     /// One line for each field, `NAME=VALUE`. Never the whole spec: it has the database's password.
     static let jsonpath =
-        #"{range .items[*]}product={.spec.productVersion}{"\n"}repository={.spec.imageRepository}{"\n"}minio={.spec.minio.enable}{"\n"}{end}"#
+        #"{range .items[*]}product={.spec.productVersion}{"\n"}repository={.spec.imageRepository}{"\n"}{end}"#
 
     mutating func read(onecloud lines: [String]) {
         for line in lines {
@@ -28,7 +27,6 @@ public struct CloudFacts: Sendable, Hashable {
             switch words[0] {
             case "product": product = words[1]
             case "repository": imageRepository = words[1]
-            case "minio": enablesMinIO = words[1] == "true"
             default: break
             }
         }

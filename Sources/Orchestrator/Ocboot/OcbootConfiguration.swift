@@ -76,6 +76,7 @@ public enum OcbootConfiguration {
         let registries =
             list("registry_mirrors", source.docker?.mirrors)
             + list("insecure_registries", source.docker?.insecureRegistries)
+        // There is no enable_minio: it switches MinIO and glance's store on, and without it ocboot leaves both as they are.
         // A survivor gets no host_networks: it has its networks, and ocboot 4.0.4 fails where they are no longer on the interface.
         let primaryNode: [YAMLEntry] =
             [YAMLEntry("hostname", .string(source.primary.address)), YAMLEntry("use_local", .bool(false))]
@@ -90,7 +91,7 @@ public enum OcbootConfiguration {
             ] + controlPlane + asHost(source.primaryIsHost) + [
                 YAMLEntry("high_availability", .bool(true)),
                 YAMLEntry("use_ee", .bool(source.invocation.leavesUsersByEdition)),
-            ] + flag("enable_minio", cloud.enablesMinIO) + written("pod_network_cidr", cloud.podNetwork)
+            ] + written("pod_network_cidr", cloud.podNetwork)
             + written("service_cidr", cloud.serviceNetwork) + written("service_dns_domain", cloud.domain)
             + written("ip_autodetection_method", cloud.autodetection) + registries
         let new = YAMLValue.mapping(
@@ -108,7 +109,7 @@ public enum OcbootConfiguration {
             YAMLEntry("primary_master_node", .mapping(merge(primaryNode, ocboot.primaryMasterNode))),
             YAMLEntry("master_nodes", .mapping(merge(masters, ocboot.masterNodes))),
         ])
-        return try Yams.serialize(node: whole.node)
+        return try Yams.serialize(node: whole.node, width: -1, allowUnicode: true)
     }
 
     /// The text with the password. It goes to the primary as 0600, and nowhere else.

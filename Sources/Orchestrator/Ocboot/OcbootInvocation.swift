@@ -20,8 +20,9 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
 
     /// A missing hugepages setting made ocboot restart masters (cloudpods#19281).
     private static let usualEnvironment = ["NO_REBOOT=1", "PYTHONUNBUFFERED=1"]
-    /// Tags of its playbook, besides those of each release.
-    private static let skippedTags = ["cloud", "reboot", "kernel"]
+    /// Plays of its playbook beside the join, by their tags: the OnecloudCluster and its users, restarts, kernels, drivers of GPUs on
+    /// every host that it names.
+    private static let skippedTags = ["cloud", "reboot", "kernel", "gpu"]
 
     /// The stack that run.py wants, by the OnecloudCluster's productVersion.
     static let stacks = ["FullStack": "full", "CMP": "cmp", "Edge": "virt", "LightEdge": "light-virt", "AI": "ai"]
@@ -37,10 +38,9 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
     ///   - product: the OnecloudCluster's productVersion; `nil` where it has none or it is not known.
     /// - Throws: ``Obstacle``.
     init(
-        _ ocboot: Inventory.Ocboot, _ facts: OcbootFacts, distribution: Inventory.Distribution, live: String?,
-        product: String?
+        _ ocboot: Inventory.Ocboot, _ facts: OcbootFacts, distribution: Inventory.Distribution, product: String?
     ) throws(Obstacle) {
-        let row = try Self.row(ocboot, facts, live: live)
+        let row = try Self.row(ocboot, facts)
         release = row.name
         try Self.checkKind(row, facts, distribution, ocboot)
         if let own = ocboot.command {
@@ -51,8 +51,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         leavesUsersByEdition = !facts.takesTags
         environment = Self.usualEnvironment
         if facts.takesTags {
-            // gpu-init is k3s's, and installs drivers on every host.
-            environment.append("SKIP_TAGS=" + (Self.skippedTags + (row.hasK3s ? ["gpu"] : [])).joined(separator: ","))
+            environment.append("SKIP_TAGS=" + Self.skippedTags.joined(separator: ","))
         } else if row.hasTags {
             throw Obstacle(
                 reason:
@@ -64,10 +63,8 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         restartsNewHost = row.restartsNewHost
     }
 
-    /// The row of what stands in its directory, which must be the one of what runs.
-    private static func row(_ ocboot: Inventory.Ocboot, _ facts: OcbootFacts, live: String?) throws(Obstacle)
-        -> OcbootRelease
-    {
+    /// The row of what stands in its directory, which must be the one of the inventory's release.
+    private static func row(_ ocboot: Inventory.Ocboot, _ facts: OcbootFacts) throws(Obstacle) -> OcbootRelease {
         guard facts.hasProgram else {
             throw Obstacle(
                 reason: "there is no \(ocboot.command?.first ?? "run.py") in \(ocboot.directory)",
@@ -85,7 +82,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
                     "known are \(OcbootRelease.all.map(\.name).joined(separator: ", ")); put one of them into \(ocboot.directory)"
             )
         }
-        let running = live ?? ocboot.onecloudVersion
+        let running = ocboot.onecloudVersion
         // A branch's VERSION lags behind it: 3.12 says v3.11.8, 4.0.1 says v3.11.10.
         let rows = [false, true].compactMap { OcbootRelease.find(running, hasK3s: $0) }
         guard rows.isEmpty || rows.contains(row) || (row.hasK3s && rows.contains(where: \.hasK3s)) else {

@@ -23,7 +23,6 @@ struct OcbootRelease: Sendable, Hashable {
     var refusesNamesWithADigitFirst: Bool
     /// Debian and Ubuntu have to be started with `systemd.unified_cgroup_hierarchy=0`.
     var needsOldCgroups: Bool
-    var refusesSELinux: Bool
     /// Files with the database's password that a run leaves, absolute or beneath its directory.
     var leftovers: [String]
     /// What it does to the survivors that it names, in spite of all that is skipped.
@@ -35,6 +34,7 @@ struct OcbootRelease: Sendable, Hashable {
     private static let packages = "installs packages there, some at their latest version"
     private static let firewall =
         "flushes iptables on the hosts that it names and sets their policies to ACCEPT; turns firewalld off"
+    private static let selinux = "sets SELinux to permissive there, until the next start"
     private static let docker =
         "writes /etc/docker/daemon.json and /etc/sysconfig/kubelet on the primary and the new host, and restarts docker and the kubelet"
     private static let cipherSuites =
@@ -51,40 +51,39 @@ struct OcbootRelease: Sendable, Hashable {
             name: "3.8", from: [3, 0], before: [3, 9], hasK3s: false, ansible: ([2, 9], [2, 10]),
             takesOtherUsers: false,
             hasTags: false, restartsNewHost: true, processors: 0, memoryGiB: 0, refusesNamesWithADigitFirst: true,
-            needsOldCgroups: false, refusesSELinux: false, leftovers: inTemporaryFolder,
+            needsOldCgroups: false, leftovers: inTemporaryFolder,
             effects: [
                 firewall, docker, packages + ", a kernel and systemd among them",
-                "switches MinIO and glance's store in the OnecloudCluster to what its configuration says, which is what they are",
             ]),
         OcbootRelease(
             name: "3.9", from: [3, 9], before: [3, 10], hasK3s: false, ansible: ([2, 9, 27], [2, 12]),
             takesOtherUsers: false,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: true,
-            needsOldCgroups: false, refusesSELinux: false, leftovers: inTemporaryFolder,
+            needsOldCgroups: false, leftovers: inTemporaryFolder,
             effects: [firewall, docker, packages]),
         OcbootRelease(
             name: "3.10", from: [3, 10], before: [3, 11], hasK3s: false, ansible: ([2, 11, 12], [2, 12]),
             takesOtherUsers: false,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
-            needsOldCgroups: true, refusesSELinux: false, leftovers: inTemporaryFolder,
+            needsOldCgroups: true, leftovers: inTemporaryFolder,
             effects: [firewall, docker, packages, cipherSuites]),
         OcbootRelease(
             name: "3.11 and 3.12", from: [3, 11], before: [4, 0], hasK3s: false, ansible: ([2, 11, 12], nil),
             takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
-            refusesNamesWithADigitFirst: false, needsOldCgroups: true, refusesSELinux: false,
+            refusesNamesWithADigitFirst: false, needsOldCgroups: true,
             leftovers: inTemporaryFolder,
             effects: [firewall, docker, packages, cipherSuites]),
         OcbootRelease(
             name: "3.11 with k3s", from: [3, 11], before: [4, 0], hasK3s: true, ansible: ([2, 11, 12], nil),
             takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
-            refusesNamesWithADigitFirst: false, needsOldCgroups: true, refusesSELinux: false,
-            leftovers: inTemporaryFolder + inItsFolder, effects: [firewall, packages, keepalived, k3sFiles]),
+            refusesNamesWithADigitFirst: false, needsOldCgroups: true,
+            leftovers: inTemporaryFolder + inItsFolder, effects: [firewall, selinux, packages, keepalived, k3sFiles]),
         OcbootRelease(
             name: "4.0", from: [4, 0], before: [5, 0], hasK3s: true, ansible: ([2, 11, 12], nil), takesOtherUsers: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
-            needsOldCgroups: true, refusesSELinux: true, leftovers: inTemporaryFolder + inItsFolder,
+            needsOldCgroups: true, leftovers: inTemporaryFolder + inItsFolder,
             effects: [
-                firewall, packages, keepalived, k3sFiles,
+                firewall, selinux, packages, keepalived, k3sFiles,
                 "writes /etc/yunion/host.conf of the survivors that run the host service, with its defaults",
             ]),
     ]

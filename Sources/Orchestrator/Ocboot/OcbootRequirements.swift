@@ -15,11 +15,10 @@ enum OcbootRequirements {
             unmet.append("has \(memory >> 10) MiB of memory, ocboot \(row.name) wants \(row.memoryGiB) GiB")
         }
         let name = facts.hostname.lowercased()
-        if name.hasPrefix("localhost") || (row.refusesNamesWithADigitFirst && name.first?.isNumber == true) {
+        // That of a new host is refused by a rule of its own, whatever joins it.
+        if (!isNew && name.hasPrefix("localhost")) || (row.refusesNamesWithADigitFirst && name.first?.isNumber == true)
+        {
             unmet.append("is called \(facts.hostname), which ocboot \(row.name) refuses")
-        }
-        if row.refusesSELinux, machine.selinux == "Enforcing" {
-            unmet.append("has SELinux enforcing, which ocboot \(row.name) refuses")
         }
         if row.needsOldCgroups, let system = machine.systemID, ["debian", "ubuntu"].contains(system),
             let arguments = machine.kernelArguments, !arguments.contains("systemd.unified_cgroup_hierarchy=0")
@@ -28,7 +27,9 @@ enum OcbootRequirements {
                 "was not started with systemd.unified_cgroup_hierarchy=0, as ocboot \(row.name) wants it on \(system)")
         }
         if isNew, distribution == .k3s, let runtimes = facts.runtimes, !runtimes.isEmpty {
-            unmet.append("runs \(runtimes.joined(separator: " and ")), beside which k3s does not start")
+            unmet.append(
+                "runs \(runtimes.joined(separator: " and ")), and k3s brings a container runtime of its own: Cloudpods wants a machine without one"
+            )
         }
         return unmet
     }

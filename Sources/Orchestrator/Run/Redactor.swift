@@ -68,7 +68,7 @@ public struct Redactor: Sendable {
     /// A value that is called a password, a token or a key of certificates, in YAML, JSON, Python's dictionaries and on command lines:
     /// ocboot prints the administrator's password, k3s's token, and in a traceback the whole section.
     nonisolated(unsafe) private static let assignment =
-/((?i:[a-z0-9_-]*(?:passw(?:or)?d|token|secret|certificate[-_]key))['"]?\s*[:=]\s*['"]?)[^\s'",}]+/
+        /((?i:[a-z0-9_-]*(?:passw(?:or)?d|token|secret|certificate[-_]key))['"]?\s*[:=]\s*['"]?)[^\s'",}]+/
     nonisolated(unsafe) private static let option = /(--[a-z-]*(?:token|password|certificate-key)\s+)\S+/
 
     /// kubeadm's bootstrap tokens (`abcdef.0123456789abcdef`) and certificate keys (64 hex digits).

@@ -30,11 +30,15 @@ struct JoinStep: Step {
             plan.told(plan.primary.host, Command([], label: RemoteJob.label(Self.command(invocation, name))))
                 + " # in \(ocboot.directory), detached, with \(invocation.environment.joined(separator: " "))",
             plan.told(plan.primary.host, Self.removal("\(ocboot.directory)/\(name)")),
-            plan.told(
-                plan.primary.host,
-                Self.cleaning(invocation, in: ocboot.directory, since: OcbootRuns.directory + "/\(Plan.runName)/join-1")
-            ),
         ]
+            + (invocation.leftovers.isEmpty
+                ? []
+                : [
+                    plan.told(
+                        plan.primary.host,
+                        Self.cleaning(
+                            invocation, in: ocboot.directory, since: OcbootRuns.directory + "/\(Plan.runName)/join-1"))
+                ])
     }
 
     /// ocboot changes into its own directory first, and in a container that directory has another path: the name alone is right in both.

@@ -110,8 +110,7 @@ import Testing
 
     @Test func k3sNamesThemWithASuffix() throws {
         var state = try RunbookCluster.state()
-        state.inventory.cluster.distribution = .k3s
-        for index in 0..<3 { state.cluster.members[index].name = Self.names[index] + "-0a1b2c3d" }
+        state.becomeK3s()
         #expect(try FieldCluster.plan(state).member?.id == RunbookCluster.memberIDs[0])
         state.removeByHand(0)
         state.cluster.members.append(try RunbookCluster.state().cluster.members[0])

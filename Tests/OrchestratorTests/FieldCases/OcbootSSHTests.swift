@@ -69,7 +69,11 @@ import Testing
         var inventory = try RunbookCluster.inventory()
         inventory.cluster.distribution = .k3s
         inventory.hosts[2].ssh.port = 2226
-        let text = try text(inventory)
+        inventory.ocboot?.onecloudVersion = "v3.11.9"
+        var state = try RunbookCluster.state()
+        state.inventory = inventory
+        state.becomeK3s()
+        let text = try OcbootCases.run(state).configuration
         #expect(text.contains("    hostname: \"10.127.100.226\"\n    port: 2226\n"))
     }
 

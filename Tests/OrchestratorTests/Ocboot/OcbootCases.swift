@@ -7,7 +7,8 @@ enum OcbootCases {
     /// run.py as it is from 3.10 on.
     static func stacks(_ release: String, ansible: String = "2.15.13") -> OcbootFacts {
         OcbootFacts(
-            release: release, commandLine: .stack(["full", "cmp", "virt", "light-virt"]), takesTags: true, ansible: ansible)
+            release: release, commandLine: .stack(["full", "cmp", "virt", "light-virt"]), takesTags: true,
+            ansible: ansible)
     }
 
     static let k3s: OcbootFacts = {
@@ -18,7 +19,9 @@ enum OcbootCases {
     }()
 
     /// - Parameter release: what runs, and what the inventory says.
-    static func state(_ ocboot: OcbootFacts?, running release: String = "v3.8.8", product: String? = nil) throws -> ClusterState {
+    static func state(_ ocboot: OcbootFacts?, running release: String = "v3.8.8", product: String? = nil) throws
+        -> ClusterState
+    {
         var state = try RunbookCluster.state()
         state.inventory.ocboot?.onecloudVersion = release
         state.cluster.onecloudVersion = release
@@ -33,4 +36,16 @@ enum OcbootCases {
     }
 
     struct Missing: Error {}
+}
+
+extension ClusterState {
+    /// A k3s cluster with its ocboot on the masters, and its suffixes in etcd.
+    mutating func becomeK3s() {
+        inventory.cluster.distribution = .k3s
+        inventory.ocboot?.onecloudVersion = "v3.11.9"
+        cluster.onecloudVersion = "v3.11.9"
+        cluster.cloud.product = "Edge"
+        for index in cluster.members.indices { cluster.members[index].name += "-0a1b2c3d" }
+        for host in inventory.masters { change(host.name) { $0.ocboot = OcbootCases.k3s } }
+    }
 }

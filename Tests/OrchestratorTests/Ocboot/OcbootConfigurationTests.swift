@@ -11,7 +11,6 @@ import Testing
         for index in state.cluster.objects.nodes.indices {
             state.cluster.objects.nodes[index].metadata.labels?[OcbootConfiguration.hostLabel] = "enable"
         }
-        state.cluster.cloud.enablesMinIO = true
         let text = try OcbootConfiguration.fill(
             OcbootCases.run(state).configuration, Secret(#"0neC1oud"DB#"#), host: "x")
         #expect(
@@ -33,7 +32,6 @@ import Testing
                   as_host_on_vm: true
                   high_availability: true
                   use_ee: true
-                  enable_minio: true
                 master_nodes:
                   controlplane_host: "10.127.100.102"
                   controlplane_port: "6443"
@@ -68,17 +66,21 @@ import Testing
         let text = try OcbootCases.run(state).configuration
         for line in [
             "image_repository: \"registry.live/yunion\"", "ip_autodetection_method: \"can-reach=10.127.100.1\"",
-            "pod_network_cidr: \"10.41.0.0/16\"", "service_cidr: \"10.97.0.0/16\"", "service_dns_domain: \"cloud.local\"",
+            "pod_network_cidr: \"10.41.0.0/16\"", "service_cidr: \"10.97.0.0/16\"",
+            "service_dns_domain: \"cloud.local\"",
         ] { #expect(text.contains("  \(line)\n"), "\(line)") }
         #expect(text.ranges(of: "registry_mirrors:\n  - \"https://mirror.example\"").count == 2)
         #expect(text.ranges(of: "insecure_registries:\n  - \"10.0.0.1:5000\"").count == 2)
-        #expect(text.contains("as_host: false\n") && text.contains("as_host: true\n"), "the dead one's, and the primary's own")
-        #expect(!text.contains("enable_minio"), "what is not known is left out")
+        #expect(
+            text.contains("as_host: false\n") && text.contains("as_host: true\n"),
+            "the dead one's, and the primary's own")
     }
 
     @Test func theInventorysOwnKeysWin() throws {
         var state = try OcbootCases.state(RunbookCluster.ocboot)
-        state.inventory.ocboot?.primaryMasterNode = [YAMLEntry("use_ee", .bool(false)), YAMLEntry("extra", .plain("7"))]
+        state.inventory.ocboot?.primaryMasterNode = [
+            YAMLEntry("use_ee", .bool(false)), YAMLEntry("extra", .plain("7")),
+        ]
         let text = try OcbootCases.run(state).configuration
         #expect(text.contains("  use_ee: false\n"))
         #expect(text.contains("  extra: 7\n"))
@@ -116,15 +118,21 @@ import Testing
     }
 
     @Test func aFailureInTheRecapIsOneWhateverTheStatus() {
-        let failed = Self.recap.replacing("unreachable=0    failed=0    skipped=80", with: "unreachable=0    failed=1    skipped=80")
+        let failed = Self.recap.replacing(
+            "unreachable=0    failed=0    skipped=80", with: "unreachable=0    failed=1    skipped=80")
         #expect(objection(failed, status: 0)?.contains("10.127.100.224") == true)
-        #expect(objection(failed.replacing("failed=1", with: "failed=0").replacing("unreachable=0    failed=0    skipped=70", with: "unreachable=1    failed=0    skipped=70"), status: 0)?.contains("10.127.100.229") == true)
+        #expect(
+            objection(
+                failed.replacing("failed=1", with: "failed=0").replacing(
+                    "unreachable=0    failed=0    skipped=70", with: "unreachable=1    failed=0    skipped=70"),
+                status: 0)?.contains("10.127.100.229") == true)
     }
 
     /// 3.9 and later end with 0 there.
     @Test func aConfigurationThatIsNotFoundIsNamed() {
         #expect(
-            objection("\u{1B}[91mThe configuration file </root/x.yml> does not exist or is not valid!\u{1B}[0m\n", status: 0)?
+            objection(
+                "\u{1B}[91mThe configuration file </root/x.yml> does not exist or is not valid!\u{1B}[0m\n", status: 0)?
                 .contains("did not find its configuration") == true)
         #expect(objection("", status: 0)?.contains("no PLAY RECAP") == true)
     }
@@ -143,8 +151,8 @@ import Testing
             lib.ocboot.ConfigNotFoundException: Not found db_host in {'db_password': 'hunter2'}
 
             """
-        let objection = try #require(objection(text, status: 1))
-        #expect(objection.contains("ConfigNotFoundException") && !objection.contains("hunter2"))
+        let found = try #require(objection(text, status: 1))
+        #expect(found.contains("ConfigNotFoundException") && !found.contains("hunter2"))
     }
 
     @Test func coloursAndCarriageReturnsAreTakenOut() {
@@ -157,8 +165,10 @@ import Testing
     @Test func whatItPrintsOfSecretsIsMasked() {
         let redactor = Redactor([])
         for text in [
-            "Password: admin@123", "{'onecloud_user_password': 'admin@123', 'x': 1}", "onecloud_user_password: admin@123",
-            "k3s server --server https://10.0.0.1:6443 --token mytoken@yunionio1", "\"k3s_token\": \"mytoken@yunionio\"",
+            "Password: admin@123", "{'onecloud_user_password': 'admin@123', 'x': 1}",
+            "onecloud_user_password: admin@123",
+            "k3s server --server https://10.0.0.1:6443 --token mytoken@yunionio1",
+            "\"k3s_token\": \"mytoken@yunionio\"",
         ] {
             let shown = redactor.redact(text)
             #expect(!shown.contains("admin@123") && !shown.contains("mytoken"), "\(shown)")

@@ -171,7 +171,7 @@ struct PlanExecution {
         let from = world.machines[primary]
         // The VIP is looked for on every survivor, over SSH.
         note(.runStuck, if: survivors.contains { !isOpenToUs(world.machines[$0]) })
-        note(.survivorsDowngraded, if: world.realRelease != World.release)
+        note(.survivorsDowngraded, if: world.realRelease != world.release)
         let listed = world.members
         let isOneDown = listed.contains { !$0.runs && $0.isStarted && !$0.isLearner }
         let isOldKubeadm = (KubernetesVersion(world.kubernetes).map { $0 < KubernetesVersion(1, 37) }) ?? true
@@ -181,6 +181,9 @@ struct PlanExecution {
                 machine.freeKiB < 5 << 20, abs(machine.clock - from.clock) > 30,
                 // kubeadm's preflight, ocboot's own look, a member that another one is waited for.
                 !machine.traces.isEmpty, machine.kubeletRuns,
+                world.distribution == .k3s && !machine.runtimes.isEmpty,
+                // Of 3.8 and 3.9, on every host that they name.
+                world.distribution == .kubeadm && [machine, from].contains { $0.hostname.first?.isNumber == true },
                 !machine.listening.isDisjoint(with: [2379, 2380, 6443, 10250]),
                 !world.hasLeader, !world.alarms.isEmpty, listed.contains { $0.isLearner || !$0.isStarted },
                 // etcd's strict-reconfig-check up to these releases, and kubeadm's check of every member.

@@ -114,6 +114,15 @@ extension RandomCluster {
         }
     }
 
+    /// What ocboot asks of a new host. It is drawn aside, so that what is drawn after it stays as it was.
+    mutating func makeOcbootsHost() {
+        let before = random
+        defer { random = before }
+        let new = world.replacement
+        if world.distribution == .k3s { world.machines[new].runtimes = chance(90) ? [] : ["dockerd"] }
+        if chance(3) { world.machines[new].hostname = "4-" + world.machines[new].hostname }
+    }
+
     /// The dead one's own machine takes its place again: the old installation is gone, and whatever its disk had.
     mutating func reinstall() {
         let old = world.machines[world.victim]

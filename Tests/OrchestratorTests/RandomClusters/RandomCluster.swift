@@ -37,6 +37,7 @@ struct RandomCluster {
         makeData()
         removeByHand()
         makeSpare()
+        makeOcbootsHost()
         makeRequest()
         count()
     }
@@ -276,10 +277,10 @@ struct RandomCluster {
 
     /// Of the whole, and of masters as ocboot needs them.
     mutating func makeFaults() {
-        if chance(3) { world.realRelease = "v3.9.0" }
+        world.realRelease = chance(3) ? "v3.9.0" : world.release
         world.runningRelease = chance(90) ? world.realRelease : nil
         if world.runningRelease == nil {
-            if world.realRelease != World.release || chance(20) { world.releaseProblem = "no answer" }
+            if world.realRelease != world.release || chance(20) { world.releaseProblem = "no answer" }
         }
         world.clockIsUnread = chance(1.5)
         for index in 0..<masters {

@@ -43,6 +43,7 @@ struct World {
         var unreachable: [String: String] = [:]
         var denied: [String: String] = [:]
         var hasOcboot = true
+        var runtimes = ["containerd"]
         var unread: Set<Unread> = []
         /// What its tools say of others: `false` where bash or timeout is missing.
         var tellsOfPeers = true
@@ -136,8 +137,8 @@ struct World {
     var clusterStatus: [(node: String, address: String)] = []
     var apiServesOnVIP = true
     /// What runs, and what was seen of it.
-    var realRelease = World.release
-    var runningRelease: String? = World.release
+    var realRelease = ""
+    var runningRelease: String?
     var releaseProblem: String?
     var clockIsUnread = false
     /// The master that is asked for the cluster, and the one whose controller manager writes conditions.
@@ -145,10 +146,12 @@ struct World {
     var writer = 0
 
     static let vip = "10.0.0.250"
-    static let release = "v3.8.8"
     static let zoneKey = "topology.kubernetes.io/zone"
     static let topolvmKey = "topology.topolvm.io/node"
     static let now = Date(timeIntervalSince1970: 1_649_841_120)
+
+    /// That of the inventory, and of the ocboots on the masters.
+    var release: String { distribution == .k3s ? "v3.11.9" : "v3.8.8" }
 
     /// Without it no member answers as a healthy one does.
     var hasQuorum: Bool {

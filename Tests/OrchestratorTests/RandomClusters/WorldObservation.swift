@@ -24,6 +24,7 @@ extension World {
         cluster.etcd = condition
         cluster.clusterStatus = clusterStatus.isEmpty ? nil : Self.status(clusterStatus)
         cluster.onecloudVersion = runningRelease
+        cluster.cloud.product = "Edge"
         cluster.onecloudProblem = releaseProblem
         var state = ClusterState(inventory: inventory, hosts: hosts, cluster: cluster)
         state.inventory = state.inventory.preparing(request)
@@ -49,10 +50,13 @@ extension World {
                     role: machine.role == .master ? .master : .spare, ssh: ssh, node: machine.namedNode))
         }
         inventory.workloads = workloads
+        inventory.ocboot?.onecloudVersion = release
         return inventory
     }
 
     // MARK: Hosts
+
+    private var ocboot: OcbootFacts { distribution == .k3s ? OcbootCases.k3s : RunbookCluster.ocboot }
 
     private func look(at index: Int) -> ClusterState.HostObservation {
         let machine = machines[index]
@@ -73,9 +77,9 @@ extension World {
             hostname: machine.hostname, clockOffset: read(.clock, machine.clock),
             disks: read(.disks, [.init(mount: "/", availableKiB: machine.freeKiB, usedPercent: 50)]),
             addresses: read(.addresses, addresses), kubeletRuns: read(.processes, machine.kubeletRuns),
-            runtimes: ["containerd"], listening: read(.listening, machine.listening),
+            runtimes: machine.runtimes, listening: read(.listening, machine.listening),
             clusterTraces: read(.traces, machine.traces), unreachable: machine.unreachable,
-            deniedLogins: machine.denied, ocboot: machine.hasOcboot ? RunbookCluster.ocboot : nil)
+            deniedLogins: machine.denied, ocboot: machine.hasOcboot ? ocboot : nil)
         if machine.unread.contains(.keepalived) {
             facts.keepalived = .unreadable("no KEEPALIVED_STATE")
         } else {

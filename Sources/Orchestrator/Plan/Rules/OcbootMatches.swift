@@ -47,6 +47,6 @@ public enum OcbootMatches: SafetyRule {
         }
         return try OcbootInvocation(
             ocboot, facts, distribution: proposal.state.inventory.cluster.distribution,
-            live: proposal.state.cluster.onecloudVersion, product: proposal.state.cluster.cloud.product)
+            product: proposal.state.cluster.cloud.product)
     }
 }
