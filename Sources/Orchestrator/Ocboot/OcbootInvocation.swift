@@ -27,6 +27,9 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
     /// The stack that run.py wants, by the OnecloudCluster's productVersion.
     static let stacks = ["FullStack": "full", "CMP": "cmp", "Edge": "virt", "LightEdge": "light-virt", "AI": "ai"]
 
+    /// The same in 3.9.
+    private static let optionalStacks = ["FullStack": "fullstack", "CMP": "cmp", "Edge": "edge"]
+
     /// Why ocboot is not run, and what to do.
     struct Obstacle: Error, Sendable, Hashable {
         var reason: String
@@ -147,7 +150,17 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         case nil:
             throw Obstacle(
                 reason: "its command line cannot be read from run.py", advice: "set ocboot.command in the inventory")
-        case .configuration?, .optionalStack?: return ["./run.py", "{config}"]
+        case .configuration?: return ["./run.py", "{config}"]
+        case .optionalStack?:
+            // Without it 3.9 writes FullStack over the product in the configuration.
+            guard let product else { return ["./run.py", "{config}"] }
+            guard let stack = Self.optionalStacks[product] else {
+                throw Obstacle(
+                    reason:
+                        "the cloud's product is \(product), and run.py takes \(Self.optionalStacks.values.sorted().joined(separator: ", "))",
+                    advice: "put the ocboot that this cloud was made with there")
+            }
+            return ["./run.py", "{config}", "--stack", stack]
         case .stack(let stacks)?:
             guard let product else {
                 throw Obstacle(

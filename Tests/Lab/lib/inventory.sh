@@ -9,6 +9,7 @@ verb_inventory() {
         ! is_worker "${NAMES[i]}" || continue
         hosts+="  ${NAMES[i]}: { address: ${ADDRESSES[i]}, role: $role }"$'\n'
     done
-    local HOSTS=${hosts%$'\n'}
+    local HOSTS=${hosts%$'\n'} ONECLOUD
+    ONECLOUD=$(cat "$STATE/onecloud" 2>/dev/null || echo v3.8.8)
     render "$LAB/lib/inventory.yaml"
 }

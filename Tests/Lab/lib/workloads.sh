@@ -56,8 +56,33 @@ workloads_lie_as_planned() {
 node_of() { kube get pod -n "$1" "$2" -o 'jsonpath={.spec.nodeName}'; }
 
 # ocboot, and the key that it logs in with, as on every master of such a cluster.
+# Another release of ocboot's on every master, the cloud that it belongs to, and hosts as it wants them: from 3.10 on it asks for four
+# processors, and of Debian for its old cgroups.
+verb_ocboot() {
+    (($# == 1)) || { usage >&2; exit 64; }
+    local name
+    for name in "${MASTERS[@]}"; do
+        ! process_of "host-$name" >/dev/null || install_ocboot "$name" "$1"
+    done
+    for name in "${NAMES[@]}"; do
+        process_of "host-$name" >/dev/null || continue
+        in_host "$name" sh -c '
+            umask 022; mkdir -p /run/lab; for n in 0 1 2 3; do echo "processor : $n"; done >/run/lab/cpuinfo
+            echo "$(cat /proc/cmdline) systemd.unified_cgroup_hierarchy=0" >/run/lab/cmdline
+            for file in cpuinfo cmdline; do umount "/proc/$file" 2>/dev/null; mount --bind "/run/lab/$file" "/proc/$file"; done'
+    done
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$LAB/ocboot python3 -c 'import sys, releases; print(releases.RELEASES[sys.argv[1]].runs)' "$1" >"$STATE/onecloud"
+    kube patch onecloudcluster default -n onecloud --type merge -p "{\"spec\":{\"version\":\"$(<"$STATE/onecloud")\",\"productVersion\":\"FullStack\"}}"
+}
+
+# install_ocboot HOST [RELEASE]: what its people have for it, Ansible among it, is in /usr/local/bin.
 install_ocboot() {
-    in_host "$1" sh -c 'mkdir -p /root/ocboot && cat >/root/ocboot/run.py && chmod 755 /root/ocboot/run.py' <"$LAB/ocboot/run.py"
+    local folder
+    folder=$(mktemp -d)
+    "$LAB/ocboot/make" "${2:-3.8}" "$folder"
+    tar -C "$folder" -c . | in_host "$1" sh -c 'rm -rf /root/ocboot && mkdir -p /root/ocboot && tar -C /root/ocboot --no-same-owner -x'
+    rm -rf "$folder"
+    in_host "$1" sh -c 'cp /root/ocboot/bin/* /usr/local/bin'
     in_host "$1" sh -c 'umask 077; cat >/root/.ssh/id_rsa' <"$STATE/keys/ocboot"
     in_host "$1" sh -c 'cat >/root/.ssh/id_rsa.pub' <"$STATE/keys/ocboot.pub"
 }

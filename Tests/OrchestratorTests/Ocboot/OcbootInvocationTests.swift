@@ -24,7 +24,7 @@ import Testing
     @Test func from39OnTheCloudsTagIsSkipped() throws {
         let facts = OcbootFacts(release: "v3.9.14", commandLine: .optionalStack, takesTags: true)
         let run = try OcbootCases.run(OcbootCases.state(facts, running: "v3.9.14", product: "CMP"))
-        #expect(run.invocation.command == ["./run.py", "{config}"])
+        #expect(run.invocation.command == ["./run.py", "{config}", "--stack", "cmp"])
         #expect(run.invocation.environment.contains("SKIP_TAGS=cloud,reboot,kernel,gpu"))
         #expect(run.configuration.contains("  use_ee: false\n"))
         #expect(!run.invocation.restartsNewHost)
