@@ -11,11 +11,12 @@ import Testing
         return try Inventory.read(root.appendingPathComponent("inventory/lab.yaml").path)
     }
 
-    /// The recorded plan, and how ocboot was run then: with the whole path, and with nothing removed after it.
+    /// The recorded plan, and how ocboot was run then: with the whole path, and with nothing kept before and removed after it.
     static func plan() throws -> Plan {
         var plan = try #require(try RecordedRun.events().first?.plan)
         plan.ocboot = try ocboot(["./run.py", "/root/ocboot/{config}"])
         plan.ocboot?.invocation.leftovers = []
+        plan.ocboot?.invocation.watched = []
         return plan
     }
 

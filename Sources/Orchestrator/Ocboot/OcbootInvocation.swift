@@ -17,6 +17,8 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
     public var leftovers: [String]
     /// The new host may be restarted by it.
     public var restartsNewHost: Bool
+    /// Files of the survivors that some release writes: kept before the join, and compared after it.
+    public var watched: [String]
 
     /// A missing hugepages setting made ocboot restart masters (cloudpods#19281).
     private static let usualEnvironment = ["NO_REBOOT=1", "PYTHONUNBUFFERED=1"]
@@ -64,6 +66,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         effects = row.effects
         leftovers = row.leftovers
         restartsNewHost = row.restartsNewHost
+        watched = [distribution.keepalivedManifest, "/etc/yunion/host.conf"] + Self.watched(distribution)
     }
 
     /// The row of what stands in its directory, which must be the one of the inventory's release.
@@ -94,6 +97,13 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
                 advice: "put the ocboot of release \(running) into \(ocboot.directory)")
         }
         return row
+    }
+
+    private static func watched(_ distribution: Inventory.Distribution) -> [String] {
+        switch distribution {
+        case .kubeadm: [distribution.apiServerManifest, "/etc/docker/daemon.json", "/etc/sysconfig/kubelet"]
+        case .k3s: ["/etc/rancher/k3s/config.yaml", "/etc/systemd/system/k3s.service"]
+        }
     }
 
     private static func checkKind(
