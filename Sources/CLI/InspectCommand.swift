@@ -33,7 +33,10 @@ struct InspectView {
     let terminal: Terminal
 
     var lines: [String] {
-        let condition = inspection.isDeleted ? "deleted from the cluster" : inspection.isReady ? "Ready" : "NotReady"
+        let condition =
+            inspection.isSpare
+            ? "a spare, no node of the cluster"
+            : inspection.isDeleted ? "deleted from the cluster" : inspection.isReady ? "Ready" : "NotReady"
         var lines = [terminal.paint("\(inspection.node) (\(inspection.address)), \(condition)", .bold)]
         lines += inspection.remarks + [""]
         if inspection.volumes.isEmpty {

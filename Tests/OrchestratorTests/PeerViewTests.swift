@@ -17,7 +17,7 @@ import Testing
     let folder: TemporaryFolder
     init() throws { folder = try TemporaryFolder() }
 
-    static let peer = PeerView.Peer(name: "b", address: "10.99.0.2", ports: [22, 6443])
+    static let peer = PeerView.Peer(address: "10.99.0.2", ports: [22, 6443])
 
     // MARK: What a view says
 
@@ -63,7 +63,7 @@ import Testing
     /// As bash 5.2, iproute2 6.1 and iputils 20221126 said it in network namespaces: a machine without power, and one whose
     /// firewall rejects.
     @Test func theAnswerIsRead() {
-        let other = PeerView.Peer(name: "c", address: "10.99.0.3", ports: [22])
+        let other = PeerView.Peer(address: "10.99.0.3", ports: [22])
         let views = PeerView.read(
             [
                 "0 tcp 22 1 No route to host", "0 tcp 6443 124 ",
@@ -75,15 +75,15 @@ import Testing
             ], [Self.peer, other])
         #expect(
             views == [
-                "b": PeerView(attempts: [22: .rejected, 6443: .unanswered], neighbour: "FAILED"),
-                "c": PeerView(attempts: [22: .rejected]),
+                "10.99.0.2": PeerView(attempts: [22: .rejected, 6443: .unanswered], neighbour: "FAILED"),
+                "10.99.0.3": PeerView(attempts: [22: .rejected]),
             ])
         #expect(
             PeerView.read(["0 ping answered", "1 ping rejected"], [Self.peer, other]) == [
-                "b": PeerView(ping: .answered), "c": PeerView(ping: .rejected),
+                "10.99.0.2": PeerView(ping: .answered), "10.99.0.3": PeerView(ping: .rejected),
             ])
         #expect(
-            PeerView.read(["0 tcp 22 127 bash: not found"], [Self.peer])["b"]?.attempts == [
+            PeerView.read(["0 tcp 22 127 bash: not found"], [Self.peer])["10.99.0.2"]?.attempts == [
                 22: .failed("bash: not found")
             ])
         #expect(PeerView.read([], [Self.peer]) == [:], "what was not told is not there")
@@ -103,7 +103,8 @@ import Testing
             try FileManager.default.setAttributes(
                 [.posixPermissions: 0o755], ofItemAtPath: "\(folder.path)/\(name)")
         }
-        return await PeerView.look(at: peer, from: PrefixedRemote(folder: folder.path, shell: shell))
+        let remote = PrefixedRemote(folder: folder.path, shell: shell)
+        return await PeerView.look(at: [peer], of: "b", from: remote)?[peer.address]
     }
 
     private struct PrefixedRemote: Remote {
@@ -125,7 +126,7 @@ import Testing
         try full.fill()
         let closed = try LoopbackPort(backlog: 1)
         closed.close()
-        let peer = PeerView.Peer(name: "b", address: "127.0.0.1", ports: [open.number, full.number, closed.number])
+        let peer = PeerView.Peer(address: "127.0.0.1", ports: [open.number, full.number, closed.number])
         let view = try #require(
             await look(
                 peer, shell: shell, route: "127.0.0.1 dev eth0 src 10.99.0.1 uid 0",
@@ -141,7 +142,7 @@ import Testing
     /// On healthy masters nothing but ping is sent: no line in the logs of sshd, the API server and etcd.
     @Test(arguments: ["sh", "bash"]) func whoAnswersPingIsNotConnectedTo(shell: String) async throws {
         let reply = "64 bytes from 127.0.0.1: icmp_seq=1 ttl=64 time=0.097 ms"
-        let peer = PeerView.Peer(name: "b", address: "127.0.0.1", ports: [1])
+        let peer = PeerView.Peer(address: "127.0.0.1", ports: [1])
         #expect(try await look(peer, shell: shell, ping: "echo '\(reply)'") == PeerView(ping: .answered))
         let prohibited = "From 127.0.0.1 icmp_seq=1 Destination Host Prohibited"
         #expect(try await look(peer, shell: shell, ping: "echo '\(prohibited)'; exit 1") == PeerView(ping: .rejected))
@@ -160,7 +161,7 @@ import Testing
             func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
             func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
         }
-        #expect(await PeerView.look(at: Self.peer, from: Mute()) == nil)
+        #expect(await PeerView.look(at: [Self.peer], of: "b", from: Mute()) == nil)
     }
 
     /// Each host asks about all others, whatever their role: a spare may have become a master since the file was written.
@@ -170,9 +171,9 @@ import Testing
         inventory.cluster.apiPort = 7443
         for host in inventory.hosts {
             let peers = HostProbe(inventory, for: host).peers
-            #expect(peers.map(\.name) == inventory.hosts.map(\.name).filter { $0 != host.name })
+            #expect(peers.map(\.address) == inventory.hosts.map(\.address).filter { $0 != host.address })
             for peer in peers {
-                #expect(peer.ports == [peer.name == RunbookCluster.names[2] ? 2222 : 22, 7443, 10250, 2380])
+                #expect(peer.ports == [peer.address == RunbookCluster.addresses[2] ? 2222 : 22, 7443, 10250, 2380])
             }
         }
         #expect(HostProbe(inventory, for: inventory.hosts[3], looksAtPeers: false).peers.isEmpty)
@@ -186,8 +187,8 @@ import Testing
         let facts = probe.facts(["peers": section], startedAt: 0)
         #expect(
             facts.peers == [
-                RunbookCluster.names[0]: PeerView(ping: .answered),
-                RunbookCluster.spare: PeerView(attempts: [22: .refused]),
+                RunbookCluster.addresses[0]: PeerView(ping: .answered),
+                RunbookCluster.spareAddress: PeerView(attempts: [22: .refused]),
             ])
     }
 }

@@ -258,7 +258,7 @@ import Testing
         state.cluster.objects.volumes.append(volume)
         state.inventory.workloads.append(
             .init(namespace: "onecloud-monitoring", target: .claim("export-minio-0"), rule: .ignore))
-        #expect(refusals(state, request) == ["critical-data-survives"])
+        #expect(refusals(state, request) == ["names-are-known", "critical-data-survives"])
         request.acceptedLosses = ["onecloud-minio/export-minio-0", "export-minio-3"]
         #expect(refusals(state, request) == [])
     }

@@ -28,6 +28,7 @@ enum RunbookCluster {
     static let addresses = ["10.127.100.234", "10.127.100.229", "10.127.100.226"]
     static let memberIDs = ["14da7b338b44eee0", "454ae6f931376261", "5afd19948b9009f6"]
     static let spare = "lzx-ocboot-ha-test-4"
+    static let spareAddress = "10.127.100.224"
 
     /// An unchanged ocboot of the release that runs, and all that it needs.
     static let ocboot = OcbootFacts(release: "v3.8.17")
@@ -53,10 +54,10 @@ enum RunbookCluster {
             if index == holder { facts.addresses?.append(.init(interface: "br0", address: "10.127.100.102")) }
             facts.keepalived = .manifest(try KeepalivedManifest(manifest(index)))
             facts.ocboot = ocboot
-            for (other, peer) in names.enumerated() where other != index {
+            for (other, peer) in addresses.enumerated() where other != index {
                 facts.peers[peer] = isDead && other == dead ? silentView : livingView
             }
-            facts.peers[spare] = livingView
+            facts.peers[spareAddress] = livingView
             hosts[name] = .reached(facts)
         }
         hosts[spare] = .reached(HostFacts(hostname: spare))

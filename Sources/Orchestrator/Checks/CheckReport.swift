@@ -52,7 +52,7 @@ public struct CheckReport: Sendable, Codable {
     public struct Finding: Sendable, Codable, Hashable {
         public var code: Code
         public var severity: Severity
-        /// A host, a node or `cluster`.
+        /// A host, a node, `cluster`, or `this machine`.
         public var subject: String
         public var text: String
         public var advice: String
@@ -204,10 +204,12 @@ extension CheckReport {
 /// Each host for itself.
 enum HostChecks {
     static func findings(_ state: ClusterState, at now: Date) -> [CheckReport.Finding] {
-        state.inventory.hosts.flatMap { host -> [CheckReport.Finding] in
+        let ours = ownClockError(state)
+        return state.inventory.hosts.flatMap { host -> [CheckReport.Finding] in
             switch state.hosts[host.name] {
             case .reached(let facts):
-                host.role == .spare && state.node(of: host) == nil ? spare(host, facts) : master(host, facts, now)
+                host.role == .spare && state.node(of: host) == nil
+                    ? spare(host, facts, ours) : master(host, facts, ours, now)
             case .failed(let failure):
                 [
                     .init(
@@ -216,11 +218,31 @@ enum HostChecks {
                 ]
             case nil: []
             }
-        }
+        } + clock(ours)
     }
 
-    private static func master(_ host: Inventory.Host, _ facts: HostFacts, _ now: Date) -> [CheckReport.Finding] {
-        var findings = both(host, facts)
+    /// By how much all hosts together are off this machine's clock, in seconds: the median where there are three and more, and it is
+    /// out of bounds. It is this machine's clock that is wrong then, not each of theirs.
+    private static func ownClockError(_ state: ClusterState) -> Double {
+        let offsets = state.inventory.hosts.compactMap { state.facts($0)?.clockOffset }.sorted()
+        guard offsets.count >= 3, abs(offsets[offsets.count / 2]) > CheckReport.clockWarning else { return 0 }
+        return offsets[offsets.count / 2]
+    }
+
+    private static func clock(_ ours: Double) -> [CheckReport.Finding] {
+        guard ours != 0 else { return [] }
+        return [
+            .init(
+                code: .clock, severity: .warning, subject: "this machine",
+                text: String(format: "its clock is %+.1f s off the hosts'", -ours),
+                advice: "set it: chronyc tracking")
+        ]
+    }
+
+    private static func master(
+        _ host: Inventory.Host, _ facts: HostFacts, _ ours: Double, _ now: Date
+    ) -> [CheckReport.Finding] {
+        var findings = both(host, facts, ours)
         if facts.kubeletRuns == false {
             findings.append(
                 .init(
@@ -249,8 +271,8 @@ enum HostChecks {
         return findings
     }
 
-    private static func spare(_ host: Inventory.Host, _ facts: HostFacts) -> [CheckReport.Finding] {
-        var findings = both(host, facts)
+    private static func spare(_ host: Inventory.Host, _ facts: HostFacts, _ ours: Double) -> [CheckReport.Finding] {
+        var findings = both(host, facts, ours)
         if let traces = facts.clusterTraces, !traces.isEmpty {
             findings.append(
                 .init(
@@ -268,7 +290,8 @@ enum HostChecks {
         return findings
     }
 
-    private static func both(_ host: Inventory.Host, _ facts: HostFacts) -> [CheckReport.Finding] {
+    /// - Parameter ours: what of a host's clock is this machine's error.
+    private static func both(_ host: Inventory.Host, _ facts: HostFacts, _ ours: Double) -> [CheckReport.Finding] {
         var findings: [CheckReport.Finding] = []
         if !facts.unread.isEmpty {
             findings.append(
@@ -277,11 +300,13 @@ enum HostChecks {
                     text: "could not be read: \(facts.unread.joined(separator: ", "))",
                     advice: "see there which of these is missing or fails: uname, pidof, ss, ip, date, df"))
         }
-        if let offset = facts.clockOffset, abs(offset) > CheckReport.clockWarning {
+        if let offset = facts.clockOffset, abs(offset - ours) > CheckReport.clockWarning {
             findings.append(
                 .init(
                     code: .clock, severity: .warning, subject: host.name,
-                    text: String(format: "its clock is %+.1f s off this machine's", offset),
+                    text: ours == 0
+                        ? String(format: "its clock is %+.1f s off this machine's", offset)
+                        : String(format: "its clock is %+.1f s off the other hosts'", offset - ours),
                     advice: "see which of the two is right: chronyc tracking"))
         }
         for disk in facts.disks ?? [] where disk.usedPercent >= CheckReport.diskWarning {

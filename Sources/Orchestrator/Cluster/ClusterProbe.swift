@@ -114,6 +114,12 @@ public struct ClusterProbe: Sendable {
         var observation = ClusterObservation(source: host)
         observation.objects = try Kubectl.decode(
             KubernetesObjects.self, from: objects.output, host: host, operation: operation)
+        // The master that answers is a node itself: without any, this is no answer about the cluster.
+        guard !observation.objects.nodes.isEmpty else {
+            throw ClusterError(
+                .badOutput, host: host, operation: operation, cause: "it lists no node",
+                advice: "run it on \(host) by hand and look at what it prints: kubectl get nodes")
+        }
         observation.clock = sections["clock"].flatMap { HostProbe.time($0.text) }.map(Date.init(timeIntervalSince1970:))
         observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
         if let config = sections["kubeadm-config"], config.succeeded {
@@ -138,7 +144,7 @@ public struct ClusterProbe: Sendable {
         }
         if let release = sections["onecloud"], release.succeeded {
             observation.onecloudVersion = release.text.isEmpty ? nil : release.text
-        } else if !cause("onecloud").contains("have a resource type") {
+        } else if !Self.isAbsent(sections["onecloud"]) {
             // A cluster without that resource is an answer; anything else leaves the release unknown.
             observation.onecloudProblem = cause("onecloud")
             observation.problems.append("\(host): kubectl get onecloudclusters: \(cause("onecloud"))")
@@ -157,5 +163,11 @@ public struct ClusterProbe: Sendable {
         observation.etcd = Etcdctl.condition(
             status: sections["etcd-status"], alarms: sections["etcd-alarms"], host: host)
         return observation
+    }
+
+    /// The cluster does not have that kind of object: kubectl knows it from the list of kinds, or the API server says it.
+    private static func isAbsent(_ section: SectionedScript.Section?) -> Bool {
+        guard let message = section.map({ KubectlMessage($0.errorText) }) else { return false }
+        return message.reason == "NotFound" || message.cause.contains("have a resource type")
     }
 }

@@ -63,7 +63,7 @@ public struct HostFacts: Sendable, Hashable {
     public var unreachable: [String: String]
     /// Each address, of those asked for, that it cannot log in to by SSH without a password, as ocboot will, and the cause.
     public var deniedLogins: [String: String]
-    /// What it sees of the other hosts, by inventory name; a host that it did not tell about is missing.
+    /// What it sees of the other hosts, by address; one that it did not tell about is missing.
     public var peers: [String: PeerView] = [:]
     /// What is in ocboot's directory; `nil` where there is none, and where it was not looked at.
     public var ocboot: OcbootFacts?

@@ -69,7 +69,7 @@ public struct KeepalivedManifest: Sendable, Hashable {
     /// The same file with priority 100 and state MASTER: the two value lines change, every other byte stays.
     /// - Throws: ``Unreadable`` where a value does not stand on the line after its name, so that nothing is guessed.
     public func promoted() throws -> String {
-        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        var lines = Self.lines(text)
         try Self.replaceValue(of: "KEEPALIVED_PRIORITY", with: "\"\(Self.primaryPriority)\"", in: &lines)
         try Self.replaceValue(of: "KEEPALIVED_STATE", with: State.master.rawValue, in: &lines)
         let edited = lines.joined(separator: "\n")
@@ -80,6 +80,14 @@ public struct KeepalivedManifest: Sendable, Hashable {
             throw Unreadable(description: "the edit would change more than priority and state")
         }
         return edited
+    }
+
+    /// Without their newlines. Of a file with the line ends of Windows each keeps its `\r`, which Swift takes for one character with
+    /// the newline.
+    private static func lines(_ text: String) -> [String] {
+        text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 
     private static func replaceValue(of name: String, with value: String, in lines: inout [String]) throws {
@@ -123,23 +131,21 @@ public struct KeepalivedManifest: Sendable, Hashable {
 
     /// Its lines, without the password.
     private func masked(_ text: String) -> [String] {
-        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        var lines = Self.lines(text)
         if lines.last == "" { lines.removeLast() }
-        for index in lines.indices.dropFirst() where lines[index - 1].contains("KEEPALIVED_PASSWORD") {
-            guard let colon = lines[index].range(of: "value:") else { continue }
-            lines[index] = lines[index][..<colon.upperBound] + " ••••"
-        }
         let secret = password.reveal()
+        for index in lines.indices {
+            guard let colon = lines[index].range(of: "value:") else { continue }
+            let value = lines[index][colon.upperBound...].trimmingCharacters(in: CharacterSet(charactersIn: " \"'\r"))
+            let isAfterName = index > 0 && lines[index - 1].contains("KEEPALIVED_PASSWORD")
+            if isAfterName || value == secret { lines[index] = lines[index][..<colon.upperBound] + " ••••" }
+        }
         // A short one may be a part of anything.
         return secret.count < 6 ? lines : lines.map { $0.replacing(secret, with: "••••") }
     }
 
     /// Lines that differ, as `- old` and `+ new`.
     public static func difference(_ old: String, _ new: String) -> [String] {
-        zip(
-            old.split(separator: "\n", omittingEmptySubsequences: false),
-            new.split(separator: "\n", omittingEmptySubsequences: false)
-        )
-        .filter { $0 != $1 }.flatMap { ["- \($0)", "+ \($1)"] }
+        zip(lines(old), lines(new)).filter { $0 != $1 }.flatMap { ["- \($0)", "+ \($1)"] }
     }
 }

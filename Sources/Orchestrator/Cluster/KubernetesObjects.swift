@@ -262,8 +262,10 @@ public struct StatefulSet: KubernetesObject {
     public var replicas: Int { spec.replicas ?? 1 }
     /// The numbers of its replicas.
     public var ordinals: Range<Int> {
-        let start = spec.ordinals?.start ?? 0
-        return start..<start + max(0, replicas)
+        // Both are of 32 bits in the API.
+        func bounded(_ number: Int) -> Int { min(max(0, number), Int(Int32.max)) }
+        let start = bounded(spec.ordinals?.start ?? 0)
+        return start..<start + bounded(replicas)
     }
     /// The names of its claim templates.
     public var templates: [String] { (spec.volumeClaimTemplates ?? []).map(\.metadata.name) }

@@ -19,15 +19,12 @@ public struct PeerView: Sendable, Hashable {
         case rejected
     }
 
-    /// A host to look at.
+    /// An address to look at.
     public struct Peer: Sendable, Hashable {
-        /// The inventory's.
-        public var name: String
         public var address: String
         public var ports: [Int]
 
-        public init(name: String, address: String, ports: [Int]) {
-            self.name = name
+        public init(address: String, ports: [Int]) {
             self.address = address
             self.ports = ports
         }
@@ -100,17 +97,40 @@ extension PeerView {
     }
 }
 
+extension PeerView.Sign {
+    /// What several addresses of one machine say together: one sign of life is enough, and it is silent only where all of them are.
+    /// - Parameter signs: by address.
+    static func together(_ signs: [(address: String, sign: Self)]) -> Self? {
+        guard signs.count > 1 else { return signs.first?.sign }
+        func first(_ isWanted: (Self) -> Bool) -> Self? {
+            signs.first { isWanted($0.sign) }.map { $0.sign.with(text: "\($0.address): \($0.sign.text)") }
+        }
+        if let alive = first({ if case .alive = $0 { true } else { false } }) { return alive }
+        if let unclear = first({ if case .unclear = $0 { true } else { false } }) { return unclear }
+        return .silent(signs.map { "\($0.address): \($0.sign.text)" }.joined(separator: ", "))
+    }
+
+    private func with(text: String) -> Self {
+        switch self {
+        case .alive: .alive(text)
+        case .silent: .silent(text)
+        case .unclear: .unclear(text)
+        }
+    }
+}
+
 extension PeerView.Peer {
     /// Every other host of the inventory: which of them the cluster counts as masters is not known yet.
     static func all(of host: Inventory.Host, _ inventory: Inventory) -> [Self] {
-        inventory.hosts.filter { $0.address != host.address }.map { Self($0, inventory.cluster) }
+        inventory.hosts.filter { $0.address != host.address }.map {
+            Self($0, at: $0.address, inventory.cluster)
+        }
     }
 
     /// SSH, the API server, the kubelet, and etcd for its peers.
-    init(_ host: Inventory.Host, _ cluster: Inventory.Cluster) {
-        self.init(
-            name: host.name, address: host.address,
-            ports: Array(uniqued: [host.ssh.port ?? 22, cluster.apiPort, 10250, 2380]))
+    /// - Parameter address: the inventory's, or another one of that host.
+    init(_ host: Inventory.Host, at address: String, _ cluster: Inventory.Cluster) {
+        self.init(address: address, ports: Array(uniqued: [host.ssh.port ?? 22, cluster.apiPort, 10250, 2380]))
     }
 }
 
@@ -135,22 +155,27 @@ extension PeerView {
                 printf '%s tcp %s %d %s\\n' "$1" "$3" $? "${said##*: }"
             }
             look() {
-                index=$1 address=$2
+                index=$1 address=$2 family=-4 ping=ping
                 shift 2
-                said=$(ping -n -c 1 -W \(pingLimit) "$address" 2>&1)
+                # Only since 2015 does the ping of iputils take both kinds of addresses.
+                case $address in *:*)
+                    family=-6
+                    ! command -v ping6 >/dev/null || ping=ping6 ;;
+                esac
+                said=$($ping -n -c 1 -W \(pingLimit) "$address" 2>&1)
                 case $said in
                     *' bytes from '*) echo "$index ping answered"; return ;;
                     *"From $address "*) echo "$index ping rejected"; return ;;
                 esac
                 for port in "$@"; do try "$index" "$address" "$port" & done | cat
-                ip -4 -o route get "$address" 2>/dev/null | sed "s/^/$index route /"
-                ip -4 neigh show "$address" 2>/dev/null | sed "s/^/$index neigh /"
+                ip $family -o route get "$address" 2>/dev/null | sed "s/^/$index route /"
+                ip $family neigh show "$address" 2>/dev/null | sed "s/^/$index neigh /"
             }
             { \(looks.joined(separator: "\n")) } | cat
             """
     }
 
-    /// - Returns: by inventory name; without those that nothing was told about.
+    /// - Returns: by address; without those that nothing was told about.
     static func read(_ lines: [String], _ peers: [Peer]) -> [String: PeerView] {
         var views: [Int: PeerView] = [:]
         /// The interface by which a peer is reached without a router.
@@ -166,7 +191,9 @@ extension PeerView {
                     status, words.dropFirst(4).joined(separator: " "))
             // `10.0.0.13 dev eth0 src 10.0.0.11 …`; a router would be named as `via 10.0.0.1`.
             case "route":
-                if !words.contains("via"), words[2] == peers[index].address { links[index] = word(after: "dev", words) }
+                if !words.contains("via"), IPAddress.canonical(words[2]) == IPAddress.canonical(peers[index].address) {
+                    links[index] = word(after: "dev", words)
+                }
             // `10.0.0.13 dev eth0 lladdr 02:00:00:00:00:01 REACHABLE`, `10.0.0.13 dev eth0 FAILED`; another interface may hold
             // an old entry of the same address.
             case "neigh":
@@ -176,7 +203,7 @@ extension PeerView {
             default: break
             }
         }
-        return Dictionary(uniqueKeysWithValues: views.map { (peers[$0.key].name, $0.value) })
+        return Dictionary(uniqueKeysWithValues: views.map { (peers[$0.key].address, $0.value) })
     }
 
     private static func word(after key: String, _ words: [String]) -> String? {
@@ -195,16 +222,17 @@ extension PeerView {
         }
     }
 
-    /// Asks one host about one peer.
-    /// - Returns: `nil` where it does not tell.
-    static func look(at peer: Peer, from remote: any Remote) async -> PeerView? {
-        let operation = "look whether \(peer.name) answers"
+    /// Asks one host about addresses of another.
+    /// - Parameter name: the other one's, in the inventory.
+    /// - Returns: by address; `nil` where it does not tell.
+    static func look(at peers: [Peer], of name: String, from remote: any Remote) async -> [String: PeerView]? {
+        let operation = "look whether \(name) answers"
         var script = SectionedScript()
-        script.section("peers", Self.script([peer]))
+        script.section("peers", Self.script(peers))
         guard
             let result = try? await remote.run(script.command(label: operation, timeout: .seconds(limit + 10))),
             let sections = try? script.parse(result, host: remote.name, operation: operation)
         else { return nil }
-        return sections["peers"].flatMap { read($0.lines, [peer])[peer.name] }
+        return sections["peers"].map { read($0.lines, peers) }
     }
 }

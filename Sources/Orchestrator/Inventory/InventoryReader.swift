@@ -107,8 +107,8 @@ private struct InventoryReader {
         guard let map = mapping(node, "cluster") else { return nil }
         map.allow(["name", "distribution", "vip", "api_port", "local_storage_classes"])
         let vip = map.requiredString("vip", meaning: "the address that keepalived moves")
-        if let vip, !IPv4.isValid(vip) {
-            problems.add(map.value("vip"), "cluster.vip: '\(vip)' is no IPv4 address", fix: IPv4.howToWrite)
+        if let vip, let objection = IPv4.objection(to: vip) {
+            problems.add(map.value("vip"), "cluster.vip: '\(vip)' \(objection)", fix: IPv4.howToWrite)
         }
         let name = map.requiredString("name", meaning: "how you call this cluster")
         guard let name, let vip else { return nil }
@@ -169,9 +169,9 @@ private struct InventoryReader {
                 problems.add(value, "hosts.\(name): 'role' is missing", fix: "add 'role: master' or 'role: spare'")
             }
             guard let address = host.requiredString("address", meaning: "its IPv4 address") else { return nil }
-            if !IPv4.isValid(address) {
+            if let objection = IPv4.objection(to: address) {
                 problems.add(
-                    host.value("address"), "hosts.\(name).address: '\(address)' is no IPv4 address",
+                    host.value("address"), "hosts.\(name).address: '\(address)' \(objection)",
                     fix: IPv4.howToWrite)
             }
             let node = host.string("node")
@@ -247,7 +247,7 @@ private struct InventoryReader {
         map.allow(["env", "file", "command"])
         let sources: [Inventory.SecretSource] = [
             map.string("env").map { .environment($0) }, map.string("file").map { .file($0) },
-            map.strings("command").flatMap { $0.isEmpty ? nil : .command($0) },
+            map.strings("command", isShown: false).flatMap { $0.isEmpty ? nil : .command($0) },
         ].compactMap { $0 }
         guard let source = sources.first, sources.count == 1 else {
             problems.add(
@@ -292,7 +292,7 @@ private struct InventoryReader {
             return nil
         }
         guard let namespace else { return nil }
-        for name in [namespace, target.name] where !isSafeName(name) {
+        for name in [namespace, target.name] where !isNodeName(name) {
             problems.add(
                 map.node, "\(map.path): '\(name)' is no Kubernetes name", fix: "write it as kubectl get -A shows it")
         }
@@ -380,6 +380,7 @@ private struct InventoryReader {
     private func checkWhole(_ inventory: Inventory, _ root: StrictMapping) {
         let hostsNode = root.value("hosts")
         func node(of host: Inventory.Host) -> YAMLNode? { hostsNode?[host.name] }
+        var byName: [String: String] = [:]
         var byAddress: [String: String] = [:]
         var byNode: [String: String] = [:]
         for host in inventory.hosts {
@@ -391,6 +392,13 @@ private struct InventoryReader {
                 }
                 byNode[name] = host.name
             }
+            // Nodes' names are in lower case: one of the two would be taken for the other.
+            if let other = byName[host.name.lowercased()] {
+                problems.add(
+                    node(of: host), "hosts.\(host.name): differs from \(other) by upper and lower case only",
+                    fix: "give one of the two another name, or take it out")
+            }
+            byName[host.name.lowercased()] = host.name
             if let other = byAddress[host.address] {
                 problems.add(
                     node(of: host), "hosts.\(host.name): \(other) has the address \(host.address) already",
@@ -470,6 +478,14 @@ func isNodeName(_ name: String) -> Bool {
 
 enum IPv4 {
     static let howToWrite = "write four numbers from 0 to 255, as in 10.127.100.102"
+
+    /// Why it cannot be the address of one machine; `nil` where it can. Addresses of "this network" (0.0.0.0/8), of groups, reserved
+    /// ones and that for all (224.0.0.0 and above) are none (RFC 6890).
+    static func objection(to text: String) -> String? {
+        guard isValid(text) else { return "is no IPv4 address" }
+        let first = text.split(separator: ".").first.flatMap { Int($0) } ?? 0
+        return (1...223).contains(first) ? nil : "is no address of one machine"
+    }
 
     static func isValid(_ text: String) -> Bool {
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)

@@ -107,12 +107,13 @@ struct StrictMapping {
         return nil
     }
 
-    func strings(_ key: String) -> [String]? {
+    /// - Parameter isShown: whether what stands there in place of a list may be shown: it may have a secret in it.
+    func strings(_ key: String, isShown: Bool = true) -> [String]? {
         guard let node = value(key) else { return nil }
         guard let sequence = node.sequence else {
+            let found = isShown || node.scalar == nil ? node.kindName : "text"
             problems.add(
-                node, "\(path).\(key): expected a list, found \(node.kindName)", fix: "write it in brackets: [one, two]"
-            )
+                node, "\(path).\(key): expected a list, found \(found)", fix: "write it in brackets: [one, two]")
             return nil
         }
         return sequence.compactMap { text($0, "\(path).\(key)", meaning: "one word a list item") }

@@ -33,11 +33,39 @@ extension ClusterState {
     /// has deleted the node already, its hostname label is all that is known of it.
     func lostVolumes(of dead: Plan.DeadNode) -> [LostVolume] {
         if let node = objects.nodes.first(where: { $0.uid == dead.uid }) {
-            return lostVolumes(from: node.selectable, others: objects.nodes.filter { $0.uid != node.uid })
+            let lost = lostVolumes(from: node.selectable, others: objects.nodes.filter { $0.uid != node.uid })
+            // Where volumes name it as it is called now, those under other names are no business of its.
+            let isCalledRightly = lost.contains { $0.isOnDeadNode && $0.claim != nil }
+            return sorted(lost + (isCalledRightly ? [] : volumesUnderUnknownNames(than: node)))
         }
         let trace = SelectableNode(
             name: dead.node, labels: [Node.hostnameKey: dead.hostnameLabel], hasAllLabels: false)
-        return lostVolumes(from: trace, others: objects.nodes)
+        return sorted(lostVolumes(from: trace, others: objects.nodes))
+    }
+
+    private func sorted(_ lost: [LostVolume]) -> [LostVolume] {
+        lost.sorted { ($0.claim?.reference ?? "~", $0.volume.name) < ($1.claim?.reference ?? "~", $1.volume.name) }
+    }
+
+    /// Claimed local volumes that name nodes of which none is there, while the dead one is: it may have been called so before its
+    /// hostname label was changed. One whose pod is placed on another node is that one's.
+    private func volumesUnderUnknownNames(than node: Node) -> [LostVolume] {
+        objects.volumes.compactMap { volume in
+            guard isLocal(volume), let claim = claim(of: volume), let names = volume.nodes,
+                let selector = volume.spec.nodeAffinity?.required,
+                !objects.nodes.contains(where: { selector.matches($0.selectable) == true })
+            else { return nil }
+            let pods = pods(mounting: claim)
+            guard !pods.contains(where: { $0.nodeName != nil && $0.nodeName != node.name }) else { return nil }
+            let name = names.joined(separator: ", ")
+            return LostVolume(
+                volume: volume, claim: claim, pods: pods, owner: owner(of: claim),
+                action: rule(for: claim)?.rule == .ignore
+                    ? .ignore
+                    : .undecided(
+                        "it names \(name), which no node is labelled; where \(node.name) had that hostname label before, give it back: kubectl label node \(node.name) \(Node.hostnameKey)=\(name) --overwrite"
+                    ), isOnDeadNode: false)
+        }
     }
 
     private func lostVolumes(from node: SelectableNode, others: [Node]) -> [LostVolume] {
@@ -56,8 +84,10 @@ extension ClusterState {
             }
             return lost
         }
-        .sorted { ($0.claim?.reference ?? "~", $0.volume.name) < ($1.claim?.reference ?? "~", $1.volume.name) }
     }
+
+    /// Every replica is looked at, with each of its claims.
+    private static let mostReplicas = 10_000
 
     /// What is done to a volume that is on the dead node for sure.
     private func action(_ lost: LostVolume) -> LostVolume.Action {
@@ -65,8 +95,14 @@ extension ClusterState {
         guard let rule = rule(for: claim) else { return .noRule }
         if rule.rule == .ignore { return .ignore }
         if case .statefulSet(let name) = rule.target, let set = statefulSet(claim.namespace, name),
-            let ordinal = set.ordinal(ofClaim: claim.name), !set.ordinals.contains(ordinal)
+            let ordinal = set.ordinal(ofClaim: claim.name)
         {
+            guard set.replicas <= Self.mostReplicas else {
+                return .undecided(
+                    "statefulset/\(name) is to run \(set.replicas) replicas, more than can be counted (\(Self.mostReplicas))"
+                )
+            }
+            guard !set.ordinals.contains(ordinal) else { return .rebuild(rule) }
             return .undecided(
                 "statefulset/\(name) runs \(set.replicas) replicas and has no \(name)-\(ordinal), so that nothing would recreate the claim"
             )

@@ -13,7 +13,7 @@ public enum Planner {
         _ state: ClusterState, _ request: ReplacementRequest, now: Date, rules: [any SafetyRule.Type]
     ) throws -> Plan {
         let proposal = try Proposal(state, request)
-        let refusals = rules.flatMap { $0.refusals(proposal) }
+        let refusals = proposal.idleAcceptances + rules.flatMap { $0.refusals(proposal) }
         guard refusals.isEmpty else { throw Refused(refusals) }
         guard let primary = proposal.primary else {
             throw Refused([
@@ -118,7 +118,9 @@ public enum Planner {
     }
 
     private static func warnings(_ proposal: Proposal) -> [String]? {
-        let all = ProvisionerRunsElsewhere.warnings(proposal) + proposal.losses.flatMap(\.warnings)
+        let all =
+            SurvivorsAreSound.warnings(proposal) + ProvisionerRunsElsewhere.warnings(proposal)
+            + proposal.losses.flatMap(\.warnings)
         return all.isEmpty ? nil : all
     }
 

@@ -102,6 +102,34 @@ public struct Proposal: Sendable {
         state.cluster.members.filter { member in !deadMembers.contains { $0.id == member.id } }
     }
 
+    /// Whether etcd has a majority of healthy members once the dead one's are off.
+    var etcdHoldsWithoutTheDead: Bool {
+        let voting = state.cluster.members.filter { !$0.isLearner }
+        return remainingMembers.filter { !$0.isLearner && $0.isHealthy }.count >= voting.count / 2 + 1
+    }
+
+    /// What of `--accept-data-loss` stands for nothing that is lost: a mistyped name would be found out in the middle of the night.
+    var idleAcceptances: [Refusal] {
+        request.acceptedLosses.compactMap { name in
+            let claims = lost.filter { $0.claim?.name == name }
+            if claims.count > 1 {
+                return Refusal(
+                    "names-are-known",
+                    "'\(name)' of --accept-data-loss stands for \(claims.compactMap { $0.claim?.reference }.listed)",
+                    advice: "name one of them as NAMESPACE/CLAIM")
+            }
+            let isClaimed = lost.contains { lost in
+                let reference = lost.volume.spec.claimRef
+                return lost.volume.name == name || lost.claim?.reference == name
+                    || "\(reference?.namespace ?? "")/\(reference?.name ?? "")" == name
+            }
+            guard claims.isEmpty, !isClaimed else { return nil }
+            return Refusal(
+                "names-are-known", "'\(name)' of --accept-data-loss is no claim or volume on \(dead.node)",
+                advice: "see what hangs on it: masterswap inspect \(dead.host)")
+        }
+    }
+
     /// The name that the new node will have: its host's own.
     var newNodeName: String { state.facts(replacement)?.hostname.lowercased() ?? replacement.name }
 

@@ -28,6 +28,8 @@ public struct Inspection: Sendable, Codable {
     public var isReady: Bool
     /// The cluster has no such node any more: it is known by its etcd member, kubeadm's ClusterStatus or its volumes.
     public var isDeleted: Bool
+    /// A spare, of which nothing says that it ever was a node.
+    public var isSpare: Bool
     /// What was concluded from little.
     public var remarks: [String]
     public var volumes: [VolumeLine]
@@ -42,10 +44,12 @@ public struct Inspection: Sendable, Codable {
         let machine = requested.dead
         node = machine.node
         address = machine.address
-        isDeleted = machine.uid == nil
+        let spare = state.inventory.host(named: machine.host).flatMap { $0.role == .spare ? $0 : nil }
+        let lost = state.lostVolumes(of: machine)
+        isSpare = machine.uid == nil && lost.isEmpty && spare.map { state.nodeNames(at: $0.address).isEmpty } == true
+        isDeleted = machine.uid == nil && !isSpare
         isReady = state.objects.nodes.contains { $0.uid == machine.uid && $0.isReady }
         remarks = requested.remarks
-        let lost = state.lostVolumes(of: machine)
         volumes = lost.map { lost in
             VolumeLine(
                 volume: lost.volume.name, phase: lost.volume.phase, path: lost.volume.path,

@@ -13,7 +13,8 @@ public struct PlanText: Sendable {
 
         init(_ text: String, _ kind: Kind = .plain) {
             self.kind = kind
-            self.text = text
+            // What a cluster says must not move the cursor.
+            self.text = TerminalText.line(text)
         }
     }
 

@@ -181,12 +181,14 @@ extension DeadMasterWatch {
     private static func sights(
         of host: Inventory.Host, _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes
     ) async -> [PeerSight] {
-        let peer = PeerView.Peer(host, inventory.cluster)
+        let addresses = Array(uniqued: [host.address] + plan.dead.allAddresses.sorted())
+        let peers = addresses.map { PeerView.Peer(host, at: $0, inventory.cluster) }
         return await withTaskGroup(of: PeerSight.self) { group in
             for survivor in plan.survivors.compactMap({ inventory.host(named: $0.host) }) {
                 group.addTask {
                     guard let remote = try? remotes[survivor] else { return PeerSight(by: survivor.name, sign: nil) }
-                    return PeerSight(by: survivor.name, sign: await PeerView.look(at: peer, from: remote)?.sign)
+                    return PeerSight(
+                        by: survivor.name, await PeerView.look(at: peers, of: host.name, from: remote), of: addresses)
                 }
             }
             return await group.reduce(into: []) { $0.append($1) }

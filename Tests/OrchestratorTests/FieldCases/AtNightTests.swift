@@ -56,7 +56,7 @@ import Testing
 
     @Test func aSpareThatSeesItAliveCounts() throws {
         var state = try RunbookCluster.state()
-        state.change(RunbookCluster.spare) { $0.peers[Self.names[0]] = RunbookCluster.livingView }
+        state.change(RunbookCluster.spare) { $0.peers[RunbookCluster.addresses[0]] = RunbookCluster.livingView }
         let refusals = FieldCluster.refusals(state)
         #expect(refusals.map(\.rule) == ["node-is-dead"])
         #expect(refusals.first?.reason.contains(RunbookCluster.spare) == true)
@@ -65,10 +65,12 @@ import Testing
 
     // MARK: Answers that are missing or odd
 
-    func observe(_ config: SectionedScript.Section) throws -> ClusterObservation {
+    static let oneNode = #"{"kind": "List", "items": [{"kind": "Node", "metadata": {"name": "m2", "uid": "u"}}]}"#
+
+    func observe(_ config: SectionedScript.Section, _ objects: String = oneNode) throws -> ClusterObservation {
         try ClusterProbe(RunbookCluster.inventory()).observation(
             [
-                "objects": .init(output: Data(#"{"kind": "List", "items": []}"#.utf8), status: 0),
+                "objects": .init(output: Data(objects.utf8), status: 0),
                 "kubeadm-config": config,
             ], host: "m2")
     }
@@ -88,6 +90,18 @@ import Testing
         var state = try RunbookCluster.state()
         state.cluster.clusterStatusProblem = "no answer"
         #expect(FieldCluster.refusals(state).map(\.rule) == ["replacement-fits"])
+    }
+
+    /// The master that answers is a node itself, so that the next one is asked.
+    @Test(arguments: [
+        #"{"kind": "List", "items": []}"#,
+        #"{"kind": "List", "items": [{"kind": "Pod", "metadata": {"name": "p", "uid": "u"}, "spec": {}}]}"#,
+    ])
+    func aListWithoutNodesIsNoAnswer(objects: String) throws {
+        let error = #expect(throws: ClusterError.self) {
+            try observe(.init(output: Data("{}".utf8), status: 0), objects)
+        }
+        #expect(error?.cause == "it lists no node")
     }
 
     @Test(arguments: ["99999999999999999999", "inf", "1e308", "nan", "-5"]) func aClockThatNoClockShowsIsUnknown(
@@ -121,5 +135,220 @@ import Testing
                 .init(name: "main", image: image, env: [given("EC:1")]),
             ]) == 1)
         #expect(parity([.init(name: "main", image: image, env: [given("EC:2"), given("EC:1")])]) == 1)
+    }
+
+    // MARK: The dead one's other addresses
+
+    /// Its node has an address on another network than the one that it is reached on from here.
+    func stateWithAnotherAddress() throws -> ClusterState {
+        var state = try RunbookCluster.state()
+        state.cluster.objects.nodes[0].status?.addresses = [
+            .init(type: "InternalIP", address: RunbookCluster.addresses[0]),
+            .init(type: "InternalIP", address: "172.16.0.1"),
+        ]
+        return state
+    }
+
+    @Test func aSignOfLifeAtAnyOfItsAddressesCounts() throws {
+        var state = try stateWithAnotherAddress()
+        #expect(FieldCluster.refusals(state).map(\.rule) == ["node-is-dead", "node-is-dead"], "nobody looked there")
+        state.see(Self.names[0], as: RunbookCluster.silentView)
+        #expect(FieldCluster.refusals(state).isEmpty)
+        state.change(Self.names[2]) { $0.peers["172.16.0.1"] = RunbookCluster.livingView }
+        let refusals = FieldCluster.refusals(state)
+        #expect(refusals.map(\.rule) == ["node-is-dead"])
+        #expect(refusals.first?.reason.contains("\(Self.names[2]): 172.16.0.1: it answers ping") == true, "\(refusals)")
+        expectNoPlan(state)
+    }
+
+    @Test func everyReachedHostIsAskedAboutTheAddressesThatOnlyItsNodeHas() async throws {
+        let state = try stateWithAnotherAddress()
+        let remotes = Remotes { host in
+            Answering(name: host.name) { command in
+                #expect(command.arguments.joined(separator: " ").contains("look 0 172.16.0.1 22 6443 10250 2380"))
+                return FakeCluster.sections(command, ["peers": "0 ping answered"]) ?? FakeCluster.failure("sh: no")
+            }
+        }
+        let views = await PeerProbe(state).run(remotes)
+        #expect(views.keys.sorted() == (Self.names.dropFirst() + [RunbookCluster.spare]).sorted())
+        #expect(views.values.allSatisfy { $0 == ["172.16.0.1": PeerView(ping: .answered)] })
+        #expect(await PeerProbe(try RunbookCluster.state()).run(remotes).isEmpty, "there is none")
+    }
+
+    private struct Answering: Remote {
+        let name: String
+        let answer: @Sendable (Command) throws -> CommandResult
+        func run(_ command: Command) async throws -> CommandResult { try answer(command) }
+        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
+        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
+    }
+
+    // MARK: Advice
+
+    /// Of three members one is down: switching off another one would end etcd's majority.
+    @Test func nobodyIsToldToSwitchOffAMasterThatEtcdNeeds() throws {
+        var state = try RunbookCluster.state()
+        state.hosts[Self.names[0]] = .failed(.init(message: "x", sign: .noRoute))
+        let request = ReplacementRequest(dead: Self.names[1], replacement: RunbookCluster.spare)
+        let refusals = FieldCluster.refusals(state, request).filter { $0.rule == "node-is-dead" }
+        #expect(refusals.count >= 2, "it is Ready, answers, and its member is healthy")
+        for refusal in refusals {
+            #expect(!refusal.advice.contains("shut it down") && refusal.advice.contains("leave it on"), "\(refusal)")
+        }
+        // Where all are well, etcd can do without one.
+        let well = FieldCluster.refusals(try RunbookCluster.state(isDead: false))
+        #expect(well.contains { $0.advice.contains("shut it down") })
+    }
+
+    @Test func aClaimThatIsMistypedIsNotAcceptedInSilence() throws {
+        let request = ReplacementRequest(
+            dead: Self.names[0], replacement: RunbookCluster.spare, acceptedLosses: ["nonsense"])
+        let refusals = FieldCluster.refusals(try RunbookCluster.state(), request)
+        #expect(refusals.map(\.rule) == ["names-are-known"])
+        #expect(refusals.first?.reason.contains("'nonsense'") == true)
+    }
+
+    // MARK: Volumes
+
+    @Test func volumesUnderAFormerNameAreNotOverlooked() throws {
+        var state = try RunbookCluster.state()
+        state.cluster.objects.nodes[0].metadata.labels = [Node.hostnameKey: "renamed"]
+        for index in state.objects.pods.indices where state.objects.pods[index].nodeName == Self.names[0] {
+            state.cluster.objects.pods[index].spec.nodeName = nil
+        }
+        let refusals = FieldCluster.refusals(state)
+        #expect(refusals.contains { $0.rule == "claims-have-rules" && $0.reason.contains("kubectl label node") })
+        let inspection = try Inspection(state, of: Self.names[0])
+        #expect(!inspection.volumes.isEmpty && inspection.volumes.allSatisfy { $0.isRefused && !$0.isOnNode })
+    }
+
+    @Test func moreReplicasThanAnyClusterHasAreNotCounted() throws {
+        var state = try RunbookCluster.state()
+        for index in state.objects.statefulSets.indices {
+            state.cluster.objects.statefulSets[index].spec.replicas = 2_000_000_000
+            state.cluster.objects.statefulSets[index].spec.ordinals = .init(start: .max)
+        }
+        #expect(FieldCluster.refusals(state).contains { $0.reason.contains("2000000000 replicas") })
+    }
+
+    // MARK: Survivors
+
+    static let faults: [String: @Sendable (inout HostFacts) -> Void] = [
+        "the kubelet does not run": { $0.kubeletRuns = false },
+        "no container runtime runs": { $0.runtimes = [] },
+        "/var/lib has 12 MiB left": {
+            $0.disks = [.init(mount: "/var/lib", availableKiB: 12 << 10, usedPercent: 99)]
+        },
+        "/etc/kubernetes/pki/apiserver.crt has expired": {
+            $0.certificates = [
+                .init(path: "/etc/kubernetes/pki/apiserver.crt", notAfter: Date(timeIntervalSince1970: 0))
+            ]
+        },
+    ]
+
+    @Test(arguments: faults.keys.sorted()) func aSurvivorThatFailsSoonIsNoSurvivor(reason: String) throws {
+        let change = try #require(Self.faults[reason])
+        var state = try RunbookCluster.state()
+        state.change(Self.names[2], change)
+        let refusals = FieldCluster.refusals(state)
+        #expect(refusals.contains { $0.rule == "survivors-are-sound" && $0.reason == "\(Self.names[2]): \(reason)" })
+    }
+
+    @Test func clocksThatDifferAreToldInThePlan() throws {
+        var state = try RunbookCluster.state()
+        #expect(try FieldCluster.plan(state).warnings?.contains { $0.contains("clock") } != true)
+        state.change(Self.names[2]) { $0.clockOffset = 40 }
+        #expect(try FieldCluster.plan(state).warnings?.contains { $0.contains("40.0 s before") } == true)
+    }
+
+    @Test func theClockThatIsWrongIsTheOneThatIsBlamed() throws {
+        func blamed(_ offsets: [Double]) throws -> [String] {
+            var state = try RunbookCluster.state(isDead: false)
+            for (host, offset) in zip(Self.names + [RunbookCluster.spare], offsets) {
+                state.change(host) { $0.clockOffset = offset }
+            }
+            return CheckReport(state, at: Date()).findings.filter { $0.code == .clock }.map(\.subject)
+        }
+        #expect(try blamed([0.1, -0.2, 0, 0]) == [])
+        #expect(try blamed([30, 0, 0, 0]) == [Self.names[0]])
+        #expect(try blamed([-90, -90.3, -89.9, -90]) == ["this machine"])
+        #expect(try blamed([-90, -90, -90, 0]) == [RunbookCluster.spare, "this machine"])
+    }
+
+    // MARK: keepalived
+
+    /// Seen before anything is removed, not in step 9.
+    @Test func aManifestThatCannotBeEditedIsRefused() throws {
+        var state = try RunbookCluster.state()
+        let text = RunbookCluster.manifest(1).replacing(
+            /- name: KEEPALIVED_STATE\n( *)value: BACKUP/, with: { "- value: BACKUP\n\($0.1)name: KEEPALIVED_STATE" })
+        #expect(text != RunbookCluster.manifest(1))
+        state.change(Self.names[1]) { $0.keepalived = (try? KeepalivedManifest(text)).map { .manifest($0) } ?? .absent }
+        let refusals = FieldCluster.refusals(state)
+        #expect(refusals.map(\.rule) == ["one-vip-holder"], "\(refusals)")
+        #expect(refusals.first?.reason.contains("cannot be edited") == true)
+    }
+
+    @Test func aManifestWithLineEndsOfWindowsIsEditedAndKeepsThem() throws {
+        let text = RunbookCluster.manifest(1).replacing("\n", with: "\r\n")
+        let promoted = try KeepalivedManifest(text).promoted()
+        #expect(try KeepalivedManifest(promoted).state == .master)
+        #expect(promoted.utf8.count { $0 == 0x0D } == text.utf8.count { $0 == 0x0D })
+        let diff = try KeepalivedManifest(text).promotionDiff(path: "x")
+        #expect(diff?.filter { $0.hasPrefix("+") }.count == 3, "its head and two lines")
+    }
+
+    // MARK: The inventory
+
+    @Test(arguments: [
+        ("address: 10.0.0.1", "address: 0.0.0.0", "is no address of one machine"),
+        ("address: 10.0.0.1", "address: 224.0.0.18", "is no address of one machine"),
+        ("vip: 10.0.0.9", "vip: 255.255.255.255", "is no address of one machine"),
+        ("  b:", "  A:", "differs from a by upper and lower case only"),
+        ("namespace: ns", "namespace: NS", "is no Kubernetes name"),
+    ]) func whatNoClusterHasIsRefused(right: String, wrong: String, problem: String) throws {
+        let text = """
+            cluster: { name: c, vip: 10.0.0.9 }
+            hosts:
+              a: { address: 10.0.0.1, role: master }
+              b: { address: 10.0.0.2, role: master }
+            workloads:
+              - { namespace: ns, statefulset: set, data: disposable }
+            """
+        _ = try Inventory.parse(text, file: "i")
+        let error = #expect(throws: InventoryError.self) {
+            try Inventory.parse(text.replacing(right, with: wrong), file: "i")
+        }
+        #expect(error.map { "\($0)".contains(problem) } == true, "\(String(describing: error))")
+    }
+
+    @Test func aPasswordInPlaceOfItsCommandIsNotShown() throws {
+        let text = RunbookCluster.inventoryText.replacing(/password: .*/, with: "password: { command: hunter2 }")
+        let error = #expect(throws: InventoryError.self) { try Inventory.parse(text, file: "i") }
+        #expect(error.map { "\($0)".contains("hunter2") } == false)
+    }
+
+    // MARK: What is there, and what was never there
+
+    @Test func aSpareIsNotCalledDeleted() throws {
+        let inspection = try Inspection(try RunbookCluster.state(), of: RunbookCluster.spare)
+        #expect(inspection.isSpare && !inspection.isDeleted)
+        var state = try RunbookCluster.state()
+        state.removeByHand(0)
+        state.cluster.clusterStatus = ClusterState.clusterStatus([(Self.names[0], RunbookCluster.addresses[0])])
+        let deleted = try Inspection(state, of: Self.names[0])
+        #expect(!deleted.isSpare && deleted.isDeleted)
+    }
+
+    @Test(arguments: [
+        #"error: the server doesn't have a resource type "onecloudclusters""#,
+        "Error from server (NotFound): Unable to list \"onecloud.yunion.io/v1alpha1, Resource=onecloudclusters\": the server could not find the requested resource",
+    ]) func aClusterWithoutACloudHasNoRelease(said: String) throws {
+        let observation = try ClusterProbe(RunbookCluster.inventory()).observation(
+            [
+                "objects": .init(output: Data(Self.oneNode.utf8), status: 0),
+                "onecloud": .init(output: Data(), errors: Data("\(said)\n".utf8), status: 1),
+            ], host: "m2")
+        #expect(observation.onecloudProblem == nil)
     }
 }

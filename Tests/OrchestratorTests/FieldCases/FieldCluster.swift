@@ -72,21 +72,21 @@ extension ClusterState {
             inventory.hosts[index].name = name(index)
         }
         cluster.source = cluster.source.map { names[$0] ?? $0 }
-        for host in hosts.keys {
-            change(host) { facts in
-                facts.peers = Dictionary(uniqueKeysWithValues: facts.peers.map { (names[$0.key] ?? $0.key, $0.value) })
-            }
-        }
     }
 
     /// Every host that was reached sees the dead one silent and the others alive.
     mutating func seeEachOther(dead: Int) {
-        let all = inventory.hosts.map(\.name)
-        for host in all {
+        for (index, peer) in inventory.hosts.enumerated() {
+            see(peer.name, as: index == dead ? RunbookCluster.silentView : RunbookCluster.livingView)
+        }
+    }
+
+    /// Every other host sees one like that, at each of its addresses.
+    mutating func see(_ peer: String, as view: PeerView) {
+        let addresses = watchedAddresses(of: peer)
+        for host in inventory.hosts.map(\.name) where host != peer {
             change(host) { facts in
-                for (index, peer) in all.enumerated() where peer != host {
-                    facts.peers[peer] = index == dead ? RunbookCluster.silentView : RunbookCluster.livingView
-                }
+                for address in addresses { facts.peers[address] = view }
             }
         }
     }

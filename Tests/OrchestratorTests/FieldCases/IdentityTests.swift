@@ -53,6 +53,7 @@ import Testing
         #expect(refusals.map(\.rule) == ["hosts-are-nodes"])
         #expect(refusals[0].advice.contains("'node: \(Self.names[0])'"))
         state.inventory.hosts[0].node = Self.names[0]
+        state.see(Self.names[0], as: RunbookCluster.silentView)
         let plan = try FieldCluster.plan(state)
         #expect(plan.dead.address == "10.127.100.77")
         #expect(plan.dead.inventoryAddress == "10.127.100.234")
@@ -69,6 +70,7 @@ import Testing
             state.cluster.clusterStatus = ClusterState.clusterStatus([(Self.names[0], "10.127.100.234")])
         }
         #expect(state.node(of: state.inventory.hosts[0])?.name == Self.names[0])
+        state.see(Self.names[0], as: RunbookCluster.silentView)
         #expect(try FieldCluster.plan(state).dead.uid == "uid-cluster-\(Self.names[0])")
     }
 
@@ -149,6 +151,7 @@ import Testing
                 .init(interface: "eth1", address: "10.127.100.234"),
             ]
         }
+        state.see(Self.names[0], as: RunbookCluster.silentView)
         let plan = try FieldCluster.plan(state)
         #expect(plan.dead.host == Self.names[0] && plan.dead.uid == "uid-cluster-\(Self.names[0])")
         var node = RunbookCluster.node(RunbookCluster.spare, "10.127.100.234", isReady: true)
@@ -180,6 +183,7 @@ import Testing
             state.cluster.members[index].peerURLs = ["https://[fd00::\(index + 1)]:2380"]
         }
         #expect(nodes(state) == Self.names)
+        state.see(Self.names[0], as: RunbookCluster.silentView)
         let plan = try FieldCluster.plan(state)
         #expect(plan.member?.id == RunbookCluster.memberIDs[0])
         #expect(plan.dead.address == "10.127.100.234")

@@ -65,8 +65,11 @@ import Testing
             #expect(agreed.volumes.contains { $0.name == Self.influxdb }, "\(consent)")
             #expect(agreed.keptVolumes == nil)
         }
-        let other = try Lost.plan(state, Lost.request(accepting: ["default-influxdb", "onecloud/other"]))
-        #expect(other.keptVolumes?.count == 1)
+        // A bare name stands for a claim that is there, and this one is not.
+        for other in ["default-influxdb", "onecloud/other"] {
+            let refused = #expect(throws: Refused.self) { try Lost.plan(state, Lost.request(accepting: [other])) }
+            #expect(refused?.refusals.map(\.rule) == ["names-are-known"])
+        }
     }
 
     /// The claim may go, as its rule says; the volume and what was on it stay.

@@ -22,7 +22,7 @@ import Testing
         state.hosts[Self.dead] = .failed(.init(message: "\(Self.dead): connect: no answer", sign: sign))
         for (survivor, view) in zip([Self.second, Self.third], views) {
             var facts = try #require(state.hosts[survivor]?.facts)
-            facts.peers[Self.dead] = view
+            facts.peers[RunbookCluster.addresses[0]] = view
             state.hosts[survivor] = .reached(facts)
         }
         return state
@@ -301,7 +301,7 @@ import Testing
         }
         for name in RunbookCluster.names {
             var facts = try #require(state.hosts[name]?.facts)
-            facts.peers[RunbookCluster.spare] = RunbookCluster.silentView
+            facts.peers[RunbookCluster.spareAddress] = RunbookCluster.silentView
             state.hosts[name] = .reached(facts)
         }
         let advice = try advice(state, .hostUnreachable, RunbookCluster.spare)

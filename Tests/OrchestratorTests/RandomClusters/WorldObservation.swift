@@ -90,7 +90,7 @@ extension World {
         if machine.role != .spare { facts.kubeletNodeName = machine.node }
         if machine.tellsOfPeers {
             for (other, peer) in machines.enumerated() where !peer.host.isEmpty && peer.host != machine.host {
-                facts.peers[peer.host] = Self.view(of: peer, from: index + other)
+                for address in peer.allAddresses { facts.peers[address] = Self.view(of: peer, from: index + other) }
             }
         }
         return .reached(facts)

@@ -18,7 +18,8 @@ public enum NodeIsDead: SafetyRule {
                 refusals.append(
                     refusal(
                         "\(dead.node) is Ready",
-                        advice: "a working node is not replaced; if it is the right one, shut it down first"))
+                        advice: orNothing(
+                            proposal, "a working node is not replaced; if it is the right one, shut it down first")))
             } else {
                 if node.isReportedByItsKubelet, !proposal.fences {
                     refusals.append(
@@ -35,15 +36,19 @@ public enum NodeIsDead: SafetyRule {
         case .reached where proposal.fences:
             if proposal.state.inventory.cluster.distribution != .kubeadm {
                 refusals.append(
-                    refusal("\(dead.host) cannot be fenced: k3s keeps all of it in one process", advice: shutDown))
+                    refusal(
+                        "\(dead.host) cannot be fenced: k3s keeps all of it in one process",
+                        advice: orNothing(
+                            proposal, "shut it down for good and wait until it is NotReady, then try again")))
             }
         case .reached:
             refusals.append(
                 refusal(
                     "\(dead.host) answers over SSH",
-                    advice:
+                    advice: orNothing(
+                        proposal,
                         "shut it down for good and wait until it is NotReady, then try again; or have it stopped over SSH: --fence"
-                ))
+                    )))
         case .failed(let failure) where proposal.isSameMachine:
             refusals.append(refusal(failure.message, advice: "it has to be up, installed anew", isUnreachable: true))
         case .failed(let failure):
@@ -56,7 +61,7 @@ public enum NodeIsDead: SafetyRule {
                         isUnreachable: true))
             case .alive:
                 refusals.append(
-                    refusal("\(dead.host) is alive on the network: \(failure.message)", advice: notReplaced))
+                    refusal("\(dead.host) is alive on the network: \(failure.message)", advice: notReplaced(proposal)))
             case .unresponsive, .noRoute: refusals += objections(bySurvivors: proposal)
             }
         case nil:
@@ -66,15 +71,25 @@ public enum NodeIsDead: SafetyRule {
                     advice: "add it to the inventory's hosts with 'role: master'"))
         }
         for member in proposal.deadMembers where member.isHealthy && !proposal.fences {
-            refusals.append(refusal("its etcd member \(member.id) is healthy", advice: notReplaced))
+            refusals.append(refusal("its etcd member \(member.id) is healthy", advice: notReplaced(proposal)))
         }
         return refusals
     }
 
     /// Nobody is told to switch off a master that may be well.
-    private static let notReplaced =
-        "a master that is alive is not replaced: find out why it looks dead; only where it is to go nevertheless, shut it down for good first"
-    private static let shutDown = "shut it down for good and wait until it is NotReady, then try again"
+    private static func notReplaced(_ proposal: Proposal) -> String {
+        orNothing(
+            proposal,
+            "a master that is alive is not replaced: find out why it looks dead; only where it is to go nevertheless, shut it down for good first"
+        )
+    }
+
+    /// - Returns: `advice`, unless following it would cost etcd its majority.
+    private static func orNothing(_ proposal: Proposal, _ advice: String) -> String {
+        proposal.etcdHoldsWithoutTheDead
+            ? advice
+            : "leave it on: without its etcd member etcd would have no majority; see which master is really dead: masterswap check"
+    }
 
     private static func objections(to age: NotReadyAge, _ proposal: Proposal) -> [Refusal] {
         let limit = TimeInterval(proposal.request.notReadyFor)
@@ -107,7 +122,7 @@ public enum NodeIsDead: SafetyRule {
         let host = proposal.dead.host
         let sights = sights(proposal)
         let alive = proposal.state.lifeSigns(of: host).map { sight in
-            refusal("\(host) is alive by what \(sight.text)", advice: notReplaced)
+            refusal("\(host) is alive by what \(sight.text)", advice: notReplaced(proposal))
         }
         let untold = sights.filter { $0.sign == nil }.map { sight in
             refusal(
@@ -123,8 +138,10 @@ public enum NodeIsDead: SafetyRule {
         return [
             refusal(
                 "that \(host) is dead is seen from here only: \(told)",
-                advice:
+                advice: orNothing(
+                    proposal,
                     "try again in a minute; if it stays so, find out whether it is on: it has to be shut down for good")
+            )
         ]
     }
 
@@ -160,7 +177,8 @@ public enum NodeIsDead: SafetyRule {
             refusals.append(
                 refusal(
                     "\(host) is the old master, not installed anew: it has \(signs.joined(separator: ", "))",
-                    advice: "shut it down for good and name a spare, or install it anew"))
+                    advice: orNothing(
+                        proposal, "shut it down for good and name a spare, or install it anew")))
         }
         if facts.holds(proposal.state.inventory.cluster.vip) {
             refusals.append(refusal("\(host) holds the VIP", advice: "take it off that host first"))

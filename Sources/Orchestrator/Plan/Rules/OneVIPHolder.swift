@@ -21,6 +21,7 @@ public enum OneVIPHolder: SafetyRule {
                 advice: "look at it there: \(state.inventory.cluster.distribution.keepalivedManifest)")
         }
         guard manifests.isEmpty else { return manifests }
+        if let objection = editObjection(proposal) { return [objection] }
         let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
         guard services.isEmpty else {
             return [
@@ -74,6 +75,23 @@ public enum OneVIPHolder: SafetyRule {
                         "keepalived does not hear its peers: compare router id and password of the manifests: masterswap check"
                 )
             ]
+        }
+    }
+
+    /// The new primary's manifest is edited after the old master is gone from the cluster: that it can be is seen before.
+    private static func editObjection(_ proposal: Proposal) -> Refusal? {
+        guard proposal.promotes, let primary = proposal.primary,
+            let manifest = proposal.state.hosts[primary.host]?.facts?.manifest
+        else { return nil }
+        do {
+            _ = try manifest.promoted()
+            return nil
+        } catch {
+            return refusal(
+                "\(primary.host) is to become keepalived's MASTER, and its manifest cannot be edited: \(error)",
+                advice:
+                    "write each variable in two lines there, its name and then its value, as kubeadm's own manifests are: \(proposal.state.inventory.cluster.distribution.keepalivedManifest)"
+            )
         }
     }
 }

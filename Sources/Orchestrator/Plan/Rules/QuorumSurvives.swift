@@ -8,7 +8,7 @@ public enum QuorumSurvives: SafetyRule {
         guard !proposal.state.cluster.members.isEmpty else {
             return [
                 refusal(
-                    "etcd's members are not known: \(proposal.state.cluster.problems.joined(separator: "; "))",
+                    "etcd's members are not known: \(proposal.state.cluster.problems.isEmpty ? "the list of them is empty" : proposal.state.cluster.problems.joined(separator: "; "))",
                     advice: "see that etcd answers: masterswap check")
             ]
         }
@@ -25,8 +25,11 @@ public enum QuorumSurvives: SafetyRule {
                     advice: "bring another master's etcd back first, or restore from a snapshot")
             ]
         }
-        // What a failed join left is removed before; the new member counts, and is not healthy before it has caught up.
-        let down = voting.filter { !$0.isHealthy && $0.id != proposal.failedJoin.found?.member?.id }
+        // What a failed join left is removed before; the new member counts, and is not healthy before it has caught up. One at the
+        // dead one's address under another name is nothing to bring back: what to do about it, `members-have-nodes` says.
+        let down = voting.filter {
+            !$0.isHealthy && $0.id != proposal.failedJoin.found?.member?.id && !proposal.dead.isAt($0)
+        }
         guard !down.isEmpty else { return [] }
         let joined = voting.count - (proposal.failedJoin.found?.member == nil ? 0 : 1) + 1
         if healthy < joined / 2 + 1 {

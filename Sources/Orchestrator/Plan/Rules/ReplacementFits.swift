@@ -108,8 +108,8 @@ public enum ReplacementFits: SafetyRule {
         guard abs(offset) > clockLimit else { return [] }
         return [
             refusal(
-                "the clock of \(host.name) is \(Int(offset)) s off the primary's",
-                advice: "set it there: chronyc makestep"
+                "the clocks of \(host.name) and of the primary \(primary.host) are \(Int(abs(offset))) s apart",
+                advice: "see which of them is right: masterswap check; set the other: chronyc makestep"
             )
         ]
     }

@@ -28,8 +28,11 @@ public enum ReplacementIsBare: SafetyRule {
                     "\(host.name) is not bare: \(what)", advice: "if nothing on it is needed, run there: kubeadm reset")
             ]
         }
-        let names = state.objects.nodes.filter {
-            $0.name != proposal.dead.node && $0.uid != proposal.failedJoin.found?.node?.uid
+        // One that was this very machine, `hosts-are-nodes` refuses.
+        let addresses = state.addresses(of: host)
+        let names = state.objects.nodes.filter { node in
+            node.name != proposal.dead.node && node.uid != proposal.failedJoin.found?.node?.uid
+                && (node.isControlPlane || !node.internalAddresses.contains(where: addresses.contains))
         }.map(\.name)
         if host.role == .spare, let name = state.facts(host)?.hostname, names.contains(name.lowercased()) {
             return [

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What is left carries the cluster through the replacement: it must be reachable, Ready and not broken itself. Of five masters and
 /// more, one that is not whole is left aside where etcd's quorum can do without it (``MasterFault``).
 public enum SurvivorsAreSound: SafetyRule {
@@ -29,6 +31,7 @@ public enum SurvivorsAreSound: SafetyRule {
         }
         switch host.flatMap({ state.hosts[$0.name] }) {
         case .reached(let facts):
+            faults += self.faults(facts, of: master.host, at: state.cluster.clock)
             // It would fight for the VIP with whoever is made MASTER in the dead one's stead.
             let isPrimary = facts.manifest?.state == .master && (!faults.isEmpty || member?.isHealthy != true)
             if isPrimary {
@@ -57,5 +60,47 @@ public enum SurvivorsAreSound: SafetyRule {
                     )))
         }
         return faults
+    }
+
+    /// What makes a master fail soon that is Ready still.
+    /// - Parameter now: by a master's clock; `nil` where that is not known.
+    private static func faults(_ facts: HostFacts, of host: String, at now: Date?) -> [MasterFault] {
+        var faults: [MasterFault] = []
+        func add(_ reason: String, _ advice: String) {
+            faults.append(MasterFault(refusal: refusal("\(host): \(reason)", advice: advice), isSpared: true))
+        }
+        if facts.kubeletRuns == false { add("the kubelet does not run", "look at it there: journalctl -u kubelet") }
+        if facts.runtimes?.isEmpty == true {
+            add("no container runtime runs", "look at docker or containerd there")
+        }
+        for disk in facts.disks ?? [] where disk.availableKiB < leastFreeKiB {
+            add(
+                "\(disk.mount) has \(disk.availableKiB / 1024) MiB left",
+                "make room: etcd stops where it cannot write, and the kubelet evicts pods")
+        }
+        if let now, let expired = facts.certificates?.first(where: { $0.notAfter < now }) {
+            add(
+                "\(expired.path) has expired",
+                "renew it there: kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)")
+        }
+        return faults
+    }
+
+    /// A gibibyte.
+    private static let leastFreeKiB = 1 << 20
+
+    /// etcd's leases and the age of tokens and certificates go by the masters' clocks; etcd itself warns from a second on.
+    static func warnings(_ proposal: Proposal) -> [String] {
+        let offsets = (proposal.survivors.map(\.host) + [proposal.replacement.name]).compactMap { host in
+            proposal.state.hosts[host]?.facts?.clockOffset.map { (host: host, offset: $0) }
+        }
+        guard let first = offsets.min(by: { $0.offset < $1.offset }),
+            let last = offsets.max(by: { $0.offset < $1.offset }),
+            last.offset - first.offset > CheckReport.clockWarning
+        else { return [] }
+        let apart = String(format: "%.1f", last.offset - first.offset)
+        return [
+            "the clock of \(last.host) is \(apart) s before that of \(first.host): see which is right: chronyc tracking"
+        ]
     }
 }
