@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 # One file that runs where no Swift is. macOS has the runtime itself.
 STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
 
-.PHONY: help build release install man deb deb-test test test-debug soak demo drill drill-field drill-faults bench lab-down format lint clean
+.PHONY: help build release install man deb deb-test test test-debug test-debian13 soak demo drill drill-field drill-faults bench lab-down format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: packages ## unit tests, and integration tests against a real sshd, on the 
 
 test-debug: packages ## the same on the debug build
 	Tests/run --debug
+
+test-debian13: ## the SSH tests, as `make test` built them, on a Debian 13 made by debootstrap; needs root
+	Tests/debian13
 
 soak: packages ## the SSH tests at full size: 1,000 killed servers, 10,000 connects, 256 MiB through a rekey
 	SSH_KILLS=1000 SSH_SOAK=10000 SSH_REKEY_MIB=256 Tests/run --filter 'OutcomeTests|SoakTests'

@@ -53,7 +53,7 @@ final class Server: Sendable {
             // bash reads ~/.bashrc for every command of sshd's: whoever runs the tests has one of their own, and it may hang.
             "SetEnv HOME=\(folder)" + (path.map { " PATH=\($0)" } ?? ""),
         ]
-        let lines = (configuration + keys + usual).joined(separator: "\n") + "\n"
+        let lines = (configuration + keys + usual + Self.withoutPenalties).joined(separator: "\n") + "\n"
         try lines.write(toFile: "\(folder)/sshd_config", atomically: true, encoding: .utf8)
         // The port is free when it is looked for; should it be taken in between, another one is tried.
         for _ in 0..<10 {
@@ -70,6 +70,14 @@ final class Server: Sendable {
         let log = (try? String(contentsOfFile: "\(folder)/log", encoding: .utf8)) ?? ""
         throw TestFailure("sshd did not start: \(log)")
     }
+
+    /// From OpenSSH 9.8 on, sshd keeps whoever failed to log in waiting, and these tests fail on purpose; older ones have no such key.
+    private static let withoutPenalties: [String] = {
+        let words = try? Tool.run("/bin/sh", ["-c", "/usr/bin/ssh -V 2>&1"])
+        let version = String(decoding: words ?? Data(), as: UTF8.self).firstMatch(of: /OpenSSH_(\d+)\.(\d+)/)
+        guard let version, let major = Int(version.1), let minor = Int(version.2) else { return [] }
+        return (major, minor) >= (9, 8) ? ["PerSourcePenalties no"] : []
+    }()
 
     var log: String { (try? String(contentsOfFile: "\(folder)/log", encoding: .utf8)) ?? "" }
 
