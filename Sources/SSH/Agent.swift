@@ -63,7 +63,10 @@ struct AgentClient: ~Copyable {
     func keys() throws -> [AgentKey] {
         var request = WireWriter()
         request.byte(11)  // SSH_AGENTC_REQUEST_IDENTITIES
-        let answer = try ask(request.bytes)
+        return try Self.keys(in: try ask(request.bytes), of: path)
+    }
+
+    static func keys(in answer: [UInt8], of path: String) throws -> [AgentKey] {
         var reader = WireReader(answer)
         guard reader.byte() == 12, let count = reader.uint32() else {  // SSH_AGENT_IDENTITIES_ANSWER
             throw Failure(description: "the agent did not list its keys")
@@ -92,7 +95,10 @@ struct AgentClient: ~Copyable {
         case "rsa-sha2-512": request.uint32(4)  // SSH_AGENT_RSA_SHA2_512
         default: request.uint32(0)
         }
-        let answer = try ask(request.bytes)
+        return try Self.signature(in: try ask(request.bytes))
+    }
+
+    static func signature(in answer: [UInt8]) throws -> (algorithm: String, bytes: [UInt8]) {
         var reader = WireReader(answer)
         guard reader.byte() == 14, let outer = reader.string() else {  // SSH_AGENT_SIGN_RESPONSE
             throw Failure(description: "the agent refused to sign")

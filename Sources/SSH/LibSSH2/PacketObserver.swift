@@ -72,7 +72,7 @@ final class PacketObserver {
         }
     }
 
-    private func observe(_ packet: UnsafeRawBufferPointer) {
+    func observe(_ packet: UnsafeRawBufferPointer) {
         guard let message = packet.first else { return }
         var reader = WireReader(packet.dropFirst())
         switch message {
