@@ -159,18 +159,22 @@ private struct SetClaim {
     var isBound: Bool
     /// Its replica runs elsewhere and is Ready.
     var isReady: Bool
+    /// It, its volume or its pod is being deleted.
+    var isLeaving: Bool
     /// What was seen of it, where it is MinIO's; `nil` where nobody looked.
     var drive: MinIODrive?
 
     /// What it held does not count.
     var isGone: Bool {
-        switch drive?.state {
+        if isLeaving { return true }
+        return switch drive?.state {
         case .healing, .unformatted, .unknown, nil: true
         case .whole: false
         }
     }
 
     func condition(isMinIO: Bool) -> Condition {
+        if isLeaving { return .unwell("the claim \(name), its volume or its pod is being deleted") }
         guard isBound else { return .unwell("the claim \(name) is not Bound") }
         guard isReady else { return .unwell("\(podName) is not Ready") }
         guard isMinIO else { return .whole }
@@ -200,6 +204,9 @@ private struct SetClaim {
                     name: name, template: template, podName: podName,
                     isLost: claim.map { lost.contains($0.uid) } ?? false, isBound: claim?.isBound == true,
                     isReady: pod.map(proposal.isReadyElsewhere) ?? false,
+                    isLeaving: [
+                        claim?.metadata, claim?.spec.volumeName.flatMap(state.objects.volume)?.metadata, pod?.metadata,
+                    ].contains { $0?.deletionTimestamp != nil },
                     drive: claim?.spec.volumeName.flatMap { state.drives[$0] })
             }
         }

@@ -298,6 +298,32 @@ import Testing
         #expect(diff?.filter { $0.hasPrefix("+") }.count == 3, "its head and two lines")
     }
 
+    @Test(arguments: [
+        ("10.127.100.102", "10.127.100.103", "does not carry the VIP"), ("de17f785", "another", "passwords differ"),
+        (#"value: "12""#, #"value: "13""#, "router ids differ"),
+    ]) func aSurvivorWithAnotherKeepalivedIsRefused(right: String, wrong: String, reason: String) throws {
+        var state = try RunbookCluster.state()
+        let text = RunbookCluster.manifest(1).replacing(right, with: wrong)
+        state.change(Self.names[1]) { $0.keepalived = (try? KeepalivedManifest(text)).map { .manifest($0) } ?? .absent }
+        let refusals = FieldCluster.refusals(state)
+        #expect(refusals.map(\.rule) == ["one-vip-holder"], "\(refusals)")
+        #expect(refusals.first?.reason.contains(reason) == true, "\(refusals)")
+    }
+
+    // MARK: MinIO
+
+    @Test func aClaimThatIsBeingDeletedIsNoRedundancy() throws {
+        var state = try RunbookCluster.state()
+        for index in state.objects.claims.indices where state.objects.claims[index].name == "export-minio-1" {
+            state.cluster.objects.claims[index].metadata.deletionTimestamp = "2022-04-13T09:00:00Z"
+        }
+        let refusals = FieldCluster.refusals(state)
+        #expect(
+            refusals.contains { $0.rule == "other-replicas-healthy" && $0.reason.contains("being deleted") },
+            "\(refusals)")
+        #expect(refusals.contains { $0.rule == "critical-data-survives" }, "\(refusals)")
+    }
+
     // MARK: The inventory
 
     @Test(arguments: [

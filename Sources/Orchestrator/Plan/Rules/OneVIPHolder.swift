@@ -22,6 +22,8 @@ public enum OneVIPHolder: SafetyRule {
         }
         guard manifests.isEmpty else { return manifests }
         if let objection = editObjection(proposal) { return [objection] }
+        let strangers = strangers(proposal)
+        guard strangers.isEmpty else { return strangers }
         let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
         guard services.isEmpty else {
             return [
@@ -76,6 +78,30 @@ public enum OneVIPHolder: SafetyRule {
                 )
             ]
         }
+    }
+
+    /// Survivors that do not take part in moving this VIP, or do not hear one another: two of them would hold it, or none.
+    private static func strangers(_ proposal: Proposal) -> [Refusal] {
+        let state = proposal.state
+        let vip = state.inventory.cluster.vip
+        let manifests = proposal.survivors.compactMap { master in
+            state.hosts[master.host]?.facts?.manifest.map { (host: master.host, manifest: $0) }
+        }
+        var refusals = manifests.filter { !$0.manifest.virtualIPs.contains(vip) }.map {
+            refusal(
+                "keepalived on \($0.host) does not carry the VIP \(vip)",
+                advice: "compare KEEPALIVED_VIRTUAL_IPS with the other masters: masterswap check")
+        }
+        for (what, isOne) in [
+            ("router ids", Set(manifests.map(\.manifest.routerID)).count <= 1),
+            ("passwords", Set(manifests.map(\.manifest.password)).count <= 1),
+        ] where !isOne {
+            refusals.append(
+                refusal(
+                    "keepalived's \(what) differ on \(manifests.map(\.host).listed), so that they do not hear one another",
+                    advice: "masters of one cluster share them: masterswap check"))
+        }
+        return refusals
     }
 
     /// The new primary's manifest is edited after the old master is gone from the cluster: that it can be is seen before.
