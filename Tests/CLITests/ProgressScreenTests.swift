@@ -30,7 +30,7 @@ import Testing
                 .commandFailed, host: "lzx-ocboot-ha-test-2", operation: "run ocboot",
                 cause: "it ended with status 2; its last words are above",
                 advice:
-                    "its log is /var/lib/masterswap/20261122-221213-2ba0/join-1/log there; mend the cause, then: masterswap resume"
+                    "its log is /var/lib/masterswap/20261122-221213-2ba0/join-1/log there; fix the cause, then: masterswap resume"
             )
             let end = try joining().last?.at.addingTimeInterval(6) ?? Date()
             return [

@@ -272,15 +272,6 @@ import Testing
 
 // MARK: Helpers
 
-private struct AnsweringRemote: Remote {
-    let name: String
-    let answer: @Sendable (Command) throws -> CommandResult
-
-    func run(_ command: Command) async throws -> CommandResult { try answer(command) }
-    func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
-    func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
-}
-
 private final class Counter: Sendable {
     private let value = Mutex(0)
 

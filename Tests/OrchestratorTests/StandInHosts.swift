@@ -138,3 +138,13 @@ struct StandInHosts {
         func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
     }
 }
+
+/// A host that answers each command as the test says.
+struct AnsweringRemote: Remote {
+    let name: String
+    let answer: @Sendable (Command) throws -> CommandResult
+
+    func run(_ command: Command) async throws -> CommandResult { try answer(command) }
+    func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
+    func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
+}

@@ -181,7 +181,9 @@ extension DeadMasterWatch {
     private static func sights(
         of host: Inventory.Host, _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes
     ) async -> [PeerSight] {
-        let addresses = Array(uniqued: [host.address] + plan.dead.allAddresses.sorted())
+        // An address that another machine has by now tells of that one.
+        let others = plan.survivors.reduce(into: plan.replacement.allAddresses) { $0.formUnion($1.allAddresses) }
+        let addresses = Array(uniqued: [host.address] + plan.dead.allAddresses.subtracting(others).sorted())
         let peers = addresses.map { PeerView.Peer(host, at: $0, inventory.cluster) }
         return await withTaskGroup(of: PeerSight.self) { group in
             for survivor in plan.survivors.compactMap({ inventory.host(named: $0.host) }) {

@@ -93,7 +93,7 @@ struct JoinStep: Step {
         switch state {
         case .running, .lost: return (.toDo("ocboot was cut off"), attempt)
         case .ended(let status) where status != 0:
-            // A late task of ocboot's may have failed and been mended by hand since.
+            // A late task of ocboot's may have failed and been fixed by hand since.
             let isReady = try await node(context)?.isReady == true
             return (isReady ? .joined : .toDo("ocboot ended with status \(status)"), attempt)
         case .ended, .absent, nil:
@@ -133,7 +133,7 @@ struct JoinStep: Step {
             throw ClusterError(
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
                 cause: "\(objection); its last words are above",
-                advice: "its log is \(followed.directory)/log there; mend the cause, then: masterswap resume")
+                advice: "its log is \(followed.directory)/log there; fix the cause, then: masterswap resume")
         }
         await tellChanges(context)
         guard try await node(context) != nil else {
@@ -141,7 +141,7 @@ struct JoinStep: Step {
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
                 cause: "it ended without an error, and \(plan.replacement.node) is no node",
                 advice:
-                    "see in \(followed.directory)/log there what it skipped; mend the cause, then: masterswap resume")
+                    "see in \(followed.directory)/log there what it skipped; fix the cause, then: masterswap resume")
         }
         try await removeWhatIsSecret(context, try await latest(context).0)
     }

@@ -164,7 +164,7 @@ import Testing
     @Test func everyReachedHostIsAskedAboutTheAddressesThatOnlyItsNodeHas() async throws {
         let state = try stateWithAnotherAddress()
         let remotes = Remotes { host in
-            Answering(name: host.name) { command in
+            AnsweringRemote(name: host.name) { command in
                 #expect(command.arguments.joined(separator: " ").contains("look 0 172.16.0.1 22 6443 10250 2380"))
                 return FakeCluster.sections(command, ["peers": "0 ping answered"]) ?? FakeCluster.failure("sh: no")
             }
@@ -173,14 +173,6 @@ import Testing
         #expect(views.keys.sorted() == (Self.names.dropFirst() + [RunbookCluster.spare]).sorted())
         #expect(views.values.allSatisfy { $0 == ["172.16.0.1": PeerView(ping: .answered)] })
         #expect(await PeerProbe(try RunbookCluster.state()).run(remotes).isEmpty, "there is none")
-    }
-
-    private struct Answering: Remote {
-        let name: String
-        let answer: @Sendable (Command) throws -> CommandResult
-        func run(_ command: Command) async throws -> CommandResult { try answer(command) }
-        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
-        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
     }
 
     // MARK: Advice

@@ -392,20 +392,15 @@ import Testing
 
     // MARK: While a run lasts
 
-    private struct Answering: Remote {
-        let name: String
-        let answer: @Sendable (Command) throws -> CommandResult
-
-        func run(_ command: Command) async throws -> CommandResult { try answer(command) }
-        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
-        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
-    }
-
     /// The old master is not reached from here; what the survivors see of it decides.
-    func watch(_ cause: String, peers: String?, patience: Duration = .seconds(600)) throws -> DeadMasterWatch {
-        let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: now)
+    func watch(
+        _ cause: String, peers: String?, addresses: [String]? = nil, patience: Duration = .seconds(600)
+    ) throws -> DeadMasterWatch {
+        var planned = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: now)
+        planned.dead.addresses = addresses
+        let plan = planned
         let remotes = Remotes { host in
-            Answering(name: host.name) { command in
+            AnsweringRemote(name: host.name) { command in
                 if host.name == plan.dead.host {
                     throw SSHError(.unreachable, host: host.name, operation: "connect", cause: cause)
                 }
@@ -449,6 +444,17 @@ import Testing
             #expect(error.cause.contains("its port 22 accepts connections"))
             watch.stop()
         }
+    }
+
+    /// The new host may have an address that the dead one had, and answers there.
+    @Test func anAddressThatAnotherMachineHasByNowIsNoSignOfLife() async throws {
+        let peers = Self.noARP + "\n1 ping answered"
+        let watch = try watch("no answer within 3 s", peers: peers, addresses: [RunbookCluster.spareAddress])
+        try await watch.assertDead()
+        watch.stop()
+        let living = try self.watch("no answer within 3 s", peers: peers, addresses: ["172.16.0.1"])
+        await #expect(throws: ClusterError.self) { try await living.assertDead() }
+        living.stop()
     }
 
     /// A firewall that rejects us alone gives "No route to host", too.

@@ -178,7 +178,7 @@ public enum NodeIsDead: SafetyRule {
                 refusal(
                     "\(host) is the old master, not installed anew: it has \(signs.joined(separator: ", "))",
                     advice: orNothing(
-                        proposal, "shut it down for good and name a spare, or install it anew")))
+                        proposal, "shut it down for good and name a spare, or reinstall it")))
         }
         if facts.holds(proposal.state.inventory.cluster.vip) {
             refusals.append(refusal("\(host) holds the VIP", advice: "take it off that host first"))
