@@ -9,15 +9,15 @@ import Testing
     let folder: TemporaryFolder
     init() throws { folder = try TemporaryFolder() }
 
-    func write(_ path: String) throws {
+    func write(_ path: String, _ content: Data = Data("x".utf8)) throws {
         let file = URL(fileURLWithPath: folder.path + "/" + path)
         try FileManager.default.createDirectory(
             at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try Data("x".utf8).write(to: file)
+        try content.write(to: file)
     }
 
     func drive(_ name: String, objects: [String] = ["a/xl.meta", "a/0f2a/part.1", "b/xl.meta"]) throws {
-        try write("\(name)/.minio.sys/format.json")
+        try write("\(name)/.minio.sys/format.json", DriveProbeTests.format())
         try write("\(name)/.minio.sys/buckets/images/own.\(name)")
         for object in objects { try write("\(name)/images/\(object)") }
         try FileManager.default.createDirectory(

@@ -79,7 +79,8 @@ import Testing
             case let read where read.hasPrefix("read /etc/kubernetes/manifests/keepalived"):
                 return FakeCluster.output(RunbookCluster.manifest(1))
             case "look at MinIO's drives":
-                return FakeCluster.sections(command, ["drive-0": "format\n{}"])
+                return FakeCluster.sections(
+                    command, ["drive-0": "format\n" + String(decoding: DriveProbeTests.format(), as: UTF8.self)])
             default: break
             }
             guard isJoinCut, host == RunbookCluster.spare else { return nil }

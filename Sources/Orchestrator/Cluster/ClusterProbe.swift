@@ -144,6 +144,7 @@ public struct ClusterProbe: Sendable {
         }
         if let release = sections["onecloud"], release.succeeded {
             observation.onecloudVersion = release.text.isEmpty ? nil : release.text
+            if release.text.isEmpty { observation.onecloudProblem = "no OnecloudCluster there has a spec.version" }
         } else if !Self.isAbsent(sections["onecloud"]) {
             // A cluster without that resource is an answer; anything else leaves the release unknown.
             observation.onecloudProblem = cause("onecloud")

@@ -134,7 +134,11 @@ public struct DriveProbe: Sendable {
             return MinIODrive(.unknown("\(host): \(place.path): its format.json cannot be read"))
         }
         let marks = String(decoding: section.output[..<format.lowerBound], as: UTF8.self).split(separator: "\n")
-        var drive = MinIODrive(.whole, layout: .init(format: section.output[format.upperBound...]))
+        guard let layout = MinIODrive.Layout(format: section.output[format.upperBound...]) else {
+            return MinIODrive(
+                .unknown("\(host): the format.json in \(place.path) is not that of a drive of an erasure set"))
+        }
+        var drive = MinIODrive(.whole, layout: layout)
         for mark in marks {
             guard let record = HealingRecord(Data(hexadecimal: mark.dropFirst("mark ".count))) else {
                 drive.state = .healing(nil)

@@ -72,7 +72,11 @@ public struct Node: KubernetesObject {
     public var spec: Spec?
     public var status: Status?
 
-    public var isReady: Bool { status?.conditions?.first { $0.type == "Ready" }?.status == "True" }
+    public var isReady: Bool { isTrue("Ready") }
+    /// - Parameter condition: its type.
+    public func isTrue(_ condition: String) -> Bool {
+        status?.conditions?.first { $0.type == condition }?.status == "True"
+    }
     public var isCordoned: Bool { spec?.unschedulable == true }
     public var kubeletVersion: String? { status?.nodeInfo?.kubeletVersion }
 
@@ -336,6 +340,8 @@ public struct CronJob: KubernetesObject {
 public struct StorageClass: KubernetesObject {
     public var metadata: ObjectMeta
     public var provisioner: String
+    /// `WaitForFirstConsumer` or `Immediate`.
+    public var volumeBindingMode: String?
 
     /// Its volumes are made by hand or by a program that watches for disks, before any claim asks for one.
     public var isStatic: Bool { provisioner == "kubernetes.io/no-provisioner" }

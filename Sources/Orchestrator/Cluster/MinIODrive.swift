@@ -13,7 +13,7 @@ public struct MinIODrive: Sendable, Hashable {
     }
 
     public var state: State
-    /// Its place among the drives; `nil` where `format.json` does not list the sets.
+    /// Its place among the drives; known of each drive that is formatted.
     public var layout: Layout?
     /// Items that its last heal, which has ended, could not heal.
     public var failedItems: Int
@@ -24,31 +24,40 @@ public struct MinIODrive: Sendable, Hashable {
         self.failedItems = failedItems
     }
 
-    /// The erasure sets of the drive's pool, as `format.json` lists them by the drives' ids.
+    /// What `format.json` says of the drive's place: the drives' ids are those of its pool.
     public struct Layout: Sendable, Hashable {
+        /// The same on every drive of a MinIO, in each of its pools.
+        public var deployment: String
         public var id: String
+        /// Empty where the sets are not listed.
         public var sets: [[String]]
 
         /// The set that it belongs to.
         public var set: [String]? { sets.first { $0.contains(id) } }
 
-        public init(id: String, sets: [[String]]) {
+        public init(deployment: String = "", id: String, sets: [[String]]) {
+            self.deployment = deployment
             self.id = id
             self.sets = sets
         }
 
         /// - Parameter format: the content of `.minio.sys/format.json`, version 3.
+        /// - Returns: `nil` for what MinIO would not take for a drive of an erasure set, which includes the format `fs`.
         init?(format: Data) {
             struct Format: Decodable {
                 struct Drives: Decodable {
                     var this: String
-                    var sets: [[String]]
+                    var sets: [[String]]?
                 }
+                var format: String
+                var id: String
                 var xl: Drives
             }
-            guard let format = try? JSONDecoder().decode(Format.self, from: format) else { return nil }
-            self.init(id: format.xl.this, sets: format.xl.sets)
-            guard set != nil else { return nil }
+            guard let format = try? JSONDecoder().decode(Format.self, from: format),
+                format.format == "xl" || format.format == "xl-single"
+            else { return nil }
+            self.init(deployment: format.id, id: format.xl.this, sets: format.xl.sets ?? [])
+            guard sets.isEmpty || set != nil else { return nil }
         }
     }
 }

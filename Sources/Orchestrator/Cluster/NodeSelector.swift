@@ -68,6 +68,18 @@ extension NodeSelector {
     }
 }
 
+extension PodSpec {
+    /// Whether its node selector and its required node affinity allow it on a node.
+    /// - Returns: `nil` where that depends on a label that is not known.
+    func fits(_ node: SelectableNode) -> Bool? {
+        let labels = (nodeSelector ?? [:]).map { key, value -> Bool? in
+            node.labels[key].map { $0 == value } ?? (node.hasAllLabels ? false : nil)
+        }
+        let affinity = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
+        return NodeSelector.all(labels + (affinity.map { [$0.matches(node)] } ?? []))
+    }
+}
+
 extension NodeSelector.Term {
     func matches(_ node: SelectableNode) -> Bool? {
         let expressions = matchExpressions ?? []

@@ -26,7 +26,7 @@ extension Volume {
             return .undecided(
                 "\(matching.joined(separator: ", ")) \(matching.count == 1 ? "satisfies" : "satisfy") its node affinity as well as \(node.name)"
             )
-        case false? where matching.isEmpty && isLocal && !selector.namesItsNodes:
+        case false? where matching.isEmpty && !selector.namesItsNodes:
             return .undecided("no node satisfies its node affinity (\(selector.keys.joined(separator: ", ")))")
         case false?: return .elsewhere
         case nil where !matching.isEmpty: return .elsewhere

@@ -11,6 +11,10 @@ public struct CloudFacts: Sendable, Hashable {
     public var podNetwork: String?
     public var serviceNetwork: String?
     public var domain: String?
+    /// kubeadm's controlPlaneEndpoint, by which a new master joins; empty where its configuration has none.
+    public var controlPlaneEndpoint: String?
+    /// The release that kubeadm's configuration names, which a new master is made of.
+    public var kubernetesVersion: String?
     /// calico's IP_AUTODETECTION_METHOD.
     public var autodetection: String?
 
@@ -35,8 +39,11 @@ public struct CloudFacts: Sendable, Hashable {
     /// kubeadm's ClusterConfiguration, in the ConfigMap `kube-system/kubeadm-config`.
     mutating func read(_ configMap: ConfigMap) {
         guard let text = configMap.data?["ClusterConfiguration"], let node = try? Yams.compose(yaml: text),
-            let networking = node["networking"]
+            node.mapping != nil
         else { return }
+        controlPlaneEndpoint = node["controlPlaneEndpoint"]?.string ?? ""
+        kubernetesVersion = node["kubernetesVersion"]?.string
+        guard let networking = node["networking"] else { return }
         podNetwork = networking["podSubnet"]?.string
         serviceNetwork = networking["serviceSubnet"]?.string
         domain = networking["dnsDomain"]?.string

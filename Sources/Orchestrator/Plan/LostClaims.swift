@@ -86,6 +86,18 @@ extension ClusterState {
         }
     }
 
+    /// The workload, `kind/name`, where it is being deleted: that it is there still says nothing of tomorrow.
+    private func leaving(_ rule: Inventory.Workload) -> String? {
+        func named(_ kind: String, _ object: (some KubernetesObject)?) -> String? {
+            object?.metadata.deletionTimestamp == nil ? nil : "\(kind)/\(rule.target.name)"
+        }
+        return switch rule.target {
+        case .statefulSet(let name): named("statefulset", statefulSet(rule.namespace, name))
+        case .deployment(let name): named("deployment", deployment(rule.namespace, name))
+        case .claim: nil
+        }
+    }
+
     /// Every replica is looked at, with each of its claims.
     private static let mostReplicas = 10_000
 
@@ -94,6 +106,9 @@ extension ClusterState {
         guard let claim = lost.claim else { return lost.isKeptOnPurpose ? .keep(lost.policyText) : .deleteVolume }
         guard let rule = rule(for: claim) else { return .noRule }
         if rule.rule == .ignore { return .ignore }
+        if let leaving = leaving(rule) {
+            return .undecided("\(leaving) is being deleted, so that nothing would recreate the claim")
+        }
         if case .statefulSet(let name) = rule.target, let set = statefulSet(claim.namespace, name),
             let ordinal = set.ordinal(ofClaim: claim.name)
         {

@@ -119,7 +119,8 @@ public enum Planner {
 
     private static func warnings(_ proposal: Proposal) -> [String]? {
         let all =
-            SurvivorsAreSound.warnings(proposal) + ProvisionerRunsElsewhere.warnings(proposal)
+            SurvivorsAreSound.warnings(proposal) + ReplacementFits.warnings(proposal)
+            + ProvisionerRunsElsewhere.warnings(proposal)
             + proposal.losses.flatMap(\.warnings)
         return all.isEmpty ? nil : all
     }

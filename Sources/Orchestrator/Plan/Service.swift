@@ -76,6 +76,10 @@ struct Service: Sendable, Hashable {
         let dead = proposal.dead.node
         let scale = "kubectl -n \(object.namespace) scale \(kind) \(object.name) --replicas=1"
         let look = "see why: kubectl -n \(object.namespace) describe \(kind) \(object.name)"
+        guard object.metadata.deletionTimestamp == nil else {
+            state = .isDown("is being deleted", advice: look)
+            return
+        }
         guard replicas > 0 else {
             state = .isDown("is scaled to 0", advice: "scale it up: \(scale)")
             return
@@ -109,13 +113,9 @@ struct Service: Sendable, Hashable {
 
     /// Why no other node can run the pod; `nil` where one can.
     private static func whyItStays(_ template: PodSpec?, _ proposal: Proposal) -> String? {
-        let others = proposal.schedulable
-        let labels = template?.nodeSelector ?? [:]
-        let selector = template?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
-        let fits = others.contains { node in
-            labels.allSatisfy { node.labels[$0.key] == $0.value } && selector?.matches(node) ?? true == true
+        if let template, !proposal.schedulable.contains(where: { template.fits($0) == true }) {
+            return "no other node that takes pods satisfies its node selector and affinity"
         }
-        if !fits { return "no other node that takes pods satisfies its node selector and affinity" }
         let lost = Set(proposal.lost.compactMap { $0.claim?.name })
         if let claim = template?.claimNames.first(where: lost.contains) {
             return "it mounts the claim \(claim), which is lost with that node"
@@ -129,9 +129,22 @@ extension Proposal {
     /// the labels that every surviving master has.
     fileprivate var schedulable: [SelectableNode] {
         let others = state.objects.nodes.filter { $0.name != dead.node && $0.isReady && !$0.isCordoned }
+        var new = newNode
+        new.hasAllLabels = true
+        return others.map(\.selectable) + [new]
+    }
+
+    /// The new node as far as it is known beforehand: its name, and the labels of Kubernetes and the cloud that every surviving master
+    /// has, for the same programs label it. What else the survivors have, somebody gave them by hand.
+    var newNode: SelectableNode {
         let masters = survivors.compactMap { state.objects.node($0.node)?.metadata.labels }
-        var labels = masters.first?.filter { label in masters.allSatisfy { $0[label.key] == label.value } } ?? [:]
+        var labels =
+            masters.first?.filter { key, value in
+                let domain = key.split(separator: "/").first.map(String.init) ?? ""
+                let isGiven = ["kubernetes.io", "k8s.io", "yunion.io", "k3s.io"].contains { domain.hasSuffix($0) }
+                return isGiven && masters.allSatisfy { $0[key] == value }
+            } ?? [:]
         labels[Node.hostnameKey] = newNodeName
-        return others.map(\.selectable) + [SelectableNode(name: newNodeName, labels: labels)]
+        return SelectableNode(name: newNodeName, labels: labels, hasAllLabels: false)
     }
 }

@@ -87,6 +87,7 @@ struct WorkloadLoss {
                 notDrives = Set(claims.filter { others.contains($0.template) }.map(\.name))
                 claims.removeAll { others.contains($0.template) }
             }
+            SetClaim.setStrangersAside(among: &claims)
         }
         total = claims.count
         lost = claims.count { $0.isLost }
@@ -120,7 +121,7 @@ struct WorkloadLoss {
 
     private mutating func erasureSets(_ claims: [SetClaim], _ set: StatefulSet, _ parity: MinIOParity) -> [ErasureSet] {
         let elsewhere = claims.filter { !$0.isLost }
-        let layouts = elsewhere.compactMap(\.drive?.layout)
+        let layouts = elsewhere.compactMap(\.drive?.layout).filter { !$0.sets.isEmpty }
         let looked = elsewhere.filter { $0.drive?.isFormatted == true }
         guard !layouts.isEmpty, layouts.count == looked.count else {
             // Without the drives' own word all that is lost may be of one set.
@@ -186,6 +187,26 @@ private struct SetClaim {
         case .unformatted: return .unwell("there is nothing of MinIO on the drive of \(name)")
         case .unknown(let why): return .unseen("whether the drive of \(name) is whole: \(why)")
         case nil: return .unseen("whether the drive of \(name) is whole: it was not looked at")
+        }
+    }
+
+    /// A drive of another deployment than most of the set's, and each of two that have one id, hold nothing that can be counted
+    /// on: MinIO takes neither in.
+    static func setStrangersAside(among claims: inout [SetClaim]) {
+        let layouts = claims.filter { !$0.isLost }.compactMap(\.drive?.layout)
+        let deployments = Dictionary(layouts.map { ($0.deployment, 1) }, uniquingKeysWith: +)
+        let ids = Dictionary(layouts.map { ($0.id, 1) }, uniquingKeysWith: +)
+        let own = deployments.first { $0.value * 2 > layouts.count }?.key
+        for index in claims.indices where !claims[index].isLost {
+            guard let layout = claims[index].drive?.layout else { continue }
+            if ids[layout.id] != 1 {
+                claims[index].drive = MinIODrive(.unknown("another drive has its id, \(layout.id), too"))
+            } else if layout.deployment != own {
+                claims[index].drive = MinIODrive(
+                    .unknown(
+                        "it is of the deployment \(layout.deployment), and \(own.map { "most others of \($0)" } ?? "the others of others")"
+                    ))
+            }
         }
     }
 

@@ -34,21 +34,34 @@ import Testing
         try write("a 'quoted' name/data/.minio.sys/format.json", Self.format("c"))
         try write("healing/.minio.sys/format.json", Self.format())
         try write("healing/.minio.sys/buckets/.healing.bin", Record.of(["ItemsHealed": 12, "BytesDone": 4096]))
-        try write("old/.minio.sys/format.json", Data("{}".utf8))
+        try write("old/.minio.sys/format.json", Self.format("d"))
         try write("old/.minio.sys/buckets/.healing.bin", Record.text(["ID": "b"]))
         try write("empty/lost+found/x")
         let drives = await look(["whole", "a 'quoted' name", "healing", "old", "empty", "gone"], shell: shell)
-        #expect(drives["whole"] == MinIODrive(.whole, layout: .init(id: "b", sets: [["a", "b"], ["c", "d"]])))
+        let sets = [["a", "b"], ["c", "d"]]
+        #expect(drives["whole"] == MinIODrive(.whole, layout: .init(deployment: "0", id: "b", sets: sets)))
         #expect(drives["whole"]?.layout?.set == ["a", "b"])
         #expect(drives["a 'quoted' name"]?.layout?.set == ["c", "d"], "in a folder below the volume's")
         #expect(drives["healing"]?.state == .healing(HealProgress(items: 12, bytes: 4096)))
-        #expect(drives["old"] == MinIODrive(.healing(nil)), "before 2021-03 there are no numbers")
+        #expect(drives["old"]?.state == .healing(nil), "before 2021-03 there are no numbers")
         #expect(drives["empty"]?.state == .unformatted)
         guard case .unknown(let why) = drives["gone"]?.state else {
             Issue.record("\(String(describing: drives["gone"]))")
             return
         }
         #expect(why.contains("/gone is not there, or cannot be read"))
+    }
+
+    @Test(arguments: [
+        "", "not JSON", "{}", #"{"version":"1","format":"fs","id":"0","fs":{"version":"2"}}"#,
+        #"{"version":"1","format":"xl","id":"0","xl":{"version":"3","this":"x","sets":[["a","b"]]}}"#,
+    ]) func whatMinIOWouldNotTakeForADriveIsNone(format: String) async throws {
+        try write("one/.minio.sys/format.json", Data((format + "\n").utf8))
+        guard case .unknown(let why)? = await look(["one"])["one"]?.state else {
+            Issue.record("a drive: \(format)")
+            return
+        }
+        #expect(why.contains("is not that of a drive of an erasure set"))
     }
 
     /// From 2024-08 on the record stays, and says that it is finished, well or badly.

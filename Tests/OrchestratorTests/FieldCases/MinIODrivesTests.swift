@@ -170,6 +170,23 @@ import Testing
         #expect(rules(state) == ["critical-data-survives"])
     }
 
+    /// Whether the drives list their sets or not: a disk that was copied, or put in from another MinIO, holds none of this one's data.
+    @Test(arguments: [true, false]) func aDriveThatIsNotTheSetsOwnCountsAsLost(listsSets: Bool) throws {
+        var state = try Self.state(pods: 4, onDead: 2)
+        for volume in state.drives.keys where !listsSets { state.drives[volume]?.layout?.sets = [] }
+        #expect(rules(state).isEmpty)
+        var copied = state
+        copied.drives["pv-export-minio-3"]?.layout?.id = "pv-export-minio-2"
+        let refusals = Lost.refusals(copied)
+        #expect(refusals.map(\.rule) == ["critical-data-survives"])
+        #expect(refusals.first?.reason.contains("another drive has its id") == true)
+        state.drives["pv-export-minio-3"]?.layout?.deployment = "another"
+        #expect(rules(state) == ["critical-data-survives"])
+        var three = try Self.state(pods: 6, onDead: 3)
+        three.drives["pv-export-minio-5"]?.layout?.deployment = "another"
+        #expect(Lost.refusals(three).first?.reason.contains("4 of 6 volumes are lost") == true, "the two others agree")
+    }
+
     @Test func aHealThatLeftSomethingOutIsToldOf() throws {
         var state = try Self.state(pods: 4, onDead: 1)
         state.drives["pv-export-minio-2"]?.failedItems = 3

@@ -58,7 +58,7 @@ import Testing
                 metadata: RunbookCluster.meta("kubeadm-config", "kube-system"),
                 data: [
                     "ClusterConfiguration":
-                        "networking:\n  dnsDomain: cloud.local\n  podSubnet: 10.41.0.0/16\n  serviceSubnet: 10.97.0.0/16\n"
+                        "controlPlaneEndpoint: 10.127.100.102:6443\nnetworking:\n  dnsDomain: cloud.local\n  podSubnet: 10.41.0.0/16\n  serviceSubnet: 10.97.0.0/16\n"
                 ]))
         state.change(RunbookCluster.names[1]) {
             $0.docker = DockerDaemon(mirrors: ["https://mirror.example"], insecureRegistries: ["10.0.0.1:5000"])

@@ -14,6 +14,16 @@ public enum OneVIPHolder: SafetyRule {
                     advice: "see there that ip works (iproute2): ip -o -4 addr")
             }
         }
+        // The kubelet without --node-ip may have taken it for its own; what is told apart by addresses is then mistaken.
+        if let node = state.objects.nodes.first(where: {
+            $0.name != proposal.dead.node && $0.internalAddresses.contains(vip)
+        }) {
+            return [
+                refusal(
+                    "the node \(node.name) is registered with the VIP \(vip) as its address, which moves to another master",
+                    advice: "set its kubelet's --node-ip to the address of its own, and restart that kubelet")
+            ]
+        }
         let manifests = state.liveMasters.filter { $0.name != proposal.dead.host }.compactMap { host -> Refusal? in
             guard case .unreadable(let why)? = state.facts(host)?.keepalived else { return nil }
             return refusal(

@@ -15,8 +15,9 @@ public enum OperatorRuns: SafetyRule {
             return proposal.state.deployment(workload.namespace, name)
         }
         guard !deployments.isEmpty else { return [] }
-        let operators = proposal.services.filter { $0.name.hasSuffix("/\(name)") }
         return Array(uniqued: deployments).flatMap { deployment -> [Refusal] in
+            // It controls Deployments of its own namespace only.
+            let operators = proposal.services.filter { $0.name.hasSuffix(" \(deployment.namespace)/\(name)") }
             let owner = deployment.metadata.controller
             // Another operator's custom resource is that operator's affair.
             if let owner, owner.kind != "OnecloudCluster" { return [] }

@@ -1,4 +1,5 @@
-/// A new claim is bound by its storage class's provisioner, which therefore must run, or by a volume that was made by hand.
+/// A new claim is bound by its storage class's provisioner, which therefore must run, or by a volume that was made by hand; as a rule
+/// when its pod is placed, which must be able to run on the new node.
 ///
 /// Where the provisioner's pod was on the dead node, its Deployment starts it elsewhere, unless it is scaled down or bound there.
 public enum ProvisionerRunsElsewhere: SafetyRule {
@@ -7,6 +8,15 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         demands(proposal).flatMap { demand -> [Refusal] in
+            if demand.bindsAtOnce {
+                return [
+                    refusal(
+                        "\(demand.name) binds claims as soon as they are made (volumeBindingMode: Immediate), before their pods are placed: the new claims of \(demand.claims.joined(separator: ", ")) could get their volumes on any node",
+                        advice:
+                            "a storage class cannot be changed: make it again with 'volumeBindingMode: WaitForFirstConsumer', which leaves bound claims as they are, or leave the claims alone under 'workloads': action: ignore"
+                    )
+                ]
+            }
             switch demand.supply {
             case .provisioner(let services) where services.contains(where: \.isAvailable): return []
             case .provisioner(let services):
@@ -26,16 +36,48 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
                     )
                 ]
             }
+        } + misplaced(proposal)
+    }
+
+    /// Claims are bound where their pods run, and while they are rebuilt, these can run on the new node only.
+    private static func misplaced(_ proposal: Proposal) -> [Refusal] {
+        rebuilt(proposal).filter { $0.pod.fits(proposal.newNode) == false }.map { rebuilt in
+            refusal(
+                "the pods of the \(rebuilt.kind) \(rebuilt.namespace)/\(rebuilt.name) cannot run on \(proposal.newNodeName) by their node selector or affinity, so that their new claims would never be bound",
+                advice:
+                    "see what they ask for: kubectl -n \(rebuilt.namespace) get \(rebuilt.kind) \(rebuilt.name) -o yaml; or leave the claims alone under 'workloads': action: ignore"
+            )
+        }
+    }
+
+    /// The workloads whose claims are to be recreated, with what their pods are made from.
+    private static func rebuilt(_ proposal: Proposal) -> [(kind: String, namespace: String, name: String, pod: PodSpec)]
+    {
+        proposal.losses.compactMap { loss in
+            let template: PodTemplate?
+            let kind: String
+            switch loss.target {
+            case .statefulSet(let name):
+                (kind, template) = ("statefulset", proposal.state.statefulSet(loss.namespace, name)?.spec.template)
+            case .deployment(let name):
+                (kind, template) = ("deployment", proposal.state.deployment(loss.namespace, name)?.spec.template)
+            case .claim: return nil
+            }
+            return template.map { (kind, loss.namespace, loss.target.name, $0.spec) }
         }
     }
 
     /// Provisioners that were not found are no reason to refuse: they may be anywhere, even outside of the cluster.
     static func warnings(_ proposal: Proposal) -> [String] {
-        demands(proposal).compactMap { demand in
+        let provisioners = demands(proposal).compactMap { demand -> String? in
             guard case .unidentified(let provisioner) = demand.supply else { return nil }
             return
                 "which program provisions \(demand.name) (\(provisioner)) could not be found out: see that it runs, on another node than \(proposal.dead.node), before claims are deleted"
         }
+        let places = rebuilt(proposal).filter { $0.pod.fits(proposal.newNode) == nil }.map { rebuilt in
+            "the pods of the \(rebuilt.kind) \(rebuilt.namespace)/\(rebuilt.name) ask for node labels that \(proposal.newNodeName) may not get by itself: where they stay Pending, give it those that the other nodes have"
+        }
+        return provisioners + places
     }
 
     /// A storage class that claims are to be recreated of.
@@ -51,6 +93,8 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         var name: String
         var claims: [String]
         var supply: Supply
+        /// Whether a claim is bound before its pod is placed.
+        var bindsAtOnce: Bool
     }
 
     private static func demands(_ proposal: Proposal) -> [Demand] {
@@ -64,13 +108,16 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         return claims.sorted { $0.key < $1.key }.map { name, claims in
             let described = name.isEmpty ? "the storage class of none" : "the storage class \(name)"
             let supply: Demand.Supply
-            if let storageClass = proposal.state.objects.storageClass(name), !storageClass.isStatic {
+            let storageClass = proposal.state.objects.storageClass(name)
+            if let storageClass, !storageClass.isStatic {
                 let found = Provisioners.services(of: storageClass.provisioner, among: proposal.services)
                 supply = found.isEmpty ? .unidentified(storageClass.provisioner) : .provisioner(found)
             } else {
                 supply = .volumes(availableVolumes(ofClass: name, proposal))
             }
-            return Demand(name: described, claims: claims, supply: supply)
+            return Demand(
+                name: described, claims: claims, supply: supply,
+                bindsAtOnce: storageClass?.volumeBindingMode == "Immediate")
         }
     }
 

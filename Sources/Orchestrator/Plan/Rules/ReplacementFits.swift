@@ -48,7 +48,47 @@ public enum ReplacementFits: SafetyRule {
                     advice:
                         "see that this works on a master: kubectl get configmap kubeadm-config -n kube-system -o yaml"))
         }
-        return refusals + deniedLogins(proposal)
+        return refusals + endpoint(proposal) + deniedLogins(proposal)
+    }
+
+    /// A new master joins by way of kubeadm's controlPlaneEndpoint, whatever address ocboot is given, and kubeadm takes in none
+    /// where there is no such endpoint.
+    private static func endpoint(_ proposal: Proposal) -> [Refusal] {
+        guard let endpoint = proposal.state.cluster.cloud.controlPlaneEndpoint else { return [] }
+        let configuration = "kubeadm's configuration (kube-system/kubeadm-config)"
+        let advice =
+            "set controlPlaneEndpoint there to the VIP, \(proposal.state.inventory.cluster.vip):\(proposal.state.inventory.cluster.apiPort): kubectl -n kube-system edit configmap kubeadm-config"
+        guard !endpoint.isEmpty else {
+            return [
+                refusal("\(configuration) names no controlPlaneEndpoint, so that no master can join", advice: advice)
+            ]
+        }
+        let gone = [proposal.dead.address] + (proposal.deadNode?.internalAddresses ?? [])
+        guard gone.map(IPAddress.canonical).contains(IPAddress.canonical(endpointHost(endpoint))) else { return [] }
+        return [
+            refusal(
+                "\(configuration) names the dead master's address as controlPlaneEndpoint: \(endpoint)", advice: advice)
+        ]
+    }
+
+    /// Another address than the VIP may be a load balancer's, or a name of the VIP.
+    static func warnings(_ proposal: Proposal) -> [String] {
+        let vip = proposal.state.inventory.cluster.vip
+        guard let endpoint = proposal.state.cluster.cloud.controlPlaneEndpoint, !endpoint.isEmpty,
+            IPAddress.canonical(endpointHost(endpoint)) != IPAddress.canonical(vip)
+        else { return [] }
+        return [
+            "the new master joins by way of kubeadm's controlPlaneEndpoint, which is \(endpoint) and not the VIP \(vip): see that it leads to a surviving master"
+        ]
+    }
+
+    /// Without the port and an IPv6 address's brackets.
+    private static func endpointHost(_ endpoint: String) -> String {
+        if endpoint.hasPrefix("["), let end = endpoint.firstIndex(of: "]") {
+            return String(endpoint[endpoint.index(after: endpoint.startIndex)..<end])
+        }
+        let parts = endpoint.split(separator: ":", omittingEmptySubsequences: false)
+        return parts.count == 2 ? String(parts[0]) : endpoint
     }
 
     /// Every login that ocboot will make from the primary.

@@ -4,8 +4,9 @@ public enum ReplacementIsBare: SafetyRule {
     public static let id = "replacement-is-bare"
     public static let prevents = "a join that is skipped or fails half-way, and the loss of what another host holds"
 
-    /// Ports that kubeadm's preflight wants free on a new master.
-    static let ports = [2379, 2380, 6443, 10250]
+    /// Ports that kubeadm's preflight wants free on a new master: of etcd, the API server, the kubelet, and, in this order, the
+    /// scheduler and the controller manager, old and new (kubeadm's `RunInitNodeChecks`).
+    static let ports = [2379, 2380, 6443, 10250, 10251, 10252, 10257, 10259]
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let host = proposal.replacement

@@ -29,6 +29,13 @@ public enum SurvivorsAreSound: SafetyRule {
                         "\(node.name) is not Ready",
                         advice: "bring it back first: kubectl describe node \(node.name)"), isSpared: true))
         }
+        for (condition, meaning) in conditions where node.isTrue(condition) {
+            faults.append(
+                MasterFault(
+                    refusal: refusal(
+                        "\(node.name) has the condition \(condition): \(meaning)",
+                        advice: "see what it lacks: kubectl describe node \(node.name)"), isSpared: true))
+        }
         switch host.flatMap({ state.hosts[$0.name] }) {
         case .reached(let facts):
             faults += self.faults(facts, of: master.host, at: state.cluster.clock)
@@ -86,11 +93,37 @@ public enum SurvivorsAreSound: SafetyRule {
         return faults
     }
 
+    /// What a Ready node can have besides (core/v1 NodeConditionType).
+    private static let conditions = [
+        ("DiskPressure", "its kubelet evicts pods"), ("MemoryPressure", "its kubelet evicts pods"),
+        ("PIDPressure", "its kubelet evicts pods"), ("NetworkUnavailable", "pods do not reach it"),
+    ]
+
     /// A gibibyte.
     private static let leastFreeKiB = 1 << 20
 
+    static func warnings(_ proposal: Proposal) -> [String] { clockWarning(proposal) + releaseWarning(proposal) }
+
+    /// A cluster in the middle of an upgrade.
+    private static func releaseWarning(_ proposal: Proposal) -> [String] {
+        let state = proposal.state
+        var releases = proposal.survivors.compactMap { master in
+            state.objects.node(master.node)?.kubeletVersion.flatMap { KubernetesVersion($0) }.map {
+                ("kubelet of \(master.node)", $0)
+            }
+        }
+        if let text = state.cluster.cloud.kubernetesVersion, let version = KubernetesVersion(text) {
+            releases.append(("kubeadm's configuration", version))
+        }
+        guard Set(releases.map(\.1)).count > 1 else { return [] }
+        let text = releases.map { "\($0.0): \($0.1)" }.joined(separator: ", ")
+        return [
+            "Kubernetes is of several releases (\(text)): the cluster may be in the middle of an upgrade, and ocboot installs one of them"
+        ]
+    }
+
     /// etcd's leases and the age of tokens and certificates go by the masters' clocks; etcd itself warns from a second on.
-    static func warnings(_ proposal: Proposal) -> [String] {
+    private static func clockWarning(_ proposal: Proposal) -> [String] {
         let offsets = (proposal.survivors.map(\.host) + [proposal.replacement.name]).compactMap { host in
             proposal.state.hosts[host]?.facts?.clockOffset.map { (host: host, offset: $0) }
         }
