@@ -25,6 +25,12 @@ import Testing
         #expect(inventory.workloads.count == 4)
     }
 
+    @Test func aMistypedPlaceForTheAddressIsFound() {
+        let text = RunbookCluster.inventoryText.replacing(
+            "ocboot:\n", with: "ocboot:\n  host_networks: eth0/br0/{adress}\n")
+        #expect(problems(text).first?.hasPrefix("hosts.yaml:9: ocboot.host_networks: ") == true, "\(problems(text))")
+    }
+
     @Test func aHostOverridesTheDefaultsKeyByKey() throws {
         let inventory = try Inventory.parse(
             """

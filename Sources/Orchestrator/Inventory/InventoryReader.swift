@@ -202,6 +202,13 @@ private struct InventoryReader {
                 map.value("command"), "ocboot.command: '{config}' is missing",
                 fix: "put it where the configuration file's name goes: [./run.py, \"{config}\"]; or leave the key out")
         }
+        let networks = map.string("host_networks") ?? "eth0/br0/{address}"
+        if networks.replacing("{address}", with: "").contains(where: { $0 == "{" || $0 == "}" }) {
+            problems.add(
+                map.value("host_networks"),
+                "ocboot.host_networks: '\(networks)' has braces around something else than 'address'",
+                fix: "write INTERFACE/BRIDGE/{address}, as in the configuration that ocboot had: eth0/br0/{address}")
+        }
         let database = map.required("database", meaning: "{ host: …, port: …, user: …, password: … }").flatMap(
             readDatabase)
         let version = map.requiredString("onecloud_version", meaning: "what runs now, for example v3.8.8")
@@ -209,7 +216,7 @@ private struct InventoryReader {
         guard let version, let repository, let database else { return nil }
         return Inventory.Ocboot(
             directory: directory, command: command, onecloudVersion: version, imageRepository: repository,
-            hostNetworks: map.string("host_networks") ?? "eth0/br0/{address}", database: database,
+            hostNetworks: networks, database: database,
             primaryMasterNode: readFree(map.value("primary_master_node"), "ocboot.primary_master_node"),
             masterNodes: readFree(map.value("master_nodes"), "ocboot.master_nodes"))
     }

@@ -114,6 +114,8 @@ public struct Plan: Sendable, Hashable, Codable {
         public var invocation: OcbootInvocation
         /// The file's text, without the database's password.
         public var configuration: String
+        /// There is an OnecloudCluster, which is compared before and after.
+        public var hasCloud: Bool?
     }
 
     public struct KeptVolume: Sendable, Hashable, Codable {

@@ -79,7 +79,9 @@ public enum Planner {
             cloud: cloud, docker: state.facts(host)?.docker,
             primaryIsHost: state.objects.node(primary.node)?.runsHostService,
             deadWasHost: HostsSuitOcboot.hostRole(proposal))
-        return Plan.OcbootRun(invocation: invocation, configuration: try OcbootConfiguration.text(source))
+        return Plan.OcbootRun(
+            invocation: invocation, configuration: try OcbootConfiguration.text(source),
+            hasCloud: state.cluster.onecloudVersion == nil ? nil : true)
     }
 
     /// With the labels that its volumes are found by.
@@ -119,7 +121,7 @@ public enum Planner {
 
     private static func warnings(_ proposal: Proposal) -> [String]? {
         let all =
-            SurvivorsAreSound.warnings(proposal) + ReplacementFits.warnings(proposal)
+            HostsAreNodes.warnings(proposal) + SurvivorsAreSound.warnings(proposal) + ReplacementFits.warnings(proposal)
             + ProvisionerRunsElsewhere.warnings(proposal)
             + proposal.losses.flatMap(\.warnings)
         return all.isEmpty ? nil : all

@@ -15,7 +15,7 @@ struct JoinStep: Step {
         [
             .makes("ocboot's configuration on \(plan.primary.host), 0600, as below; removed again"),
             .makes(
-                "copies, 0700, of what ocboot may write on \(plan.survivors.map(\.host).listed): \(OcbootRuns.directory)/\(Plan.runName)/before"
+                "copies, 0700, of what ocboot may write on \(plan.survivors.map(\.host).listed): \(JoinChanges.folder(run: Plan.runName))"
             ),
             .makes("node \(plan.replacement.node) (\(plan.replacement.address)) and its etcd member"),
         ] + (plan.ocboot?.invocation.effects ?? []).map { .changes("ocboot \($0)") }
@@ -29,9 +29,8 @@ struct JoinStep: Step {
     func commands(_ inventory: Inventory) -> [String] {
         guard let ocboot = inventory.ocboot, let invocation = plan.ocboot?.invocation else { return [] }
         let name = Self.configurationName(run: Plan.runName)
-        let kept = Self.kept(run: Plan.runName)
-        let watch = invocation.watched.isEmpty ? [] : plan.survivors
-        return watch.map { plan.told($0.host, Self.keeping(invocation, in: kept)) } + [
+        let changes = JoinChanges(plan, run: Plan.runName)
+        return (changes?.keeping(inventory.cluster) ?? []) + [
             plan.told(plan.primary.host, Command([], label: RemoteJob.label(Self.command(invocation, name))))
                 + " # in \(ocboot.directory), detached, with \(invocation.environment.joined(separator: " "))",
             plan.told(plan.primary.host, Self.removal("\(ocboot.directory)/\(name)")),
@@ -44,7 +43,7 @@ struct JoinStep: Step {
                         Self.cleaning(
                             invocation, in: ocboot.directory, since: OcbootRuns.directory + "/\(Plan.runName)/join-1"))
                 ])
-            + watch.map { plan.told($0.host, Self.comparison(invocation, with: kept)) }
+            + (changes?.comparisons(inventory.cluster) ?? [])
     }
 
     /// ocboot changes into its own directory first, and in a container that directory has another path: the name alone is right in both.
@@ -60,22 +59,6 @@ struct JoinStep: Step {
             #"cd "$1" || exit 1; job=$2; shift 2; for file; do [ -f "$file" ] && find "$file" -newer "$job/boot" -delete; done; true"#,
             [directory, job] + invocation.leftovers, timeout: .seconds(20),
             label: "remove \(invocation.leftovers.joined(separator: " ")) where they are of this run")
-    }
-
-    private static func kept(run: String) -> String { "\(OcbootRuns.directory)/\(run)/before" }
-
-    /// Copies what ocboot may write over, once in a run: a second attempt would copy what the first has written.
-    static func keeping(_ invocation: OcbootInvocation, in folder: String) -> Command {
-        .script(
-            #"d=$1; shift; umask 077; [ ! -e "$d/complete" ] || exit 0; mkdir -p "$d" || exit 1; for f; do [ ! -f "$f" ] || { mkdir -p "$d${f%/*}" && cp -p "$f" "$d$f"; } || exit 1; done; : >"$d/complete""#,
-            [folder] + invocation.watched, timeout: .seconds(20), label: "keep what ocboot may write, in \(folder)")
-    }
-
-    /// Prints the files that are not as they were.
-    static func comparison(_ invocation: OcbootInvocation, with folder: String) -> Command {
-        .script(
-            #"d=$1; shift; [ -e "$d/complete" ] || exit 0; for f; do if [ -f "$d$f" ]; then cmp -s "$d$f" "$f" || echo "$f"; elif [ -f "$f" ]; then echo "$f"; fi; done; true"#,
-            [folder] + invocation.watched, timeout: .seconds(20), label: "compare with \(folder)")
     }
 
     /// Where the join stands, by what is on the primary and in the cluster.
@@ -119,7 +102,7 @@ struct JoinStep: Step {
         switch stand {
         // It came to its end while nobody looked.
         case .joined:
-            await tellChanges(context)
+            await JoinChanges(plan, run: context.run.id)?.tell(context)
             return try await removeWhatIsSecret(context, attempt)
         case .atWork(let job):
             context.note("ocboot is at work already: following it")
@@ -129,13 +112,14 @@ struct JoinStep: Step {
             followed = try await start(attempt + 1, try context.databasePassword(), context)
         }
         let (status, output) = try await follow(followed, Redactor([try context.databasePassword()]), context)
+        await JoinChanges(plan, run: context.run.id)?.tell(context)
+        try await removeWhatIsSecret(context, try await latest(context).0)
         if let objection = output.objection(status: status) {
             throw ClusterError(
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
                 cause: "\(objection); its last words are above",
                 advice: "its log is \(followed.directory)/log there; fix the cause, then: masterswap resume")
         }
-        await tellChanges(context)
         guard try await node(context) != nil else {
             throw ClusterError(
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
@@ -143,7 +127,6 @@ struct JoinStep: Step {
                 advice:
                     "see in \(followed.directory)/log there what it skipped; fix the cause, then: masterswap resume")
         }
-        try await removeWhatIsSecret(context, try await latest(context).0)
     }
 
     private func removeWhatIsSecret(_ context: RunContext, _ attempt: Int) async throws {
@@ -207,16 +190,7 @@ struct JoinStep: Step {
                 cause: "the inventory has no ocboot section any more, or the plan is of an older masterswap",
                 advice: "resume with the inventory and the program that the run was begun with")
         }
-        for survivor in watchedSurvivors {
-            let result = try await context.remote(survivor.host).run(
-                Self.keeping(planned.invocation, in: Self.kept(run: context.run.id)))
-            guard result.succeeded else {
-                throw ClusterError(
-                    .commandFailed, host: survivor.host, operation: "keep what ocboot may write",
-                    cause: "\(result.outcome): \(result.errorText.lastLines(2))",
-                    advice: "see that there is room in \(OcbootRuns.directory) there, then: masterswap resume")
-            }
-        }
+        try await JoinChanges(plan, run: context.run.id)?.keep(context)
         let remote = try context.remote(plan.primary.host)
         let text = try OcbootConfiguration.fill(planned.configuration, secret, host: plan.primary.host)
         try await remote.upload(Data(text.utf8), to: configuration, mode: 0o600)
@@ -225,27 +199,6 @@ struct JoinStep: Step {
         context.note("on \(plan.primary.host), in \(ocboot.directory): \(ShellQuoting.join(command))")
         try await job.start(command, in: ocboot.directory, environment: planned.invocation.environment)
         return job
-    }
-
-    private var watchedSurvivors: [Plan.Master] {
-        plan.ocboot?.invocation.watched.isEmpty == false ? plan.survivors : []
-    }
-
-    /// Says what of the survivors' files the join changed. The copies stay: they are the way back, by hand.
-    private func tellChanges(_ context: RunContext) async {
-        guard let invocation = plan.ocboot?.invocation else { return }
-        let folder = Self.kept(run: context.run.id)
-        for survivor in watchedSurvivors {
-            do {
-                let result = try await context.remote(survivor.host).run(Self.comparison(invocation, with: folder))
-                let files = result.text.split(separator: "\n").map(String.init)
-                if !result.succeeded {
-                    context.warn("\(survivor.host): what ocboot changed could not be looked at: \(result.outcome)")
-                } else if !files.isEmpty {
-                    context.note("\(survivor.host): ocboot changed \(files.listed); as before: \(folder) there")
-                }
-            } catch { context.warn("\(survivor.host): what ocboot changed could not be looked at: \(error)") }
-        }
     }
 
     private func configurationPath(_ context: RunContext) -> String? {

@@ -63,6 +63,15 @@ import Testing
         #expect(try FieldCluster.plan(state).warnings?.first?.contains("kubeadm's configuration: 1.16") == true)
     }
 
+    @Test func aSpareThatIsACopyOfAMasterIsToldOf() throws {
+        var state = try RunbookCluster.state()
+        state.change(RunbookCluster.spare) { $0.machineID = "4b1d" }
+        #expect(try FieldCluster.plan(state).warnings == nil)
+        state.change(Self.names[2]) { $0.machineID = "4b1d" }
+        #expect(
+            try FieldCluster.plan(state).warnings?.first?.contains("has the machine id of \(Self.names[2])") == true)
+    }
+
     // MARK: Survivors
 
     @Test(arguments: ["DiskPressure", "MemoryPressure", "PIDPressure", "NetworkUnavailable"])

@@ -18,13 +18,13 @@ import Testing
             try Data(text.utf8).write(to: URL(fileURLWithPath: file))
         }
         func changes() throws -> [String] {
-            let result = try remote.runNow(JoinStep.comparison(invocation, with: kept))
+            let result = try remote.runNow(JoinChanges.comparison(invocation, with: kept))
             #expect(result.succeeded)
             return result.text.split(separator: "\n").map(String.init)
         }
         for file in files.dropLast() { try write("before", to: file) }
         #expect(try changes().isEmpty, "nothing is kept yet")
-        #expect(try remote.runNow(JoinStep.keeping(invocation, in: kept)).succeeded)
+        #expect(try remote.runNow(JoinChanges.keeping(invocation, in: kept)).succeeded)
         let mode = try FileManager.default.attributesOfItem(atPath: kept)[.posixPermissions] as? Int
         #expect(mode == 0o700)
         #expect(try changes().isEmpty)
@@ -33,8 +33,46 @@ import Testing
         try write("after", to: files[3])
         #expect(try changes() == Array(files.dropFirst()))
         // A second attempt keeps what was there before the first.
-        #expect(try remote.runNow(JoinStep.keeping(invocation, in: kept)).succeeded)
+        #expect(try remote.runNow(JoinChanges.keeping(invocation, in: kept)).succeeded)
         #expect(try changes() == Array(files.dropFirst()))
         #expect(try String(contentsOfFile: kept + files[1], encoding: .utf8) == "before")
+    }
+
+    /// A kubectl that answers by the template that it is asked with.
+    @Test func whatChangedInTheCloudIsTold() throws {
+        let folder = try TemporaryFolder()
+        let remote = LocalRemote(shell: "sh")
+        let kubectl = folder.path + "/kubectl"
+        func answer(product: String, password: String) throws {
+            let script = """
+                #!/bin/sh
+                case $* in
+                *productVersion*) printf 'version=v3.9.2\\nproductVersion=\(product)\\n' ;;
+                *) printf '{"mysql":{"password":"\(password)"}}' ;;
+                esac
+                """
+            try Data(script.utf8).write(to: URL(fileURLWithPath: kubectl))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: kubectl)
+        }
+        let kept = folder.path + "/kept"
+        func changes() throws -> [Substring] {
+            let result = try remote.runNow(JoinChanges.cloudComparison(with: kept, [kubectl]))
+            #expect(result.succeeded)
+            return result.text.split(separator: "\n")
+        }
+        try answer(product: "CMP", password: "hunter2")
+        #expect(try changes().isEmpty, "nothing is kept yet")
+        #expect(try remote.runNow(JoinChanges.keepingCloud(in: kept, [kubectl])).succeeded)
+        #expect(try changes().isEmpty)
+        try answer(product: "Edge", password: "hunter2")
+        #expect(try changes() == ["productVersion=Edge"])
+        // A second attempt keeps what was there before the first.
+        #expect(try remote.runNow(JoinChanges.keepingCloud(in: kept, [kubectl])).succeeded)
+        #expect(try changes() == ["productVersion=Edge"])
+        try answer(product: "CMP", password: "admin@123")
+        #expect(try changes().map { $0.hasPrefix("checksum of the whole=") } == [true])
+        #expect(try !String(contentsOfFile: kept + "/cloud", encoding: .utf8).contains("hunter2"))
+        try Data("#!/bin/sh\nexit 1\n".utf8).write(to: URL(fileURLWithPath: kubectl))
+        #expect(try !remote.runNow(JoinChanges.cloudComparison(with: kept, [kubectl])).succeeded)
     }
 }

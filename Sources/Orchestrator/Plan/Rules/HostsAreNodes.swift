@@ -51,6 +51,18 @@ public enum HostsAreNodes: SafetyRule {
         }
     }
 
+    /// Copies of one machine: Kubernetes wants each node to have ids of its own, and networks may give both one address.
+    static func warnings(_ proposal: Proposal) -> [String] {
+        let host = proposal.replacement.name
+        guard let id = proposal.state.hosts[host]?.facts?.machineID else { return [] }
+        let twins = proposal.survivors.map(\.host).filter { proposal.state.hosts[$0]?.facts?.machineID == id }
+        return twins.isEmpty
+            ? []
+            : [
+                "\(host) has the machine id of \(twins.listed), as a copy of that machine has: give it one of its own, /etc/machine-id (man machine-id)"
+            ]
+    }
+
     /// What cannot be told apart, and what to write so that it can.
     struct Conflict: Sendable, Hashable {
         var hosts: [String]

@@ -1,0 +1,141 @@
+import SSH
+
+/// What a join may change on the survivors and in the cloud: kept before it, compared after it, and told. The copies stay: they are the
+/// way back, by hand.
+struct JoinChanges {
+    let plan: Plan
+    private let invocation: OcbootInvocation
+    private let folder: String
+    private let looksAtCloud: Bool
+
+    /// - Returns: `nil` for a plan without ocboot.
+    init?(_ plan: Plan, run: String) {
+        guard let ocboot = plan.ocboot else { return nil }
+        self.plan = plan
+        invocation = ocboot.invocation
+        folder = Self.folder(run: run)
+        looksAtCloud = ocboot.hasCloud == true
+    }
+
+    /// On each survivor.
+    static func folder(run: String) -> String { "\(OcbootRuns.directory)/\(run)/before" }
+
+    private var survivors: [Plan.Master] { invocation.watched.isEmpty ? [] : plan.survivors }
+
+    // MARK: What the plan shows
+
+    func keeping(_ cluster: Inventory.Cluster) -> [String] {
+        survivors.map { plan.told($0.host, Self.keeping(invocation, in: folder)) }
+            + (looksAtCloud ? [plan.told(plan.primary.host, Self.keepingCloud(in: folder, kubectl(cluster)))] : [])
+    }
+
+    func comparisons(_ cluster: Inventory.Cluster) -> [String] {
+        survivors.map { plan.told($0.host, Self.comparison(invocation, with: folder)) }
+            + (looksAtCloud ? [plan.told(plan.primary.host, Self.cloudComparison(with: folder, kubectl(cluster)))] : [])
+    }
+
+    private func kubectl(_ cluster: Inventory.Cluster) -> [String] {
+        Kubectl.prefix(
+            cluster.distribution, apiServer: "\(IPAddress.inURL(plan.primary.address)):\(cluster.apiPort)")
+    }
+
+    // MARK: What is done
+
+    /// - Throws: `SSHError`; ``ClusterError`` where something cannot be kept.
+    func keep(_ context: RunContext) async throws {
+        for survivor in survivors {
+            try await run(Self.keeping(invocation, in: folder), on: survivor.host, context)
+        }
+        if looksAtCloud {
+            try await run(
+                Self.keepingCloud(in: folder, kubectl(context.inventory.cluster)), on: plan.primary.host, context)
+        }
+    }
+
+    private func run(_ command: Command, on host: String, _ context: RunContext) async throws {
+        let result = try await context.remote(host).run(command)
+        guard result.succeeded else {
+            throw ClusterError(
+                .commandFailed, host: host, operation: command.display,
+                cause: "\(result.outcome): \(result.errorText.lastLines(2))",
+                advice: "see that there is room in \(OcbootRuns.directory) there, then: masterswap resume")
+        }
+    }
+
+    func tell(_ context: RunContext) async {
+        for survivor in survivors {
+            let files = await changes(Self.comparison(invocation, with: folder), on: survivor.host, context)
+            if !files.isEmpty {
+                context.note("\(survivor.host): ocboot changed \(files.listed); as before: \(folder) there")
+            }
+        }
+        guard looksAtCloud else { return }
+        let fields = await changes(
+            Self.cloudComparison(with: folder, kubectl(context.inventory.cluster)), on: plan.primary.host, context)
+        if !fields.isEmpty {
+            context.warn(
+                "the OnecloudCluster is not as it was before the join: \(fields.listed); as before: \(folder)/cloud on \(plan.primary.host)"
+            )
+        }
+    }
+
+    private func changes(_ comparison: Command, on host: String, _ context: RunContext) async -> [String] {
+        let why: String
+        do {
+            let result = try await context.remote(host).run(comparison)
+            if result.succeeded { return result.text.split(separator: "\n").map(String.init) }
+            why = "\(result.outcome): \(result.errorText.lastLines(2))"
+        } catch { why = "\(error)" }
+        context.warn("\(host): what ocboot changed could not be looked at: \(why)")
+        return []
+    }
+
+    // MARK: Files of the survivors
+
+    /// Copies what ocboot may write over, once in a run: a second attempt would copy what the first has written.
+    static func keeping(_ invocation: OcbootInvocation, in folder: String) -> Command {
+        .script(
+            #"d=$1; shift; umask 077; [ ! -e "$d/complete" ] || exit 0; mkdir -p "$d" || exit 1; for f; do [ ! -f "$f" ] || { mkdir -p "$d${f%/*}" && cp -p "$f" "$d$f"; } || exit 1; done; : >"$d/complete""#,
+            [folder] + invocation.watched, timeout: .seconds(20), label: "keep what ocboot may write, in \(folder)")
+    }
+
+    /// Prints the files that are not as they were.
+    static func comparison(_ invocation: OcbootInvocation, with folder: String) -> Command {
+        .script(
+            #"d=$1; shift; [ -e "$d/complete" ] || exit 0; for f; do if [ -f "$d$f" ]; then cmp -s "$d$f" "$f" || echo "$f"; elif [ -f "$f" ]; then echo "$f"; fi; done; true"#,
+            [folder] + invocation.watched, timeout: .seconds(20), label: "compare with \(folder)")
+    }
+
+    // MARK: The cloud
+
+    /// Shell text: prints the OnecloudCluster's fields that some release of ocboot sets, one in a line, and a checksum of all of its
+    /// spec, which has passwords in it and is kept nowhere.
+    private static let readCloud = """
+        cloud() {
+            "$@" get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{range .items[*]}\(cloudFields.map { "\($0)={.spec.\($0)}{\"\\n\"}" }.joined()){end}' &&
+                spec=$("$@" get onecloudclusters.onecloud.yunion.io -n onecloud -o jsonpath='{.items[*].spec}') &&
+                printf 'checksum of the whole=%s\\n' "$(printf %s "$spec" | sha256sum | cut -d' ' -f1)"
+        }
+        """
+    private static let cloudFields = [
+        "version", "productVersion", "imageRepository", "loadBalancerEndpoint", "region", "zone", "minio.enable",
+        "glance.switchToS3", "onecloudServiceOperator.disable", "disableResourceManagement",
+    ]
+
+    static func keepingCloud(in folder: String, _ kubectl: [String]) -> Command {
+        .script(
+            readCloud
+                + "\n"
+                + #"d=$1; shift; umask 077; [ -e "$d/cloud" ] || { mkdir -p "$d" && cloud "$@" >"$d/cloud.part" && mv "$d/cloud.part" "$d/cloud"; }"#,
+            [folder] + kubectl, timeout: .seconds(60), label: "keep the OnecloudCluster's settings, in \(folder)/cloud")
+    }
+
+    /// Prints the fields that are not as they were, `NAME=VALUE`, with their present values.
+    static func cloudComparison(with folder: String, _ kubectl: [String]) -> Command {
+        .script(
+            readCloud
+                + "\n"
+                + #"d=$1; shift; [ -e "$d/cloud" ] || exit 0; now=$(cloud "$@") || exit 1; printf '%s\n' "$now" | grep -vxFf "$d/cloud"; true"#,
+            [folder] + kubectl, timeout: .seconds(60), label: "compare the OnecloudCluster with \(folder)/cloud")
+    }
+}
