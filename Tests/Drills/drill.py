@@ -99,6 +99,32 @@ class Drill:
         say(f"kubectl on the hosts: {version}" if status == 0 else f"kubectl {version} cannot be had; the lab's own it is: {err.strip()}")
         return status == 0
 
+    # Another release of ocboot: a stand-in writes down what the real one would do to hosts and cloud beside the join
+
+    def use_ocboot(self, release):
+        lab.live("ocboot", release)
+        self.inventory.write_text(lab.must("inventory"))
+
+    def cloud(self, host):
+        """The OnecloudCluster's spec, and when that host's first process was started."""
+        status, out, err = self.on(host, "kubectl get onecloudcluster default -n onecloud -o jsonpath={.spec} && echo && sed 's/.*) //' /proc/1/stat | cut -d' ' -f20")
+        if status != 0:
+            raise Failed(f"the OnecloudCluster could not be read on {host}: {err.strip()}\nnext: {lab.LAB} status")
+        return out.splitlines()
+
+    def effects(self, hosts, primary):
+        """What ocboot would have done to these hosts; none of it may be to the cloud, nor restart the primary."""
+        found = {}
+        for host in hosts:
+            found[host] = self.on(host, "cat /var/log/ocboot-effects 2>/dev/null")[1].splitlines()
+            bad = [line for line in found[host]
+                   if line.startswith(("climc", "onecloudcluster")) or line == "reboot" and host == primary]
+            if bad:
+                raise Failed(f"ocboot would have done this to the cloud or to {host}: {', '.join(bad)}\nnext: see SKIP_TAGS in the plan")
+        if not any(found.values()):
+            raise Failed("ocboot wrote down nothing that it would do, so that nothing is proven\nnext: see Tests/Lab/ocboot/standin.py")
+        return found
+
     def complaints(self, host):
         """What kubectl on a host prints on standard error, though it succeeds."""
         status, _, err = self.on(host, "kubectl get nodes")

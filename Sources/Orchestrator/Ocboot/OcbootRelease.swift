@@ -23,6 +23,9 @@ struct OcbootRelease: Sendable, Hashable {
     var refusesNamesWithADigitFirst: Bool
     /// Debian and Ubuntu have to be started with `systemd.unified_cgroup_hierarchy=0`.
     var needsOldCgroups: Bool
+    /// The operating systems that it takes, by os-release's ID, and their versions, the first part of VERSION_ID; empty where it takes
+    /// any. Within one version it may want a later one (CentOS 7.9).
+    var systems: [String: [String]]
     /// Files with the database's password that a run leaves, absolute or beneath its directory.
     var leftovers: [String]
     /// What it does to the survivors that it names, in spite of all that is skipped.
@@ -43,6 +46,21 @@ struct OcbootRelease: Sendable, Hashable {
         "writes keepalived.yaml of every master: the primary becomes MASTER with priority 100, the others BACKUP with 90"
     private static let k3sFiles =
         "writes /etc/rancher/k3s/config.yaml and k3s.service of the survivors, without restarting k3s; copies its k3s over /usr/local/bin/k3s"
+    private static let systemsOf39 = [
+        "centos": ["7"], "debian": ["10", "11"], "openeuler": ["22"], "kylin": ["v10"], "uos": ["20"],
+    ]
+    private static let systemsOf310 = [
+        "almalinux": ["8"], "anolis": ["8"], "centos": ["7", "8"], "debian": ["10", "11"], "kylin": ["v10"],
+        "opencloudos": ["8"], "openeuler": ["22"], "rocky": ["8"], "ubuntu": ["22"],
+    ]
+    private static let systemsOf311 = systemsOf310.merging(["openeuler": ["22", "24"], "ubuntu": ["20", "22"]]) { $1 }
+    // Debian 12 for k3s only.
+    private static let systemsOf311WithK3s = systemsOf311.merging(["ctyunos": [], "debian": ["10", "11", "12"]]) { $1 }
+    private static let systemsOf40 = systemsOf311WithK3s.merging([
+        "almalinux": ["8", "9", "10"], "anolis": [], "arch": [], "centos": ["7", "8", "9", "10"],
+        "debian": ["10", "11", "12", "13"], "kylin": ["v10", "v11"], "opencloudos": ["8", "9"],
+        "rocky": ["8", "9", "10"], "ubuntu": ["20", "22", "24", "25"],
+    ]) { $1 }
     private static let inTemporaryFolder = ["/tmp/host_inventory.yml", "/tmp/oc_vars.yml"]
     private static let inItsFolder = ["host_inventory.yml", "oc_vars.yml", "/tmp/onecloud-manifests.yaml"]
 
@@ -51,7 +69,7 @@ struct OcbootRelease: Sendable, Hashable {
             name: "3.8", from: [3, 0], before: [3, 9], hasK3s: false, ansible: ([2, 9], [2, 10]),
             takesOtherUsers: false,
             hasTags: false, restartsNewHost: true, processors: 0, memoryGiB: 0, refusesNamesWithADigitFirst: true,
-            needsOldCgroups: false, leftovers: inTemporaryFolder,
+            needsOldCgroups: false, systems: [:], leftovers: inTemporaryFolder,
             effects: [
                 firewall, docker, packages + ", a kernel and systemd among them",
             ]),
@@ -59,29 +77,29 @@ struct OcbootRelease: Sendable, Hashable {
             name: "3.9", from: [3, 9], before: [3, 10], hasK3s: false, ansible: ([2, 9, 27], [2, 12]),
             takesOtherUsers: false,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: true,
-            needsOldCgroups: false, leftovers: inTemporaryFolder,
+            needsOldCgroups: false, systems: systemsOf39, leftovers: inTemporaryFolder,
             effects: [firewall, docker, packages]),
         OcbootRelease(
             name: "3.10", from: [3, 10], before: [3, 11], hasK3s: false, ansible: ([2, 11, 12], [2, 12]),
             takesOtherUsers: false,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
-            needsOldCgroups: true, leftovers: inTemporaryFolder,
+            needsOldCgroups: true, systems: systemsOf310, leftovers: inTemporaryFolder,
             effects: [firewall, docker, packages, cipherSuites]),
         OcbootRelease(
             name: "3.11 and 3.12", from: [3, 11], before: [4, 0], hasK3s: false, ansible: ([2, 11, 12], nil),
             takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
-            refusesNamesWithADigitFirst: false, needsOldCgroups: true,
+            refusesNamesWithADigitFirst: false, needsOldCgroups: true, systems: systemsOf311,
             leftovers: inTemporaryFolder,
             effects: [firewall, docker, packages, cipherSuites]),
         OcbootRelease(
             name: "3.11 with k3s", from: [3, 11], before: [4, 0], hasK3s: true, ansible: ([2, 11, 12], nil),
             takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
-            refusesNamesWithADigitFirst: false, needsOldCgroups: true,
+            refusesNamesWithADigitFirst: false, needsOldCgroups: true, systems: systemsOf311WithK3s,
             leftovers: inTemporaryFolder + inItsFolder, effects: [firewall, selinux, packages, keepalived, k3sFiles]),
         OcbootRelease(
             name: "4.0", from: [4, 0], before: [5, 0], hasK3s: true, ansible: ([2, 11, 12], nil), takesOtherUsers: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
-            needsOldCgroups: true, leftovers: inTemporaryFolder + inItsFolder,
+            needsOldCgroups: true, systems: systemsOf40, leftovers: inTemporaryFolder + inItsFolder,
             effects: [
                 firewall, selinux, packages, keepalived, k3sFiles,
                 "writes /etc/yunion/host.conf of the survivors that run the host service, with its defaults",

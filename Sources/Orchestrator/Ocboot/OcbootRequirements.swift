@@ -20,6 +20,18 @@ enum OcbootRequirements {
         {
             unmet.append("is called \(facts.hostname), which ocboot \(row.name) refuses")
         }
+        if !row.systems.isEmpty, let id = machine.systemID?.lowercased(),
+            let version = machine.systemVersion?.lowercased()
+        {
+            let known = row.systems[id]
+            let major = version.prefix { $0 != "." }
+            if known.map({ !$0.isEmpty && !$0.contains(String(major)) }) ?? true {
+                let wanted =
+                    known.map { "\(id) \($0.joined(separator: " or "))" }
+                    ?? row.systems.keys.sorted().joined(separator: ", ")
+                unmet.append("runs \(id) \(version), and ocboot \(row.name) takes \(wanted)")
+            }
+        }
         if row.needsOldCgroups, let system = machine.systemID, ["debian", "ubuntu"].contains(system),
             let arguments = machine.kernelArguments, !arguments.contains("systemd.unified_cgroup_hierarchy=0")
         {
@@ -34,7 +46,7 @@ enum OcbootRequirements {
         return unmet
     }
 
-    /// The hosts that ocboot will name: the new one, the primary, and on k3s every other survivor.
+    /// The hosts that ocboot will name in a replacement: the new one, the primary, and on k3s every other survivor.
     static func hosts(_ proposal: Proposal) -> [Inventory.Host] {
         let inventory = proposal.state.inventory
         let survivors =

@@ -57,7 +57,7 @@ node_of() { kube get pod -n "$1" "$2" -o 'jsonpath={.spec.nodeName}'; }
 
 # ocboot, and the key that it logs in with, as on every master of such a cluster.
 # Another release of ocboot's on every master, the cloud that it belongs to, and hosts as it wants them: from 3.10 on it asks for four
-# processors, and of Debian for its old cgroups.
+# processors, and of Debian for version 11 with its old cgroups.
 verb_ocboot() {
     (($# == 1)) || { usage >&2; exit 64; }
     local name
@@ -69,7 +69,9 @@ verb_ocboot() {
         in_host "$name" sh -c '
             umask 022; mkdir -p /run/lab; for n in 0 1 2 3; do echo "processor : $n"; done >/run/lab/cpuinfo
             echo "$(cat /proc/cmdline) systemd.unified_cgroup_hierarchy=0" >/run/lab/cmdline
-            for file in cpuinfo cmdline; do umount "/proc/$file" 2>/dev/null; mount --bind "/run/lab/$file" "/proc/$file"; done'
+            for file in cpuinfo cmdline; do umount "/proc/$file" 2>/dev/null; mount --bind "/run/lab/$file" "/proc/$file"; done
+            umount /etc/os-release 2>/dev/null; sed "s/^VERSION_ID=.*/VERSION_ID=11/" /etc/os-release >/run/lab/os-release
+            mount --bind /run/lab/os-release /etc/os-release'
     done
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$LAB/ocboot python3 -c 'import sys, releases; print(releases.RELEASES[sys.argv[1]].runs)' "$1" >"$STATE/onecloud"
     kube patch onecloudcluster default -n onecloud --type merge -p "{\"spec\":{\"version\":\"$(<"$STATE/onecloud")\",\"productVersion\":\"FullStack\"}}"

@@ -162,6 +162,44 @@ import Testing
         #expect(FieldCluster.refusals(old).isEmpty, "3.8 asks for none of these")
     }
 
+    @Test(arguments: [
+        ("debian", "11", true), ("debian", "12", false), ("centos", "7", true), ("rhel", "8.9", false),
+        ("kylin", "V10", true),
+        ("openEuler", "22.03", true),
+    ]) func theOperatingSystemsThatItTakes(id: String, version: String, isTaken: Bool) throws {
+        var state = try OcbootCases.state(OcbootCases.stacks("v3.11.13"), running: "v3.11.14", product: "Edge")
+        state.change(RunbookCluster.spare) { spare in
+            spare.machine.systemID = id
+            spare.machine.systemVersion = version
+        }
+        #expect(FieldCluster.refusals(state).isEmpty == isTaken, "\(FieldCluster.refusals(state))")
+    }
+
+    /// In daylight, by `check`.
+    @Test func theSameIsToldBeforeTheNight() throws {
+        func findings(_ facts: OcbootFacts?, _ change: (inout HostFacts) -> Void = { _ in }) throws -> [CheckReport
+            .Finding]
+        {
+            var state = try RunbookCluster.state(isDead: false)
+            state.inventory.ocboot?.onecloudVersion = "v3.11.14"
+            state.cluster.onecloudVersion = "v3.11.14"
+            state.cluster.cloud.product = "Edge"
+            state.change(RunbookCluster.names[0]) { $0.ocboot = facts }
+            state.change(RunbookCluster.spare, change)
+            return CheckReport(state, at: Date()).findings
+        }
+        let facts = OcbootCases.stacks("v3.11.13")
+        #expect(try findings(facts).isEmpty)
+        let small = try findings(facts) { $0.machine.processors = 2 }
+        #expect(small.map(\.code) == [.unsuitableForOcboot])
+        #expect(small.first?.subject == RunbookCluster.spare)
+        #expect(small.first?.severity == .warning)
+        #expect(try findings(nil).map(\.code) == [.ocbootCannotRun])
+        var without = facts
+        without.ansible = nil
+        #expect(try findings(without).first?.text.contains("there is no ansible-playbook") == true)
+    }
+
     @Test func anotherUserThanRootNeedsARelease() throws {
         var state = try OcbootCases.state(RunbookCluster.ocboot)
         state.inventory.hosts[3].ssh.user = "ops"
