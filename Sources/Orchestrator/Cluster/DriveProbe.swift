@@ -145,7 +145,9 @@ public struct DriveProbe: Sendable {
                 continue
             }
             if record.isFinished {
-                drive.failedItems += record.progress?.failed ?? 0
+                // Numbers from a disk may be anything.
+                let (sum, overflows) = drive.failedItems.addingReportingOverflow(record.progress?.failed ?? 0)
+                drive.failedItems = overflows ? .max : sum
             } else {
                 drive.state = .healing(record.progress)
             }

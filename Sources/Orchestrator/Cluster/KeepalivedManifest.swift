@@ -17,6 +17,8 @@ public struct KeepalivedManifest: Sendable, Hashable {
     public var routerID: String
     public var nodeIP: String
     public var interface: String
+    /// It tells its peers one by one, and hears no other.
+    public var isUnicast: Bool
     /// For comparison across masters only.
     public var password: Secret
     /// The file, byte for byte.
@@ -30,7 +32,7 @@ public struct KeepalivedManifest: Sendable, Hashable {
     public init(_ text: String) throws {
         self.text = text
         let root: Yams.Node?
-        do { root = try Yams.compose(yaml: text) } catch { throw Unreadable(description: "not YAML: \(error)") }
+        do { root = try Yams.compose(yaml: text) } catch { throw Unreadable(description: Self.problem(error)) }
         guard let containers = root?["spec"]?["containers"]?.sequence else {
             throw Unreadable(description: "no pod with containers")
         }
@@ -58,7 +60,18 @@ public struct KeepalivedManifest: Sendable, Hashable {
         self.routerID = environment["KEEPALIVED_ROUTER_ID"] ?? ""
         self.nodeIP = environment["KEEPALIVED_NODE_IP"] ?? ""
         self.interface = environment["KEEPALIVED_INTERFACE"] ?? ""
+        self.isUnicast = environment["KEEPALIVED_UNICAST_PEERS"].map { !$0.isEmpty } ?? false
         self.password = Secret(environment["KEEPALIVED_PASSWORD"] ?? "")
+    }
+
+    /// What is wrong and where, without the line itself: it may be the one with the password.
+    private static func problem(_ error: any Error) -> String {
+        switch error as? YamlError {
+        case .scanner(_, let problem, let mark, _)?, .parser(_, let problem, let mark, _)?,
+            .composer(_, let problem, let mark, _)?:
+            "not YAML: \(TerminalText.line(problem)) (line \(mark.line), column \(mark.column))"
+        default: "not YAML"
+        }
     }
 
     /// The addresses in `#PYTHON2BASH:['10.127.100.102']`, the image's own notation for a list.
@@ -129,19 +142,35 @@ public struct KeepalivedManifest: Sendable, Hashable {
             }
     }
 
-    /// Its lines, without the password.
+    /// Variables that are no secret.
+    private static let shown = Set(
+        ["PRIORITY", "STATE", "VIRTUAL_IPS", "ROUTER_ID", "NODE_IP", "INTERFACE"].map { "KEEPALIVED_" + $0 })
+
+    /// Its lines, without the values of all other variables.
     private func masked(_ text: String) -> [String] {
         var lines = Self.lines(text)
         if lines.last == "" { lines.removeLast() }
-        let secret = password.reveal()
+        var name = ""
+        // Further lines of a value stand deeper than its key.
+        var deeperThan: Int?
         for index in lines.indices {
-            guard let colon = lines[index].range(of: "value:") else { continue }
-            let value = lines[index][colon.upperBound...].trimmingCharacters(in: CharacterSet(charactersIn: " \"'\r"))
-            let isAfterName = index > 0 && lines[index - 1].contains("KEEPALIVED_PASSWORD")
-            if isAfterName || value == secret { lines[index] = lines[index][..<colon.upperBound] + " ••••" }
+            let line = lines[index]
+            let depth = line.prefix { $0 == " " || $0 == "-" }.count
+            if let deeper = deeperThan, depth > deeper || line.allSatisfy(\.isWhitespace) {
+                lines[index] = String(repeating: " ", count: depth) + "••••"
+                continue
+            }
+            deeperThan = nil
+            if line.drop(while: { $0 == " " }).hasPrefix("-") { name = "" }
+            if let key = line.range(of: "name:") {
+                name = line[key.upperBound...].trimmingCharacters(in: CharacterSet(charactersIn: " \"'\r"))
+            }
+            guard let colon = line.range(of: "value:") else { continue }
+            if Self.shown.contains(name) { continue }
+            lines[index] = line[..<colon.upperBound] + " ••••"
+            deeperThan = depth
         }
-        // A short one may be a part of anything.
-        return secret.count < 6 ? lines : lines.map { $0.replacing(secret, with: "••••") }
+        return lines
     }
 
     /// Lines that differ, as `- old` and `+ new`.

@@ -12,6 +12,8 @@ struct OcbootRelease: Sendable, Hashable {
     var ansible: (from: [Int], before: [Int]?)
     /// A user that is not root gets `become`.
     var takesOtherUsers: Bool
+    /// Asks the VIP's holder for the join token on port 22, whatever port the inventory has (`delegate_to` alone).
+    var asksVIPOnPort22: Bool { before.lexicographicallyPrecedes([3, 10]) && !hasTags }
     /// What it does to the cloud stands under the tag `cloud`, its reboots under `reboot` and `kernel`.
     var hasTags: Bool
     /// Restarts the new host for its own kernel, tags or not.

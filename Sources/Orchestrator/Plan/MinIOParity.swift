@@ -19,8 +19,9 @@ struct MinIOParity: Sendable, Hashable {
     init(_ set: StatefulSet) {
         let all = set.spec.template?.spec.containers ?? []
         // Sidecars have variables of their own.
-        let own = all.filter { $0.image?.contains("minio") == true }
-        let containers = own.isEmpty ? all : own
+        let mounts = all.filter { $0.volumeMounts?.contains { set.templates.contains($0.name) } == true }
+        let images = all.filter { $0.image?.contains("minio") == true }
+        let containers = [mounts, images].first { !$0.isEmpty } ?? all
         // Of entries with one name Kubernetes takes the last.
         let variables = containers.flatMap { $0.env ?? [] }.reversed()
         setSize = variables.first { $0.name == "MINIO_ERASURE_SET_DRIVE_COUNT" }?.value.flatMap { Int($0) }

@@ -141,8 +141,12 @@ public enum Planner {
 
     /// Pods of the dead node that have no controller: no one makes them again. A static pod's mirror goes with its node.
     private static func lostPods(_ proposal: Proposal) -> [ObjectReference] {
-        proposal.state.objects.pods.filter { $0.nodeName == proposal.dead.node && $0.controller == nil && !$0.isMirror }
-            .map { ObjectReference(.pod, $0) }
+        // The node that a failed join left is deleted, too.
+        let nodes = [proposal.dead.node, proposal.failedJoin.found?.node?.name]
+        return proposal.state.objects.pods.filter {
+            nodes.contains($0.nodeName) && $0.controller == nil && !$0.isMirror
+        }
+        .map { ObjectReference(.pod, $0) }
     }
 
     /// In the inventory's order, but critical data first: while it heals, nothing else is touched.

@@ -15,6 +15,8 @@ struct Service: Sendable, Hashable {
     /// What it may be known by: its name and its containers' names and images.
     var words: [String]
     var state: State
+    /// What it is told to call itself (PROVISIONER_NAME); `nil` where it goes by its own default.
+    var provisionerName: String?
     /// A pod that no controller recreates.
     var isSinglePod = false
 
@@ -72,6 +74,8 @@ struct Service: Sendable, Hashable {
         _ proposal: Proposal
     ) {
         name = "\(kind) \(object.reference)"
+        provisionerName =
+            (template?.containers ?? []).flatMap { $0.env ?? [] }.first { $0.name == "PROVISIONER_NAME" }?.value
         words = Self.words(object.name, template?.containers)
         let dead = proposal.dead.node
         let scale = "kubectl -n \(object.namespace) scale \(kind) \(object.name) --replicas=1"

@@ -34,12 +34,17 @@ struct WorkloadLoss {
         var parity: Int
     }
 
+    /// Lost claims that MinIO has no drive on: nothing heals what they held.
+    var unhealed: [ObjectReference] { claims.filter { notDrives.contains($0.name) } }
+
     var name: String { "\(namespace)/\(target.name)" }
     var isRedundant: Bool { unknown.isEmpty && sets.allSatisfy { $0.gone <= $0.parity } }
     var othersAreHealthy: Bool { healthy == total - lost }
     var isCovered: Bool { isRedundant && othersAreHealthy }
     /// The set that is worst off.
-    private var worst: ErasureSet? { sets.max { $0.gone - $0.parity < $1.gone - $1.parity } }
+    private var worst: ErasureSet? {
+        sets.max { ($0.gone - $0.parity, $0.size) < ($1.gone - $1.parity, $1.size) }
+    }
 
     /// For the plan of a StatefulSet; the worst set's numbers where there are several.
     var redundancy: Plan.Redundancy {
@@ -49,8 +54,8 @@ struct WorkloadLoss {
     }
 
     /// What would have to be agreed to; `nil` where the data may go, or was agreed to.
-    func lossFlags(_ proposal: Proposal) -> String? {
-        let missing = data == .disposable ? [] : claims.filter { !proposal.accepts($0) }
+    func lossFlags(_ proposal: Proposal, of claims: [ObjectReference]? = nil) -> String? {
+        let missing = data == .disposable ? [] : (claims ?? self.claims).filter { !proposal.accepts($0) }
         return missing.isEmpty ? nil : missing.map { "--accept-data-loss \($0.reference)" }.joined(separator: " ")
     }
 
@@ -79,11 +84,10 @@ struct WorkloadLoss {
     private mutating func count(_ claims: [SetClaim], _ set: StatefulSet, isMinIO: Bool) {
         var claims = claims
         if isMinIO {
-            // A template that no drive was formatted on, where others were, holds something else.
-            let formatted = Set(claims.filter { $0.drive?.isFormatted == true }.map(\.template))
-            let looked = Set(claims.filter { $0.drive?.isKnown == true }.map(\.template))
-            let others = looked.subtracting(formatted)
-            if !formatted.isEmpty {
+            // A template of which no claim elsewhere was formatted, where those of others were, holds something else.
+            let elsewhere = Dictionary(grouping: claims.filter { !$0.isLost }, by: \.template)
+            let others = Set(elsewhere.filter { $0.value.allSatisfy { $0.drive?.state == .unformatted } }.keys)
+            if elsewhere.values.joined().contains(where: { $0.drive?.isFormatted == true }) {
                 notDrives = Set(claims.filter { others.contains($0.template) }.map(\.name))
                 claims.removeAll { others.contains($0.template) }
             }
@@ -130,7 +134,7 @@ struct WorkloadLoss {
             return [.init(size: size, gone: gone, parity: parity.parity(ofSet: size) ?? 0)]
         }
         let present = Set(elsewhere.filter { !$0.isGone }.compactMap(\.drive?.layout?.id))
-        let pools = Set(layouts.map(\.sets))
+        let pools = Array(uniqued: layouts.map(\.sets))
         let known = pools.joined().reduce(0) { $0 + $1.count }
         if known < total {
             unknown.append(
@@ -241,6 +245,4 @@ extension MinIODrive {
         case .unformatted, .unknown: false
         }
     }
-
-    fileprivate var isKnown: Bool { if case .unknown = state { false } else { true } }
 }

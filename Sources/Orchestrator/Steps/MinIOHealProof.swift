@@ -18,8 +18,10 @@ struct MinIOHealProof {
     let volume: Volume
     /// The drives of the workload on the survivors.
     let peers: [Peer]
-    /// On how many drives an object must be to be readable.
+    /// On how many drives an object must be to be readable, where the drive does not list its set.
     let dataShards: Int
+    /// By which that number follows from the size of the drive's own set; pools may have sets of several sizes.
+    var parity: MinIOParity?
     /// The workload has more drives than one erasure set can have, so that only peers of the drive's own set count.
     var hasSeveralSets = false
 
@@ -88,6 +90,9 @@ struct MinIOHealProof {
         guard case .listing(let own) = try await DriveListing.read(path, on: remote) else {
             return "its drive cannot be listed, or is being healed"
         }
+        let size = own.set?.count
+        let dataShards =
+            size.flatMap { size in parity?.parity(ofSet: size).map { size - $0 } } ?? self.dataShards
         let missing = DriveListing.missing(
             in: own, others: others, dataShards: dataShards, hasSeveralSets: hasSeveralSets)
         switch missing {

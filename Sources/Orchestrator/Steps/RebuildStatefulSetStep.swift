@@ -89,7 +89,7 @@ struct RebuildStatefulSetStep: Step {
         return MinIOHealProof(
             pod: pod, volume: volume, peers: try await peers(set, kubectl),
             dataShards: rebuild.redundancy?.dataShards ?? MinIOParity(set).dataShards(drives: drives, set),
-            hasSeveralSets: drives > MinIOParity.largestSet)
+            parity: MinIOParity(set), hasSeveralSets: drives > MinIOParity.largestSet)
     }
 
     /// The plan counted the healthy replicas before ocboot touched every host; they are counted again before the first claim goes.

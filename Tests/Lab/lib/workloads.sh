@@ -67,7 +67,9 @@ verb_ocboot() {
     for name in "${NAMES[@]}"; do
         process_of "host-$name" >/dev/null || continue
         in_host "$name" sh -c '
-            umask 022; mkdir -p /run/lab; for n in 0 1 2 3; do echo "processor : $n"; done >/run/lab/cpuinfo
+            umask 022; mkdir -p /run/lab
+            # The kubelet looks for a clock speed in it, too.
+            for n in 0 1 2 3; do sed "/^$/q; s/^processor.*/processor : $n/" /proc/cpuinfo; done >/run/lab/cpuinfo
             echo "$(cat /proc/cmdline) systemd.unified_cgroup_hierarchy=0" >/run/lab/cmdline
             for file in cpuinfo cmdline; do umount "/proc/$file" 2>/dev/null; mount --bind "/run/lab/$file" "/proc/$file"; done
             umount /etc/os-release 2>/dev/null; sed "s/^VERSION_ID=.*/VERSION_ID=11/" /etc/os-release >/run/lab/os-release

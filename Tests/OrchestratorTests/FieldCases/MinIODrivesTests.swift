@@ -264,7 +264,17 @@ import Testing
                 state.drives[volume]?.layout = .init(id: volume, sets: [drives])
             }
         }
-        let plan = try Lost.plan(state)
+        let refusals = Lost.refusals(state)
+        #expect(refusals.map(\.rule) == ["critical-data-survives"])
+        #expect(
+            refusals.first?.reason.contains("no drives on export-1-minio-0 and export-1-minio-1: nothing heals") == true
+        )
+        var half = state
+        half.drives["pv-export-1-minio-2"] = MinIODrive(.unknown("master-2: no answer"))
+        #expect(!Lost.refusals(half).isEmpty, "it may be a drive of a second pool")
+        var request = RunbookCluster.request
+        request.acceptedLosses = ["onecloud-minio/export-1-minio-0", "onecloud-minio/export-1-minio-1"]
+        let plan = try FieldCluster.plan(state, request)
         #expect(plan.rebuilds.first?.redundancy == .init(replicas: 4, lost: 2, mayBeLost: 2, healthy: 2, dataShards: 2))
         #expect(plan.rebuilds.first?.claims.map(\.isDrive) == [nil, nil, false, false])
         #expect(plan.volumes.count == 4)

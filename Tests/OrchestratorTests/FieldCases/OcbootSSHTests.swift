@@ -41,6 +41,7 @@ import Testing
     func text(_ inventory: Inventory) throws -> String {
         var state = try RunbookCluster.state()
         state.inventory = inventory
+        state.change(RunbookCluster.names[1]) { $0.listening = [22, 2222] }
         if inventory.cluster.distribution == .k3s {
             state.cluster.cloud.product = "Edge"
             state.change(RunbookCluster.names[1]) { $0.ocboot = OcbootCases.k3s }

@@ -200,6 +200,15 @@ import Testing
         #expect(try findings(without).first?.text.contains("there is no ansible-playbook") == true)
     }
 
+    @Test func anOldReleaseAsksTheVIPsHolderOnPort22() throws {
+        var state = try OcbootCases.state(RunbookCluster.ocboot)
+        state.inventory.hosts[1].ssh.port = 2222
+        state.change(RunbookCluster.names[1]) { $0.listening = [2222, 6443] }
+        #expect(refusal(state)?.reason.contains("by SSH on port 22, and nothing listens there") == true)
+        state.change(RunbookCluster.names[1]) { $0.listening = [22, 2222, 6443] }
+        #expect(FieldCluster.refusals(state).isEmpty)
+    }
+
     @Test func anotherUserThanRootNeedsARelease() throws {
         var state = try OcbootCases.state(RunbookCluster.ocboot)
         state.inventory.hosts[3].ssh.user = "ops"

@@ -50,7 +50,11 @@ import Testing
             state.cluster.cloud.podNetwork = "10.41.0.0/16"
             state.inventory.hosts[1].ssh.port = 2222
             state.inventory.hosts[3].ssh.port = 2224
-            state.change(RunbookCluster.names[1]) { [facts] in $0.ocboot = facts }
+            state.change(RunbookCluster.names[1]) { [facts] in
+                $0.ocboot = facts
+                // 3.8 comes back on port 22 for the join token.
+                $0.listening = [22, 2222]
+            }
             var ocboot = try #require(state.inventory.ocboot)
             ocboot.directory = "DIRECTORY"
             return Run(

@@ -27,7 +27,7 @@ public enum HostsAreNodes: SafetyRule {
             refusal(
                 "the node \(left.name), which a failed join left, has a name that bound volumes name: whether \(proposal.dead.host) had that name before is not known",
                 advice:
-                    "if it had: kubectl delete node \(left.name), on which nothing runs yet, and write that in the inventory, under hosts.\(proposal.dead.host): 'node: \(left.name)'"
+                    "see what runs there: kubectl get pods -A -o wide; if it had, and nothing runs: kubectl delete node \(left.name), and write that in the inventory, under hosts.\(proposal.dead.host): 'node: \(left.name)'"
             )
         ]
     }

@@ -30,6 +30,16 @@ public enum HostsSuitOcboot: SafetyRule {
                     advice: "use root in the inventory for \(others.map(\.name).listed), or an ocboot of 3.11 or newer")
             )
         }
+        if row.asksVIPOnPort22, proposal.state.inventory.cluster.distribution == .kubeadm {
+            refusals += proposal.state.vipHolders.filter { $0.name != proposal.dead.host }.compactMap { holder in
+                guard let listening = proposal.state.facts(holder)?.listening, (holder.ssh.port ?? 22) != 22,
+                    !listening.contains(22)
+                else { return nil }
+                return refusal(
+                    "ocboot \(row.name) asks \(holder.name), which holds the VIP, for the join token by SSH on port 22, and nothing listens there",
+                    advice: "have its sshd listen on port 22 as well, for as long as the replacement takes")
+            }
+        }
         if hostRole(proposal) == nil, !ocboot.masterNodes.contains(where: { $0.key == "as_host" }) {
             refusals.append(
                 refusal(

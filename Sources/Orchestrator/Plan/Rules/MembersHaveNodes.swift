@@ -28,7 +28,9 @@ public enum MembersHaveNodes: SafetyRule {
             refusals.append(
                 refusal(
                     "etcd member \(member.id) at \(member.addresses.joined(separator: ", ")) \(member.isLearner ? "is a learner" : "has never started")",
-                    advice: "a join was left half done; finish or remove it first: etcdctl member remove \(member.id)"))
+                    advice: member.isHealthy
+                        ? "it answers, so that somebody runs it: finish its join, or find out whose it is: etcdctl member list"
+                        : "a join was left half done; finish or remove it first: etcdctl member remove \(member.id)"))
         }
         guard !state.cluster.members.isEmpty else { return refusals }
         for master in proposal.survivors {

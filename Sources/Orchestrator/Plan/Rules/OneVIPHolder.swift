@@ -111,14 +111,38 @@ public enum OneVIPHolder: SafetyRule {
                     "keepalived's \(what) differ on \(manifests.map(\.host).listed), so that they do not hear one another",
                     advice: "masters of one cluster share them: masterswap check"))
         }
+        refusals += manifests.filter(\.manifest.isUnicast).map {
+            refusal(
+                "keepalived on \($0.host) tells only the peers that its manifest lists (KEEPALIVED_UNICAST_PEERS), so that a new master would hear none and hold the VIP as well",
+                advice:
+                    "take that variable out of every manifest, so that keepalived uses multicast, before a master is replaced"
+            )
+        }
+        if let primary = proposal.primary, proposal.promotes {
+            refusals += manifests.filter {
+                $0.host != primary.host && $0.manifest.priority >= KeepalivedManifest.primaryPriority
+            }.map {
+                refusal(
+                    "keepalived on \($0.host) has the priority \($0.manifest.priority), and \(primary.host) is to get \(KeepalivedManifest.primaryPriority): the VIP would not stay there",
+                    advice:
+                        "set it to 90 as on the other masters that are BACKUP, in \(state.inventory.cluster.distribution.keepalivedManifest)"
+                )
+            }
+        }
         return refusals
     }
 
     /// The new primary's manifest is edited after the old master is gone from the cluster: that it can be is seen before.
     private static func editObjection(_ proposal: Proposal) -> Refusal? {
-        guard proposal.promotes, let primary = proposal.primary,
-            let manifest = proposal.state.hosts[primary.host]?.facts?.manifest
+        guard proposal.promotes, let primary = proposal.primary, let facts = proposal.state.hosts[primary.host]?.facts
         else { return nil }
+        guard let manifest = facts.manifest else {
+            return refusal(
+                "\(primary.host) is to become keepalived's MASTER, and has no manifest of keepalived",
+                advice:
+                    "compare it with the other masters, there: \(proposal.state.inventory.cluster.distribution.keepalivedManifest)"
+            )
+        }
         do {
             _ = try manifest.promoted()
             return nil

@@ -22,7 +22,6 @@ public enum OperatorRuns: SafetyRule {
             // Another operator's custom resource is that operator's affair.
             if let owner, owner.kind != "OnecloudCluster" { return [] }
             if operators.contains(where: \.isAvailable) { return [] }
-            if operators.isEmpty, owner != nil { return [] }
             let why = operators.compactMap { service -> String? in
                 guard case .isDown(let why, _) = service.state else { return nil }
                 return "\(service.name) \(why)"

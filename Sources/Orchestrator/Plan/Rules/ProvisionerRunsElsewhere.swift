@@ -8,6 +8,15 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         demands(proposal).flatMap { demand -> [Refusal] in
+            if demand.isLeaving {
+                return [
+                    refusal(
+                        "\(demand.name) is being deleted, so that new claims of it would not be bound",
+                        advice:
+                            "make it again first, as it was, or leave the claims alone under 'workloads': action: ignore"
+                    )
+                ]
+            }
             if demand.bindsAtOnce {
                 return [
                     refusal(
@@ -95,6 +104,7 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         var supply: Supply
         /// Whether a claim is bound before its pod is placed.
         var bindsAtOnce: Bool
+        var isLeaving: Bool
     }
 
     private static func demands(_ proposal: Proposal) -> [Demand] {
@@ -117,7 +127,8 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
             }
             return Demand(
                 name: described, claims: claims, supply: supply,
-                bindsAtOnce: storageClass?.volumeBindingMode == "Immediate")
+                bindsAtOnce: storageClass?.volumeBindingMode == "Immediate",
+                isLeaving: storageClass?.metadata.deletionTimestamp != nil)
         }
     }
 
@@ -128,7 +139,8 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         // On the same machine, installed anew, those of the old disk are lost.
         let lost = Set(proposal.lost.map(\.volume.uid))
         return proposal.state.objects.volumes.count { volume in
-            volume.phase == "Available" && !lost.contains(volume.uid) && volume.spec.storageClassName ?? "" == name
+            volume.phase == "Available" && volume.metadata.deletionTimestamp == nil && !lost.contains(volume.uid)
+                && volume.spec.storageClassName ?? "" == name
                 && volume.spec.claimRef == nil
                 && volume.spec.nodeAffinity?.required?.matches(node) == true
         }
@@ -157,6 +169,7 @@ enum Provisioners {
         }
         guard !words.isEmpty else { return [] }
         let named = services.filter { service in
+            if let own = service.provisionerName, own != provisioner { return false }
             let text = service.words.joined(separator: " ").lowercased()
             return words.allSatisfy(text.contains)
         }

@@ -48,7 +48,50 @@ public enum ReplacementFits: SafetyRule {
                     advice:
                         "see that this works on a master: kubectl get configmap kubeadm-config -n kube-system -o yaml"))
         }
-        return refusals + endpoint(proposal) + deniedLogins(proposal)
+        return refusals + network(facts, host, proposal) + endpoint(proposal) + staleEndpoints(proposal)
+            + deniedLogins(proposal)
+    }
+
+    /// The new host is told its own address, and the interface that has it.
+    private static func network(_ facts: HostFacts, _ host: Inventory.Host, _ proposal: Proposal) -> [Refusal] {
+        guard let addresses = facts.addresses, !addresses.isEmpty else { return [] }
+        let own = addresses.filter { IPAddress.canonical($0.address) == IPAddress.canonical(host.address) }.map(
+            \.interface)
+        guard !own.isEmpty else {
+            return [
+                refusal(
+                    "\(host.name) has no interface with the address \(host.address), by which it would join",
+                    advice: "write the address in the inventory that the other masters reach it by: ip -o addr, there")
+            ]
+        }
+        guard let networks = proposal.state.inventory.ocboot?.hostNetworks, networks.contains("{address}") else {
+            return []
+        }
+        let named = networks.split(separator: "/").prefix(2).map(String.init)
+        guard !own.contains(where: named.contains) else { return [] }
+        return [
+            refusal(
+                "\(host.name) has its address \(host.address) on \(own.listed), and ocboot.host_networks names \(named.listed)",
+                advice: "set ocboot.host_networks: \(own[0])/br0/{address}")
+        ]
+    }
+
+    /// Up to 1.18 kubeadm asks the etcd of every master that its ClusterStatus lists, and ends where one does not answer
+    /// (kubernetes/kubeadm#1300).
+    private static func staleEndpoints(_ proposal: Proposal) -> [Refusal] {
+        let state = proposal.state
+        guard let status = state.cluster.clusterStatus,
+            let version = proposal.survivors.lazy.compactMap({ state.objects.node($0.node)?.kubeletVersion }).first
+                .flatMap({ KubernetesVersion($0) }), version < KubernetesVersion(1, 19)
+        else { return [] }
+        let known = Set(state.objects.nodes.map(\.name) + [proposal.dead.node])
+        return status.endpoints.filter { !known.contains($0) }.map { name in
+            refusal(
+                "kubeadm's ClusterStatus (kube-system/kubeadm-config) lists \(name), which is no node: the join would ask its etcd, and fail",
+                advice:
+                    "where that master is gone for good, take it out of apiEndpoints: kubectl -n kube-system edit configmap kubeadm-config"
+            )
+        }
     }
 
     /// A new master joins by way of kubeadm's controlPlaneEndpoint, whatever address ocboot is given, and kubeadm takes in none

@@ -26,7 +26,10 @@ public enum ReplacementIsBare: SafetyRule {
         if case .otherwise(let what) = proposal.failedJoin, host.role == .spare {
             return [
                 refusal(
-                    "\(host.name) is not bare: \(what)", advice: "if nothing on it is needed, run there: kubeadm reset")
+                    "\(host.name) is not bare: \(what)",
+                    advice:
+                        "name another spare; or find out what runs there, and install the machine again when nothing needs it"
+                )
             ]
         }
         // One that was this very machine, `hosts-are-nodes` refuses.
@@ -60,7 +63,7 @@ public enum ReplacementIsBare: SafetyRule {
                     isUnreachable: failure?.isUnreachableOrUntrusted ?? true)
             ]
         }
-        var refusals: [Refusal] = []
+        var refusals = remains(facts, host)
         let taken = ports.filter { facts.listening?.contains($0) == true }
         if !taken.isEmpty {
             refusals.append(
@@ -70,6 +73,24 @@ public enum ReplacementIsBare: SafetyRule {
         }
         return refusals
     }
+    /// What `kubeadm reset` and the removal of k3s leave: kubeadm takes old certificates as they are, and ends where they are another
+    /// authority's; a bridge of flannel's keeps the old pod network's address, and pods do not start.
+    private static func remains(_ facts: HostFacts, _ host: Inventory.Host) -> [Refusal] {
+        var remains: [(what: String, advice: String)] = []
+        if facts.authority != nil || facts.certificates?.isEmpty == false {
+            let path = facts.certificates?.first?.path ?? "an authority's certificate"
+            remains.append(
+                (
+                    "certificates of a cluster: \(path)",
+                    "see whose they are; if nothing needs them, move that folder away"
+                ))
+        }
+        if facts.addresses?.contains(where: { $0.interface == "cni0" }) == true {
+            remains.append(("the interface cni0 of an older pod network", "if nothing runs there: ip link delete cni0"))
+        }
+        return remains.map { refusal("\(host.name) has \($0.what)", advice: $0.advice) }
+    }
+
     /// Facts that this rule needs and that could not be read.
     private static func unread(_ facts: HostFacts) -> [(what: String, advice: String)] {
         var unread: [(what: String, advice: String)] = []

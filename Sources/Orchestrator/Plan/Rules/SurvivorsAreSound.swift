@@ -14,7 +14,22 @@ public enum SurvivorsAreSound: SafetyRule {
                     advice: "restore the cluster from an etcd snapshot; this tool cannot help")
             ]
         }
-        return proposal.faults.map(\.refusal)
+        return proposal.faults.map(\.refusal) + controllers(proposal)
+    }
+
+    /// Without kube-controller-manager nobody signs the new kubelet's certificate, and without kube-scheduler no pod is placed.
+    private static func controllers(_ proposal: Proposal) -> [Refusal] {
+        let nodes = Set(proposal.survivors.map(\.node))
+        return ["kube-controller-manager", "kube-scheduler"].compactMap { name in
+            let pods = proposal.state.objects.pods.filter { pod in
+                pod.namespace == "kube-system" && pod.isMirror && pod.nodeName.map(nodes.contains) == true
+                    && pod.nodeName.map { pod.name == "\(name)-\($0)" } == true
+            }
+            guard !pods.isEmpty, !pods.contains(where: \.isReady) else { return nil }
+            return refusal(
+                "\(name) is Ready on none of the masters that are left: the new master's join would wait for ever",
+                advice: "see why: kubectl -n kube-system logs \(pods[0].name)")
+        }
     }
 
     /// Beside the health of its etcd member, which the quorum is counted by.
@@ -75,6 +90,14 @@ public enum SurvivorsAreSound: SafetyRule {
         var faults: [MasterFault] = []
         func add(_ reason: String, _ advice: String) {
             faults.append(MasterFault(refusal: refusal("\(host): \(reason)", advice: advice), isSpared: true))
+        }
+        let unread = [
+            ("which processes run", facts.kubeletRuns == nil || facts.runtimes == nil),
+            ("the free space", facts.disks == nil),
+            ("the end of its certificates", facts.certificates == nil),
+        ].filter(\.1).map(\.0)
+        if !unread.isEmpty {
+            add("could not be read: \(unread.joined(separator: ", "))", "see there that pidof, df and openssl work")
         }
         if facts.kubeletRuns == false { add("the kubelet does not run", "look at it there: journalctl -u kubelet") }
         if facts.runtimes?.isEmpty == true {
