@@ -23,7 +23,7 @@ public struct HostFacts: Sendable, Hashable {
         /// ID and VERSION_ID of os-release: `centos`, `7`.
         public var systemID: String?
         public var systemVersion: String?
-        /// What the kernel was started with.
+        /// What the kernel was started with, as far as ocboot asks for it: others may be secrets.
         public var kernelArguments: String?
 
         public init() {}
@@ -202,7 +202,7 @@ public struct HostProbe: Sendable {
             echo "processors $(grep -c '^processor' /proc/cpuinfo)"
             sed -n 's/^MemTotal: *\\([0-9]*\\) kB/memory \\1/p' /proc/meminfo
             sed -n 's/^ID=/id /p; s/^VERSION_ID=/version /p' /etc/os-release | tr -d '"'
-            echo "arguments $(cat /proc/cmdline)"
+            echo "arguments $(grep -o 'systemd\\.unified_cgroup_hierarchy=[^ ]*' /proc/cmdline || echo none)"
             """)
         switch distribution {
         case .kubeadm:
