@@ -10,10 +10,13 @@ import shutil
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
-RECORDED = """apt apt-get apt-key aptitude yum dnf rpm visudo systemctl service docker nerdctl ctr crictl containerd kubeadm kubectl kubelet
+RECORDED = """apt apt-get apt-key aptitude yum dnf rpm visudo crontab systemctl service docker nerdctl ctr crictl containerd kubeadm kubectl kubelet
     iptables iptables-save iptables-restore ip6tables ipset nft modprobe rmmod insmod depmod sysctl setenforce getenforce sestatus
     grub2-mkconfig grubby dracut update-grub curl wget reboot shutdown poweroff halt swapoff hostnamectl timedatectl ntpdate chronyc
     ovs-vsctl helm mysql mysqladmin rsync parallel lsb_release buildah pip pip3 uname sudo update-alternatives mount umount""".split()
+FOLDERS = """root opt tmp home boot usr proc sys dev drill cluster var/log var/tmp var/lib var/spool/cron run/sshd run/systemd/system
+    etc/cron.d etc/logrotate.d etc/modprobe.d etc/modules-load.d etc/profile.d etc/security/limits.d etc/sudoers.d etc/sysconfig
+    etc/sysctl.d etc/systemd/system etc/udev/rules.d""".split()
 CAPABILITIES = "sys_admin sys_boot sys_module sys_time sys_rawio mknod sys_resource syslog sys_nice".split()
 MEMORY = 16 * 1024 * 1024
 
@@ -79,8 +82,8 @@ class Host:
         for name in ("root", "usr", "work", "drill"):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "cluster").symlink_to(cluster)
-        for name in "etc root opt tmp var/log var/tmp var/lib run/sshd run/systemd/system home usr proc sys dev drill cluster boot".split():
-            (self.root / name).mkdir(parents=True)
+        for name in FOLDERS:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "tmp").chmod(0o1777)
         for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
             if os.path.islink(f"/{name}"):

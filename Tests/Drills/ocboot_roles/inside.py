@@ -21,8 +21,8 @@ from snapshot import changes, snapshot
 OCBOOT = "/root/ocboot"
 SSH = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
        "-o", "ConnectTimeout=5"]
-# Modules of Ansible that install or download, which are recorded in place of the real ones.
-MODULES = ("yum", "dnf", "apt", "get_url", "apt_key", "apt_repository", "yum_repository")
+# Modules of Ansible that install, download, or look into the kernel's list of modules: recorded in place of the real ones.
+MODULES = ("yum", "dnf", "apt", "get_url", "apt_key", "apt_repository", "yum_repository", "modprobe")
 
 
 def prepare(folder):
@@ -65,7 +65,8 @@ def show_ansible(primary, folder, plan):
     primary.show(environment, str(environment))
     text = (HERE / "module.py").read_text()
     for name in MODULES:
-        for path in environment.glob(f"lib/python3*/site-packages/ansible/modules/**/{name}.py"):
+        packages = next(environment.glob("lib/python3*/site-packages"))
+        for path in [*packages.glob(f"ansible/modules/**/{name}.py"), *packages.glob(f"ansible_collections/community/general/plugins/modules/**/{name}.py")]:
             recorder = folder / f"module-{name}.py"
             recorder.write_text(text.replace("@NAME@", name))
             primary.show(recorder, str(path))

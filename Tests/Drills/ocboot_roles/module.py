@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Stands for those modules of Ansible that install packages or download: WANT_JSON, so that Ansible gives it its arguments in a file.
+"""Stands for those modules of Ansible that install packages, download, or load modules of the kernel: WANT_JSON, so that Ansible gives it its arguments in a file.
 
 Writes down what it was asked, as the recorded programs do. A download is a file that says where it came from.
 """

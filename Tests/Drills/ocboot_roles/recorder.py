@@ -29,8 +29,9 @@ spec:
         command:
         - /bin/onecloud-controller-manager
 """
-# Units that a healthy host does not have, or that do not run.
-MISSING_UNITS = {"docker": "k3s", "kubelet": "k3s", "telegraf": "", "k3s": "kubeadm", "k3s-agent": ""}
+STARTED = pathlib.Path("/drill/started")
+# Units that a host of the one kind does not have.
+MISSING_UNITS = {"kubeadm": {"k3s", "k3s-agent", "telegraf"}, "k3s": {"docker", "kubelet", "k3s-agent", "telegraf"}}
 
 
 def record(program, words):
@@ -99,26 +100,32 @@ def kubeadm(words):
 
 
 def is_there(unit):
-    missing = MISSING_UNITS.get(unit)
-    return missing is None or missing != "" and missing != HOST["distribution"] and not HOST["is_new"] or pathlib.Path(
-        f"/etc/systemd/system/{unit}.service").exists()
+    return unit not in MISSING_UNITS[HOST["distribution"]] or pathlib.Path(f"/etc/systemd/system/{unit}.service").exists()
+
+
+def is_active(unit):
+    """A new host has nothing running that was not started on it."""
+    started = STARTED.read_text().split() if STARTED.exists() else []
+    return is_there(unit) and (not HOST["is_new"] or unit in started)
 
 
 def systemctl(words):
     names = [word.removesuffix(".service") for word in words if not word.startswith("-")]
     verb, units = (names + [""])[0], names[1:]
     unit = units[0] if units else ""
-    if verb in ("start", "restart") and unit == "k3s" and HOST["is_new"]:
+    if verb in ("start", "restart") or verb == "enable" and "--now" in words:
+        with STARTED.open("a") as started:
+            started.write(f"{unit}\n")
         service = pathlib.Path("/etc/systemd/system/k3s.service")
-        if service.exists():
-            join(next((line.strip() for line in service.read_text().splitlines() if "--server " in line), "k3s server"))
+        if unit == "k3s" and HOST["is_new"] and service.exists():
+            join(next((line.strip() for line in service.read_text().splitlines() if "--server" in line), "k3s server"))
     if verb in ("reboot", "kexec"):
         restart()
     if verb == "show":
         state = "loaded" if is_there(unit) else "not-found"
-        return f"Id={unit}.service\nLoadState={state}\nActiveState={'active' if is_there(unit) else 'inactive'}\nSubState=running"
+        return f"Id={unit}.service\nLoadState={state}\nActiveState={'active' if is_active(unit) else 'inactive'}\nSubState=running"
     if verb == "is-active":
-        return ("active", 0) if is_there(unit) else ("inactive", 3)
+        return ("active", 0) if is_active(unit) else ("inactive", 3)
     if verb == "is-enabled":
         return ("disabled", 1) if HOST["is_new"] else ("enabled", 0)
     if verb == "list-units":
