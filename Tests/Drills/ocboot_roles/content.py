@@ -32,6 +32,10 @@ EVERY = {
     "/etc/yunion/host.conf": "# written by the operator of this host\nnetworks:\n- eth0/br0/ADDRESS\nlocal_image_path:\n- /data/images\n",
     "/usr/lib/systemd/system/firewalld.service": "[Unit]\nDescription=firewalld\n",
     "/etc/sysctl.conf": "net.ipv4.ip_forward = 1\n",
+    "/etc/default/grub": 'GRUB_DEFAULT=saved\nGRUB_CMDLINE_LINUX="quiet"\n',
+    "/etc/grub2.cfg": "menuentry 'CentOS Linux (3.10.0-1160.el7.x86_64)'\nmenuentry 'CentOS Linux (3.10.0-1160.6.1.el7.yn20201125.x86_64)'\n",
+    "/boot/vmlinuz-3.10.0-1160.6.1.el7.yn20201125.x86_64": "",
+    "/etc/modprobe.d/kvm.conf": "",
 }
 KUBEADM = {
     "/etc/kubernetes/kubelet.conf": "apiVersion: v1\nkind: Config\n",
@@ -46,6 +50,9 @@ K3S = {
     "/etc/rancher/k3s/config.yaml": "cluster-cidr: 10.41.0.0/16\nkubelet-arg:\n- max-pods=200\n",
     "/etc/rancher/k3s/k3s.yaml": "apiVersion: v1\nkind: Config\n",
     "/etc/systemd/system/k3s.service": "[Service]\nExecStart=/usr/local/bin/k3s server\n",
+    "/etc/systemd/system/k3s.service.env": "HTTPS_PROXY=http://proxy.example:3128\n",
+    "/var/lib/rancher/k3s/server/manifests/calico.yaml": "# as it was installed\n",
+    "/var/lib/rancher/k3s/server/manifests/traefik-config.yaml": "# as it was installed\n",
     "/root/.kube/config": "apiVersion: v1\nkind: Config\n",
 }
 

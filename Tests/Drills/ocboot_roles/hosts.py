@@ -4,18 +4,22 @@ A host's tree is of memory, but for the machine's /usr, over which it writes int
 machine with four processors and 16 GiB. Every program that would change a system is a recorder. Its processes have no capability
 that reaches outside of their namespaces. All this is to be made in a mount and network namespace of the caller's own.
 """
+import json
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
-RECORDED = """apt apt-get apt-key aptitude yum dnf rpm visudo crontab systemctl service docker nerdctl ctr crictl containerd kubeadm kubectl kubelet
-    iptables iptables-save iptables-restore ip6tables ipset nft modprobe rmmod insmod depmod sysctl setenforce getenforce sestatus
-    grub2-mkconfig grubby dracut update-grub curl wget reboot shutdown poweroff halt swapoff hostnamectl timedatectl ntpdate chronyc
-    ovs-vsctl helm mysql mysqladmin rsync parallel lsb_release buildah pip pip3 uname sudo update-alternatives mount umount""".split()
+RECORDED = """yum rpm visudo crontab systemctl service docker nerdctl ctr crictl containerd kubeadm kubectl kubelet
+    iptables iptables-save iptables-restore ip6tables ipset modprobe rmmod insmod depmod sysctl setenforce getenforce sestatus
+    grub2-mkconfig grubby dracut curl wget reboot shutdown poweroff halt swapoff hostnamectl timedatectl ntpdate chronyc
+    ovs-vsctl helm mysql mysqladmin rsync parallel buildah pip pip3 uname sudo update-alternatives mount umount""".split()
+# What CentOS 7 has not.
+HIDDEN = "apt apt-get apt-cache apt-key aptitude dnf dpkg dpkg-query lsb_release update-grub nft".split()
 FOLDERS = """root opt tmp home boot usr proc sys dev drill cluster var/log var/tmp var/lib var/spool/cron run/sshd run/systemd/system
-    etc/cron.d etc/logrotate.d etc/modprobe.d etc/modules-load.d etc/profile.d etc/security/limits.d etc/sudoers.d etc/sysconfig
+    etc/cron.d etc/dracut.conf.d etc/logrotate.d etc/modprobe.d etc/modules-load.d etc/profile.d etc/security/limits.d etc/sudoers.d etc/sysconfig
     etc/sysctl.d etc/systemd/system etc/udev/rules.d""".split()
 CAPABILITIES = "sys_admin sys_boot sys_module sys_time sys_rawio mknod sys_resource syslog sys_nice".split()
 MEMORY = 16 * 1024 * 1024
@@ -127,6 +131,9 @@ class Host:
             places = [f"/usr/{folder}/{name}" for folder in ("bin", "sbin") if os.path.lexists(f"/usr/{folder}/{name}")]
             for place in places or [f"/usr/bin/{name}"]:
                 self.write(place, "#!/bin/sh\n" + LAUNCHER, 0o755)
+        for name in HIDDEN:
+            for place in (f"usr/{folder}/{name}" for folder in ("bin", "sbin") if os.path.lexists(f"/usr/{folder}/{name}")):
+                os.mknod(self.folder / place, stat.S_IFCHR, 0)
         for name in ("ocadm", "climc"):
             self.write(f"/opt/yunion/bin/{name}", "#!/bin/sh\n" + LAUNCHER, 0o755)
         (self.folder / "usr/bin/python").symlink_to("python3")
@@ -148,7 +155,6 @@ class Host:
         }
         for name, text in texts.items():
             (self.drill / name).write_text(text)
-        import json
         (self.drill / "host.json").write_text(json.dumps(self.facts))
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.drill / "host_key"], check=True)
 
