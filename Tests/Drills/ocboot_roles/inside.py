@@ -18,7 +18,7 @@ import content
 from hosts import LAUNCHER, Host
 from snapshot import changes, snapshot
 
-OCBOOT = "/root/ocboot"
+OCBOOT, CONFIGURATION = "/root/ocboot", "masterswap-x.yml"
 SSH = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
        "-o", "ConnectTimeout=5"]
 # Modules of Ansible that install, download, or look into the kernel's list of modules: recorded in place of the real ones.
@@ -99,6 +99,19 @@ def run(world, folder, plan, primary):
             return None
 
 
+def password_left_in(hosts, password):
+    """Files of any host with the database's password in them, but for masterswap's own configuration."""
+    found = set()
+    for host in hosts:
+        for top in (host.root, host.folder / "usr"):
+            for folder, _, files in os.walk(top):
+                for name in files:
+                    path = pathlib.Path(folder) / name
+                    if path.is_file() and not path.is_symlink() and path.stat().st_size < 2**20 and password in path.read_bytes():
+                        found.add("/" + str(path.relative_to(host.root if top == host.root else host.folder)))
+    return sorted(found - {f"{OCBOOT}/{CONFIGURATION}"})
+
+
 def logins(hosts, vip):
     """Who logged in where, but for the drill itself: user, address and port."""
     found = set()
@@ -132,6 +145,7 @@ def main(folder):
         cluster = world / "cluster"
         result = {
             "status": status, "seconds": round(time.time() - begun), "logins": logins(hosts, plan["vip"]),
+            "password_left_in": password_left_in(hosts, plan["password"].encode()),
             "join": (cluster / "join").read_text() if (cluster / "join").exists() else None,
             "hosts": {host.name: {
                 "is_new": host.is_new, "changes": changes(before[host.name], snapshot(host)),

@@ -61,7 +61,7 @@ def perform(planned, unpack, ansible, password, keep=None):
             "hosts": hosts_of(configuration), "vip": configuration["primary_master_node"]["controlplane_host"],
             "onecloud_version": configuration["primary_master_node"]["onecloud_version"], "distribution": planned["distribution"],
             "command": [word.replace("{config}", name) for word in invocation["command"]], "environment": invocation["environment"],
-            "ansible": {"folder": ansible.folder, "base": ansible.base}, "limit": LIMIT,
+            "ansible": {"folder": ansible.folder, "base": ansible.base}, "limit": LIMIT, "password": password,
         }))
         done = subprocess.run(
             ["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc", sys.executable, HERE / "inside.py", folder],
