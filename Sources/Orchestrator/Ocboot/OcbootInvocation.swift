@@ -63,7 +63,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
                     "it does not pass SKIP_TAGS on to Ansible, as releases from 3.9 on do: it would set the web administrator's password to its public default",
                 advice: "put an unchanged ocboot of release \(ocboot.onecloudVersion) into \(ocboot.directory)")
         }
-        effects = row.effects
+        effects = row.effects[distribution] ?? []
         leftovers = row.leftovers
         restartsNewHost = row.restartsNewHost
         watched = [distribution.keepalivedManifest, "/etc/yunion/host.conf"] + Self.watched(distribution)

@@ -20,21 +20,22 @@ KINDS = [
          r"/root/\.kube.*|/var/lib/rancher/k3s/agent/.*", r"systemctl (enable|disable|restart) .*k3s(\.service)?"),
     Kind("k3s manifests", "server/manifests", r"/var/lib/rancher/k3s/server/manifests/.*", r""),
     Kind("host.conf", "/etc/yunion/host.conf", r"/etc/yunion/host\.conf", r""),
-    Kind("addons", "patches coredns", r"", r"kubectl (patch|replace|apply|create|delete|annotate|label|scale|rollout|set|edit) .*"),
+    Kind("addons", "patches coredns", r"", r"(k3s )?kubectl (patch|replace|apply|create|delete|annotate|label|scale|rollout|set|edit) .*"),
     Kind("boot", "boot loader", r"/etc/default/grub.*|/boot/.*|/etc/modprobe\.d/.*|/etc/modules-load\.d/vfio.*|/etc/dracut.*|"
          r"/usr/local/gpu-init.*|/usr/share/hwdata.*|/usr/bin/vfio.*", r"grub2-mkconfig.*|grubby .*|dracut .*|modprobe vfio.*"),
-    Kind("images", "pulls", r"", r"ocadm config images pull.*"),
-    Kind("users", "a user yunion", r"/etc/(passwd|group|shadow|gshadow)-?|/etc/\.pwd\.lock|/home/yunion.*|/etc/sub[ug]id.*|/var/(spool/)?mail.*", r"useradd .*"),
+    Kind("images", "pulls", r"/opt/yunion/share/image-cache.*", r"ocadm config images pull.*|k3s (ctr|crictl) .*|ctr .*|nerdctl .*|docker pull.*"),
+    Kind("commands", "wrappers", r"/opt/yunion/bin/(ceph|ovs)\.sh|/usr/local/bin/(ceph|rbd|ovs).*", r""),
+    Kind("users", "a user yunion", r"/etc/sudoers|/etc/(passwd|group|shadow|gshadow)-?|/etc/\.pwd\.lock|/home/yunion.*|/etc/sub[ug]id.*|/var/(spool/)?mail.*", r"useradd .*"),
     Kind("cloud's credentials", "rcadmin", r"/root/\.onecloud_rcadmin", r""),
     Kind("system", "kernel parameters",
          r"/etc/sysctl.*|/etc/modules-load\.d/(br_netfilter|kubernetes).*|/etc/sysconfig/modules.*|/etc/systemd/system/yunion-.*|"
-         r"/usr/bin/yunion-.*|/etc/NetworkManager.*|/etc/cron\.d/.*|/etc/profile|/root/\.bashrc|/etc/sudoers|/etc/fstab.*",
-         r"sysctl .*|modprobe .*|swapoff .*|systemctl (enable|start|restart|reload|disable) (--now )?(yunion-\S+|NetworkManager|ntpd\S*).*"),
+         r"/usr/bin/yunion-.*|/etc/NetworkManager.*|/etc/cron\.d/.*|/etc/profile|/root/\.bashrc|/etc/fstab.*",
+         r"sysctl .*|modprobe .*|swapoff .*|systemctl (enable|start|restart|reload|disable|stop) (--now )?(yunion-\S+|NetworkManager|ntpd\S*|chronyd\S*|nm-cloud-setup\S*).*"),
 ]
 # Of ocboot's own files on the primary; the first half of the drill and the plan's list of leftovers know them.
 OWN = r"/tmp/(host_inventory|oc_vars)\.yml|/tmp/tmp.*"
 # Asks only, or is the join's own.
-READING = (r"kubectl( (get|version|completion|config|rename-context|describe|cluster-info)\b.*)?|k3s( .*)?|"
+READING = (r"kubectl( (get|version|completion|config|rename-context|describe|cluster-info)\b.*)?|k3s( (kubectl (get|version|config|completion)|completion|--version).*)?|"
            r"systemctl (-\S+ )*(show|is-\S+|list-\S+|daemon-reload|status|cat|--type).*|"
            r"ovs-vsctl .*|rpm .*|getenforce ?|sestatus ?|ocadm (token list|init phase upload-certs|cluster rcadmin).*|kubeadm (token|version).*|visudo .*|"
            r"service --status-all|mount ?|curl .*|iptables-save ?|iptables (-V|--version).*|kubelet .*|sysctl (-e )?-n .*|"
@@ -127,7 +128,7 @@ class Comparison:
     def cloud(self):
         """What the cloud and the cluster were asked to change or to tell, from anywhere."""
         calls = [call_text(call) for host in self.result["hosts"].values() for call in host["calls"]]
-        asked = {text for text in calls if re.match(r"climc |ocadm cluster (?!rcadmin)|kubectl (patch|replace|apply|create|delete|scale|rollout)", text)}
+        asked = {text for text in calls if re.match(r"climc |ocadm cluster (?!rcadmin)|(k3s )?kubectl (patch|replace|apply|create|delete|scale|rollout)", text)}
         return sorted({re.sub(r" (--patch|-p) .*", "", text, flags=re.S) for text in asked})
 
     @property

@@ -50,6 +50,8 @@ def perform(planned, unpack, ansible, password, keep=None):
     - keep: a folder for the output and the whole result.
     """
     invocation, text = planned["run"]["invocation"], planned["run"]["configuration"].replace("••••", password)
+    # As it is written where the primary and the dead master run the host service: then ocboot does the most.
+    text = text.replace("as_host: false", "as_host: true").replace("as_host_on_vm: false", "as_host_on_vm: true")
     configuration, name = yaml.safe_load(text), "masterswap-x.yml"
     folder = pathlib.Path(tempfile.mkdtemp(prefix="ocboot-roles-"))
     try:
@@ -64,7 +66,7 @@ def perform(planned, unpack, ansible, password, keep=None):
             "ansible": {"folder": ansible.folder, "base": ansible.base}, "limit": LIMIT, "password": password,
         }))
         done = subprocess.run(
-            ["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc", sys.executable, HERE / "inside.py", folder],
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc", sys.executable, HERE / "inside.py", folder],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT + 120)
         if keep:
             place = pathlib.Path(keep) / f"{planned['reference'].replace('/', '-')}-{planned['distribution']}"
