@@ -12,6 +12,8 @@ struct OcbootRelease: Sendable, Hashable {
     var ansible: (from: [Int], before: [Int]?)
     /// A user that is not root gets `become`.
     var takesOtherUsers: Bool
+    /// Logs in to the VIP on the primary's SSH port; an older one as root on port 22, whatever the configuration says.
+    var takesPortOfVIP: Bool
     /// What it does to the cloud stands under the tag `cloud`, its reboots under `reboot` and `kernel`.
     var hasTags: Bool
     /// Restarts the new host for its own kernel, tags or not.
@@ -76,7 +78,7 @@ struct OcbootRelease: Sendable, Hashable {
     static let all: [OcbootRelease] = [
         OcbootRelease(
             name: "3.8", from: [3, 0], before: [3, 9], hasK3s: false, ansible: ([2, 9], [2, 10]),
-            takesOtherUsers: false,
+            takesOtherUsers: false, takesPortOfVIP: false,
             hasTags: false, restartsNewHost: true, processors: 0, memoryGiB: 0, refusesNamesWithADigitFirst: true,
             needsOldCgroups: false, leftovers: inTemporaryFolder,
             effects: [
@@ -87,30 +89,33 @@ struct OcbootRelease: Sendable, Hashable {
             ]),
         OcbootRelease(
             name: "3.9", from: [3, 9], before: [3, 10], hasK3s: false, ansible: ([2, 9, 27], [2, 12]),
-            takesOtherUsers: false,
+            takesOtherUsers: false, takesPortOfVIP: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: true,
             needsOldCgroups: false, leftovers: inTemporaryFolder,
             effects: [.kubeadm: onKubeadm]),
         OcbootRelease(
             name: "3.10", from: [3, 10], before: [3, 11], hasK3s: false, ansible: ([2, 11, 12], [2, 12]),
-            takesOtherUsers: false,
+            takesOtherUsers: false, takesPortOfVIP: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
             needsOldCgroups: true, leftovers: inTemporaryFolder,
             effects: [.kubeadm: onKubeadm + [cipherSuites]]),
         OcbootRelease(
             name: "3.11 and 3.12", from: [3, 11], before: [4, 0], hasK3s: false, ansible: ([2, 11, 12], nil),
-            takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
+            takesOtherUsers: true, takesPortOfVIP: true, hasTags: true, restartsNewHost: false, processors: 4,
+            memoryGiB: 6,
             refusesNamesWithADigitFirst: false, needsOldCgroups: true,
             leftovers: inTemporaryFolder,
             effects: [.kubeadm: onKubeadm + [cipherSuites]]),
         OcbootRelease(
             name: "3.11 with k3s", from: [3, 11], before: [4, 0], hasK3s: true, ansible: ([2, 11, 12], nil),
-            takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
+            takesOtherUsers: true, takesPortOfVIP: true, hasTags: true, restartsNewHost: false, processors: 4,
+            memoryGiB: 6,
             refusesNamesWithADigitFirst: false, needsOldCgroups: true,
             leftovers: inTemporaryFolder + inItsFolder,
             effects: [.kubeadm: onKubeadm + [cipherSuites], .k3s: onK3s]),
         OcbootRelease(
             name: "4.0", from: [4, 0], before: [5, 0], hasK3s: true, ansible: ([2, 11, 12], nil), takesOtherUsers: true,
+            takesPortOfVIP: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
             needsOldCgroups: true, leftovers: inTemporaryFolder + inItsFolder,
             effects: [

@@ -30,6 +30,16 @@ public enum HostsSuitOcboot: SafetyRule {
                     advice: "use root in the inventory for \(others.map(\.name).listed), or an ocboot of 3.11 or newer")
             )
         }
+        if !row.takesPortOfVIP, proposal.state.inventory.cluster.distribution == .kubeadm,
+            let host = proposal.state.inventory.host(named: primary.host), let port = host.ssh.port, port != 22
+        {
+            refusals.append(
+                refusal(
+                    "ocboot \(row.name) logs in to the VIP on port 22 whatever its configuration says, and the masters' SSH port is \(port)",
+                    advice:
+                        "let the masters' SSH server listen on port 22 as well, and take ssh.port out of the inventory for \(host.name)"
+                ))
+        }
         if hostRole(proposal) == nil, !ocboot.masterNodes.contains(where: { $0.key == "as_host" }) {
             refusals.append(
                 refusal(
