@@ -85,7 +85,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
             throw Obstacle(
                 reason: "its release \(version)\(facts.hasK3s ? " with k3s" : "") is none that this program knows",
                 advice:
-                    "known are \(OcbootRelease.all.map(\.name).joined(separator: ", ")); put one of them into \(ocboot.directory)"
+                    "known are \(Array(uniqued: OcbootRelease.all.map(\.name)).joined(separator: ", ")); put one of them into \(ocboot.directory)"
             )
         }
         let running = ocboot.onecloudVersion

@@ -62,6 +62,8 @@ struct OcbootRelease: Sendable, Hashable {
         "writes /etc/rancher/k3s/config.yaml, k3s.service and k3s.service.env of the survivors, without restarting k3s; copies its k3s over /usr/local/bin/k3s"
     private static let k3sManifests =
         "writes calico.yaml, traefik-config.yaml and traefik-ds.yaml into /var/lib/rancher/k3s/server/manifests of the primary, which k3s applies to the cluster at once"
+    private static let k3sAgent =
+        "v3.11.8 also installs and enables k3s-agent.service on every master, which the next start of the host starts beside k3s"
     private static let users = "adds a user yunion and sets sudo's secure_path there"
     private static let hostConfiguration =
         "writes /etc/yunion/host.conf of the survivors that run the host service, with its defaults"
@@ -70,7 +72,10 @@ struct OcbootRelease: Sendable, Hashable {
     private static let commands = "writes wrappers for ceph, rbd and Open vSwitch into /usr/local/bin there"
     private static let commandImages = "pulls the images of these commands there"
 
-    private static let onKubeadm = [firewall, selinux, docker, packages, system, images, addons]
+    private static let onEveryKubeadm = [firewall, selinux, docker, packages, system, images]
+    private static let onKubeadm = onEveryKubeadm + [addons]
+    /// By a release that makes k3s clusters otherwise.
+    private static let onK3sReleases = onEveryKubeadm + [cipherSuites]
     private static let onK3s = [firewall, selinux, packages, system, users, keepalived, k3sFiles, k3sManifests]
     private static let inTemporaryFolder = ["/tmp/host_inventory.yml", "/tmp/oc_vars.yml"]
     private static let inItsFolder = ["host_inventory.yml", "oc_vars.yml", "/tmp/onecloud-manifests.yaml"]
@@ -99,8 +104,17 @@ struct OcbootRelease: Sendable, Hashable {
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
             needsOldCgroups: true, leftovers: inTemporaryFolder,
             effects: [.kubeadm: onKubeadm + [cipherSuites]]),
+        // VERSION is v3.11.10 at most up to release/3.11.13 and in 3.12, whose roles newer Ansibles do not take: "Conditional is marked
+        // as unsafe". It is v3.11.13 in release/3.11.14. A cloud that runs 3.12 finds the row of this name either way.
         OcbootRelease(
-            name: "3.11 and 3.12", from: [3, 11], before: [4, 0], hasK3s: false, ansible: ([2, 11, 12], nil),
+            name: "3.11 and 3.12", from: [3, 11], before: [3, 11, 11], hasK3s: false, ansible: ([2, 11, 12], [2, 12]),
+            takesOtherUsers: true, takesPortOfVIP: true, hasTags: true, restartsNewHost: false, processors: 4,
+            memoryGiB: 6,
+            refusesNamesWithADigitFirst: false, needsOldCgroups: true,
+            leftovers: inTemporaryFolder,
+            effects: [.kubeadm: onKubeadm + [cipherSuites]]),
+        OcbootRelease(
+            name: "3.11 and 3.12", from: [3, 11, 11], before: [4, 0], hasK3s: false, ansible: ([2, 11, 12], nil),
             takesOtherUsers: true, takesPortOfVIP: true, hasTags: true, restartsNewHost: false, processors: 4,
             memoryGiB: 6,
             refusesNamesWithADigitFirst: false, needsOldCgroups: true,
@@ -112,14 +126,14 @@ struct OcbootRelease: Sendable, Hashable {
             memoryGiB: 6,
             refusesNamesWithADigitFirst: false, needsOldCgroups: true,
             leftovers: inTemporaryFolder + inItsFolder,
-            effects: [.kubeadm: onKubeadm + [cipherSuites], .k3s: onK3s]),
+            effects: [.kubeadm: onK3sReleases, .k3s: onK3s + [k3sAgent]]),
         OcbootRelease(
             name: "4.0", from: [4, 0], before: [5, 0], hasK3s: true, ansible: ([2, 11, 12], nil), takesOtherUsers: true,
             takesPortOfVIP: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
             needsOldCgroups: true, leftovers: inTemporaryFolder + inItsFolder,
             effects: [
-                .kubeadm: onKubeadm + [cipherSuites, commands],
+                .kubeadm: onK3sReleases + [commands, commandImages],
                 .k3s: onK3s + [commands, commandImages, hostConfiguration],
             ]),
     ]

@@ -17,13 +17,14 @@ KINDS = [
     Kind("keepalived", "keepalived.yaml", r".*/keepalived\.yaml", r""),
     Kind("k3s", "/etc/rancher/k3s/config.yaml",
          r"/etc/rancher/k3s/config\.yaml|/etc/systemd/system/k3s\.service(\.env)?|/usr/local/bin/k3s.*|/usr/local/bin/kubectl|"
-         r"/root/\.kube.*|/var/lib/rancher/k3s/agent/.*", r"systemctl (enable|disable|restart) .*k3s(\.service)?"),
+         r"/root/\.kube.*|/var/lib/rancher/k3s/agent/.*", r"systemctl (enable|disable|restart) (.*/)?k3s(\.service)?"),
+    Kind("k3s agent", "k3s-agent.service", r"/etc/systemd/system/k3s-agent\.service(\.env)?", r"systemctl (enable|disable) .*k3s-agent(\.service)?"),
     Kind("k3s manifests", "server/manifests", r"/var/lib/rancher/k3s/server/manifests/.*", r""),
     Kind("host.conf", "/etc/yunion/host.conf", r"/etc/yunion/host\.conf", r""),
     Kind("addons", "patches coredns", r"", r"(k3s )?kubectl (patch|replace|apply|create|delete|annotate|label|scale|rollout|set|edit) .*"),
     Kind("boot", "boot loader", r"/etc/default/grub.*|/boot/.*|/etc/modprobe\.d/.*|/etc/modules-load\.d/vfio.*|/etc/dracut.*|"
          r"/usr/local/gpu-init.*|/usr/share/hwdata.*|/usr/bin/vfio.*", r"grub2-mkconfig.*|grubby .*|dracut .*|modprobe vfio.*"),
-    Kind("images", "pulls", r"/opt/yunion/share/image-cache.*", r"ocadm config images pull.*|k3s (ctr|crictl) .*|ctr .*|nerdctl .*|docker pull.*"),
+    Kind("images", "pulls", r"/opt/yunion/share/image-cache.*", r"ocadm config images pull.*|k3s (ctr|crictl) .*|ctr .*|nerdctl .*|docker (pull|save|run|load) .*"),
     Kind("commands", "wrappers", r"/opt/yunion/bin/(ceph|ovs)\.sh|/usr/local/bin/(ceph|rbd|ovs).*", r""),
     Kind("users", "a user yunion", r"/etc/sudoers|/etc/(passwd|group|shadow|gshadow)-?|/etc/\.pwd\.lock|/home/yunion.*|/etc/sub[ug]id.*|/var/(spool/)?mail.*", r"useradd .*"),
     Kind("cloud's credentials", "rcadmin", r"/root/\.onecloud_rcadmin", r""),
@@ -39,7 +40,7 @@ READING = (r"kubectl( (get|version|completion|config|rename-context|describe|clu
            r"systemctl (-\S+ )*(show|is-\S+|list-\S+|daemon-reload|status|cat|--type).*|"
            r"ovs-vsctl .*|rpm .*|getenforce ?|sestatus ?|ocadm (token list|init phase upload-certs|cluster rcadmin).*|kubeadm (token|version).*|visudo .*|"
            r"service --status-all|mount ?|curl .*|iptables-save ?|iptables (-V|--version).*|kubelet .*|sysctl (-e )?-n .*|"
-           r"crontab -l|sysctl [a-z0-9_.]+|docker (info|version|ps|--version).*|hostnamectl ?|lsb_release .*|sudo .*|helm version.*|climc .*")
+           r"crontab -l|sysctl [a-z0-9_.]+|docker (info|version|ps|image ls|images|--version).*|hostnamectl ?|lsb_release .*|sudo .*|helm version.*|climc .*")
 FORBIDDEN = r"climc .*(user-(update|create)|project-add-user).*"
 
 
