@@ -63,7 +63,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
                     "it does not pass SKIP_TAGS on to Ansible, as releases from 3.9 on do: it would set the web administrator's password to its public default",
                 advice: "put an unchanged ocboot of release \(ocboot.onecloudVersion) into \(ocboot.directory)")
         }
-        effects = row.effects
+        effects = row.effects[distribution] ?? []
         leftovers = row.leftovers
         restartsNewHost = row.restartsNewHost
         watched = [distribution.keepalivedManifest, "/etc/yunion/host.conf"] + Self.watched(distribution)
@@ -85,7 +85,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
             throw Obstacle(
                 reason: "its release \(version)\(facts.hasK3s ? " with k3s" : "") is none that this program knows",
                 advice:
-                    "known are \(OcbootRelease.all.map(\.name).joined(separator: ", ")); put one of them into \(ocboot.directory)"
+                    "known are \(Array(uniqued: OcbootRelease.all.map(\.name)).joined(separator: ", ")); put one of them into \(ocboot.directory)"
             )
         }
         let running = ocboot.onecloudVersion

@@ -12,8 +12,8 @@ struct OcbootRelease: Sendable, Hashable {
     var ansible: (from: [Int], before: [Int]?)
     /// A user that is not root gets `become`.
     var takesOtherUsers: Bool
-    /// Asks the VIP's holder for the join token on port 22, whatever port the inventory has (`delegate_to` alone).
-    var asksVIPOnPort22: Bool { before.lexicographicallyPrecedes([3, 10]) && !hasTags }
+    /// Logs in to the VIP on the primary's SSH port; an older one as root on port 22, whatever the configuration says.
+    var takesPortOfVIP: Bool
     /// What it does to the cloud stands under the tag `cloud`, its reboots under `reboot` and `kernel`.
     var hasTags: Bool
     /// Restarts the new host for its own kernel, tags or not.
@@ -30,24 +30,56 @@ struct OcbootRelease: Sendable, Hashable {
     var systems: [String: [String]]
     /// Files with the database's password that a run leaves, absolute or beneath its directory.
     var leftovers: [String]
-    /// What it does to the survivors that it names, in spite of all that is skipped.
-    var effects: [String]
+    /// What it does to the survivors that it names and to the cluster, in spite of all that is skipped. The drill
+    /// `Tests/Drills/ocboot --roles` holds each to what the roles do.
+    var effects: [Inventory.Distribution: [String]]
 
     static func == (left: Self, right: Self) -> Bool { left.name == right.name }
     func hash(into hasher: inout Hasher) { hasher.combine(name) }
 
-    private static let packages = "installs packages there, some at their latest version"
+    private static let packages =
+        "writes its package repository and installs packages there, some at their latest version"
     private static let firewall =
         "flushes iptables on the hosts that it names and sets their policies to ACCEPT; turns firewalld off"
-    private static let selinux = "sets SELinux to permissive there, until the next start"
+    private static let selinux =
+        "switches SELinux off there where it is on: permissive at once, and disabled in /etc/selinux/config"
+    private static let system =
+        "sets kernel parameters (sysctl) and loads kernel modules there; writes cron jobs, /etc/profile and root's .bashrc"
+    private static let bootLoader =
+        "sets up GPUs there: kernel arguments and the cloud's kernel in the boot loader, modules that are not to be loaded, an initramfs"
+    private static let credentials = "writes the cloud's credentials into /root/.onecloud_rcadmin of the primary"
+
+    /// On kubeadm only.
     private static let docker =
         "writes /etc/docker/daemon.json and /etc/sysconfig/kubelet on the primary and the new host, and restarts docker and the kubelet"
+    private static let images = "pulls the cloud's images on the primary where no bootstrap token is alive"
     private static let cipherSuites =
         "adds --tls-cipher-suites to kube-apiserver.yaml of the primary where it is not there, which restarts that API server"
+    private static let addons =
+        "patches coredns and calico-kube-controllers, so that they run on controllers only"
+
+    /// On k3s only.
     private static let keepalived =
         "writes keepalived.yaml of every master: the primary becomes MASTER with priority 100, the others BACKUP with 90"
     private static let k3sFiles =
-        "writes /etc/rancher/k3s/config.yaml and k3s.service of the survivors, without restarting k3s; copies its k3s over /usr/local/bin/k3s"
+        "writes /etc/rancher/k3s/config.yaml, k3s.service and k3s.service.env of the survivors, without restarting k3s; copies its k3s over /usr/local/bin/k3s"
+    private static let k3sManifests =
+        "writes calico.yaml, traefik-config.yaml and traefik-ds.yaml into /var/lib/rancher/k3s/server/manifests of the primary, which k3s applies to the cluster at once"
+    private static let k3sAgent =
+        "v3.11.8 also installs and enables k3s-agent.service on every master, which the next start of the host starts beside k3s"
+    private static let users = "adds a user yunion and sets sudo's secure_path there"
+    private static let hostConfiguration =
+        "writes /etc/yunion/host.conf of the survivors that run the host service, with its defaults"
+
+    /// From 4.0 on.
+    private static let commands = "writes wrappers for ceph, rbd and Open vSwitch into /usr/local/bin there"
+    private static let commandImages = "pulls the images of these commands there"
+
+    private static let onEveryKubeadm = [firewall, selinux, docker, packages, system, images]
+    private static let onKubeadm = onEveryKubeadm + [addons]
+    /// By a release that makes k3s clusters otherwise.
+    private static let onK3sReleases = onEveryKubeadm + [cipherSuites]
+    private static let onK3s = [firewall, selinux, packages, system, users, keepalived, k3sFiles, k3sManifests]
     private static let systemsOf39 = [
         "centos": ["7"], "debian": ["10", "11"], "openeuler": ["22"], "kylin": ["v10"], "uos": ["20"],
     ]
@@ -69,42 +101,58 @@ struct OcbootRelease: Sendable, Hashable {
     static let all: [OcbootRelease] = [
         OcbootRelease(
             name: "3.8", from: [3, 0], before: [3, 9], hasK3s: false, ansible: ([2, 9], [2, 10]),
-            takesOtherUsers: false,
+            takesOtherUsers: false, takesPortOfVIP: false,
             hasTags: false, restartsNewHost: true, processors: 0, memoryGiB: 0, refusesNamesWithADigitFirst: true,
             needsOldCgroups: false, systems: [:], leftovers: inTemporaryFolder,
             effects: [
-                firewall, docker, packages + ", a kernel and systemd among them",
+                .kubeadm: [
+                    firewall, selinux, docker, packages + ", a kernel and systemd among them", system, images,
+                    bootLoader, credentials,
+                ]
             ]),
         OcbootRelease(
             name: "3.9", from: [3, 9], before: [3, 10], hasK3s: false, ansible: ([2, 9, 27], [2, 12]),
-            takesOtherUsers: false,
+            takesOtherUsers: false, takesPortOfVIP: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: true,
             needsOldCgroups: false, systems: systemsOf39, leftovers: inTemporaryFolder,
-            effects: [firewall, docker, packages]),
+            effects: [.kubeadm: onKubeadm]),
         OcbootRelease(
             name: "3.10", from: [3, 10], before: [3, 11], hasK3s: false, ansible: ([2, 11, 12], [2, 12]),
-            takesOtherUsers: false,
+            takesOtherUsers: false, takesPortOfVIP: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
             needsOldCgroups: true, systems: systemsOf310, leftovers: inTemporaryFolder,
-            effects: [firewall, docker, packages, cipherSuites]),
+            effects: [.kubeadm: onKubeadm + [cipherSuites]]),
+        // VERSION is v3.11.10 at most up to release/3.11.13 and in 3.12, whose roles newer Ansibles do not take: "Conditional is marked
+        // as unsafe". It is v3.11.13 in release/3.11.14. A cloud that runs 3.12 finds the row of this name either way.
         OcbootRelease(
-            name: "3.11 and 3.12", from: [3, 11], before: [4, 0], hasK3s: false, ansible: ([2, 11, 12], nil),
-            takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
+            name: "3.11 and 3.12", from: [3, 11], before: [3, 11, 11], hasK3s: false, ansible: ([2, 11, 12], [2, 12]),
+            takesOtherUsers: true, takesPortOfVIP: true, hasTags: true, restartsNewHost: false, processors: 4,
+            memoryGiB: 6,
             refusesNamesWithADigitFirst: false, needsOldCgroups: true, systems: systemsOf311,
             leftovers: inTemporaryFolder,
-            effects: [firewall, docker, packages, cipherSuites]),
+            effects: [.kubeadm: onKubeadm + [cipherSuites]]),
+        OcbootRelease(
+            name: "3.11 and 3.12", from: [3, 11, 11], before: [4, 0], hasK3s: false, ansible: ([2, 11, 12], nil),
+            takesOtherUsers: true, takesPortOfVIP: true, hasTags: true, restartsNewHost: false, processors: 4,
+            memoryGiB: 6,
+            refusesNamesWithADigitFirst: false, needsOldCgroups: true, systems: systemsOf311,
+            leftovers: inTemporaryFolder,
+            effects: [.kubeadm: onKubeadm + [cipherSuites]]),
         OcbootRelease(
             name: "3.11 with k3s", from: [3, 11], before: [4, 0], hasK3s: true, ansible: ([2, 11, 12], nil),
-            takesOtherUsers: true, hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6,
+            takesOtherUsers: true, takesPortOfVIP: true, hasTags: true, restartsNewHost: false, processors: 4,
+            memoryGiB: 6,
             refusesNamesWithADigitFirst: false, needsOldCgroups: true, systems: systemsOf311WithK3s,
-            leftovers: inTemporaryFolder + inItsFolder, effects: [firewall, selinux, packages, keepalived, k3sFiles]),
+            leftovers: inTemporaryFolder + inItsFolder,
+            effects: [.kubeadm: onK3sReleases, .k3s: onK3s + [k3sAgent]]),
         OcbootRelease(
             name: "4.0", from: [4, 0], before: [5, 0], hasK3s: true, ansible: ([2, 11, 12], nil), takesOtherUsers: true,
+            takesPortOfVIP: true,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
             needsOldCgroups: true, systems: systemsOf40, leftovers: inTemporaryFolder + inItsFolder,
             effects: [
-                firewall, selinux, packages, keepalived, k3sFiles,
-                "writes /etc/yunion/host.conf of the survivors that run the host service, with its defaults",
+                .kubeadm: onK3sReleases + [commands, commandImages],
+                .k3s: onK3s + [commands, commandImages, hostConfiguration],
             ]),
     ]
 }

@@ -189,9 +189,12 @@ class Playbook:
         host.ok()
 
     def effects(self):
-        effects = ["iptables flushed", "packages installed"]
+        effects = ["iptables flushed", "packages installed; SELINUX=disabled; sysctl, kernel modules, cron jobs, /etc/profile"]
         if self.is_k3s:
-            return effects + ["keepalived.yaml", "/etc/rancher/k3s/config.yaml", "k3s.service", "/usr/local/bin/k3s"]
+            return effects + ["keepalived.yaml", "/etc/rancher/k3s/config.yaml, and on the primary server/manifests: calico, traefik",
+                              "k3s.service, k3s.service.env", "/usr/local/bin/k3s"]
+        if not self.release.has_tags:
+            effects[0] += "; boot loader: kernel arguments, the cloud's kernel"
         registries = {key: self.section.get(key) or [] for key in ("registry_mirrors", "insecure_registries")}
         return effects + ["/etc/docker/daemon.json " + json.dumps(registries), "/etc/sysconfig/kubelet"]
 

@@ -41,7 +41,8 @@ import Testing
     /// The branch release/3.12 has v3.11.8 in VERSION.
     @Test func theVersionOfABranchMayLagBehind() throws {
         let run = try OcbootCases.run(
-            OcbootCases.state(OcbootCases.stacks("v3.11.8"), running: "v3.12.1", product: "Edge"))
+            OcbootCases.state(
+                OcbootCases.stacks("v3.11.8", ansible: "2.11.12"), running: "v3.12.1", product: "Edge"))
         #expect(run.invocation.release == "3.11 and 3.12")
     }
 
@@ -138,6 +139,20 @@ import Testing
         #expect(refusal(state)?.reason.contains("container that SKIP_TAGS does not reach") == true)
         state.inventory.ocboot?.command = ["./run.py", "{config}"]
         #expect(refusal(state)?.reason.contains("has no stack") == true)
+    }
+
+    /// Of 3.11.7 and 3.12 it was measured that their roles end with "Conditional is marked as unsafe" by Ansible 2.15 (docs/ocboot.md).
+    @Test func anAnsibleThatTheRolesDoNotTakeIsRefused() throws {
+        var facts = OcbootCases.stacks("v3.11.8")
+        facts.ansible = "2.15.13"
+        #expect(
+            refusal(try OcbootCases.state(facts, running: "v3.12.1", product: "Edge"))?.reason
+                .contains("Ansible 2.15.13") == true)
+        facts.ansible = "2.11.12"
+        #expect(FieldCluster.refusals(try OcbootCases.state(facts, running: "v3.12.1", product: "Edge")).isEmpty)
+        facts = OcbootCases.stacks("v3.11.13")
+        facts.ansible = "2.15.13"
+        #expect(FieldCluster.refusals(try OcbootCases.state(facts, running: "v3.11.14", product: "Edge")).isEmpty)
     }
 
     // MARK: What it asks of the hosts

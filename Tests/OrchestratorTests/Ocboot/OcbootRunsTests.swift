@@ -38,7 +38,8 @@ import Testing
                 facts.ansible = "2.11.12"
             default:
                 facts.commandLine = .stack(["full", "cmp", "virt"])
-                facts.ansible = reference == "release/3.10" ? "2.11.12" : "2.15.13"
+                let isOld = ["release/3.10", "release/3.11.7", "release/3.12"].contains(reference)
+                facts.ansible = isOld ? "2.11.12" : "2.15.13"
             }
             facts.takesTags = reference != "release/3.8"
             var state = try RunbookCluster.state()
