@@ -12,7 +12,8 @@ struct OcbootRelease: Sendable, Hashable {
     var ansible: (from: [Int], before: [Int]?)
     /// A user that is not root gets `become`.
     var takesOtherUsers: Bool
-    /// Logs in to the VIP on the primary's SSH port; an older one as root on port 22, whatever the configuration says.
+    /// On kubeadm: logs in to the VIP on the primary's SSH port only. 3.8 goes to port 22 for the join token, those with k3s to see
+    /// whether k3s runs there, whatever the configuration says.
     var takesPortOfVIP: Bool
     /// What it does to the cloud stands under the tag `cloud`, its reboots under `reboot` and `kernel`.
     var hasTags: Bool
@@ -140,14 +141,14 @@ struct OcbootRelease: Sendable, Hashable {
             effects: [.kubeadm: onKubeadm + [cipherSuites]]),
         OcbootRelease(
             name: "3.11 with k3s", from: [3, 11], before: [4, 0], hasK3s: true, ansible: ([2, 11, 12], nil),
-            takesOtherUsers: true, takesPortOfVIP: true, hasTags: true, restartsNewHost: false, processors: 4,
+            takesOtherUsers: true, takesPortOfVIP: false, hasTags: true, restartsNewHost: false, processors: 4,
             memoryGiB: 6,
             refusesNamesWithADigitFirst: false, needsOldCgroups: true, systems: systemsOf311WithK3s,
             leftovers: inTemporaryFolder + inItsFolder,
             effects: [.kubeadm: onK3sReleases, .k3s: onK3s + [k3sAgent]]),
         OcbootRelease(
             name: "4.0", from: [4, 0], before: [5, 0], hasK3s: true, ansible: ([2, 11, 12], nil), takesOtherUsers: true,
-            takesPortOfVIP: true,
+            takesPortOfVIP: false,
             hasTags: true, restartsNewHost: false, processors: 4, memoryGiB: 6, refusesNamesWithADigitFirst: false,
             needsOldCgroups: true, systems: systemsOf40, leftovers: inTemporaryFolder + inItsFolder,
             effects: [
