@@ -101,8 +101,20 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
 
     private static func watched(_ distribution: Inventory.Distribution) -> [String] {
         switch distribution {
-        case .kubeadm: [distribution.apiServerManifest, "/etc/docker/daemon.json", "/etc/sysconfig/kubelet"]
-        case .k3s: ["/etc/rancher/k3s/config.yaml", "/etc/systemd/system/k3s.service"]
+        case .kubeadm:
+            [
+                distribution.apiServerManifest, "/etc/docker/daemon.json", "/etc/sysconfig/kubelet",
+                "/etc/default/grub",
+                "/etc/selinux/config",
+            ]
+        case .k3s:
+            [
+                "/etc/rancher/k3s/config.yaml", "/etc/systemd/system/k3s.service",
+                "/etc/systemd/system/k3s.service.env", "/etc/selinux/config",
+            ]
+                + ["calico.yaml", "traefik-config.yaml", "traefik-ds.yaml"].map {
+                    "/var/lib/rancher/k3s/server/manifests/\($0)"
+                }
         }
     }
 
