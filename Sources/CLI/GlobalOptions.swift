@@ -65,7 +65,7 @@ struct GlobalOptions: ParsableArguments {
     @Option(
         name: .customLong("replace-host-key"),
         help: ArgumentHelp(
-            "Let the changed key of a host in that was installed anew; it takes the place of the old ones in known_hosts.",
+            "Let the changed key of a host in that was reinstalled; it takes the place of the old ones in known_hosts.",
             valueName: "host=sha256:..."))
     var replacedHostKeys: [ReplacedHostKey] = []
 

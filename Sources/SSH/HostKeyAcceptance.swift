@@ -4,7 +4,7 @@ public struct HostKeyAcceptance: Sendable, Hashable {
     public var host: String
     /// `SHA256:…`, as ``HostKey/fingerprint``.
     public var fingerprint: String
-    /// Lets the key take the place of the ones on file: for a machine that was installed anew. Otherwise only a host that no
+    /// Lets the key take the place of the ones on file: for a machine that was reinstalled. Otherwise only a host that no
     /// line is for can be accepted.
     public var replacing: Bool
 

@@ -90,7 +90,7 @@ final class HostKeyTrust: Sendable {
                     : "the host key has changed"
                 throw refusal(
                     .hostKeyMismatch, "\(what): got \(key.type) \(key.fingerprint), on file \(lines)",
-                    "somebody may be in between; if the machine was installed anew, compare the fingerprint on its console "
+                    "somebody may be in between; if the machine was reinstalled, compare the fingerprint on its console "
                         + "and run again with --replace-host-key \(endpoint.name)=\(key.fingerprint)"
                 )
             }

@@ -87,7 +87,7 @@ extension SSHError.Code {
         case .handshakeFailed: "try it with OpenSSH: ssh -v; look at the sshd's log there"
         case .hostKeyUnknown: "see that the key is the host's own, then accept it: --accept-host-key HOST=SHA256:..."
         case .hostKeyMismatch:
-            "find out why before anything else; only if the host was installed anew: --replace-host-key HOST=SHA256:..."
+            "find out why before anything else; only if the host was reinstalled: --replace-host-key HOST=SHA256:..."
         case .authenticationFailed: "try it with OpenSSH: ssh -v; see that the key is in authorized_keys there"
         case .noShell:
             "see that the user gets a POSIX shell there: ForceCommand, command= in authorized_keys, /etc/passwd"

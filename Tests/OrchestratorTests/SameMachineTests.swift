@@ -4,7 +4,7 @@ import Testing
 
 @testable import Orchestrator
 
-/// The dead master's own machine, installed anew, takes its place: same inventory entry, name and address.
+/// The dead master's own machine, reinstalled, takes its place: same inventory entry, name and address.
 @Suite struct SameMachineTests {
     static let dead = RunbookCluster.names[0]
     let request = ReplacementRequest(dead: dead, replacement: dead)
@@ -35,7 +35,7 @@ import Testing
         #expect(plan.member?.id == RunbookCluster.memberIDs[0])
         #expect(plan.cordons == ["lzx-ocboot-ha-test-2", "lzx-ocboot-ha-test-3"])
         let lines = PlanText(plan, try RunbookCluster.inventory()).lines
-        #expect(lines[0].text.hasSuffix("the same machine, installed anew"))
+        #expect(lines[0].text.hasSuffix("the same machine, reinstalled"))
         #expect(!(try state().liveMasters.map(\.name).contains(Self.dead)), "it has no kubectl to ask with")
     }
 

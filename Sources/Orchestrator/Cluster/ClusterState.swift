@@ -74,7 +74,7 @@ extension ClusterState {
         inventory.hosts.filter { facts($0)?.holds(inventory.cluster.vip) == true }
     }
 
-    /// Masters that answer and have not been installed anew: by the cluster's word, or by the inventory's where the cluster says nothing.
+    /// Masters that answer and have not been reinstalled: by the cluster's word, or by the inventory's where the cluster says nothing.
     public var liveMasters: [Inventory.Host] {
         inventory.hosts.filter { host in
             guard let facts = facts(host), !facts.isBare else { return false }

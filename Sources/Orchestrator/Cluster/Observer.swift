@@ -39,7 +39,7 @@ public struct Observer: Sendable {
                 case .host(let host, let observation):
                     hosts[host.name] = observation
                     each(host)
-                    // A master that was installed anew answers, and has nothing to be asked.
+                    // A master that was reinstalled answers, and has nothing to be asked.
                     if let facts = observation.facts,
                         facts.kubeletRuns == true || (host.role == .master && !facts.isBare)
                     {

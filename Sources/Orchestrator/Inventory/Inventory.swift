@@ -125,7 +125,7 @@ public struct Inventory: Sendable, Hashable {
         public var rule: Rule
     }
 
-    /// Where a master's own machine is to take its place again, installed anew, it is looked at as what it is by now: a spare.
+    /// Where a master's own machine is to take its place again, reinstalled, it is looked at as what it is by now: a spare.
     public func preparing(_ request: ReplacementRequest) -> Inventory {
         var inventory = self
         if let index = hosts.firstIndex(where: { $0 == host(request.replacement) }),

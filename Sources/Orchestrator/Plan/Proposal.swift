@@ -6,7 +6,7 @@ public struct Proposal: Sendable {
     /// `nil` where the node is deleted already.
     public var deadNode: Node?
     public var replacement: Inventory.Host
-    /// The dead one's own machine takes its place again, installed anew.
+    /// The dead one's own machine takes its place again, reinstalled.
     public var isSameMachine: Bool { replacement.name == dead.host || replacement.address == dead.knownAddress }
     /// Masters of the cluster that are neither dead nor new, without ``unsound``.
     public var survivors: [Plan.Master]

@@ -61,7 +61,7 @@ public struct PlanText: Sendable {
         return [
             Line(
                 "Replace \(plan.dead.node) (\(plan.dead.address)) with \(plan.replacement.node) (\(plan.replacement.address)) in cluster \(plan.cluster)"
-                    + (plan.dead.host == plan.replacement.host ? ": the same machine, installed anew" : ""),
+                    + (plan.dead.host == plan.replacement.host ? ": the same machine, reinstalled" : ""),
                 .heading),
             Line(
                 "  primary: \(plan.primary.node)" + (plan.promotes ? ", to become keepalived's MASTER" : ", as it is")),

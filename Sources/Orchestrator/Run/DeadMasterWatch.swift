@@ -122,7 +122,7 @@ extension DeadMasterWatch {
         _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes, every interval: Duration = .seconds(2),
         patience: Duration = .seconds(30), pause: Duration = .seconds(4)
     ) -> DeadMasterWatch? {
-        // Where the machine was installed anew under the same name, the spare is what answers there.
+        // Where the machine was reinstalled under the same name, the spare is what answers there.
         guard plan.dead.knownAddress != plan.replacement.address, plan.dead.host != plan.replacement.host,
             let host = inventory.host(named: plan.dead.host)
         else {

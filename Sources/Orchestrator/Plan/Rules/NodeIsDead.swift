@@ -50,7 +50,7 @@ public enum NodeIsDead: SafetyRule {
                         "shut it down for good and wait until it is NotReady, then try again; or have it stopped over SSH: --fence"
                     )))
         case .failed(let failure) where proposal.isSameMachine:
-            refusals.append(refusal(failure.message, advice: "it has to be up, installed anew", isUnreachable: true))
+            refusals.append(refusal(failure.message, advice: "it has to be up, reinstalled", isUnreachable: true))
         case .failed(let failure):
             switch failure.sign {
             case .inconclusive:
@@ -155,7 +155,7 @@ public enum NodeIsDead: SafetyRule {
         let age = proposal.deadNode.map { state.notReadyAge(of: $0).text } ?? "its node is deleted"
         let connection: [String] =
             switch state.hosts[proposal.dead.host] {
-            case .reached where proposal.isSameMachine: ["its machine was installed anew"]
+            case .reached where proposal.isSameMachine: ["its machine was reinstalled"]
             case .reached: ["it answers here, and is fenced first"]
             default: ["it does not answer here"] + sights(proposal).map(\.text)
             }
@@ -170,13 +170,13 @@ public enum NodeIsDead: SafetyRule {
         if facts.kubeletRuns == nil || facts.clusterTraces == nil {
             refusals.append(
                 refusal(
-                    "whether \(host) was installed anew is unknown: its processes or its disk could not be read",
+                    "whether \(host) was reinstalled is unknown: its processes or its disk could not be read",
                     advice: "see there that pidof works: command -v pidof"))
         } else if !facts.isBare {
             let signs = (facts.kubeletRuns == true ? ["a running kubelet"] : []) + (facts.clusterTraces ?? [])
             refusals.append(
                 refusal(
-                    "\(host) is the old master, not installed anew: it has \(signs.joined(separator: ", "))",
+                    "\(host) is the old master, not reinstalled: it has \(signs.joined(separator: ", "))",
                     advice: orNothing(
                         proposal, "shut it down for good and name a spare, or reinstall it")))
         }

@@ -1,5 +1,5 @@
-/// That an operator recreates a Deployment is the inventory's word; it is believed where the Deployment has an owner that controls it,
-/// or Cloudpods' operator is there, and where that operator is there it must run.
+/// That an operator recreates a Deployment is the inventory's word; it is believed where the Deployment is controlled by another
+/// operator's custom resource, or where Cloudpods' operator runs in its namespace: the OnecloudCluster alone recreates nothing.
 public enum OperatorRuns: SafetyRule {
     public static let id = "operator-runs"
     public static let prevents = "deleting a deployment that nobody would recreate"
@@ -28,7 +28,7 @@ public enum OperatorRuns: SafetyRule {
             }
             return [
                 refusal(
-                    "the inventory says that an operator recreates the deployment \(deployment.reference), and \(why.isEmpty ? "it has no owner that controls it, and no \(name) was found" : why.joined(separator: "; "))",
+                    "the inventory says that an operator recreates the deployment \(deployment.reference), and \(why.isEmpty ? "it has no owner that \(owner == nil ? "controls it" : "runs"), and no \(name) was found" : why.joined(separator: "; "))",
                     advice:
                         "have the operator run first: kubectl get deployment -A | grep \(name); or leave its claim alone under 'workloads': action: ignore"
                 )

@@ -136,7 +136,7 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
     private static func availableVolumes(ofClass name: String, _ proposal: Proposal) -> Int {
         let node = SelectableNode(
             name: proposal.newNodeName, labels: [Node.hostnameKey: proposal.newNodeName], hasAllLabels: false)
-        // On the same machine, installed anew, those of the old disk are lost.
+        // On the same machine, reinstalled, those of the old disk are lost.
         let lost = Set(proposal.lost.map(\.volume.uid))
         return proposal.state.objects.volumes.count { volume in
             volume.phase == "Available" && volume.metadata.deletionTimestamp == nil && !lost.contains(volume.uid)
