@@ -21,17 +21,18 @@ struct CheckCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var recording: RecordingOptions
-    @OptionGroup var options: GlobalOptions
+    @OptionGroup var limit: LimitOption
+    @OptionGroup var options: HostOptions
 
     func run() async throws {
         let verb = RecordedVerb(
-            options: recording, name: "check", arguments: options.limit.map { ["--limit", $0] } ?? [])
-        try await Session.run(options, verb: verb) { [options] session in
+            options: recording, name: "check", arguments: limit.pattern.map { ["--limit", $0] } ?? [])
+        try await Session.run(options, verb: verb) { [limit] session in
             var inventory = session.inventory
-            inventory.hosts = try session.hosts(limit: options.limit)
+            inventory.hosts = try session.hosts(limit: limit.pattern)
             var report = CheckReport(try await session.observe(inventory), at: session.now)
             // A part of the hosts says nothing of the rest; a recording is told the same way wherever and whenever it is replayed.
-            if options.limit == nil, session.source.isHosts {
+            if limit.pattern == nil, session.source.isHosts {
                 let history = CheckHistory()
                 if let last = history.last(of: report.cluster) { report.compare(with: last) }
                 do { try history.keep(report) } catch { session.terminal.say("warning: \(error)") }

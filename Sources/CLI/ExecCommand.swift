@@ -15,7 +15,8 @@ struct ExecCommand: AsyncParsableCommand {
               masterswap exec --limit 'master*' -- systemctl is-active kubelet
             """)
 
-    @OptionGroup var options: GlobalOptions
+    @OptionGroup var limit: LimitOption
+    @OptionGroup var options: HostOptions
     @Argument(parsing: .postTerminator, help: "The command and its arguments, after --.") var command: [String] = []
 
     func validate() throws {
@@ -23,12 +24,13 @@ struct ExecCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try await Session.run(options, keepsConnections: false) { [options, command] session in
-            let hosts = try session.hosts(limit: options.limit)
-            let fanOut = FanOut(remotes: session.remotes, concurrency: options.concurrency)
+        try await Session.run(options, keepsConnections: false) {
+            [limit, connection = options.connection, command] session in
+            let hosts = try session.hosts(limit: limit.pattern)
+            let fanOut = FanOut(remotes: session.remotes, concurrency: connection.concurrency)
             let terminal = session.terminal
             let count = HostCount(hosts, terminal)
-            let answers = await fanOut.run(Command(command, timeout: .seconds(options.commandTimeout)), on: hosts) {
+            let answers = await fanOut.run(Command(command, timeout: .seconds(connection.commandTimeout)), on: hosts) {
                 answer in
                 if terminal.isJSON { try? terminal.printJSON(ExecLine(answer), pretty: false) }
                 count.done(answer.host)

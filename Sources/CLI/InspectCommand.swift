@@ -15,7 +15,7 @@ struct InspectCommand: AsyncParsableCommand {
 
     @Argument(help: "An inventory name, a node name or an address.") var node: String
     @OptionGroup var recording: RecordingOptions
-    @OptionGroup var options: GlobalOptions
+    @OptionGroup var options: HostOptions
 
     func run() async throws {
         let verb = RecordedVerb(options: recording, name: "inspect", arguments: [node])

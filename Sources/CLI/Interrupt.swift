@@ -8,7 +8,8 @@ import Synchronization
     import Darwin
 #endif
 
-/// Ctrl-C: the first one cancels the work, which then ends at a safe point; the second ends the program at once.
+/// Ctrl-C, SIGTERM, and the end of the terminal (SIGHUP): the first one cancels the work, which then ends at a safe point; the second
+/// ends the program at once.
 enum Interrupt {
     private static let acting = Mutex(false)
     private static let interrupted = Mutex(false)
@@ -24,10 +25,6 @@ enum Interrupt {
 
     static func cancelling(_ work: @escaping @Sendable () async throws -> Void) async throws {
         let task = Task { try await work() }
-        let source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
-        let termination = DispatchSource.makeSignalSource(signal: SIGTERM, queue: .global())
-        signal(SIGINT, SIG_IGN)
-        signal(SIGTERM, SIG_IGN)
         signal(SIGPIPE, SIG_IGN)
         let handler: @Sendable () -> Void = {
             if task.isCancelled {
@@ -42,14 +39,27 @@ enum Interrupt {
                 to: STDERR_FILENO)
             task.cancel()
         }
-        source.setEventHandler(handler: handler)
-        termination.setEventHandler(handler: handler)
-        source.resume()
-        termination.resume()
-        defer {
-            source.cancel()
-            termination.cancel()
+        let sources = signals.map { number in
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler(handler: handler)
+            source.resume()
+            return source
         }
+        defer { for source in sources { source.cancel() } }
         try await task.value
+    }
+
+    /// `nohup` ignores SIGHUP for what it starts, which then goes on without a terminal.
+    private static var signals: [Int32] {
+        var hangup = sigaction()
+        sigaction(SIGHUP, nil, &hangup)
+        #if canImport(Darwin)
+            let handler = hangup.__sigaction_u.__sa_handler
+        #else
+            let handler = hangup.__sigaction_handler.sa_handler
+        #endif
+        let isIgnored = unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+        return [SIGINT, SIGTERM] + (isIgnored ? [] : [SIGHUP])
     }
 }

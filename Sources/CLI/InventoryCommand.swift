@@ -19,15 +19,16 @@ struct InventoryCommand: ParsableCommand {
                   masterswap inventory check -i inventory/lab.yaml
                 """)
 
+        @OptionGroup var inventory: InventoryOption
         @OptionGroup var options: GlobalOptions
 
         func run() throws {
             let terminal = Terminal(options)
             do {
-                let inventory = try Inventory.read(options.inventoryPath)
+                let inventory = try Inventory.read(self.inventory.path)
                 let spares = inventory.hosts.count - inventory.masters.count
                 terminal.answer(
-                    "\(options.inventoryPath): cluster \(inventory.cluster.name), \(inventory.masters.count) masters, \(spares) spare, \(inventory.workloads.count) workload rules: no mistake found"
+                    "\(self.inventory.path): cluster \(inventory.cluster.name), \(inventory.masters.count) masters, \(spares) spare, \(inventory.workloads.count) workload rules: no mistake found"
                 )
             } catch { throw Session.fail(error, terminal) }
         }
@@ -51,13 +52,13 @@ struct InventoryCommand: ParsableCommand {
         @Option(help: "The user to log in as (default: ssh_config's).") var user: String?
         @Flag(help: "Commands there are run as root by sudo (become: sudo).") var sudo = false
         @OptionGroup var target: Target
-        @OptionGroup var options: GlobalOptions
+        @OptionGroup var options: HostOptions
 
         func run() async throws {
-            let terminal = Terminal(options)
-            let target = try target.checked(options, terminal)
-            let password = options.askSudoPassword ? terminal.askSecret("sudo password: ") : nil
-            let pool = Session.pool(options, terminal)
+            let terminal = Terminal(options.global)
+            let target = try target.checked(options.inventory, terminal)
+            let password = options.connection.askSudoPassword ? terminal.askSecret("sudo password: ") : nil
+            let pool = Session.pool(options.connection, terminal)
             let survey = ClusterSurvey(
                 .init(host: host, user: user, become: sudo ? .sudo : .none), sudoPassword: password,
                 connect: { pool.remote($0) })
@@ -83,12 +84,13 @@ struct InventoryCommand: ParsableCommand {
 
         @Argument(help: ArgumentHelp("What ocboot's run.py was given.", valueName: "ocboot-config")) var file: String
         @OptionGroup var target: Target
+        @OptionGroup var inventory: InventoryOption
         @OptionGroup var options: GlobalOptions
 
         func run() throws {
             let terminal = Terminal(options)
             do {
-                let target = try target.checked(options, terminal)
+                let target = try target.checked(inventory, terminal)
                 try target.write(InventoryDraft(OcbootFile.read(file)), terminal)
             } catch let exit as ExitCode { throw exit } catch { throw Session.fail(error, terminal) }
         }
@@ -101,8 +103,8 @@ struct InventoryCommand: ParsableCommand {
         @Flag(help: "Write over a file that is there.") var force = false
 
         /// Looks first, so that nobody waits for a draft that has no place to go.
-        func checked(_ options: GlobalOptions, _ terminal: Terminal) throws -> Place {
-            let path = out ?? options.inventoryPath
+        func checked(_ inventory: InventoryOption, _ terminal: Terminal) throws -> Place {
+            let path = out ?? inventory.path
             let place = Place(path: path == "-" ? nil : (path as NSString).expandingTildeInPath)
             guard let path = place.path, !force, FileManager.default.fileExists(atPath: path) else { return place }
             throw Session.fail(

@@ -17,7 +17,8 @@ struct Masterswap: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            CheckCommand.self, InspectCommand.self, PlanCommand.self, ReplaceCommand.self, ResumeCommand.self,
+            CheckCommand.self, ReadyCommand.self, InspectCommand.self, PlanCommand.self, ReplaceCommand.self,
+            ResumeCommand.self,
             RunsCommand.self, ReportCommand.self, ExecCommand.self, InventoryCommand.self, UnlockCommand.self,
         ])
 }

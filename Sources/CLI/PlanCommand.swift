@@ -35,6 +35,15 @@ struct FenceOptions: ParsableArguments {
     var fence = false
 }
 
+/// What `plan` and `replace` share of ocboot.
+struct OcbootOptions: ParsableArguments {
+    @Flag(
+        help:
+            "After the join put back, on the survivors, those files that ocboot changed and that nothing reads before its service starts again; the plan lists them."
+    )
+    var restoreSurvivors = false
+}
+
 struct PlanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan", abstract: "Show what a replacement would do, or why it is refused; changes nothing.",
@@ -53,14 +62,17 @@ struct PlanCommand: AsyncParsableCommand {
     @OptionGroup var losses: LossOptions
     @OptionGroup var fencing: FenceOptions
     @OptionGroup var death: DeathOptions
+    @OptionGroup var ocboot: OcbootOptions
     @Option(help: "Save the plan, for: masterswap replace --plan FILE.") var out: String?
     @OptionGroup var recording: RecordingOptions
-    @OptionGroup var options: GlobalOptions
+    @OptionGroup var drain: DrainOption
+    @OptionGroup var options: HostOptions
 
     func run() async throws {
         let request = ReplacementRequest(
             dead: node, replacement: replacement, acceptedLosses: losses.acceptedLosses,
-            drainTimeout: options.drainTimeout, fences: fencing.fence, notReadyFor: death.notReadyFor)
+            drainTimeout: drain.seconds, fences: fencing.fence, restoresSurvivors: ocboot.restoreSurvivors,
+            notReadyFor: death.notReadyFor)
         let verb = RecordedVerb(options: recording, name: "plan", arguments: request.arguments)
         try await Session.run(options, verb: verb) { [out, death] session in
             let plan = try Planner.plan(try await session.observe(for: request), request, now: session.now)
@@ -71,6 +83,7 @@ struct PlanCommand: AsyncParsableCommand {
             let next =
                 out.map { "--plan \($0)" }
                 ?? "\(plan.dead.node) --with \(plan.replacement.host)" + (plan.fences == true ? " --fence" : "")
+                + (plan.ocboot?.restoresSurvivors == true ? " --restore-survivors" : "")
             session.terminal.print("\nNothing was changed. To do it: masterswap replace \(next)\(death.words)")
         }
     }
@@ -80,7 +93,9 @@ extension ReplacementRequest {
     /// As `plan` takes them.
     fileprivate var arguments: [String] {
         [dead, "--with", replacement] + (acceptedLosses.isEmpty ? [] : ["--accept-data-loss"] + acceptedLosses)
-            + (fences ? ["--fence"] : []) + ["--drain-timeout", "\(drainTimeout)"]
+            + (fences ? ["--fence"] : []) + (restoresSurvivors ? ["--restore-survivors"] : []) + [
+                "--drain-timeout", "\(drainTimeout)",
+            ]
             + ["--not-ready-for", "\(notReadyFor)"]
     }
 }

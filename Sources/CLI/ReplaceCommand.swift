@@ -23,10 +23,13 @@ struct ReplaceCommand: AsyncParsableCommand {
     @OptionGroup var losses: LossOptions
     @OptionGroup var fencing: FenceOptions
     @OptionGroup var death: DeathOptions
+    @OptionGroup var ocboot: OcbootOptions
     @Option(help: "Run just this saved plan; refused where the cluster asks for another by now.") var plan: String?
     @Flag(help: "Look at every step and change nothing.") var dryRun = false
     @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
-    @OptionGroup var options: GlobalOptions
+    @OptionGroup var drain: DrainOption
+    @OptionGroup var wait: WaitOption
+    @OptionGroup var options: HostOptions
 
     func validate() throws {
         guard plan == nil else { return }
@@ -36,14 +39,16 @@ struct ReplaceCommand: AsyncParsableCommand {
 
     func run() async throws {
         let saved: Plan?
-        do { saved = try plan.map(PlanFile.read) } catch { throw Session.fail(error, Terminal(options)) }
+        do { saved = try plan.map(PlanFile.read) } catch { throw Session.fail(error, Terminal(options.global)) }
         let asked = ReplacementRequest(
             dead: node ?? saved?.dead.node ?? "", replacement: replacement ?? saved?.replacement.host ?? "",
-            acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: options.drainTimeout,
-            fences: fencing.fence || saved?.fences == true, notReadyFor: death.notReadyFor)
-        try await Session.run(options) { [options, dryRun, yes] session in
+            acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: drain.seconds,
+            fences: fencing.fence || saved?.fences == true,
+            restoresSurvivors: ocboot.restoreSurvivors || saved?.ocboot?.restoresSurvivors == true,
+            notReadyFor: death.notReadyFor)
+        try await Session.run(options) { [options, wait, dryRun, yes] session in
             let state = try await session.observe(for: asked)
-            let replacement = session.replacement(options, apiAddresses: state.apiAddresses)
+            let replacement = session.replacement(options.inventory, wait, apiAddresses: state.apiAddresses)
             let seenAt = ContinuousClock.now
             if dryRun {
                 let plan = try Self.plan(state, asked, saved, session)
@@ -147,17 +152,18 @@ extension Session {
     ///   - plan: of the run that is resumed.
     ///   - apiAddresses: where each master's API server is, where that is known.
     func replacement(
-        _ options: GlobalOptions, resuming plan: Plan? = nil, apiAddresses: [String: String] = [:]
+        _ file: InventoryOption, _ wait: WaitOption = WaitOption(), resuming plan: Plan? = nil,
+        apiAddresses: [String: String] = [:]
     ) -> Replacement {
         let view = RunView(terminal, plan: plan)
         let source = inventory.ocboot?.database.password
         return Replacement(
             inventory: inventory, remotes: remotes, store: RunStore(),
-            limits: .init(wait: .seconds(options.waitTimeout)),
+            limits: .init(wait: .seconds(wait.seconds)),
             databasePassword: {
                 guard let source else {
                     throw InventoryError(
-                        file: options.inventoryPath,
+                        file: file.path,
                         problems: [
                             .init(
                                 line: 0, "it has no 'ocboot' section",

@@ -18,10 +18,11 @@ struct ResumeCommand: AsyncParsableCommand {
         name: .shortAndLong,
         help: "Do not ask before fencing, or cleaning up after a failed join; required where there is no terminal.")
     var yes = false
-    @OptionGroup var options: GlobalOptions
+    @OptionGroup var wait: WaitOption
+    @OptionGroup var options: HostOptions
 
     func run() async throws {
-        try await Session.run(options) { [options, runName, fence = fencing.fence, yes] session in
+        try await Session.run(options) { [options, wait, runName, fence = fencing.fence, yes] session in
             let run = try RunStore().find(runName)
             if RunReport(run: run.id, events: try run.events()).status == 0 {
                 let text = "Run \(run.id) is done and verified; there is nothing to resume."
@@ -29,7 +30,7 @@ struct ResumeCommand: AsyncParsableCommand {
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: run.id))
             }
             let planned = try Replacement.plan(of: run)
-            let replacement = session.replacement(options, resuming: planned)
+            let replacement = session.replacement(options.inventory, wait, resuming: planned)
             try replacement.refuseOtherInventory(planned, run)
             let masters = planned.survivors.compactMap { session.inventory.host(named: $0.host) }
             try await replacement.locked(by: masters) { lock in
@@ -39,7 +40,8 @@ struct ResumeCommand: AsyncParsableCommand {
                     added.flatMap(session.terminal.lines).forEach(session.terminal.progress)
                     if !yes { try await Confirmation.askForName(plan, session.terminal) }
                 }
-                try await session.replacement(options, resuming: plan).resume(run, plan: plan, lock: lock)
+                try await session.replacement(options.inventory, wait, resuming: plan).resume(
+                    run, plan: plan, lock: lock)
             }
         }
     }

@@ -14,16 +14,16 @@ struct Session: Sendable {
     /// - Parameters:
     ///   - keepsConnections: false where each host gets one command only.
     ///   - verb: `nil` for a verb that cannot be recorded.
-    init(_ options: GlobalOptions, keepsConnections: Bool = true, verb: RecordedVerb? = nil) async throws {
+    init(_ options: HostOptions, keepsConnections: Bool = true, verb: RecordedVerb? = nil) async throws {
         if let file = verb?.options.replayFile {
             self = try Session(options, replaying: file)
             return
         }
-        let text = try Inventory.text(of: options.inventoryPath)
-        let inventory = try Inventory.parse(text, file: options.inventoryPath)
-        let terminal = Terminal(options)
-        let pool = Self.pool(options, terminal, keepsConnections: keepsConnections)
-        let needsPassword = options.askSudoPassword && inventory.hosts.contains { $0.ssh.become == .sudo }
+        let text = try Inventory.text(of: options.inventory.path)
+        let inventory = try Inventory.parse(text, file: options.inventory.path)
+        let terminal = Terminal(options.global)
+        let pool = Self.pool(options.connection, terminal, keepsConnections: keepsConnections)
+        let needsPassword = options.connection.askSudoPassword && inventory.hosts.contains { $0.ssh.become == .sudo }
         let password = needsPassword ? terminal.askSecret("sudo password: ") : nil
         let endpoints = await inventory.endpoints(sudoPassword: password)
         self.inventory = inventory
@@ -50,12 +50,12 @@ struct Session: Sendable {
     }
 
     /// A session that asks a recording in place of the hosts, with its inventory unless another one is named.
-    private init(_ options: GlobalOptions, replaying file: String) throws {
+    private init(_ options: HostOptions, replaying file: String) throws {
         let replay = Replay(
             try Recording(contentsOf: file), path: file, program: Masterswap.configuration.version)
-        terminal = Terminal(options)
-        pool = Self.pool(options, terminal)
-        inventory = try options.inventoryFile.map { try Inventory.read($0) } ?? replay.inventory()
+        terminal = Terminal(options.global)
+        pool = Self.pool(options.connection, terminal)
+        inventory = try options.inventory.file.map { try Inventory.read($0) } ?? replay.inventory()
         remotes = replay.remotes
         source = .recording(replay)
     }
@@ -63,7 +63,9 @@ struct Session: Sendable {
     /// The time for what is shown and decided: in a replay that of the recording.
     var now: Date { source.now ?? Date() }
 
-    static func pool(_ options: GlobalOptions, _ terminal: Terminal, keepsConnections: Bool = true) -> ConnectionPool {
+    static func pool(_ options: ConnectionOptions, _ terminal: Terminal, keepsConnections: Bool = true)
+        -> ConnectionPool
+    {
         ConnectionPool(
             limits: .init(
                 connect: .seconds(options.connectTimeout), command: .seconds(options.commandTimeout),
@@ -106,7 +108,7 @@ struct Session: Sendable {
 
     /// Runs a verb's work, tells an error on standard error, and ends with the status that the contract has for it.
     static func run(
-        _ options: GlobalOptions, keepsConnections: Bool = true, verb: RecordedVerb? = nil,
+        _ options: HostOptions, keepsConnections: Bool = true, verb: RecordedVerb? = nil,
         _ work: @escaping @Sendable (Session) async throws -> Void
     ) async throws {
         let session: Session
@@ -115,7 +117,7 @@ struct Session: Sendable {
         } catch let error as ValidationError {
             throw error
         } catch {
-            throw fail(error, Terminal(options))
+            throw fail(error, Terminal(options.global))
         }
         do {
             try await Interrupt.cancelling { try await work(session) }

@@ -14,11 +14,11 @@ struct UnlockCommand: AsyncParsableCommand {
             """)
 
     @Flag(name: .long, help: "Do not ask; required where there is no terminal.") var yes = false
-    @OptionGroup var options: GlobalOptions
+    @OptionGroup var options: HostOptions
 
     func run() async throws {
         try await Session.run(options) { [options, yes] session in
-            let kubectl = try session.replacement(options).kubectl(session.inventory.masters)
+            let kubectl = try session.replacement(options.inventory).kubectl(session.inventory.masters)
             let terminal = session.terminal
             func end(_ text: String) {
                 if !terminal.isJSON { terminal.print(text) }

@@ -7,7 +7,7 @@ import Testing
 @Suite struct CommandLineTests {
     @Test func theVerbsOfTheContractAreThere() {
         let names = Masterswap.configuration.subcommands.compactMap { $0.configuration.commandName }
-        for verb in ["check", "inspect", "plan", "replace", "resume", "runs", "report", "exec", "inventory"] {
+        for verb in ["check", "ready", "inspect", "plan", "replace", "resume", "runs", "report", "exec", "inventory"] {
             #expect(names.contains(verb), "\(verb)")
         }
     }
@@ -33,8 +33,8 @@ import Testing
             ]) as? ReplaceCommand)
         #expect(command.losses.acceptedLosses == ["a", "n/b"])
         #expect(command.yes && command.dryRun)
-        #expect(command.options.drainTimeout == 5)
-        #expect(command.options.inventoryPath == "file")
+        #expect(command.drain.seconds == 5)
+        #expect(command.options.inventory.path == "file")
         #expect(command.death.notReadyFor == 300 && command.death.words.isEmpty)
         let known = try #require(
             try Masterswap.parseAsRoot(["plan", "dead", "--with", "spare", "--not-ready-for", "0"]) as? PlanCommand)
@@ -52,6 +52,36 @@ import Testing
             _ = try Masterswap.parseAsRoot(arguments)
             Issue.record("\(arguments) passed")
         } catch { #expect(Masterswap.exitCode(for: error).rawValue == 64) }
+    }
+
+    /// An option that a verb would not heed is a mistake there, and its help does not list it.
+    @Test func eachVerbTakesOnlyWhatItHeeds() {
+        let verbs: [String: (any ParsableCommand.Type, [String])] = [
+            "check": (CheckCommand.self, ["check"]), "exec": (ExecCommand.self, ["exec"]),
+            "ready": (ReadyCommand.self, ["ready"]), "inspect": (InspectCommand.self, ["inspect", "a"]),
+            "plan": (PlanCommand.self, ["plan", "a", "--with", "b"]),
+            "replace": (ReplaceCommand.self, ["replace", "a", "--with", "b"]),
+            "resume": (ResumeCommand.self, ["resume"]), "unlock": (UnlockCommand.self, ["unlock"]),
+            "runs": (RunsCommand.self, ["runs"]), "report": (ReportCommand.self, ["report"]),
+            "inventory check": (InventoryCommand.Check.self, ["inventory", "check"]),
+        ]
+        let onHosts: Set = ["check", "exec", "ready", "inspect", "plan", "replace", "resume", "unlock"]
+        let heeded: [(option: String, value: String, verbs: Set<String>)] = [
+            ("--limit", "a", ["check", "exec"]), ("--drain-timeout", "5", ["plan", "replace"]),
+            ("--wait-timeout", "5", ["replace", "resume"]), ("--concurrency", "5", onHosts),
+            ("--inventory", "f", onHosts.union(["inventory check"])), ("--output", "json", Set(verbs.keys)),
+        ]
+        for (option, value, heeding) in heeded {
+            for (name, (command, words)) in verbs {
+                let isTaken =
+                    (try? Masterswap.parseAsRoot(words + [option, value] + (name == "exec" ? ["--", "true"] : [])))
+                    != nil
+                #expect(isTaken == heeding.contains(name), "\(name) \(option)")
+                #expect(
+                    Masterswap.helpMessage(for: command).contains(option) == heeding.contains(name), "\(name) \(option)"
+                )
+            }
+        }
     }
 
     @Test func anInventoryIsNotWrittenOverWithoutForce() throws {

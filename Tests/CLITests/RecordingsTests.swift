@@ -27,7 +27,7 @@ import Testing
     }
 }
 
-/// What the program says to a recording: `check`, `inspect` of each master, a plan for each of them with the first spare, and the
+/// What the program says to a recording: `check`, `ready`, `inspect` of each master, a plan for each of them with the first spare, and the
 /// recorded command line itself.
 struct RecordingTranscript {
     var lines: [String] = []
@@ -35,7 +35,7 @@ struct RecordingTranscript {
     init(_ file: String) throws {
         let header = try Recording(contentsOf: file).header
         let inventory = try Inventory.parse(header.inventory, file: file)
-        var verbs = [["check"]] + inventory.masters.map { ["inspect", $0.name] }
+        var verbs = [["check"], ["ready"]] + inventory.masters.map { ["inspect", $0.name] }
         if let spare = inventory.hosts.first(where: { $0.role == .spare }) {
             verbs += inventory.masters.map { ["plan", $0.name, "--with", spare.name] }
         }

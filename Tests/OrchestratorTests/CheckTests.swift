@@ -8,15 +8,15 @@ import Testing
     let now = Date(timeIntervalSince1970: 1_650_000_000)
 
     /// As `Terminal.printJSON` encodes it.
-    static func json(_ report: CheckReport) throws -> Any {
+    static func json(_ report: some Encodable) throws -> Any {
         let encoder = JSONEncoder()
         encoder.dateEncodingStrategy = .iso8601
         encoder.keyEncodingStrategy = .convertToSnakeCase
         return try JSONSerialization.jsonObject(with: encoder.encode(report))
     }
 
-    static func schema() throws -> [String: Any] {
-        let data = Data(try DocumentationTests.document("docs/check.schema.json").utf8)
+    static func schema(_ name: String = "check") throws -> [String: Any] {
+        let data = Data(try DocumentationTests.document("docs/\(name).schema.json").utf8)
         return try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     }
 
@@ -160,7 +160,7 @@ import Testing
     }
 }
 
-/// The part of JSON Schema that `docs/check.schema.json` is written in; what it does not know is a mistake, too.
+/// The part of JSON Schema that `docs/*.schema.json` are written in; what it does not know is a mistake, too.
 enum Schema {
     static func mistakes(in value: Any, _ schema: [String: Any], at path: String) -> [String] {
         var mistakes: [String] = []

@@ -63,6 +63,11 @@ import Testing
         (#""a":"{\"b\":\"{\\\"token\\\":\\\"x\\\"}\"}""#, #""a":"{\"b\":\"{\\\"token\\\":\\\"secret-1\\\"}\"}""#),
         (#""a":"user: x\npassword: hunter 2\nnext: y""#, #""a":"user: x\npassword: secret-1\nnext: y""#),
         (#""a":"password = hunter 2""#, #""a":"password = secret-1""#),
+        ("- --auth-pass\n- hunter2\n- --vip", "- --auth-pass\n- secret-1\n- --vip"),
+        (
+            #""m":"args:\n  - --auth-pass\n  - hunter2\n""#, #""m":"args:\n  - --auth-pass\n  - secret-1\n""#
+        ),
+        ("# 密码: hunter2", "# 密码: secret-1"), ("# root 口令：hunter2\n", "# root 口令：secret-1\n"),
         // By their form
         ("join --token abcdef.0123456789abcdef x", "join --token secret-1 x"),
         ("the token abcdef.0123456789abcdef", "the token secret.0000000000000001"),
@@ -96,7 +101,7 @@ import Testing
         "containerID: docker://" + String(repeating: "0a", count: 32),
         "2: eth0    inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0\nLISTEN 0 128 [::]:6443 [::]:*",
         "- name: KEEPALIVED_PRIORITY\n  value: \"100\"\n- name: MINIO_STORAGE_CLASS_STANDARD\n  value: EC:2",
-        "sudo: a password is required",
+        "sudo: a password is required", "# 密码见文档", #""m":"error: --token\nSee 'kubectl'""#,
         "error: unknown flag: --token\nSee 'kubectl --help' for usage.",
         "https://10.127.100.102:6443/healthz", "12:30:45.123", "a == b", "",
         "E1126 16:53:23.1 memcache.go:287] couldn't get resource list for metrics.k8s.io/v1beta1: x",

@@ -60,8 +60,9 @@ extension Inventory.Distribution {
         }
     }
 
-    /// kubeadm names a member after its node; k3s adds a dash and eight hex digits.
+    /// kubeadm names a member after its node, as somebody may have written it in capitals; k3s adds a dash and eight hex digits.
     public func isMemberName(_ member: String, ofNode node: String) -> Bool {
+        let (member, node) = (member.lowercased(), node.lowercased())
         switch self {
         case .kubeadm: return member == node
         case .k3s:

@@ -246,8 +246,14 @@ public struct StatefulSet: KubernetesObject {
         public var ordinals: Ordinals?
         public struct Template: Sendable, Hashable, Codable {
             public var metadata: Name
+            /// Always there; recordings of older versions lack it.
+            public var spec: Spec?
             public struct Name: Sendable, Hashable, Codable {
                 public var name: String
+            }
+            public struct Spec: Sendable, Hashable, Codable {
+                /// Empty: a volume that was made by hand is asked for. Missing: the default class is.
+                public var storageClassName: String?
             }
         }
         /// From 1.26 on, the first replica may have another number than 0.
@@ -277,12 +283,17 @@ public struct StatefulSet: KubernetesObject {
     public func claimName(template: String, ordinal: Int) -> String { "\(template)-\(name)-\(ordinal)" }
 
     /// The ordinal of the replica that a claim belongs to: claims are named TEMPLATE-SET-ORDINAL (apps/v1 StatefulSet).
-    public func ordinal(ofClaim claim: String) -> Int? {
-        for template in templates {
-            let prefix = "\(template)-\(name)-"
+    public func ordinal(ofClaim claim: String) -> Int? { place(ofClaim: claim)?.ordinal }
+
+    /// What a claim of this set is made from.
+    public func template(ofClaim claim: String) -> Spec.Template? { place(ofClaim: claim)?.template }
+
+    private func place(ofClaim claim: String) -> (template: Spec.Template, ordinal: Int)? {
+        for template in spec.volumeClaimTemplates ?? [] {
+            let prefix = "\(template.metadata.name)-\(name)-"
             guard claim.hasPrefix(prefix) else { continue }
             let rest = claim.dropFirst(prefix.count)
-            if let ordinal = Int(rest), String(ordinal) == rest { return ordinal }
+            if let ordinal = Int(rest), String(ordinal) == rest { return (template, ordinal) }
         }
         return nil
     }
@@ -342,6 +353,37 @@ public struct StorageClass: KubernetesObject {
     public var provisioner: String
     /// `WaitForFirstConsumer` or `Immediate`.
     public var volumeBindingMode: String?
+    /// The nodes that its volumes may be made on; all, where there are none.
+    public var allowedTopologies: [Topology]?
+
+    public struct Topology: Sendable, Hashable, Codable {
+        public var matchLabelExpressions: [Labels]?
+        public struct Labels: Sendable, Hashable, Codable {
+            public var key: String
+            public var values: [String]?
+        }
+    }
+
+    static let defaultAnnotation = "storageclass.kubernetes.io/is-default-class"
+    static let formerDefaultAnnotation = "storageclass.beta.kubernetes.io/is-default-class"
+
+    /// Claims that name no class get this one.
+    public var isDefault: Bool {
+        [Self.defaultAnnotation, Self.formerDefaultAnnotation].contains { metadata.annotations?[$0] == "true" }
+    }
+
+    /// Whether its volumes may be made on a node.
+    /// - Returns: `nil` where that depends on a label that is not known.
+    func allows(_ node: SelectableNode) -> Bool? {
+        guard let allowedTopologies, !allowedTopologies.isEmpty else { return true }
+        let terms = allowedTopologies.map { topology in
+            NodeSelector.Term(
+                matchExpressions: (topology.matchLabelExpressions ?? []).map {
+                    .init(key: $0.key, operator: "In", values: $0.values)
+                })
+        }
+        return NodeSelector(nodeSelectorTerms: terms).matches(node)
+    }
 
     /// Its volumes are made by hand or by a program that watches for disks, before any claim asks for one.
     public var isStatic: Bool { provisioner == "kubernetes.io/no-provisioner" }

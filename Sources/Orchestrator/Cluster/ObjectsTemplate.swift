@@ -21,7 +21,7 @@ enum ObjectsTemplate {
     private static let item =
         #"{{$kind := .kind}}{{$owner := ""}}{{range .metadata.ownerReferences}}{{$owner = .kind}}{{end}}{"kind":{{printf "%q" .kind}},"#
         + metadata + node + pod + volume + claim + workload
-        + when("StorageClass", text("provisioner") + text("volumeBindingMode") + text("reclaimPolicy")) + end + "}"
+        + storageClass + end + "}"
 
     private static let metadata = object(
         "metadata",
@@ -29,6 +29,7 @@ enum ObjectsTemplate {
             + list("ownerReferences", text("kind") + text("name") + flag("controller"), last: "uid")
             + annotations(
                 "kubernetes.io/config.mirror", "volume.kubernetes.io/selected-node", Cordons.annotation,
+                StorageClass.defaultAnnotation, StorageClass.formerDefaultAnnotation,
                 "etcd.k3s.cattle.io/node-name", "etcd.k3s.cattle.io/node-address")
             + when("Node", text("creationTimestamp") + map("labels")),
         last: "uid")
@@ -70,13 +71,20 @@ enum ObjectsTemplate {
         "PersistentVolumeClaim",
         object("spec", text("storageClassName"), last: "volumeName") + object("status", last: "phase"))
 
+    private static let storageClass = when(
+        "StorageClass",
+        text("provisioner") + text("volumeBindingMode")
+            + list("allowedTopologies", list("matchLabelExpressions", text("key") + texts("values"))))
+
     private static let workload =
         when(
             "StatefulSet",
             object(
                 "spec",
                 number("replicas") + object("ordinals", number("start"))
-                    + list("volumeClaimTemplates", object("metadata", last: "name")) + podTemplate)
+                    + list(
+                        "volumeClaimTemplates",
+                        object("metadata", last: "name") + object("spec", given("storageClassName"))) + podTemplate)
                 + object("status", number("readyReplicas")))
         + when(
             "Deployment",
@@ -130,6 +138,11 @@ enum ObjectsTemplate {
 
     /// A text, quoted as Go quotes it: as JSON does, but for control characters, which no field here can have.
     private static func text(_ key: String) -> String { #"{{with .\#(key)}}"\#(key)":{{printf "%q" .}},{{end}}"# }
+
+    /// A text, also where it is empty.
+    private static func given(_ key: String) -> String {
+        #"{{if ne (printf "%v" .\#(key)) "<nil>"}}"\#(key)":{{printf "%q" .\#(key)}},{{end}}"#
+    }
 
     /// Only where it is true.
     private static func flag(_ key: String) -> String { #"{{if .\#(key)}}"\#(key)":true,{{end}}"# }

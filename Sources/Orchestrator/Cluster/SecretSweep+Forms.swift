@@ -7,6 +7,7 @@ extension SecretSweep {
         if let found = knownSecret(at: start) { return found }
         if byte == UInt8(ascii: "-") { return privateKey(at: start) ?? option(at: start) ?? shortOption(at: start) }
         if byte == UInt8(ascii: "$") { return passwordHash(at: start) }
+        if byte >= 0x80 { return chineseNote(at: start) }
         guard isWord(byte), start == 0 || !isWord(text[start - 1]) else { return nil }
         if "eLB".utf8.contains(byte), let found = encoded(at: start) { return found }
         if "arm".utf8.contains(byte), let found = directive(at: start) { return found }
@@ -47,6 +48,11 @@ extension SecretSweep {
         var hasQuote = false
         while next < text.count, next - nameEnd < 200 {
             let byte = text[next]
+            if byte == UInt8(ascii: "\\"), next + 1 < text.count, "nr".utf8.contains(text[next + 1]) {
+                hasLineEnd = true
+                next += 2
+                continue
+            }
             if byte == UInt8(ascii: "\n") { hasLineEnd = true }
             if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") { hasQuote = true }
             let isItem = hasLineEnd && byte == UInt8(ascii: "-") && next + 1 < text.count && isBlank(text[next + 1])
@@ -59,6 +65,16 @@ extension SecretSweep {
             return nil
         }
         return (next..<valueEnd, pseudonym(string(next..<valueEnd)))
+    }
+
+    /// `密码: X`: what operators of Cloudpods write into comments.
+    mutating func chineseNote(at start: Int) -> (Range<Int>, String)? {
+        guard let word = ["密码", "口令", "密钥", "令牌"].first(where: { matches($0, at: start) }) else { return nil }
+        var next = end(of: isBlank, from: start + word.utf8.count)
+        guard let separator = [":", "=", "："].first(where: { matches($0, at: next) }) else { return nil }
+        next = end(of: { isBlank($0) || "\"'\\".utf8.contains($0) }, from: next + separator.utf8.count)
+        let value = next..<end(of: { !isTerminator($0) }, from: next)
+        return value.isEmpty ? nil : (value, pseudonym(string(value)))
     }
 
     /// Programs and their options of one letter that take a password.

@@ -99,6 +99,15 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         return row
     }
 
+    /// Those that can be put back after the join: what stood there is what the survivor runs with, and nothing reads them before its
+    /// service, or the host, is started again. Static pods' manifests are none of them: the kubelet acts on them at once.
+    var restorable: [String] { watched.filter(Self.readAtStart.contains) }
+
+    private static let readAtStart: Set<String> = [
+        "/etc/docker/daemon.json", "/etc/sysconfig/kubelet", "/etc/default/grub", "/etc/selinux/config",
+        "/etc/yunion/host.conf", "/etc/rancher/k3s/config.yaml", "/etc/systemd/system/k3s.service.env",
+    ]
+
     private static func watched(_ distribution: Inventory.Distribution) -> [String] {
         switch distribution {
         case .kubeadm:

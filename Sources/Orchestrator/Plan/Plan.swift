@@ -116,6 +116,8 @@ public struct Plan: Sendable, Hashable, Codable {
         public var configuration: String
         /// There is an OnecloudCluster, which is compared before and after.
         public var hasCloud: Bool?
+        /// What it changes of the survivors' files is put back where that is safe; missing where that was not asked for.
+        public var restoresSurvivors: Bool?
     }
 
     public struct KeptVolume: Sendable, Hashable, Codable {
@@ -252,6 +254,8 @@ public struct ReplacementRequest: Sendable, Hashable {
     public var drainTimeout: Int
     /// An old master that answers is fenced, over SSH.
     public var fences: Bool
+    /// What ocboot changes of the survivors' files is put back, where that is safe.
+    public var restoresSurvivors: Bool
     /// Seconds for which the dead node must have been NotReady.
     public var notReadyFor: Int
 
@@ -260,13 +264,14 @@ public struct ReplacementRequest: Sendable, Hashable {
 
     public init(
         dead: String, replacement: String, acceptedLosses: [String] = [], drainTimeout: Int = 30, fences: Bool = false,
-        notReadyFor: Int = usualNotReadyFor
+        restoresSurvivors: Bool = false, notReadyFor: Int = usualNotReadyFor
     ) {
         self.dead = dead
         self.replacement = replacement
         self.acceptedLosses = acceptedLosses
         self.drainTimeout = drainTimeout
         self.fences = fences
+        self.restoresSurvivors = restoresSurvivors
         self.notReadyFor = notReadyFor
     }
 }

@@ -81,7 +81,8 @@ public enum Planner {
             deadWasHost: HostsSuitOcboot.hostRole(proposal))
         return Plan.OcbootRun(
             invocation: invocation, configuration: try OcbootConfiguration.text(source),
-            hasCloud: state.cluster.onecloudVersion == nil ? nil : true)
+            hasCloud: state.cluster.onecloudVersion == nil ? nil : true,
+            restoresSurvivors: proposal.request.restoresSurvivors ? true : nil)
     }
 
     /// With the labels that its volumes are found by.

@@ -133,6 +133,20 @@ public struct Proposal: Sendable {
     /// The name that the new node will have: its host's own.
     var newNodeName: String { state.facts(replacement)?.hostname.lowercased() ?? replacement.name }
 
+    /// The new node as far as it is known beforehand: its name, and the labels of Kubernetes and the cloud that every surviving master
+    /// has, for the same programs label it. What else the survivors have, somebody gave them by hand.
+    var newNode: SelectableNode {
+        let masters = survivors.compactMap { state.objects.node($0.node)?.metadata.labels }
+        var labels =
+            masters.first?.filter { key, value in
+                let domain = key.split(separator: "/").first.map(String.init) ?? ""
+                let isGiven = ["kubernetes.io", "k8s.io", "yunion.io", "k3s.io"].contains { domain.hasSuffix($0) }
+                return isGiven && masters.allSatisfy { $0[key] == value }
+            } ?? [:]
+        labels[Node.hostnameKey] = newNodeName
+        return SelectableNode(name: newNodeName, labels: labels, hasAllLabels: false)
+    }
+
     /// A pod that is Ready, on a node of which that is known to be so, and not on the dead one.
     func isReadyElsewhere(_ pod: Pod) -> Bool {
         pod.isReady && pod.nodeName != dead.node && pod.nodeName.map(readyNodes.contains) == true

@@ -137,18 +137,4 @@ extension Proposal {
         new.hasAllLabels = true
         return others.map(\.selectable) + [new]
     }
-
-    /// The new node as far as it is known beforehand: its name, and the labels of Kubernetes and the cloud that every surviving master
-    /// has, for the same programs label it. What else the survivors have, somebody gave them by hand.
-    var newNode: SelectableNode {
-        let masters = survivors.compactMap { state.objects.node($0.node)?.metadata.labels }
-        var labels =
-            masters.first?.filter { key, value in
-                let domain = key.split(separator: "/").first.map(String.init) ?? ""
-                let isGiven = ["kubernetes.io", "k8s.io", "yunion.io", "k3s.io"].contains { domain.hasSuffix($0) }
-                return isGiven && masters.allSatisfy { $0[key] == value }
-            } ?? [:]
-        labels[Node.hostnameKey] = newNodeName
-        return SelectableNode(name: newNodeName, labels: labels, hasAllLabels: false)
-    }
 }

@@ -1,12 +1,13 @@
 import SSH
 
-/// What a join may change on the survivors and in the cloud: kept before it, compared after it, and told. The copies stay: they are the
-/// way back, by hand.
+/// What a join may change on the survivors and in the cloud: kept before it, compared after it, and told; put back where that is safe
+/// and was asked for. The copies stay: they are the way back for the rest, by hand.
 struct JoinChanges {
     let plan: Plan
     private let invocation: OcbootInvocation
     private let folder: String
     private let looksAtCloud: Bool
+    private let restores: Bool
 
     /// - Returns: `nil` for a plan without ocboot.
     init?(_ plan: Plan, run: String) {
@@ -15,6 +16,7 @@ struct JoinChanges {
         invocation = ocboot.invocation
         folder = Self.folder(run: run)
         looksAtCloud = ocboot.hasCloud == true
+        restores = ocboot.restoresSurvivors == true
     }
 
     /// On each survivor.
@@ -32,6 +34,18 @@ struct JoinChanges {
     func comparisons(_ cluster: Inventory.Cluster) -> [String] {
         survivors.map { plan.told($0.host, Self.comparison(invocation, with: folder)) }
             + (looksAtCloud ? [plan.told(plan.primary.host, Self.cloudComparison(with: folder, kubectl(cluster)))] : [])
+            + (restores
+                ? survivors.map { plan.told($0.host, Self.restoration(invocation.restorable, from: folder)) } : [])
+    }
+
+    /// What is put back, and where; none where that was not asked for.
+    var effects: [Effect] {
+        guard restores, !survivors.isEmpty else { return [] }
+        return [
+            .changes(
+                "\(survivors.map(\.host).listed): \(invocation.restorable.listed) are put back where ocboot changed them; they count from the next start of what reads them"
+            )
+        ]
     }
 
     private func kubectl(_ cluster: Inventory.Cluster) -> [String] {
@@ -64,14 +78,17 @@ struct JoinChanges {
 
     func tell(_ context: RunContext) async {
         for survivor in survivors {
-            let files = await changes(Self.comparison(invocation, with: folder), on: survivor.host, context)
-            if !files.isEmpty {
-                context.note("\(survivor.host): ocboot changed \(files.listed); as before: \(folder) there")
-            }
+            let files = await lines(of: Self.comparison(invocation, with: folder), on: survivor.host, context)
+            guard !files.isEmpty else { continue }
+            context.note("\(survivor.host): ocboot changed \(files.listed); as before: \(folder) there")
+            guard restores else { continue }
+            let restored = await lines(
+                of: Self.restoration(invocation.restorable, from: folder), on: survivor.host, context)
+            if !restored.isEmpty { context.note("\(survivor.host): put back \(restored.listed)") }
         }
         guard looksAtCloud else { return }
-        let fields = await changes(
-            Self.cloudComparison(with: folder, kubectl(context.inventory.cluster)), on: plan.primary.host, context)
+        let fields = await lines(
+            of: Self.cloudComparison(with: folder, kubectl(context.inventory.cluster)), on: plan.primary.host, context)
         if !fields.isEmpty {
             context.warn(
                 "the OnecloudCluster is not as it was before the join: \(fields.listed); as before: \(folder)/cloud on \(plan.primary.host)"
@@ -79,14 +96,14 @@ struct JoinChanges {
         }
     }
 
-    private func changes(_ comparison: Command, on host: String, _ context: RunContext) async -> [String] {
+    private func lines(of command: Command, on host: String, _ context: RunContext) async -> [String] {
         let why: String
         do {
-            let result = try await context.remote(host).run(comparison)
+            let result = try await context.remote(host).run(command)
             if result.succeeded { return result.text.split(separator: "\n").map(String.init) }
             why = "\(result.outcome): \(result.errorText.lastLines(2))"
         } catch { why = "\(error)" }
-        context.warn("\(host): what ocboot changed could not be looked at: \(why)")
+        context.warn("\(host): what ocboot changed is not known: \(command.display): \(why)")
         return []
     }
 
@@ -104,6 +121,13 @@ struct JoinChanges {
         .script(
             #"d=$1; shift; [ -e "$d/complete" ] || exit 0; for f; do if [ -f "$d$f" ]; then cmp -s "$d$f" "$f" || echo "$f"; elif [ -f "$f" ]; then echo "$f"; fi; done; true"#,
             [folder] + invocation.watched, timeout: .seconds(20), label: "compare with \(folder)")
+    }
+
+    /// Puts back those that can be, and prints them. Each is whole at every moment.
+    static func restoration(_ files: [String], from folder: String) -> Command {
+        .script(
+            #"d=$1; shift; [ -e "$d/complete" ] || exit 0; for f; do [ -f "$d$f" ] || continue; cmp -s "$d$f" "$f" && continue; cp -p "$d$f" "$f.masterswap" && mv -f "$f.masterswap" "$f" && echo "$f" || exit 1; done; true"#,
+            [folder] + files, timeout: .seconds(20), label: "put back from \(folder)")
     }
 
     // MARK: The cloud

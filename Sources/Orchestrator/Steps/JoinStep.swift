@@ -21,6 +21,7 @@ struct JoinStep: Step {
         ] + (plan.ocboot?.invocation.effects ?? []).map { .changes("ocboot \($0)") }
             + (plan.ocboot?.invocation.restartsNewHost == true
                 ? [.changes("\(plan.replacement.host): ocboot may restart it, for a kernel of its own")] : [])
+            + (JoinChanges(plan, run: Plan.runName)?.effects ?? [])
     }
 
     /// ocboot waits up to 15 minutes for each restart, and installs some hundred packages.

@@ -17,16 +17,17 @@ Release = namedtuple("Release", [
     "cipher_suites",  # adds --tls-cipher-suites to kube-apiserver.yaml
     "shows_init",     # prints the arguments of ocadm init, the database's password among them
     "waits",          # waits for onecloud's services, without a limit (tag cloud)
-    "reboots_new",    # restarts the new host for its kernel: "always", "tag" (kernel), "never"
+    "reboots_new",    # restarts the new host for its kernel: "as_host" (where it is one), "tag" (kernel), "never"
+    "addons",         # patches coredns and calico-kube-controllers on kubeadm
 ])
 
 RELEASES = {
-    "3.8": Release("v3.8.17", "v3.8.8", [], "2.9.27", False, False, False, False, 0, 0, False, False, False, False, False, "always"),
+    "3.8": Release("v3.8.17", "v3.8.8", [], "2.9.27", False, False, False, False, 0, 0, False, False, False, False, False, "as_host", False),
     "3.10": Release("v3.10.15", "v3.10.15", ["full", "cmp", "virt"], "2.11.12", False, True, True, True, 4, 6, True, False, True,
-                    True, False, "tag"),
+                    True, False, "tag", True),
     "3.11.14": Release("v3.11.13", "v3.11.14", ["full", "cmp", "virt", "light-virt"], "2.15.13", False, True, True, True, 4, 6, True,
-                       True, True, True, True, "never"),
+                       True, True, True, True, "never", True),
     "k3s": Release("v3.11.9", "v3.11.9", ["full", "cmp", "virt", "light-virt"], "2.15.13", True, True, True, True, 4, 6, True, True,
-                   True, True, True, "never"),
+                   True, True, True, "never", False),
 }
 PRODUCTS = {"full": "FullStack", "cmp": "CMP", "virt": "Edge", "light-virt": "LightEdge"}

@@ -160,7 +160,13 @@ class Playbook:
             except Failed:
                 if release.any_fatal:
                     raise
-        if release.reboots_new == "always" or release.reboots_new == "tag" and "kernel" not in skipped:
+        if release.addons and not self.is_k3s and not self.primary.is_out:
+            self.each([self.primary], "primary-master-node/setup_k8s : Patch coredns and calico-kube-controllers",
+                      lambda host: host.effect("deployments coredns, calico-kube-controllers"))
+        if not release.has_tags:
+            for effect in self.effects():
+                self.each(self.nodes, f"common : {effect}", lambda host, effect=effect: host.effect(effect))
+        if release.reboots_new == "as_host" and self.masters.get("as_host") or release.reboots_new == "tag" and "kernel" not in skipped:
             self.title("PLAY", "master_nodes:worker_nodes")
             self.each(self.nodes, "utils/kernel-check : Reboot system if not cloud kernel, it should take a few minutes...",
                       lambda host: host.effect("reboot"))
@@ -249,6 +255,11 @@ class Playbook:
             new.is_out = True
             raise
         new.ok(changed=True)
+        if self.release.has_k3s:
+            # It also goes there without the port of its inventory.
+            self.task("utils/detect-os : stat k3s bin")
+            Host({"hostname": self.masters["controlplane_host"], "user": new.user}).must("true")
+            new.ok()
         if self.release.shows_init:
             self.task("master-node : show ocadm join args")
             line(f"ok: [{new.address}] => " + json.dumps({"msg": f"ocadm join --token {token} --certificate-key {key}"}))

@@ -59,6 +59,10 @@ struct ObjectsTemplateTests {
             #expect(
                 part.statefulSets.map(\.spec.volumeClaimTemplates)
                     == whole.statefulSets.map(\.spec.volumeClaimTemplates))
+            #expect(
+                part.statefulSets[0].spec.volumeClaimTemplates?.map(\.spec?.storageClassName) == [nil, "zoned", ""])
+            #expect(part.storageClasses.map(\.allowedTopologies) == whole.storageClasses.map(\.allowedTopologies))
+            #expect(part.storageClasses.map(\.isDefault) == [false, true])
             #expect(part.replicaSets.count == part.deployments.count, "without those that own no pod any more")
             let printed = String(decoding: text, as: UTF8.self)
             #expect(!printed.contains("not-to-be-printed"), "values of variables may be secrets")

@@ -146,6 +146,63 @@ import Testing
         #expect(text.lines.contains { $0.kind == .warning && $0.text.hasPrefix("  WARNING: which program") })
     }
 
+    // MARK: The class of a new claim
+
+    /// The runbook's cluster; the claim templates of its MinIO name a class, or none.
+    private func state(template: String?, _ classes: [StorageClass]) throws -> ClusterState {
+        var state = try state("rancher.io/local-path", [deployment("local-path-provisioner")])
+        state.cluster.objects.storageClasses += classes
+        for index in state.cluster.objects.statefulSets.indices {
+            state.cluster.objects.statefulSets[index].spec.volumeClaimTemplates?[0].spec = .init(
+                storageClassName: template)
+        }
+        return state
+    }
+
+    private func storageClass(_ name: String, isDefault: Bool = false, allowed: [String]? = nil) -> StorageClass {
+        var metadata = RunbookCluster.meta(name, nil)
+        if isDefault { metadata.annotations = [StorageClass.defaultAnnotation: "true"] }
+        return StorageClass(
+            metadata: metadata, provisioner: "rancher.io/local-path",
+            allowedTopologies: allowed.map {
+                [.init(matchLabelExpressions: [.init(key: Node.hostnameKey, values: $0)])]
+            })
+    }
+
+    /// A claim template may name another class than its claims once got, or none.
+    @Test func aNewClaimsClassIsItsTemplatesOrTheDefaultOne() throws {
+        #expect(Lost.refusals(try state(template: "local-path", [])).isEmpty)
+        #expect(Lost.refusals(try state(template: nil, [storageClass("usual", isDefault: true)])).isEmpty)
+        for (template, classes, reason) in [
+            ("gone", [], "the storage class gone has no provisioner"),
+            ("", [storageClass("usual", isDefault: true)], "the storage class of none has no provisioner"),
+            (nil, [storageClass("usual")], "no class is the default one"),
+            (
+                nil, [storageClass("a", isDefault: true), storageClass("b", isDefault: true)],
+                "each of a and b is said to be the default"
+            ),
+        ] as [(String?, [StorageClass], String)] {
+            let refusals = Lost.refusals(try state(template: template, classes))
+            #expect(refusals.map(\.rule) == ["provisioner-runs"], "\(reason)")
+            #expect(refusals.first?.reason.contains(reason) == true, "\(refusals)")
+            #expect(refusals.first?.reason.contains("onecloud-minio/export-minio-") == true)
+        }
+    }
+
+    @Test func aClassMustMakeVolumesOnTheNewNode() throws {
+        func refusals(_ allowed: [String]) throws -> [Refusal] {
+            Lost.refusals(try state(template: "zoned", [storageClass("zoned", allowed: allowed)]))
+        }
+        #expect(try refusals(RunbookCluster.names + [RunbookCluster.spare]).isEmpty)
+        let refused = try refusals(RunbookCluster.names)
+        #expect(refused.map(\.rule) == ["provisioner-runs"])
+        #expect(refused.first?.reason.contains("makes no volumes on \(RunbookCluster.spare)") == true)
+        var zoned = storageClass("zoned")
+        zoned.allowedTopologies = [.init(matchLabelExpressions: [.init(key: "rack", values: ["r1"])])]
+        let plan = try Lost.plan(try state(template: "zoned", [zoned]))
+        #expect(plan.warnings?.contains { $0.contains("allowedTopologies") } == true)
+    }
+
     // MARK: Without a provisioner
 
     /// A static class, or a class that exists in name only.

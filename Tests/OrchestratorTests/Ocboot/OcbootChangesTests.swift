@@ -38,6 +38,53 @@ import Testing
         #expect(try String(contentsOfFile: kept + files[1], encoding: .utf8) == "before")
     }
 
+    /// Only what nothing reads before its service starts again, and only where it was asked for.
+    @Test func whatIsSafeIsPutBackWhereThatWasAskedFor() throws {
+        let state = try RunbookCluster.state()
+        let usual = try #require(JoinChanges(try Lost.plan(state), run: "r"))
+        #expect(usual.effects == [])
+        #expect(!usual.comparisons(state.inventory.cluster).contains { $0.contains("put back") })
+        var request = RunbookCluster.request
+        request.restoresSurvivors = true
+        let asked = try Lost.plan(state, request)
+        let changes = try #require(JoinChanges(asked, run: "r"))
+        #expect("\(changes.effects)".contains("/etc/docker/daemon.json"))
+        #expect(!"\(changes.effects)".contains("manifests"), "the kubelet acts on them at once")
+        #expect(changes.comparisons(state.inventory.cluster).count { $0.contains("put back") } == 2)
+    }
+
+    @Test func aFileIsPutBackAsItWas() throws {
+        let folder = try TemporaryFolder()
+        let remote = LocalRemote(shell: "sh")
+        let kept = folder.path + "/kept"
+        func restored(_ files: [String]) throws -> [String] {
+            let result = try remote.runNow(JoinChanges.restoration(files, from: kept))
+            #expect(result.succeeded)
+            return result.text.split(separator: "\n").map(String.init)
+        }
+        let files = ["same", "changed", "gone", "new"].map { "\(folder.path)/etc/\($0)" }
+        func write(_ text: String, to file: String) throws {
+            try FileManager.default.createDirectory(
+                atPath: (file as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+        }
+        for file in files.dropLast() {
+            try write("before", to: file)
+            try write("before", to: kept + file)
+        }
+        try write("after", to: files[1])
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: kept + files[1])
+        try FileManager.default.removeItem(atPath: files[2])
+        try write("after", to: files[3])
+        #expect(try restored(files).isEmpty, "the copies are not complete")
+        try write("", to: kept + "/complete")
+        #expect(try restored(files) == [files[1], files[2]])
+        #expect(try String(contentsOfFile: files[1], encoding: .utf8) == "before")
+        #expect(try FileManager.default.attributesOfItem(atPath: files[1])[.posixPermissions] as? Int == 0o600)
+        #expect(try String(contentsOfFile: files[3], encoding: .utf8) == "after")
+        #expect(try restored(files).isEmpty)
+    }
+
     /// A kubectl that answers by the template that it is asked with.
     @Test func whatChangedInTheCloudIsTold() throws {
         let folder = try TemporaryFolder()

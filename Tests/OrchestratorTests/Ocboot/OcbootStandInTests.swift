@@ -87,7 +87,8 @@ import Testing
         let effects = try String(contentsOfFile: folder.path + "/effects", encoding: .utf8)
         #expect(effects.contains("iptables flushed"))
         #expect(!effects.contains("user-update") && !effects.contains("onecloudcluster"), "\(effects)")
-        #expect(effects.contains("reboot") == run.invocation.restartsNewHost)
+        #expect(effects.contains("reboot") == (run.invocation.restartsNewHost && text.contains("as_host: true")))
+        #expect(effects.contains("coredns") == run.invocation.effects.contains { $0.contains("coredns") })
         let logins = try String(contentsOfFile: folder.path + "/logins", encoding: .utf8)
         for address in ["229", "102", "224"] { #expect(logins.contains("root@10.127.100.\(address) "), "\(logins)") }
         // As it was run before it was looked at.

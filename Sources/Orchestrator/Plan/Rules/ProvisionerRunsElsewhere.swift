@@ -8,6 +8,25 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         demands(proposal).flatMap { demand -> [Refusal] in
+            let claims = demand.claims.joined(separator: ", ")
+            if let why = demand.noClass {
+                return [
+                    refusal(
+                        "the new claims of \(claims) would get no storage class: their claim template names none, and \(why)",
+                        advice:
+                            "mark the class that they are to have, and no other, as the default: kubectl annotate storageclass NAME \(StorageClass.defaultAnnotation)=true; or leave the claims alone under 'workloads': action: ignore"
+                    )
+                ]
+            }
+            if demand.isAllowedThere == false {
+                return [
+                    refusal(
+                        "\(demand.name) makes no volumes on \(proposal.newNodeName) (allowedTopologies), so that the new claims of \(claims) would never be bound",
+                        advice:
+                            "a storage class cannot be changed: make it again, as it was, with \(proposal.newNodeName) among its allowedTopologies, or leave the claims alone under 'workloads': action: ignore"
+                    )
+                ]
+            }
             if demand.isLeaving {
                 return [
                     refusal(
@@ -20,7 +39,7 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
             if demand.bindsAtOnce {
                 return [
                     refusal(
-                        "\(demand.name) binds claims as soon as they are made (volumeBindingMode: Immediate), before their pods are placed: the new claims of \(demand.claims.joined(separator: ", ")) could get their volumes on any node",
+                        "\(demand.name) binds claims as soon as they are made (volumeBindingMode: Immediate), before their pods are placed: the new claims of \(claims) could get their volumes on any node",
                         advice:
                             "a storage class cannot be changed: make it again with 'volumeBindingMode: WaitForFirstConsumer', which leaves bound claims as they are, or leave the claims alone under 'workloads': action: ignore"
                     )
@@ -36,7 +55,6 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
             case .unidentified: return []
             case .volumes(let free) where free >= demand.claims.count: return []
             case .volumes(let free):
-                let claims = demand.claims.joined(separator: ", ")
                 return [
                     refusal(
                         "\(demand.name) has no provisioner, so that the new claims of \(claims) would need \(demand.claims.count) volumes that are Available on \(proposal.newNodeName); there \(free == 1 ? "is 1" : "are \(free)")",
@@ -86,7 +104,10 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         let places = rebuilt(proposal).filter { $0.pod.fits(proposal.newNode) == nil }.map { rebuilt in
             "the pods of the \(rebuilt.kind) \(rebuilt.namespace)/\(rebuilt.name) ask for node labels that \(proposal.newNodeName) may not get by itself: where they stay Pending, give it those that the other nodes have"
         }
-        return provisioners + places
+        let topologies = demands(proposal).filter { $0.isAllowedThere == nil }.map { demand in
+            "\(demand.name) makes volumes only on nodes with labels that \(proposal.newNodeName) may not get by itself (allowedTopologies): where the new claims of \(demand.claims.joined(separator: ", ")) stay Pending, give it those that the other nodes have"
+        }
+        return provisioners + topologies + places
     }
 
     /// A storage class that claims are to be recreated of.
@@ -105,17 +126,24 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         /// Whether a claim is bound before its pod is placed.
         var bindsAtOnce: Bool
         var isLeaving: Bool
+        /// Whether its volumes may be made on the new node; `nil` where that is not known.
+        var isAllowedThere: Bool?
+        /// Why the claims would get no class at all.
+        var noClass: String?
     }
 
     private static func demands(_ proposal: Proposal) -> [Demand] {
-        var claims: [String: [String]] = [:]
+        var claims: [NewClass: [String]] = [:]
         for lost in proposal.lost {
-            guard case .rebuild = lost.action, let claim = lost.claim else { continue }
-            claims[claim.spec.storageClassName ?? lost.volume.spec.storageClassName ?? "", default: []].append(
-                claim.reference)
+            guard case .rebuild(let workload) = lost.action, let claim = lost.claim else { continue }
+            claims[newClass(of: claim, lost.volume, workload, proposal), default: []].append(claim.reference)
         }
-        guard !claims.isEmpty else { return [] }
-        return claims.sorted { $0.key < $1.key }.map { name, claims in
+        return claims.sorted { $0.value[0] < $1.value[0] }.map { newClass, claims in
+            guard case .named(let name) = newClass else {
+                return Demand(
+                    name: "", claims: claims, supply: .volumes(0), bindsAtOnce: false, isLeaving: false,
+                    noClass: newClass.whyNone)
+            }
             let described = name.isEmpty ? "the storage class of none" : "the storage class \(name)"
             let supply: Demand.Supply
             let storageClass = proposal.state.objects.storageClass(name)
@@ -128,8 +156,35 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
             return Demand(
                 name: described, claims: claims, supply: supply,
                 bindsAtOnce: storageClass?.volumeBindingMode == "Immediate",
-                isLeaving: storageClass?.metadata.deletionTimestamp != nil)
+                isLeaving: storageClass?.metadata.deletionTimestamp != nil,
+                isAllowedThere: storageClass.map { $0.allows(proposal.newNode) } ?? true)
         }
+    }
+
+    /// The storage class that a claim gets when it is made again.
+    private enum NewClass: Hashable {
+        case named(String)
+        /// It names none, and of these each says that it is the default.
+        case byDefault([String])
+
+        var whyNone: String {
+            guard case .byDefault(let classes) = self, !classes.isEmpty else { return "no class is the default one" }
+            return "each of \(classes.listed) is said to be the default"
+        }
+    }
+
+    /// A StatefulSet's claim is made from its template, which may name another class than the claim has today, or none; an operator
+    /// makes its claim as before.
+    private static func newClass(
+        of claim: Claim, _ volume: Volume, _ workload: Inventory.Workload, _ proposal: Proposal
+    ) -> NewClass {
+        let today = claim.spec.storageClassName ?? volume.spec.storageClassName ?? ""
+        guard case .statefulSet(let name) = workload.target,
+            let template = proposal.state.statefulSet(claim.namespace, name)?.template(ofClaim: claim.name)?.spec
+        else { return .named(today) }
+        if let named = template.storageClassName { return .named(named) }
+        let defaults = proposal.state.objects.storageClasses.filter(\.isDefault).map(\.name).sorted()
+        return defaults.count == 1 ? .named(defaults[0]) : .byDefault(defaults)
     }
 
     /// Volumes made beforehand for the new node, whose only known label is its name.
@@ -144,44 +199,5 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
                 && volume.spec.claimRef == nil
                 && volume.spec.nodeAffinity?.required?.matches(node) == true
         }
-    }
-}
-
-/// Finds the programs that provision a storage class by the words of the provisioner's name: nothing in the API connects the two.
-enum Provisioners {
-    /// Words that many provisioners have in their names.
-    private static let common: Set<String> = [
-        "csi", "io", "com", "org", "net", "dev", "driver", "k8s", "x-k8s", "sigs", "k8s-sigs", "kubernetes", "storage",
-        "local", "nfs", "disk", "block", "file", "provisioner", "cluster", "hostpath",
-    ]
-
-    static func services(of provisioner: String, among services: [Service]) -> [Service] {
-        let parts = provisioner.lowercased().split(separator: "/", maxSplits: 1)
-        let domain = parts.first.map { $0.split(separator: ".").map(String.init) } ?? []
-        let words: [String]
-        if parts.count == 2 {
-            // `rancher.io/local-path`, `openebs.io/local`, `cluster.local/nfs-subdir-external-provisioner`.
-            let last = String(parts[1])
-            words = common.contains(last) ? [last] + domain.filter { !common.contains($0) }.prefix(1) : [last]
-        } else {
-            // A CSI driver: `topolvm.io`, `local.csi.openebs.io`, `driver.longhorn.io`.
-            words = Array(domain.filter { !common.contains($0) }.prefix(1))
-        }
-        guard !words.isEmpty else { return [] }
-        let named = services.filter { service in
-            if let own = service.provisionerName, own != provisioner { return false }
-            let text = service.words.joined(separator: " ").lowercased()
-            return words.allSatisfy(text.contains)
-        }
-        // What says of itself that it provisions comes before what only has the word in its name, and a workload before a pod alone:
-        // provisioners start helper pods.
-        func preferred(_ services: [Service], _ isBetter: (Service) -> Bool) -> [Service] {
-            let better = services.filter(isBetter)
-            return better.isEmpty ? services : better
-        }
-        let provisioning = preferred(named) { service in
-            service.words.contains { $0.lowercased().contains("provisioner") }
-        }
-        return preferred(provisioning) { !$0.isSinglePod }
     }
 }
