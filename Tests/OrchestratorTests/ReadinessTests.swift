@@ -74,7 +74,7 @@ import Testing
         told = try await refused { change(&$0, masters[2]) { $0.clockOffset = 900 } }
         #expect(told[masters[2]] == [] && told[masters[0]]?.isEmpty == false)
         told = try await refused { $0.inventory.workloads = [] }
-        #expect(told.values.contains { $0.contains("every-lost-claim-has-a-rule") })
+        #expect(told.values.contains { $0.contains("claims-have-rules") })
         told = try await refused { state in
             change(&state, masters[0]) { $0.deniedLogins = [spare.address: "Permission denied"] }
         }
@@ -124,8 +124,11 @@ import Testing
             guard let (living, death) = world.beforeTheDeath else { continue }
             var request = world.request
             request.notReadyFor = 0
+            // Which node the host is must be known in daylight.
+            let seen = living.observation()
+            guard let host = seen.inventory.host(named: death.host), seen.node(of: host) != nil else { continue }
             let real = Verdict(world.observation(), request)
-            let supposed = Verdict(death.applied(to: living.observation()), request)
+            let supposed = Verdict(death.applied(to: seen), request)
             compared += 1
             if real != supposed {
                 Issue.record("cluster \(number) of seed \(seed): supposed \(supposed), and it was \(real)")
@@ -166,7 +169,9 @@ extension World {
             machines.count(where: { $0.host == machine.host }) == 1, let node = node(of: victim),
             members.contains(where: { $0.machine == victim }),
             // What is seen is what is: a probe that fails in one of the two looks says nothing of the planner.
-            !etcdIsUnread, !members.contains(where: { $0.looksUnhealthy || $0.givesNoStatus })
+            !etcdIsUnread, !members.contains(where: { $0.looksUnhealthy || $0.givesNoStatus }),
+            // Some worlds have a second member at the dead machine, which runs on.
+            !members.contains(where: { $0.machine == nil })
         else { return nil }
         var living = self
         living.machines[victim].power = .on
