@@ -19,6 +19,7 @@ struct Masterswap: AsyncParsableCommand {
         subcommands: [
             CheckCommand.self, ReadyCommand.self, InspectCommand.self, PlanCommand.self, ReplaceCommand.self,
             ResumeCommand.self,
-            RunsCommand.self, ReportCommand.self, ExecCommand.self, InventoryCommand.self, UnlockCommand.self,
+            SnapshotCommand.self, RunsCommand.self, ReportCommand.self, ExecCommand.self, InventoryCommand.self,
+            UnlockCommand.self,
         ])
 }

@@ -58,14 +58,15 @@ import Testing
     @Test func eachVerbTakesOnlyWhatItHeeds() {
         let verbs: [String: (any ParsableCommand.Type, [String])] = [
             "check": (CheckCommand.self, ["check"]), "exec": (ExecCommand.self, ["exec"]),
-            "ready": (ReadyCommand.self, ["ready"]), "inspect": (InspectCommand.self, ["inspect", "a"]),
+            "ready": (ReadyCommand.self, ["ready"]), "snapshot": (SnapshotCommand.self, ["snapshot"]),
+            "inspect": (InspectCommand.self, ["inspect", "a"]),
             "plan": (PlanCommand.self, ["plan", "a", "--with", "b"]),
             "replace": (ReplaceCommand.self, ["replace", "a", "--with", "b"]),
             "resume": (ResumeCommand.self, ["resume"]), "unlock": (UnlockCommand.self, ["unlock"]),
             "runs": (RunsCommand.self, ["runs"]), "report": (ReportCommand.self, ["report"]),
             "inventory check": (InventoryCommand.Check.self, ["inventory", "check"]),
         ]
-        let onHosts: Set = ["check", "exec", "ready", "inspect", "plan", "replace", "resume", "unlock"]
+        let onHosts: Set = ["check", "exec", "ready", "snapshot", "inspect", "plan", "replace", "resume", "unlock"]
         let heeded: [(option: String, value: String, verbs: Set<String>)] = [
             ("--limit", "a", ["check", "exec"]), ("--drain-timeout", "5", ["plan", "replace"]),
             ("--wait-timeout", "5", ["replace", "resume"]), ("--concurrency", "5", onHosts),

@@ -36,8 +36,7 @@ public struct CheckHistory: Sendable {
 
     /// A cluster may be called anything; a file may not.
     private func path(_ cluster: String) -> String {
-        let safe = CharacterSet(charactersIn: "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
-        return folder + "/" + (cluster.addingPercentEncoding(withAllowedCharacters: safe) ?? "cluster") + ".json"
+        folder + "/" + LocalFile.safeName(cluster) + ".json"
     }
 }
 

@@ -77,7 +77,9 @@ enum HostChecks {
                 .init(
                     code: .spareNotBare, severity: .warning, subject: host.name,
                     text: "is a spare, but has been in a cluster: \(traces.joined(separator: ", "))",
-                    advice: "it cannot replace a master as it is; if nothing on it is needed: kubeadm reset"))
+                    advice:
+                        "it cannot replace a master as it is; what a failed join left there, 'masterswap replace' cleans up itself; for the rest find out what runs there, and reinstall the machine when nothing needs it"
+                ))
         }
         for (target, cause) in facts.unreachable.sorted(by: { $0.key < $1.key }) {
             findings.append(

@@ -35,12 +35,7 @@ public struct RunStore: Sendable {
     /// A new run, named by its time and a few random digits: names sort as the runs began.
     /// - Throws: ``ClusterError`` with `localFile`.
     public func create(at date: Date = Date()) throws -> Run {
-        let stamp = date.formatted(
-            Date.VerbatimFormatStyle(
-                format:
-                    "\(year: .padded(4))\(month: .twoDigits)\(day: .twoDigits)-\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\(minute: .twoDigits)\(second: .twoDigits)",
-                timeZone: .gmt, calendar: Calendar(identifier: .gregorian)))
-        let run = run(stamp + "-" + String(UInt16.random(in: 0x1000...0xFFFF), radix: 16))
+        let run = run(Self.stamp(date) + "-" + String(UInt16.random(in: 0x1000...0xFFFF), radix: 16))
         for directory in [root, root + "/runs", run.directory, run.savedDirectory] {
             try Self.makeDirectory(directory)
         }
@@ -48,6 +43,15 @@ public struct RunStore: Sendable {
         try Journal.synchronizeFolder(of: run.directory)
         try Journal.synchronizeFolder(of: run.savedDirectory)
         return run
+    }
+
+    /// `20261122-030115`, in UTC.
+    static func stamp(_ date: Date) -> String {
+        date.formatted(
+            Date.VerbatimFormatStyle(
+                format:
+                    "\(year: .padded(4))\(month: .twoDigits)\(day: .twoDigits)-\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\(minute: .twoDigits)\(second: .twoDigits)",
+                timeZone: .gmt, calendar: Calendar(identifier: .gregorian)))
     }
 
     private func run(_ id: String) -> Run { Run(id: id, directory: root + "/runs/" + id) }

@@ -174,7 +174,7 @@ struct JoinStep: Step {
             .changed, host: plan.replacement.host, operation: "join \(plan.replacement.node)",
             cause: "an earlier join left \(file) behind, with which ocboot would skip it",
             advice:
-                "run there: kubeadm reset -f; remove an etcd member at \(plan.replacement.address), if there is one: etcdctl member list; then: masterswap resume"
+                "go on with: masterswap resume, which looks whether anything of it is alive, and asks before it cleans up the rest"
         )
     }
 

@@ -1,4 +1,3 @@
-import Crypto
 import Foundation
 import SSH
 
@@ -27,27 +26,19 @@ struct SaveStep: Step {
 
     func commands(_ inventory: Inventory) -> [String] {
         let distribution = inventory.cluster.distribution
-        let path = Self.remotePath(Plan.runName, distribution)
+        let path = EtcdSnapshot.remotePath(Plan.runName, distribution)
         return (distribution == .kubeadm ? [plan.kubectl(Self.configArguments)] : [])
             + plan.survivors.map { plan.told($0.host, Self.readManifests(distribution)) } + objects.commands()
             + [
-                plan.etcdctl(Self.saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path)),
-                plan.told(plan.primary.host, Self.checksum(path)), plan.told(plan.primary.host, Self.removal(path)),
+                plan.etcdctl(EtcdSnapshot.saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path)),
+                plan.told(plan.primary.host, EtcdSnapshot.checksum(path)),
+                plan.told(plan.primary.host, EtcdSnapshot.removal(path)),
             ]
     }
 
-    /// Beside etcd's data, the one folder that its container shares with the host.
-    private static func remotePath(_ run: String, _ distribution: Inventory.Distribution) -> String {
-        distribution.etcdDataDirectory + "/masterswap-\(run).db"
-    }
     private static func readManifests(_ distribution: Inventory.Distribution) -> Command {
         Command(["tar", "-C", distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30))
     }
-    private static func saveArguments(_ path: String) -> [String] { ["snapshot", "save", path] }
-    private static func checksum(_ path: String) -> Command {
-        Command(["sha256sum", "--", path], timeout: .seconds(120))
-    }
-    private static func removal(_ path: String) -> Command { Command(["rm", "-f", "--", path, path + ".part"]) }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let missing = names(context).filter { !FileManager.default.fileExists(atPath: path($0, context)) }
@@ -65,11 +56,7 @@ struct SaveStep: Step {
     func run(_ context: RunContext) async throws {
         func isSaved(_ name: String) -> Bool { FileManager.default.fileExists(atPath: path(name, context)) }
         try await objects.save(try context.kubectl(), into: context.run.savedDirectory) { data, name in
-            let folder = path(SavedObjects.folder, context)
-            do {
-                try FileManager.default.createDirectory(
-                    atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-            } catch { throw localFailure("make the folder \(folder)", "\(error)") }
+            try LocalFile.makeFolder(path(SavedObjects.folder, context), next: Self.next)
             try write(data, name, context)
         }
         if isSaved(SavedObjects.index) { try Journal.synchronizeFolder(of: path(SavedObjects.index, context)) }
@@ -80,8 +67,10 @@ struct SaveStep: Step {
         for survivor in plan.survivors where !isSaved("manifests-\(survivor.host).tar") {
             let result = try await context.remote(survivor.host).run(Self.readManifests(context.distribution))
             guard result.succeeded, !result.standardOutput.isEmpty else {
-                throw failure(
-                    survivor.host, "read the manifests", "\(result.outcome): \(result.errorText.lastLines(2))")
+                throw ClusterError(
+                    .commandFailed, host: survivor.host, operation: "read the manifests",
+                    cause: "\(result.outcome): \(result.errorText.lastLines(2))",
+                    advice: "nothing was changed in the cluster; \(Self.next)")
             }
             try write(result.standardOutput, "manifests-\(survivor.host).tar", context)
         }
@@ -97,121 +86,19 @@ struct SaveStep: Step {
     private func path(_ name: String, _ context: RunContext) -> String { context.run.savedDirectory + "/" + name }
 
     private func saveSnapshot(_ context: RunContext) async throws {
-        let remote = try context.remote(plan.primary.host)
-        let remotePath = Self.remotePath(context.run.id, context.distribution)
-        let remove = Self.removal(remotePath)
-        let part = path(Self.snapshotName + ".part", context)
-        do {
-            try await fetchSnapshot(remotePath, to: part, from: remote, context)
-        } catch {
-            // The snapshot holds every secret of the cluster: no copy is left lying about.
-            // In a task of its own, for a run that is cancelled.
-            await Task { _ = try? await remote.run(remove) }.value
-            throw error
-        }
-        // Only then does it count as saved: a run that is cut off before has it to remove again.
-        let removed = try await remote.run(remove)
-        guard removed.succeeded else {
-            throw failure(remote.name, "remove \(remotePath)", "\(removed.outcome): \(removed.errorText.lastLines(2))")
-        }
-        guard rename(part, path(Self.snapshotName, context)) == 0 else {
-            throw localFailure("rename \(part)", String(cString: strerror(errno)))
-        }
-        try Journal.synchronizeFolder(of: part)
+        let snapshot = EtcdSnapshot(
+            remote: try context.remote(plan.primary.host), etcdctl: try context.etcdctl(),
+            distribution: context.distribution, next: Self.next)
+        let content = try await snapshot.fetch(context.run.id, to: path(Self.snapshotName, context))
+        context.note(
+            "snapshot at revision \(content.status.revision): \(content.status.totalKey) keys, sha256 \(content.hash.prefix(12))…"
+        )
     }
 
-    /// Verified there by etcdctl, and here by its checksum.
-    private func fetchSnapshot(
-        _ remotePath: String, to part: String, from remote: any Remote, _ context: RunContext
-    ) async throws {
-        let etcdctl = try context.etcdctl()
-        // A snapshot is as large as the database; a full disk would stop one of the members that are left.
-        let room = try await remote.run(
-            .script(
-                #"[ "$(df -Pk "$1" | awk 'NR == 2 { print $4 }')" -gt "$((2 * $(du -k "$1/member/snap/db" | cut -f1)))" ]"#,
-                [context.distribution.etcdDataDirectory], timeout: .seconds(20),
-                label: "see that there is room for a snapshot"))
-        guard room.succeeded else {
-            throw failure(
-                remote.name, "see that there is room for a snapshot",
-                "less than twice the size of etcd's database is free")
-        }
-        try await etcdctl.run(Self.saveArguments(remotePath), timeout: .seconds(300))
-        let verified = try await etcdctl.snapshotStatus(remotePath)
-        guard verified.totalKey > 0 else {
-            throw failure(remote.name, "verify the etcd snapshot", "it holds no key")
-        }
-        let sum = try await remote.run(Self.checksum(remotePath))
-        let hash = try await download(remotePath, to: part, from: remote)
-        guard sum.succeeded, sum.text.hasPrefix(hash) else {
-            throw failure(remote.name, "fetch the etcd snapshot", "it arrived with another checksum than it has there")
-        }
-        context.note("snapshot at revision \(verified.revision): \(verified.totalKey) keys, sha256 \(hash.prefix(12))…")
-    }
-
-    /// In pieces, so that a snapshot of gigabytes needs no memory of that size.
-    private func download(_ remotePath: String, to path: String, from remote: any Remote) async throws -> String {
-        let piece = 8 << 20
-        var hash = SHA256()
-        try create(path)
-        guard let file = FileHandle(forWritingAtPath: path) else {
-            throw localFailure("open \(path)", "cannot be opened")
-        }
-        var offset = 0
-        while true {
-            let result = try await remote.run(
-                .script(
-                    #"tail -c "+$2" -- "$1" | head -c "$3""#, [remotePath, String(offset + 1), String(piece)],
-                    timeout: .seconds(120),
-                    label: "read \(remotePath) from \(offset)"))
-            guard result.succeeded else {
-                throw failure(remote.name, "read \(remotePath)", "\(result.outcome): \(result.errorText)")
-            }
-            if result.standardOutput.isEmpty { break }
-            do { try file.write(contentsOf: result.standardOutput) } catch {
-                throw localFailure("write \(path)", "\(error)")
-            }
-            hash.update(data: result.standardOutput)
-            offset += result.standardOutput.count
-        }
-        do {
-            try file.synchronize()
-            try file.close()
-        } catch { throw localFailure("write \(path)", "\(error)") }
-        return hash.finalize().hexadecimal
-    }
-
+    /// Manifests hold the VRRP password, and objects may hold secrets in their environment.
     private func write(_ data: Data, _ name: String, _ context: RunContext) throws {
-        let path = path(name, context)
-        try create(path)
-        guard let file = FileHandle(forWritingAtPath: path) else {
-            throw localFailure("open \(path)", "cannot be opened")
-        }
-        do {
-            try file.write(contentsOf: data)
-            try file.synchronize()
-            try file.close()
-        } catch { throw localFailure("write \(path)", "\(error)") }
+        try LocalFile.write(data, to: path(name, context), next: Self.next)
     }
 
-    /// 0600 from its first byte on: manifests hold the VRRP password, the snapshot every secret of the cluster, and objects may hold
-    /// secrets in their environment.
-    private func create(_ path: String) throws {
-        try? FileManager.default.removeItem(atPath: path)
-        guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600]) else {
-            throw localFailure("create \(path)", "cannot be created")
-        }
-    }
-
-    private func failure(_ host: String, _ operation: String, _ cause: String) -> ClusterError {
-        ClusterError(
-            .commandFailed, host: host, operation: operation, cause: cause,
-            advice: "nothing was changed; mend it, then: masterswap resume")
-    }
-
-    private func localFailure(_ operation: String, _ cause: String) -> ClusterError {
-        ClusterError(
-            .localFile, host: "this machine", operation: operation, cause: cause,
-            advice: "nothing was changed in the cluster; make room, then: masterswap resume")
-    }
+    private static let next = "go on with: masterswap resume"
 }
