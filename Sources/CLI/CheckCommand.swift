@@ -33,8 +33,8 @@ struct CheckCommand: AsyncParsableCommand {
             var report = CheckReport(try await session.observe(inventory), at: session.now)
             // A part of the hosts says nothing of the rest; a recording is told the same way wherever and whenever it is replayed.
             if limit.pattern == nil, session.source.isHosts {
-                let history = CheckHistory()
-                if let last = history.last(of: report.cluster) { report.compare(with: last) }
+                let history = ReportHistory()
+                if let last = history.last(of: report.cluster, CheckReport.self) { report.compare(with: last) }
                 do { try history.keep(report) } catch { session.terminal.say("warning: \(error)") }
             }
             if session.terminal.isJSON {

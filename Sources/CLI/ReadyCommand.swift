@@ -27,8 +27,16 @@ struct ReadyCommand: AsyncParsableCommand {
         let words = losses.acceptedLosses.flatMap { ["--accept-data-loss", $0] }
         let verb = RecordedVerb(options: recording, name: "ready", arguments: words)
         try await Session.run(options, verb: verb) { [losses] session in
-            let readiness = Readiness(
+            var readiness = Readiness(
                 try await session.observe(), accepting: losses.acceptedLosses, now: session.now)
+            // A recording is told the same way wherever and whenever it is replayed.
+            if session.source.isHosts {
+                let (store, history) = (RunStore(), ReportHistory())
+                readiness.lastReplacement = .init(of: readiness.cluster, in: store)
+                readiness.snapshotAt = SnapshotStore(store).snapshots(of: readiness.cluster).last?.at
+                if let last = history.last(of: readiness.cluster, Readiness.self) { readiness.compare(with: last) }
+                do { try history.keep(readiness) } catch { session.terminal.say("warning: \(error)") }
+            }
             if session.terminal.isJSON {
                 try session.terminal.printJSON(readiness)
             } else {
@@ -46,27 +54,22 @@ struct ReadyView {
 
     var lines: [String] {
         var lines = terminal.lines(table)
+        if readiness.ready { lines += ["", terminal.paint("Each master could be replaced now.", .green)] }
         let refused = refusals
-        if refused.isEmpty {
-            lines += ["", terminal.paint("Each master could be replaced now.", .green)]
-        } else {
-            lines += [""] + refused
-        }
-        return lines + [terminal.paint("(cluster \(readiness.cluster))", .dim)]
+        if !refused.isEmpty { lines += [""] + refused }
+        return lines + changes + [""] + history + [terminal.paint("(cluster \(readiness.cluster))", .dim)]
     }
 
     private var table: Table {
         var table = Table(["MASTER", "COULD BE REPLACED", "WITH", "PRIMARY THEN", "CLAIMS MADE AGAIN"])
         for master in readiness.masters {
-            var spares: [String] = []
-            for trial in master.trials where !spares.contains(trial.spare) { spares.append(trial.spare) }
+            let spares = Self.each(master.trials.map(\.spare))
             if spares.isEmpty { table.rows.append([master.host, "NO", "-", "-", "-"]) }
             for spare in spares {
                 let trials = master.trials.filter { $0.spare == spare }
-                let isAccepted = trials.allSatisfy(\.isAccepted)
                 let primaries = Set(trials.compactMap(\.primary)).sorted()
                 table.rows.append([
-                    master.host, isAccepted ? "yes" : "NO", spare,
+                    master.host, trials.allSatisfy(\.isAccepted) ? "yes" : "NO", spare,
                     primaries.isEmpty ? "-" : primaries.joined(separator: " or "), claims(trials),
                 ])
             }
@@ -78,24 +81,67 @@ struct ReadyView {
         guard let lost = trials.first(where: \.isAccepted)?.lost else { return "-" }
         guard !lost.isEmpty else { return "none" }
         let healed = lost.count(where: \.isHealed)
-        return "\(lost.count)" + (healed > 0 ? ", \(healed) healed" : "")
-            + (healed < lost.count ? ", \(lost.count - healed) empty" : "")
+        let empty = lost.count - healed
+        return "\(lost.count)" + (healed > 0 ? ", \(healed) healed" : "") + (empty > 0 ? ", \(empty) empty" : "")
     }
 
-    /// Each once, with the masters that it is about.
+    /// Each once, with the masters that it is about, and with who would have the VIP where it depends on that. What another spare makes
+    /// good is worth knowing, and no reason to get up.
     private var refusals: [String] {
         var order = readiness.problems
-        var masters: [Refusal: [String]] = [:]
+        var about: [Refusal: [String]] = [:]
+        var isGrave = Set(readiness.problems)
         for master in readiness.masters {
-            for refusal in master.trials.flatMap(\.refusals) where masters[refusal]?.contains(master.host) != true {
-                if masters[refusal] == nil { order.append(refusal) }
-                masters[refusal, default: []].append(master.host)
+            for refusal in Self.each(master.trials.flatMap(\.refusals)) {
+                if about[refusal] == nil { order.append(refusal) }
+                about[refusal, default: []].append(subject(master, refusal))
+                if !master.ready { isGrave.insert(refusal) }
             }
         }
         return order.flatMap { refusal in
-            let whose = masters[refusal].map { $0.joined(separator: ", ") + ": " } ?? ""
-            return terminal.lines("NO  ", "\(whose)\(refusal.rule): \(refusal.reason)", style: .red)
-                + terminal.lines("    → ", refusal.advice)
+            let whose = about[refusal].map { $0.joined(separator: ", ") + ": " } ?? ""
+            let grave = isGrave.contains(refusal)
+            return terminal.lines(
+                grave ? "NO    " : "note  ", "\(whose)\(refusal.rule): \(refusal.reason)", style: grave ? .red : .yellow
+            )
+                + terminal.lines("      → ", refusal.advice)
         }
+    }
+
+    /// Each once, in their order.
+    private static func each<T: Equatable>(_ values: [T]) -> [T] {
+        values.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    private func subject(_ master: Readiness.Master, _ refusal: Refusal) -> String {
+        let holders = master.trials.filter { $0.refusals.contains(refusal) }.compactMap(\.vipTo)
+        let all = Set(master.trials.compactMap(\.vipTo))
+        guard !holders.isEmpty, Set(holders) != all else { return master.host }
+        return "\(master.host), if the VIP goes to \(Set(holders).sorted().joined(separator: " or "))"
+    }
+
+    private var changes: [String] {
+        guard let since = readiness.since, let changes = readiness.changes else { return [] }
+        let moment = since.formatted(.iso8601.dateTimeSeparator(.space)).replacing("Z", with: " UTC")
+        if changes.isEmpty {
+            return ["", terminal.paint("Nothing else than when it was last asked, \(moment).", .dim)]
+        }
+        return ["", "Since it was last asked, \(moment):"]
+            + changes.flatMap {
+                terminal.lines($0.kind == .newProblem ? "  new   " : "  gone  ", "\($0.subject): \($0.text)")
+            }
+    }
+
+    /// What this machine has of the cluster; nothing where a recording is replayed.
+    private var history: [String] {
+        var lines: [String] = []
+        if let last = readiness.lastReplacement {
+            lines.append(
+                String(format: "the last replacement took %.0f s: masterswap report \(last.run)", last.seconds))
+        }
+        if let at = readiness.snapshotAt {
+            lines.append("the newest snapshot here is \(NotReadyAge.words(readiness.at.timeIntervalSince(at))) old")
+        }
+        return lines
     }
 }

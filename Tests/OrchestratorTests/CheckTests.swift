@@ -142,21 +142,21 @@ import Testing
     @Test func theLastCheckIsKeptForItsOwner() throws {
         let root = FileManager.default.temporaryDirectory.appendingPathComponent("checks-\(UUID().uuidString)").path
         defer { try? FileManager.default.removeItem(atPath: root) }
-        let history = CheckHistory(RunStore(environment: ["MASTERSWAP_STATE": root]))
+        let history = ReportHistory(RunStore(environment: ["MASTERSWAP_STATE": root]))
         var report = try reports()[1]
         report.cluster = "../../odd name/ä"
-        #expect(history.last(of: report.cluster) == nil)
+        #expect(history.last(of: report.cluster, CheckReport.self) == nil)
         try history.keep(report)
-        let kept = try #require(history.last(of: report.cluster))
+        let kept = try #require(history.last(of: report.cluster, CheckReport.self))
         #expect(kept.findings == report.findings && kept.changes == report.changes && kept.at == report.at)
-        #expect(history.last(of: "other") == nil)
+        #expect(history.last(of: "other", CheckReport.self) == nil)
         let files = try FileManager.default.contentsOfDirectory(atPath: root + "/checks")
         #expect(files.count == 1, "\(files)")
         let attributes = try FileManager.default.attributesOfItem(atPath: root + "/checks/" + files[0])
         #expect(attributes[.posixPermissions] as? Int == 0o600)
         // Another shape, of another version: as if there were none.
         try Data("{}".utf8).write(to: URL(fileURLWithPath: root + "/checks/" + files[0]))
-        #expect(history.last(of: report.cluster) == nil)
+        #expect(history.last(of: report.cluster, CheckReport.self) == nil)
     }
 }
 

@@ -123,7 +123,7 @@ public struct CheckReport: Sendable, Codable {
     /// Of the JSON document: it goes up when a key is renamed, removed or gets another meaning (docs/check.schema.json).
     public static let schemaVersion = 1
 
-    public var schemaVersion = Self.schemaVersion
+    public var schemaVersion: Int = Self.schemaVersion
     public var cluster: String
     public var at: Date
     /// The master that the cluster was read by.

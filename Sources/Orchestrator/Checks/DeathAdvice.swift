@@ -13,6 +13,11 @@ enum DeathAdvice {
             return
                 "it is alive by what \(sight.text); look at routes and firewalls between this machine and it; nothing is to be replaced"
         }
+        if host.role == .master, state.nodeNames(at: host.address).isEmpty,
+            state.mastersInThePlaceOf(host) != nil
+        {
+            return NodeIsAMaster.leftInInventoryAdvice(host)
+        }
         let node = state.node(of: host)
         if node?.isReportedByItsKubelet == true {
             return

@@ -2,7 +2,10 @@ public import Foundation
 
 /// For each master: could it be replaced if it died now? Decided by the planner itself, on the state as it would be then. Its JSON is a
 /// contract: docs/ready.schema.json.
-public struct Readiness: Sendable, Codable {
+public struct Readiness: KeptReport {
+    public static let folder = "ready"
+    public static let schemaVersion = 1
+
     /// One supposed death, one spare.
     public struct Trial: Sendable, Codable {
         public var spare: String
@@ -37,13 +40,49 @@ public struct Readiness: Sendable, Codable {
         public var trials: [Trial]
     }
 
-    public var schemaVersion = 1
+    public struct LastReplacement: Sendable, Codable, Hashable {
+        public var run: String
+        public var seconds: Double
+
+        public init?(of cluster: String, in store: RunStore) {
+            for run in store.runs().reversed() {
+                guard let events = try? run.events() else { continue }
+                let report = RunReport(run: run.id, events: events)
+                guard report.plan?.cluster == cluster, report.status == 0 else { continue }
+                (self.run, seconds) = (run.id, report.elapsed)
+                return
+            }
+            return nil
+        }
+    }
+
+    public struct Change: Sendable, Codable, Hashable {
+        public enum Kind: String, Sendable, Codable {
+            case newProblem = "new-problem"
+            case goneProblem = "gone-problem"
+        }
+        public var kind: Kind
+        /// The master whose replacement it is about, or the cluster.
+        public var subject: String
+        /// The rule, and why it refuses or refused.
+        public var text: String
+    }
+
+    public var schemaVersion: Int = Self.schemaVersion
     public var cluster: String
     public var at: Date
     public var ready: Bool
     public var masters: [Master]
     /// What is in the way of all of it, such as an inventory without a spare.
     public var problems: [Refusal]
+    /// Of this cluster, begun from this machine; missing where there was none.
+    public var lastReplacement: LastReplacement?
+    /// The newest snapshot on this machine; missing where there is none.
+    public var snapshotAt: Date?
+    /// When this was asked last; missing where it never was.
+    public var since: Date?
+    /// What is different from then.
+    public var changes: [Change]?
     /// For cron: 0, 2 where a master could not be replaced, 4 where the cluster gave no answer.
     public var status: Int
 
@@ -53,21 +92,26 @@ public struct Readiness: Sendable, Codable {
     public init(_ state: ClusterState, accepting: [String] = [], now: Date) {
         cluster = state.inventory.cluster.name
         at = now
-        let spares = state.inventory.hosts.filter { $0.role == .spare && state.node(of: $0) == nil }
+        // The inventory's word on who is a master may be older than the last replacement; the cluster's is not.
+        func isMaster(_ host: Inventory.Host) -> Bool { state.node(of: host)?.isControlPlane == true }
+        let spares = state.inventory.hosts.filter { $0.role == .spare && !isMaster($0) }
         let hasAnswer = state.cluster.source != nil
         problems = hasAnswer ? [] : state.refusalsWithoutAnswer
         if spares.isEmpty {
             problems.append(
                 Refusal(
-                    "a-spare-is-there", "the inventory has no spare that is not a node already",
+                    "a-spare-is-there", "the inventory has no spare that is not a master already",
                     advice: "add a machine to its hosts with 'role: spare'"))
         }
-        masters = state.inventory.masters.map { host in
+        masters = state.inventory.hosts.filter { $0.role == .master || isMaster($0) }.map { host in
             var trials: [Trial] = []
             if hasAnswer {
                 for death in SupposedDeath.all(of: host, state) {
-                    let after = death.applied(to: state)
-                    trials += spares.map { Self.trial(of: death, after, with: $0, accepting, now) }
+                    let (after, isLost) = (death.applied(to: state), death.lostMajority(in: state))
+                    trials += spares.map { spare in
+                        guard let isLost else { return Self.trial(of: death, after, with: spare, accepting, now) }
+                        return Trial(spare: spare.name, vipTo: death.holder, lost: [], steps: [], refusals: [isLost])
+                    }
                 }
             }
             let bySpare = Dictionary(grouping: trials, by: \.spare).values
@@ -75,8 +119,45 @@ public struct Readiness: Sendable, Codable {
                 host: host.name, node: state.node(of: host)?.name,
                 ready: bySpare.contains { $0.allSatisfy(\.isAccepted) }, trials: trials)
         }
+        let isLost = { (name: String) in
+            state.objects.volumes.contains { volume in
+                let claim = volume.spec.claimRef
+                return [volume.name, claim?.name, "\(claim?.namespace ?? "")/\(claim?.name ?? "")"].contains(name)
+            }
+        }
+        problems += accepting.filter { hasAnswer && !isLost($0) }.map {
+            Refusal(
+                "names-are-known", "'\($0)' of --accept-data-loss is no claim or volume of this cluster",
+                advice: "see what hangs on each master: masterswap inspect NODE")
+        }
         ready = problems.isEmpty && masters.allSatisfy(\.ready)
         status = Int((hasAnswer ? ready ? ExitStatus.done : .checkOrStepFailed : .unreachableOrUntrusted).rawValue)
+    }
+
+    /// Says what is different from an earlier answer. A refusal is the same one while its master and its rule are: its words carry
+    /// figures that change every time.
+    public mutating func compare(with last: Readiness) {
+        since = last.at
+        changes =
+            Self.changes(.newProblem, in: problemsBySubject, missingIn: last.problemsBySubject)
+            + Self.changes(.goneProblem, in: last.problemsBySubject, missingIn: problemsBySubject)
+    }
+
+    private var problemsBySubject: [(subject: String, refusals: [Refusal])] {
+        [(cluster, problems)] + masters.map { ($0.host, $0.trials.flatMap(\.refusals)) }
+    }
+
+    private static func changes(
+        _ kind: Change.Kind, in some: [(subject: String, refusals: [Refusal])],
+        missingIn others: [(subject: String, refusals: [Refusal])]
+    ) -> [Change] {
+        some.flatMap { subject, refusals -> [Change] in
+            let known = Set(others.first { $0.subject == subject }?.refusals.map(\.rule) ?? [])
+            var told: Set<String> = []
+            return refusals.filter { !known.contains($0.rule) && told.insert($0.rule).inserted }.map {
+                Change(kind: kind, subject: subject, text: "\($0.rule): \($0.reason)")
+            }
+        }
     }
 
     private static func trial(

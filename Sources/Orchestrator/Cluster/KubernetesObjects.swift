@@ -181,6 +181,9 @@ public struct Pod: KubernetesObject {
 }
 
 public struct Claim: KubernetesObject {
+    /// Says the class of old claims and templates, and counts before `storageClassName`.
+    static let classAnnotation = "volume.beta.kubernetes.io/storage-class"
+
     public struct Spec: Sendable, Hashable, Codable {
         public var storageClassName: String?
         public var volumeName: String?
@@ -250,6 +253,7 @@ public struct StatefulSet: KubernetesObject {
             public var spec: Spec?
             public struct Name: Sendable, Hashable, Codable {
                 public var name: String
+                public var annotations: [String: String]?
             }
             public struct Spec: Sendable, Hashable, Codable {
                 /// Empty: a volume that was made by hand is asked for. Missing: the default class is.

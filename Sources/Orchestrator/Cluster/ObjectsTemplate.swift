@@ -31,6 +31,7 @@ enum ObjectsTemplate {
                 "kubernetes.io/config.mirror", "volume.kubernetes.io/selected-node", Cordons.annotation,
                 StorageClass.defaultAnnotation, StorageClass.formerDefaultAnnotation,
                 "etcd.k3s.cattle.io/node-name", "etcd.k3s.cattle.io/node-address")
+            + when("StorageClass", text("creationTimestamp"))
             + when("Node", text("creationTimestamp") + map("labels")),
         last: "uid")
 
@@ -84,7 +85,8 @@ enum ObjectsTemplate {
                 number("replicas") + object("ordinals", number("start"))
                     + list(
                         "volumeClaimTemplates",
-                        object("metadata", last: "name") + object("spec", given("storageClassName"))) + podTemplate)
+                        object("metadata", annotations(Claim.classAnnotation), last: "name")
+                            + object("spec", given("storageClassName"))) + podTemplate)
                 + object("status", number("readyReplicas")))
         + when(
             "Deployment",

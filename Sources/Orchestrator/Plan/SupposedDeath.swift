@@ -8,13 +8,15 @@ struct SupposedDeath: Sendable {
     /// The survivor that keepalived gives the VIP to; `nil` where another host than the dead one holds it.
     let holder: String?
 
-    /// The deaths of one master that differ in who takes the VIP over: one for each other master whose keepalived could, or one alone.
+    /// The deaths of one master that differ in who takes the VIP over, where it holds it: keepalived gives it to the highest priority
+    /// that is left, and of several equal ones to any.
     static func all(of host: Inventory.Host, _ state: ClusterState) -> [SupposedDeath] {
-        let holders = state.vipHolders.map(\.name)
-        guard holders.isEmpty || holders == [host.name] else { return [SupposedDeath(host: host.name, holder: nil)] }
-        let heirs = state.liveMasters.filter { $0.name != host.name && state.facts($0)?.manifest != nil }
-        guard !heirs.isEmpty else { return [SupposedDeath(host: host.name, holder: nil)] }
-        return heirs.map { SupposedDeath(host: host.name, holder: $0.name) }
+        let alone = [SupposedDeath(host: host.name, holder: nil)]
+        guard state.vipHolders.map(\.name) == [host.name] else { return alone }
+        let others = state.liveMasters.filter { $0.name != host.name }
+        let priorities = others.compactMap { other in state.facts(other)?.manifest.map { (other.name, $0.priority) } }
+        guard let highest = priorities.map(\.1).max() else { return alone }
+        return priorities.filter { $0.1 == highest }.map { SupposedDeath(host: host.name, holder: $0.0) }
     }
 
     /// The rest is as it was seen: whoever was broken still is.
@@ -25,10 +27,13 @@ struct SupposedDeath: Sendable {
         let addresses = Set(state.watchedAddresses(of: host.name)).union(state.addresses(of: host))
         after.hosts[host.name] = .failed(.init(message: "\(host.name): no answer (supposed)", sign: .unresponsive))
         if let node { after.silence(node) }
-        after.silenceMembers(of: host, node, at: addresses, before: state)
+        after.silenceMembers(state.ownMembers(of: host), hasMajority: lostMajority(in: state) == nil)
         for (name, observation) in after.hosts {
             guard case .reached(var facts) = observation else { continue }
-            for address in addresses where facts.peers[address] != nil { facts.peers[address] = Self.silentView }
+            // Who can look at one address of it can look at the others, which are asked about only where it does not answer.
+            if facts.peers[IPAddress.canonical(host.address)] != nil || facts.peers[host.address] != nil {
+                for address in addresses { facts.peers[address] = Self.silentView }
+            }
             if name == holder { facts.take(state.inventory.cluster.vip, from: state.facts(host)) }
             after.hosts[name] = .reached(facts)
         }
@@ -36,6 +41,30 @@ struct SupposedDeath: Sendable {
             after.cluster.source = after.inventory.hosts.first { after.facts($0)?.kubeletRuns == true }?.name
         }
         return after
+    }
+
+    /// Why etcd would have no majority any more, and what to do about it while it has one; `nil` where it would keep it, or where its
+    /// members are not known.
+    func lostMajority(in state: ClusterState) -> Refusal? {
+        guard let host = state.inventory.host(named: host), !state.cluster.members.isEmpty else { return nil }
+        let own = state.ownMembers(of: host)
+        // One that was begun again, as a cluster of its own, is healthy for itself.
+        let clusters = Dictionary(grouping: state.cluster.etcd.statuses ?? [], by: \.clusterID)
+        let usual = clusters.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }?.key
+        let voters = state.cluster.members.filter { !$0.isLearner }
+        let left = voters.filter { member in
+            member.isHealthy && !own.contains(member.id)
+                && state.cluster.etcd.status(of: member).map { $0.clusterID == usual } ?? true
+        }
+        let needed = voters.count / 2 + 1
+        guard left.count < needed else { return nil }
+        let down = voters.filter { member in !own.contains(member.id) && !left.contains { $0.id == member.id } }
+        return Refusal(
+            QuorumSurvives.id,
+            "without \(host.name) etcd would have \(left.count) healthy members of \(voters.count), and needs \(needed): the cluster would take no writes, and nothing could be replaced",
+            advice: down.isEmpty
+                ? "have three masters at least"
+                : "bring back now: \(down.map { state.cluster.name(ofMember: $0.id) }.listed)")
     }
 
     /// Nothing answers, and nobody answers ARP.
@@ -65,29 +94,23 @@ extension ClusterState {
         }
     }
 
-    /// Its member answers nobody; where it led, another one that answers does.
-    fileprivate mutating func silenceMembers(
-        of host: Inventory.Host, _ node: Node?, at addresses: Set<String>, before: ClusterState
-    ) {
+    /// The ids of a master's members, by its addresses or its name.
+    fileprivate func ownMembers(of host: Inventory.Host) -> Set<String> {
+        let node = node(of: host)
+        let addresses = Set(watchedAddresses(of: host.name)).union(addresses(of: host))
         let distribution = inventory.cluster.distribution
-        let own = cluster.members.filter { member in
-            !addresses.isDisjoint(with: member.addresses)
-                || node.map { distribution.isMemberName(member.name, ofNode: $0.name) } == true
-        }.map(\.id)
-        for index in cluster.members.indices where own.contains(cluster.members[index].id) {
+        return Set(
+            cluster.members.filter { member in
+                !addresses.isDisjoint(with: member.addresses)
+                    || node.map { distribution.isMemberName(member.name, ofNode: $0.name) } == true
+            }.map(\.id))
+    }
+
+    /// Its member answers nobody; where it led, another one that answers does. Without a majority none of them answers as a healthy
+    /// one does, and none leads.
+    fileprivate mutating func silenceMembers(_ own: Set<String>, hasMajority: Bool) {
+        for index in cluster.members.indices where own.contains(cluster.members[index].id) || !hasMajority {
             cluster.members[index].isHealthy = false
-        }
-        // Without a majority none of them answers as a healthy one does, and none leads.
-        // One that was begun again, as a cluster of its own, is healthy for itself.
-        let clusters = Dictionary(grouping: cluster.etcd.statuses ?? [], by: \.clusterID)
-        let usual = clusters.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }?.key
-        let voters = cluster.members.filter { !$0.isLearner }
-        let hasMajority =
-            voters.count { member in
-                member.isHealthy && cluster.etcd.status(of: member).map { $0.clusterID == usual } ?? true
-            } > voters.count / 2
-        if !hasMajority {
-            for index in cluster.members.indices { cluster.members[index].isHealthy = false }
         }
         let answering = cluster.etcd.statuses?.filter { !own.contains($0.memberID) }
         cluster.etcd.statuses = answering?.map { status in

@@ -174,9 +174,9 @@ import Testing
         #expect(Lost.refusals(try state(template: "local-path", [])).isEmpty)
         #expect(Lost.refusals(try state(template: nil, [storageClass("usual", isDefault: true)])).isEmpty)
         for (template, classes, reason) in [
-            ("gone", [], "the storage class gone has no provisioner"),
-            ("", [storageClass("usual", isDefault: true)], "the storage class of none has no provisioner"),
-            (nil, [storageClass("usual")], "no class is the default one"),
+            ("gone", [], "the storage class gone does not exist"),
+            ("", [storageClass("usual", isDefault: true)], "with no storage class"),
+            (nil, [storageClass("usual")], "with no storage class"),
             (
                 nil, [storageClass("a", isDefault: true), storageClass("b", isDefault: true)],
                 "each of a and b is said to be the default"
@@ -187,6 +187,49 @@ import Testing
             #expect(refusals.first?.reason.contains(reason) == true, "\(refusals)")
             #expect(refusals.first?.reason.contains("onecloud-minio/export-minio-") == true)
         }
+    }
+
+    /// Another class is told; one whose volumes are on no node's disk could neither be waited for there nor be healed.
+    @Test func anotherClassThanTodaysIsToldOrRefused() throws {
+        let local = try Lost.plan(try state(template: "other", [storageClass("other")]))
+        #expect(
+            local.warnings?.contains { $0.contains("get the storage class other; today they have local-path") } == true)
+        var network = storageClass("ceph", isDefault: true)
+        network.provisioner = "rbd.csi.ceph.com"
+        for mode in ["Immediate", "WaitForFirstConsumer"] {
+            network.volumeBindingMode = mode
+            let refusals = Lost.refusals(try state(template: nil, [network]))
+            #expect(refusals.map(\.rule) == ["provisioner-runs"])
+            #expect(
+                refusals.first?.reason.contains("would get the storage class ceph, and today they have local-path")
+                    == true)
+        }
+    }
+
+    /// From 1.26 on the newest of several default classes is taken (kubernetes/kubernetes, pkg/volume/util/storageclass.go).
+    @Test func ofSeveralDefaultsTheNewestIsTakenSince126() throws {
+        var (old, new) = (storageClass("a", isDefault: true), storageClass("b", isDefault: true))
+        old.metadata.creationTimestamp = "2024-01-01T00:00:00Z"
+        new.metadata.creationTimestamp = "2025-01-01T00:00:00Z"
+        new.provisioner = "rbd.csi.ceph.com"
+        for (version, reason) in [("v1.25.9", "each of a and b"), ("v1.26.0", "would get the storage class b")] {
+            var state = try state(template: nil, [old, new])
+            for index in state.cluster.objects.nodes.indices {
+                state.cluster.objects.nodes[index].status?.nodeInfo?.kubeletVersion = version
+            }
+            let refusals = Lost.refusals(state).filter { $0.rule == "provisioner-runs" }
+            #expect(refusals.first?.reason.contains(reason) == true, "\(version): \(refusals)")
+        }
+    }
+
+    @Test func theOldAnnotationOfATemplateCounts() throws {
+        var state = try state(template: nil, [])
+        for index in state.cluster.objects.statefulSets.indices {
+            state.cluster.objects.statefulSets[index].spec.volumeClaimTemplates?[0].metadata.annotations = [
+                Claim.classAnnotation: "local-path"
+            ]
+        }
+        #expect(Lost.refusals(state).isEmpty)
     }
 
     @Test func aClassMustMakeVolumesOnTheNewNode() throws {
@@ -213,7 +256,8 @@ import Testing
         if !hasClass { state.cluster.objects.storageClasses = [] }
         let refusals = Lost.refusals(state)
         #expect(refusals.map(\.rule) == ["provisioner-runs"])
-        #expect(refusals.first?.reason.contains("the storage class local-path has no provisioner") == true)
+        let what = hasClass ? "has no provisioner" : "does not exist"
+        #expect(refusals.first?.reason.contains("the storage class local-path \(what)") == true)
         #expect(
             refusals.first?.reason.contains(
                 "would need 5 volumes that are Available on \(RunbookCluster.spare); there are 0") == true)
@@ -238,6 +282,14 @@ import Testing
             Lost.requirement("kubernetes.io/hostname", "In", [RunbookCluster.spare])
         ])
         #expect(Lost.refusals(state).isEmpty, "somebody has made them")
+        // Kept for a claim of that name, which is yet to come, or for another one.
+        let last = state.cluster.objects.volumes.count - 1
+        let proposal = try Proposal(state, RunbookCluster.request)
+        let lost = try #require(proposal.lost.lazy.compactMap(\.claim).first)
+        state.cluster.objects.volumes[last].spec.claimRef = .init(namespace: lost.namespace, name: lost.name)
+        #expect(Lost.refusals(state).isEmpty)
+        state.cluster.objects.volumes[last].spec.claimRef = .init(namespace: lost.namespace, name: "another")
+        #expect(Lost.refusals(state).map(\.rule) == ["provisioner-runs"])
     }
 }
 

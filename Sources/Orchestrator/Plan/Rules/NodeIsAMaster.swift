@@ -4,8 +4,18 @@ public enum NodeIsAMaster: SafetyRule {
     public static let prevents = "adding one more master in the place of a worker or a spare"
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        guard !proposal.deadIsMaster else { return [] }
         let name = proposal.dead.node
+        guard !proposal.deadIsMaster else {
+            guard proposal.deadNode == nil, proposal.deadMembers.isEmpty,
+                let host = proposal.state.inventory.host(named: proposal.dead.host),
+                let masters = proposal.state.mastersInThePlaceOf(host, besides: proposal.replacement)
+            else { return [] }
+            return [
+                refusal(
+                    "\(name) is no master any more: it has neither a node nor an etcd member, and the cluster has \(masters.count) masters without it, as many as the inventory names: \(masters.listed)",
+                    advice: leftInInventoryAdvice(host))
+            ]
+        }
         if proposal.deadNode != nil {
             return [
                 refusal(
@@ -18,6 +28,10 @@ public enum NodeIsAMaster: SafetyRule {
                 "\(name) is a spare: neither a node nor an etcd member is at \(proposal.dead.address)",
                 advice: "there is nothing to replace; where a master died, name that one: masterswap check")
         ]
+    }
+
+    static func leftInInventoryAdvice(_ host: Inventory.Host) -> String {
+        "it was replaced already: take \(host.name) out of the inventory, and give the host that took its place 'role: master'"
     }
 
     /// What to do about a worker, which this tool does not replace.
@@ -37,6 +51,17 @@ extension Proposal {
 }
 
 extension ClusterState {
+    /// The cluster's masters, where there are as many as the inventory names and a host that it names is none of them: somebody has
+    /// replaced that one and left the inventory as it was. `nil` where its place is free.
+    /// - Parameter spare: one whose join failed half-way is no master yet.
+    func mastersInThePlaceOf(_ host: Inventory.Host, besides spare: Inventory.Host? = nil) -> [String]? {
+        guard node(of: host) == nil, !cluster.members.isEmpty else { return nil }
+        let joining = spare.flatMap { self.node(of: $0) }
+        let masters = objects.nodes.filter { $0.isControlPlane && $0.uid != joining?.uid }
+        let named = inventory.hosts.count { $0.role == .master || $0.isReinstalledMaster }
+        return masters.count >= named ? masters.map(\.name) : nil
+    }
+
     /// - Parameters:
     ///   - node: `nil` where the cluster has none at those addresses: it may be deleted already, then the inventory's word counts.
     ///   - role: the inventory's, if it names the host.

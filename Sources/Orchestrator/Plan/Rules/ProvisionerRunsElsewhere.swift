@@ -7,63 +7,19 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
     public static let prevents = "deleting claims that nobody would bind again"
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        demands(proposal).flatMap { demand -> [Refusal] in
-            let claims = demand.claims.joined(separator: ", ")
-            if let why = demand.noClass {
-                return [
-                    refusal(
-                        "the new claims of \(claims) would get no storage class: their claim template names none, and \(why)",
-                        advice:
-                            "mark the class that they are to have, and no other, as the default: kubectl annotate storageclass NAME \(StorageClass.defaultAnnotation)=true; or leave the claims alone under 'workloads': action: ignore"
-                    )
-                ]
-            }
-            if demand.isAllowedThere == false {
-                return [
-                    refusal(
-                        "\(demand.name) makes no volumes on \(proposal.newNodeName) (allowedTopologies), so that the new claims of \(claims) would never be bound",
-                        advice:
-                            "a storage class cannot be changed: make it again, as it was, with \(proposal.newNodeName) among its allowedTopologies, or leave the claims alone under 'workloads': action: ignore"
-                    )
-                ]
-            }
-            if demand.isLeaving {
-                return [
-                    refusal(
-                        "\(demand.name) is being deleted, so that new claims of it would not be bound",
-                        advice:
-                            "make it again first, as it was, or leave the claims alone under 'workloads': action: ignore"
-                    )
-                ]
-            }
-            if demand.bindsAtOnce {
-                return [
-                    refusal(
-                        "\(demand.name) binds claims as soon as they are made (volumeBindingMode: Immediate), before their pods are placed: the new claims of \(claims) could get their volumes on any node",
-                        advice:
-                            "a storage class cannot be changed: make it again with 'volumeBindingMode: WaitForFirstConsumer', which leaves bound claims as they are, or leave the claims alone under 'workloads': action: ignore"
-                    )
-                ]
-            }
-            switch demand.supply {
-            case .provisioner(let services) where services.contains(where: \.isAvailable): return []
-            case .provisioner(let services):
-                return services.compactMap { service in
-                    guard case .isDown(let why, let advice) = service.state else { return nil }
-                    return refusal("\(demand.name) would have no provisioner: \(service.name) \(why)", advice: advice)
-                }
-            case .unidentified: return []
-            case .volumes(let free) where free >= demand.claims.count: return []
-            case .volumes(let free):
-                return [
-                    refusal(
-                        "\(demand.name) has no provisioner, so that the new claims of \(claims) would need \(demand.claims.count) volumes that are Available on \(proposal.newNodeName); there \(free == 1 ? "is 1" : "are \(free)")",
-                        advice:
-                            "make them first, with a node affinity for \(proposal.newNodeName) (kubernetes.io/hostname), or leave the claims alone under 'workloads': action: ignore"
-                    )
-                ]
-            }
+        demands(proposal).flatMap { demand in
+            demand.objection(proposal).map { [refusal($0.reason, advice: $0.advice)] } ?? downServices(demand)
         } + misplaced(proposal)
+    }
+
+    private static func downServices(_ demand: Demand) -> [Refusal] {
+        guard case .provisioner(let services) = demand.supply, !services.contains(where: \.isAvailable) else {
+            return []
+        }
+        return services.compactMap { service in
+            guard case .isDown(let why, let advice) = service.state else { return nil }
+            return refusal("\(demand.name) would have no provisioner: \(service.name) \(why)", advice: advice)
+        }
     }
 
     /// Claims are bound where their pods run, and while they are rebuilt, these can run on the new node only.
@@ -107,7 +63,10 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         let topologies = demands(proposal).filter { $0.isAllowedThere == nil }.map { demand in
             "\(demand.name) makes volumes only on nodes with labels that \(proposal.newNodeName) may not get by itself (allowedTopologies): where the new claims of \(demand.claims.joined(separator: ", ")) stay Pending, give it those that the other nodes have"
         }
-        return provisioners + topologies + places
+        let changes = demands(proposal).filter { !$0.otherToday.isEmpty }.map { demand in
+            "the new claims of \(demand.claims.joined(separator: ", ")) get \(demand.name); today they have \(demand.otherToday.listed)"
+        }
+        return provisioners + topologies + places + changes
     }
 
     /// A storage class that claims are to be recreated of.
@@ -120,75 +79,108 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
             case volumes(Int)
         }
 
-        var name: String
+        var newClass: NewClass
         var claims: [String]
+        /// The classes that these claims have today, where they are others.
+        var otherToday: [String]
+        var storageClass: StorageClass?
         var supply: Supply
-        /// Whether a claim is bound before its pod is placed.
-        var bindsAtOnce: Bool
-        var isLeaving: Bool
         /// Whether its volumes may be made on the new node; `nil` where that is not known.
         var isAllowedThere: Bool?
-        /// Why the claims would get no class at all.
-        var noClass: String?
+
+        var name: String {
+            switch newClass {
+            case .named(""): "no storage class"
+            case .named(let name): "the storage class \(name)"
+            case .severalDefaults(let names): "one of the default storage classes \(names.listed)"
+            }
+        }
+
+        /// Why its claims would not be bound, or not as the steps after it need it; `nil` where nothing is in the way.
+        func objection(_ proposal: Proposal) -> (reason: String, advice: String)? {
+            let claims = claims.joined(separator: ", ")
+            let node = proposal.newNodeName
+            let leaveAlone = "or leave the claims alone under 'workloads': action: ignore"
+            if case .severalDefaults(let names) = newClass {
+                return (
+                    "the new claims of \(claims) would not be made: their claim template names no storage class, and each of \(names.listed) is said to be the default",
+                    "take that from all but the one that they are to have: kubectl annotate storageclass NAME \(StorageClass.defaultAnnotation)=false --overwrite; \(leaveAlone)"
+                )
+            }
+            guard case .named(let name) = newClass else { return nil }
+            if !otherToday.isEmpty, !proposal.isLocal(class: name, like: otherToday) {
+                return (
+                    "the new claims of \(claims) would get \(self.name), and today they have \(otherToday.listed): their volumes would not be on the disk of \(node), and nothing would heal them there",
+                    "where their claim template names no class, make \(otherToday[0]) the only default one (kubectl annotate storageclass NAME \(StorageClass.defaultAnnotation)=true --overwrite, =false for the others); \(leaveAlone)"
+                )
+            }
+            if storageClass?.metadata.deletionTimestamp != nil {
+                return (
+                    "\(self.name) is being deleted, so that new claims of it would not be bound",
+                    "make it again first, as it was, \(leaveAlone)"
+                )
+            }
+            if storageClass?.volumeBindingMode == "Immediate" {
+                return (
+                    "\(self.name) binds claims as soon as they are made (volumeBindingMode: Immediate), before their pods are placed: the new claims of \(claims) could get their volumes on any node",
+                    "a storage class cannot be changed: make it again with 'volumeBindingMode: WaitForFirstConsumer', which leaves bound claims as they are, \(leaveAlone)"
+                )
+            }
+            if isAllowedThere == false {
+                return (
+                    "\(self.name) makes no volumes on \(node) (allowedTopologies), so that the new claims of \(claims) would never be bound",
+                    "a storage class cannot be changed: make it again, as it was, with \(node) among its allowedTopologies, \(leaveAlone)"
+                )
+            }
+            guard case .volumes(let free) = supply, free < self.claims.count else { return nil }
+            let needed =
+                "the new claims of \(claims) would need \(self.claims.count) volumes that are Available on \(node); there \(free == 1 ? "is 1" : "are \(free)")"
+            let makeThem =
+                "make them first, with a node affinity for \(node) (kubernetes.io/hostname)"
+            if name.isEmpty {
+                return (
+                    "with no storage class, which their claim template does not name and the cluster has no default of, \(needed) without a class",
+                    "\(makeThem), mark a class as the default one (kubectl annotate storageclass NAME \(StorageClass.defaultAnnotation)=true --overwrite), \(leaveAlone)"
+                )
+            }
+            return storageClass == nil
+                ? (
+                    "\(self.name) does not exist, so that \(needed)", "make the class again, as it was, \(leaveAlone)"
+                )
+                : ("\(self.name) has no provisioner, so that \(needed)", "\(makeThem), \(leaveAlone)")
+        }
     }
 
     private static func demands(_ proposal: Proposal) -> [Demand] {
-        var claims: [NewClass: [String]] = [:]
+        var claims: [NewClass: [(claim: Claim, today: String)]] = [:]
         for lost in proposal.lost {
             guard case .rebuild(let workload) = lost.action, let claim = lost.claim else { continue }
-            claims[newClass(of: claim, lost.volume, workload, proposal), default: []].append(claim.reference)
+            let today = claim.spec.storageClassName ?? lost.volume.spec.storageClassName ?? ""
+            claims[proposal.newClass(of: lost, claim, workload), default: []].append((claim, today))
         }
-        return claims.sorted { $0.value[0] < $1.value[0] }.map { newClass, claims in
+        return claims.map { newClass, claims in
             guard case .named(let name) = newClass else {
                 return Demand(
-                    name: "", claims: claims, supply: .volumes(0), bindsAtOnce: false, isLeaving: false,
-                    noClass: newClass.whyNone)
+                    newClass: newClass, claims: claims.map(\.claim.reference), otherToday: [], supply: .volumes(0))
             }
-            let described = name.isEmpty ? "the storage class of none" : "the storage class \(name)"
             let supply: Demand.Supply
             let storageClass = proposal.state.objects.storageClass(name)
             if let storageClass, !storageClass.isStatic {
                 let found = Provisioners.services(of: storageClass.provisioner, among: proposal.services)
                 supply = found.isEmpty ? .unidentified(storageClass.provisioner) : .provisioner(found)
             } else {
-                supply = .volumes(availableVolumes(ofClass: name, proposal))
+                supply = .volumes(availableVolumes(ofClass: name, for: claims.map(\.claim), proposal))
             }
             return Demand(
-                name: described, claims: claims, supply: supply,
-                bindsAtOnce: storageClass?.volumeBindingMode == "Immediate",
-                isLeaving: storageClass?.metadata.deletionTimestamp != nil,
+                newClass: newClass, claims: claims.map(\.claim.reference),
+                otherToday: Array(uniqued: claims.map(\.today).filter { $0 != name }).map { $0.isEmpty ? "none" : $0 },
+                storageClass: storageClass, supply: supply,
                 isAllowedThere: storageClass.map { $0.allows(proposal.newNode) } ?? true)
-        }
-    }
-
-    /// The storage class that a claim gets when it is made again.
-    private enum NewClass: Hashable {
-        case named(String)
-        /// It names none, and of these each says that it is the default.
-        case byDefault([String])
-
-        var whyNone: String {
-            guard case .byDefault(let classes) = self, !classes.isEmpty else { return "no class is the default one" }
-            return "each of \(classes.listed) is said to be the default"
-        }
-    }
-
-    /// A StatefulSet's claim is made from its template, which may name another class than the claim has today, or none; an operator
-    /// makes its claim as before.
-    private static func newClass(
-        of claim: Claim, _ volume: Volume, _ workload: Inventory.Workload, _ proposal: Proposal
-    ) -> NewClass {
-        let today = claim.spec.storageClassName ?? volume.spec.storageClassName ?? ""
-        guard case .statefulSet(let name) = workload.target,
-            let template = proposal.state.statefulSet(claim.namespace, name)?.template(ofClaim: claim.name)?.spec
-        else { return .named(today) }
-        if let named = template.storageClassName { return .named(named) }
-        let defaults = proposal.state.objects.storageClasses.filter(\.isDefault).map(\.name).sorted()
-        return defaults.count == 1 ? .named(defaults[0]) : .byDefault(defaults)
+        }.sorted { $0.claims[0] < $1.claims[0] }
     }
 
     /// Volumes made beforehand for the new node, whose only known label is its name.
-    private static func availableVolumes(ofClass name: String, _ proposal: Proposal) -> Int {
+    private static func availableVolumes(ofClass name: String, for claims: [Claim], _ proposal: Proposal) -> Int {
         let node = SelectableNode(
             name: proposal.newNodeName, labels: [Node.hostnameKey: proposal.newNodeName], hasAllLabels: false)
         // On the same machine, reinstalled, those of the old disk are lost.
@@ -196,8 +188,15 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         return proposal.state.objects.volumes.count { volume in
             volume.phase == "Available" && volume.metadata.deletionTimestamp == nil && !lost.contains(volume.uid)
                 && volume.spec.storageClassName ?? "" == name
-                && volume.spec.claimRef == nil
+                && isFree(volume, for: claims)
                 && volume.spec.nodeAffinity?.required?.matches(node) == true
         }
+    }
+
+    /// Nobody's, or kept by its maker for a claim of that name that is yet to come.
+    private static func isFree(_ volume: Volume, for claims: [Claim]) -> Bool {
+        guard let reference = volume.spec.claimRef else { return true }
+        return reference.uid ?? "" == ""
+            && claims.contains { $0.namespace == reference.namespace && $0.name == reference.name }
     }
 }

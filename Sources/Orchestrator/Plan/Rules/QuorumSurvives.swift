@@ -22,7 +22,9 @@ public enum QuorumSurvives: SafetyRule {
             return [
                 refusal(
                     "after the removal etcd has \(numbers(voting.count, needed))",
-                    advice: "bring another master's etcd back first, or restore from a snapshot")
+                    advice:
+                        "bring back first: \(voting.filter { !$0.isHealthy }.map { proposal.state.cluster.name(ofMember: $0.id) }.listed); where that cannot be, restore etcd from a snapshot"
+                )
             ]
         }
         // What a failed join left is removed before; the new member counts, and is not healthy before it has caught up. One at the

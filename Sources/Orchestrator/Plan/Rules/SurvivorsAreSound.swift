@@ -57,10 +57,11 @@ public enum SurvivorsAreSound: SafetyRule {
             // It would fight for the VIP with whoever is made MASTER in the dead one's stead.
             let isPrimary = facts.manifest?.state == .master && (!faults.isEmpty || member?.isHealthy != true)
             if isPrimary {
+                let why = faults.first?.refusal.reason ?? "its etcd member is not healthy"
                 faults.append(
                     MasterFault(
                         refusal: refusal(
-                            "\(master.host) is keepalived's MASTER, and not whole itself",
+                            "\(master.host) is keepalived's MASTER, and not whole itself: \(why)",
                             advice: "bring it back first: masterswap check")))
             }
         case .failed(let failure):

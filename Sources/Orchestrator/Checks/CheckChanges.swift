@@ -1,46 +1,6 @@
-import Foundation
+extension CheckReport: KeptReport {
+    public static var folder: String { "checks" }
 
-/// The last check of each cluster, kept beside the runs.
-public struct CheckHistory: Sendable {
-    private let folder: String
-
-    public init(_ store: RunStore = RunStore()) {
-        folder = store.root + "/checks"
-    }
-
-    /// `nil` where there was none, or one that another version wrote in another shape.
-    public func last(of cluster: String) -> CheckReport? {
-        guard let data = FileManager.default.contents(atPath: path(cluster)),
-            let report = try? EventCoding.decode(CheckReport.self, from: data),
-            report.schemaVersion == CheckReport.schemaVersion, report.cluster == cluster
-        else { return nil }
-        return report
-    }
-
-    /// - Throws: ``ClusterError`` with `localFile`.
-    public func keep(_ report: CheckReport) throws {
-        let path = path(report.cluster)
-        do {
-            try FileManager.default.createDirectory(
-                atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-            try EventCoding.encode(report).write(to: URL(fileURLWithPath: path), options: .atomic)
-            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
-        } catch {
-            throw ClusterError(
-                .localFile, host: "this machine", operation: "keep this check in \(path)",
-                cause: error.localizedDescription,
-                advice:
-                    "the next check has nothing to compare with; make room or name another place in MASTERSWAP_STATE")
-        }
-    }
-
-    /// A cluster may be called anything; a file may not.
-    private func path(_ cluster: String) -> String {
-        folder + "/" + LocalFile.safeName(cluster) + ".json"
-    }
-}
-
-extension CheckReport {
     /// Says what is different from an earlier check.
     public mutating func compare(with last: CheckReport) {
         since = last.at
