@@ -175,7 +175,7 @@ import Testing
         let quorum = refusals.filter { $0.rule == QuorumSurvives.id }
         #expect(
             !quorum.isEmpty
-                && quorum.allSatisfy { $0.advice.contains("'\(name)'") && $0.reason.contains("1 healthy members of 3") },
+                && quorum.allSatisfy { $0.advice.contains("'\(name)'") && $0.reason.contains("1 of 3 members healthy") },
             "\(quorum)")
     }
 

@@ -61,7 +61,7 @@ struct SupposedDeath: Sendable {
         let down = voters.filter { member in !own.contains(member.id) && !left.contains { $0.id == member.id } }
         return Refusal(
             QuorumSurvives.id,
-            "without \(host.name) etcd would have \(left.count) healthy members of \(voters.count), and needs \(needed): the cluster would take no writes, and nothing could be replaced",
+            "without \(host.name) etcd would have \(left.count) of \(voters.count) members healthy, and needs \(needed): the cluster would take no writes, and nothing could be replaced",
             advice: down.isEmpty
                 ? "have three masters at least"
                 : "bring back now: \(down.map { state.cluster.name(ofMember: $0.id) }.listed)")
