@@ -67,6 +67,16 @@ import Testing
         (
             #""m":"args:\n  - --auth-pass\n  - hunter2\n""#, #""m":"args:\n  - --auth-pass\n  - secret-1\n""#
         ),
+        ("curl -fsSLu admin:hunter2 https://x", "curl -fsSLu admin:secret-1 https://x"),
+        ("etcdctl --user root:hunter2 member list", "etcdctl --user root:secret-1 member list"),
+        ("ipmitool -H bmc -U admin -P hunter2 power off", "ipmitool -H bmc -U admin -P secret-1 power off"),
+        ("x --password \"hunter 2\" --y", "x --password \"secret-1\" --y"),
+        (#""m":"x --password \"hunter 2\" y""#, #""m":"x --password \"secret-1\" y""#),
+        ("http://user:hun@ter2@proxy:3128/", "http://user:secret-1@proxy:3128/"),
+        ("https://ghp0123456789abcdefghij@git.example/x", "https://secret-1@git.example/x"),
+        ("https://qyapi.example/send?key=hunter2&x=1", "https://qyapi.example/send?key=secret-1&x=1"),
+        ("https://hooks.slack.com/services/T0/B0/hunter2", "https://hooks.slack.com/services/secret-1"),
+        ("snmp_community: hunter2", "snmp_community: secret-1"), ("--vrrp-auth hunter2", "--vrrp-auth secret-1"),
         ("# 密码: hunter2", "# 密码: secret-1"), ("# root 口令：hunter2\n", "# root 口令：secret-1\n"),
         // By their form
         ("join --token abcdef.0123456789abcdef x", "join --token secret-1 x"),
@@ -101,6 +111,7 @@ import Testing
         "containerID: docker://" + String(repeating: "0a", count: 32),
         "2: eth0    inet 10.0.0.1/24 brd 10.0.0.255 scope global eth0\nLISTEN 0 128 [::]:6443 [::]:*",
         "- name: KEEPALIVED_PRIORITY\n  value: \"100\"\n- name: MINIO_STORAGE_CLASS_STANDARD\n  value: EC:2",
+        "ssh://git@git.example/x", "https://x.example/a?keys=1", "kubectl -n kube-system get pods -o wide",
         "sudo: a password is required", "# 密码见文档", #""m":"error: --token\nSee 'kubectl'""#,
         "error: unknown flag: --token\nSee 'kubectl --help' for usage.",
         "https://10.127.100.102:6443/healthz", "12:30:45.123", "a == b", "",

@@ -52,7 +52,8 @@ struct SecretScrubber: Sendable {
 
     private static let words = [
         "password", "passwd", "passphrase", "secret", "token", "credential", "privatekey", "apikey", "accesskey",
-        "certificatekey", "encryptionkey", "signingkey", "authkey", "clientkeydata", "authpass", "requirepass",
+        "certificatekey", "encryptionkey", "signingkey", "authkey", "clientkeydata", "authpass", "vrrpauth",
+        "requirepass",
     ]
     /// `tokenExpirationSeconds`, `secretName`, `token-auth-file` and the like name no secret.
     private static let harmlessEndings = [
@@ -65,7 +66,7 @@ struct SecretScrubber: Sendable {
         let plain = name.lowercased().filter { !"-_.".contains($0) }
         if harmlessEndings.contains(where: plain.hasSuffix) { return false }
         return words.contains(where: plain.contains) || plain.hasSuffix("pass") || plain.hasSuffix("pwd")
-            || plain == "auth"
+            || plain.hasSuffix("psk") || plain.hasSuffix("community") || plain == "auth" || plain == "sk"
     }
 
     /// Variables of containers that a plan rests on, and that are no secret.

@@ -10,6 +10,7 @@ extension SecretSweep {
         if byte >= 0x80 { return chineseNote(at: start) }
         guard isWord(byte), start == 0 || !isWord(text[start - 1]) else { return nil }
         if "eLB".utf8.contains(byte), let found = encoded(at: start) { return found }
+        if byte == UInt8(ascii: "h"), let found = webhook(at: start) { return found }
         if "arm".utf8.contains(byte), let found = directive(at: start) { return found }
         return bootstrapToken(at: start) ?? certificateKey(at: start)
     }
@@ -60,11 +61,22 @@ extension SecretSweep {
             guard isItem || isBlank(byte) || "\n\r,\"'\\".utf8.contains(byte) else { break }
             next += 1
         }
-        let valueEnd = end(of: { !isTerminator($0) }, from: next)
+        let valueEnd = endOfWord(from: next)
         guard next > nameEnd, valueEnd > next, text[next] != UInt8(ascii: "-"), !hasLineEnd || hasQuote else {
             return nil
         }
         return (next..<valueEnd, pseudonym(string(next..<valueEnd)))
+    }
+
+    /// Of a value in quotes, which may have blanks in it, the quote or the backslash before it; of a bare one what ends a word.
+    func endOfWord(from start: Int) -> Int {
+        guard start > 0, text[start - 1] == UInt8(ascii: "\"") || text[start - 1] == UInt8(ascii: "'") else {
+            return end(of: { !isTerminator($0) }, from: start)
+        }
+        let quote = text[start - 1]
+        let close = end(of: { $0 != quote && $0 != UInt8(ascii: "\\") && $0 != UInt8(ascii: "\n") }, from: start)
+        return close < text.count && text[close] != UInt8(ascii: "\n")
+            ? close : end(of: { !isTerminator($0) }, from: start)
     }
 
     /// `密码: X`: what operators of Cloudpods write into comments.
@@ -96,7 +108,10 @@ extension SecretSweep {
         ShortOption(
             programs: ["docker", "podman", "buildah", "skopeo", "nerdctl", "helm"], verb: "login", letter: "p"),
         ShortOption(programs: ["redis-cli"], letter: "a"),
-        ShortOption(programs: ["ldapsearch", "ldapadd", "ldapmodify", "ldapdelete"], letter: "w"),
+        ShortOption(
+            programs: ["ldapsearch", "ldapadd", "ldapmodify", "ldapdelete", "ldapwhoami", "ldappasswd"], letter: "w"),
+        ShortOption(programs: ["ipmitool"], letter: "P"),
+        ShortOption(programs: ["etcdctl"], letter: "-user", followsColon: true),
         ShortOption(programs: ["curl"], letter: "u", followsColon: true),
         ShortOption(programs: ["curl"], letter: "U", followsColon: true),
         ShortOption(programs: ["curl"], letter: "-user", followsColon: true),
@@ -106,11 +121,11 @@ extension SecretSweep {
     /// `mysql -pPW`, `sshpass -p PW`, `curl -u user:PW`: in a shell's line, and as JSON and YAML list it.
     private mutating func shortOption(at start: Int) -> (Range<Int>, String)? {
         guard start > 0, isBlank(text[start - 1]) || "\"',[".utf8.contains(text[start - 1]) else { return nil }
-        for option in Self.shortOptions where matches(option.letter, at: start + 1) {
-            let nameEnd = start + 1 + option.letter.utf8.count
+        for option in Self.shortOptions {
+            guard let nameEnd = endOfName(option, at: start + 1) else { continue }
             let next = end(of: { isBlank($0) || "=\"',\\".utf8.contains($0) }, from: nameEnd)
             guard next < text.count, next == nameEnd ? option.letter.count == 1 : option.isApart else { continue }
-            let valueEnd = end(of: { !isTerminator($0) }, from: next)
+            let valueEnd = endOfWord(from: next)
             var value = next..<valueEnd
             if option.followsColon {
                 guard let colon = text[value].firstIndex(of: UInt8(ascii: ":")) else { continue }
@@ -122,6 +137,17 @@ extension SecretSweep {
         return nil
     }
 
+    /// Of `-sSu user:PW` the last of several letters takes the value.
+    private func endOfName(_ option: ShortOption, at start: Int) -> Int? {
+        if matches(option.letter, at: start) { return start + option.letter.utf8.count }
+        guard option.letter.count == 1, option.isApart else { return nil }
+        let letters = end(of: { isAlphanumeric($0) }, from: start)
+        guard letters < text.count, isBlank(text[letters]), letters - start <= 8,
+            matches(option.letter, at: letters - 1)
+        else { return nil }
+        return letters
+    }
+
     /// Whether the command that an option belongs to is one of these.
     private func isWordBefore(_ start: Int, _ option: ShortOption) -> Bool {
         var begin = start
@@ -131,6 +157,14 @@ extension SecretSweep {
         }
         guard let program = words.lastIndex(where: option.programs.contains) else { return false }
         return option.verb.map(words[program...].contains) ?? true
+    }
+
+    /// Slack's, whose path is its secret.
+    mutating func webhook(at start: Int) -> (Range<Int>, String)? {
+        let place = "hooks.slack.com/services/"
+        guard matches(place, at: start) else { return nil }
+        let path = (start + place.utf8.count)..<end(of: { !isTerminator($0) }, from: start + place.utf8.count)
+        return path.isEmpty ? nil : (path, pseudonym(string(path)))
     }
 
     /// Of crypt(3): `$6$SALT$HASH`.

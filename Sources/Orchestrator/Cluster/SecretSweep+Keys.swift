@@ -11,7 +11,7 @@ extension SecretSweep {
         }
         guard let key = key(before: separator) else { return copy(to: separator + 1) }
         let name = string(key.range)
-        let isSecret = SecretScrubber.isSecret(name: name)
+        let isSecret = SecretScrubber.isSecret(name: name) || isOfURL(key, name)
         guard isSecret || name == "name" || name == "value" else { return copy(to: separator + 1) }
         copy(to: separator + 1)
         guard let value = value(after: separator, of: key) else {
@@ -23,6 +23,15 @@ extension SecretSweep {
         } else if isSecret || isOfVariable(key, value) {
             hide(value)
         }
+    }
+
+    /// `https://host/path?key=PW&sign=PW`: the keys of webhooks.
+    private func isOfURL(_ key: Key, _ name: String) -> Bool {
+        let start = key.range.lowerBound
+        guard start > 0, text[start - 1] == UInt8(ascii: "?") || text[start - 1] == UInt8(ascii: "&") else {
+            return false
+        }
+        return ["key", "sign", "sig", "signature"].contains(name)
     }
 
     mutating func hide(_ value: Value) {
@@ -254,12 +263,18 @@ extension SecretSweep {
         func isUserInfo(_ byte: UInt8) -> Bool {
             !isTerminator(byte) && byte != UInt8(ascii: "/") && byte != UInt8(ascii: "@")
         }
+        func isAuthority(_ byte: UInt8) -> Bool { !isTerminator(byte) && !"/?#".utf8.contains(byte) }
         if matches("://", at: index) {
             let start = index + 3
-            let at = end(of: isUserInfo, from: start)
-            guard at < text.count, text[at] == UInt8(ascii: "@"),
-                let colon = text[start..<at].firstIndex(of: UInt8(ascii: ":")), colon + 1 < at
-            else { return nil }
+            // A password may have an @ of its own: the last one ends it.
+            guard let at = text[start..<end(of: isAuthority, from: start)].lastIndex(of: UInt8(ascii: "@")) else {
+                return nil
+            }
+            guard let colon = text[start..<at].firstIndex(of: UInt8(ascii: ":")) else {
+                // A user alone that is as long as a token is one.
+                return at - start >= 20 ? start..<at : nil
+            }
+            guard colon + 1 < at else { return nil }
             return (colon + 1)..<at
         }
         let at = end(of: isUserInfo, from: index + 1)

@@ -96,15 +96,18 @@ struct JoinChanges {
         }
     }
 
+    /// What a command printed, also where it did not come to its end, which is told.
     private func lines(of command: Command, on host: String, _ context: RunContext) async -> [String] {
-        let why: String
+        var lines: [String] = []
         do {
             let result = try await context.remote(host).run(command)
-            if result.succeeded { return result.text.split(separator: "\n").map(String.init) }
-            why = "\(result.outcome): \(result.errorText.lastLines(2))"
-        } catch { why = "\(error)" }
-        context.warn("\(host): what ocboot changed is not known: \(command.display): \(why)")
-        return []
+            lines = result.text.split(separator: "\n").map(String.init)
+            guard !result.succeeded else { return lines }
+            context.warn(
+                "\(host): \(command.display): \(result.outcome): \(result.errorText.lastLines(2)); compare the rest there by hand"
+            )
+        } catch { context.warn("\(host): \(command.display): \(error); compare there by hand") }
+        return lines
     }
 
     // MARK: Files of the survivors
@@ -119,14 +122,15 @@ struct JoinChanges {
     /// Prints the files that are not as they were.
     static func comparison(_ invocation: OcbootInvocation, with folder: String) -> Command {
         .script(
-            #"d=$1; shift; [ -e "$d/complete" ] || exit 0; for f; do if [ -f "$d$f" ]; then cmp -s "$d$f" "$f" || echo "$f"; elif [ -f "$f" ]; then echo "$f"; fi; done; true"#,
+            #"d=$1; shift; [ -e "$d/complete" ] || exit 0; for f; do if [ -f "$d$f" ]; then cmp -s "$d$f" "$f" || echo "$f"; elif [ -f "$f" ]; then echo "$f (new)"; fi; done; true"#,
             [folder] + invocation.watched, timeout: .seconds(20), label: "compare with \(folder)")
     }
 
-    /// Puts back those that can be, and prints them. Each is whole at every moment.
+    /// Puts back those that can be, and prints them. Each is whole at every moment. What a symbolic link points to is left to whoever
+    /// made the link.
     static func restoration(_ files: [String], from folder: String) -> Command {
         .script(
-            #"d=$1; shift; [ -e "$d/complete" ] || exit 0; for f; do [ -f "$d$f" ] || continue; cmp -s "$d$f" "$f" && continue; cp -p "$d$f" "$f.masterswap" && mv -f "$f.masterswap" "$f" && echo "$f" || exit 1; done; true"#,
+            #"d=$1; shift; [ -e "$d/complete" ] || exit 0; for f; do [ -f "$d$f" ] && [ ! -L "$f" ] || continue; cmp -s "$d$f" "$f" && continue; cp -p "$d$f" "$f.masterswap" && mv -f "$f.masterswap" "$f" && echo "$f" || exit 1; done; true"#,
             [folder] + files, timeout: .seconds(20), label: "put back from \(folder)")
     }
 

@@ -312,6 +312,30 @@ import Testing
         #expect(try refusals(state, itself).contains { $0.rule == "node-is-a-master" })
     }
 
+    /// It was replaced long ago, and nobody changed the inventory: the cluster is whole without it.
+    @Test(arguments: [Inventory.Role.spare, .master]) func aMasterThatWasReplacedAlreadyIsNotReplaced(
+        successor: Inventory.Role
+    ) throws {
+        var state = try RunbookCluster.state(isDead: false)
+        let old = "old-master"
+        state.inventory.hosts.append(
+            .init(name: old, address: "10.127.100.60", role: .master, ssh: state.inventory.hosts[0].ssh))
+        state.inventory.hosts[2].role = successor
+        state.hosts[old] = .failed(.init(message: "\(old): no answer", sign: .unresponsive))
+        for name in RunbookCluster.names {
+            var facts = try #require(state.hosts[name]?.facts)
+            facts.peers["10.127.100.60"] = RunbookCluster.silentView
+            state.hosts[name] = .reached(facts)
+        }
+        let refusals = try refusals(state, .init(dead: old, replacement: RunbookCluster.spare))
+        #expect(refusals.map(\.rule) == ["node-is-a-master"])
+        #expect(refusals.first?.advice.contains("take old-master out of the inventory") == true)
+        let advice = try advice(state, .hostUnreachable, old)
+        #expect(advice.contains("take old-master out of the inventory") && !advice.contains("masterswap plan"))
+        let told = Readiness(state, now: .now).masters.first { $0.host == old }
+        #expect(told?.ready == false)
+    }
+
     /// Steps 2 and 3 of the runbook were done by hand, in part or all.
     @Test func whatIsLeftOfAMasterIsStillReplaced() throws {
         var state = try RunbookCluster.state()

@@ -12,7 +12,7 @@ public enum NodeIsAMaster: SafetyRule {
             else { return [] }
             return [
                 refusal(
-                    "\(name) is no master any more: it has neither a node nor an etcd member, and the cluster has \(masters.count) masters without it, as many as the inventory names: \(masters.listed)",
+                    "\(name) is no master any more: it has neither a node nor an etcd member, and the cluster has \(masters.count) masters without it: \(masters.listed)",
                     advice: leftInInventoryAdvice(host))
             ]
         }
@@ -51,15 +51,18 @@ extension Proposal {
 }
 
 extension ClusterState {
-    /// The cluster's masters, where there are as many as the inventory names and a host that it names is none of them: somebody has
-    /// replaced that one and left the inventory as it was. `nil` where its place is free.
+    /// The cluster's masters, where a host that the inventory names is none of them and nothing is missing: there are as many as it
+    /// names, or an odd number of them, and nothing in the cluster speaks of that host. Somebody has replaced it and left the inventory
+    /// as it was. `nil` where its place is free.
     /// - Parameter spare: one whose join failed half-way is no master yet.
     func mastersInThePlaceOf(_ host: Inventory.Host, besides spare: Inventory.Host? = nil) -> [String]? {
         guard node(of: host) == nil, !cluster.members.isEmpty else { return nil }
         let joining = spare.flatMap { self.node(of: $0) }
         let masters = objects.nodes.filter { $0.isControlPlane && $0.uid != joining?.uid }
         let named = inventory.hosts.count { $0.role == .master || $0.isReinstalledMaster }
-        return masters.count >= named ? masters.map(\.name) : nil
+        let isWhole = masters.count >= 3 && !masters.count.isMultiple(of: 2)
+        let isForgotten = nodeNames(at: host.address).isEmpty && unknownHostnames.isEmpty
+        return masters.count >= named || (isWhole && isForgotten) ? masters.map(\.name) : nil
     }
 
     /// - Parameters:
