@@ -1,7 +1,7 @@
 /// The go-template that `kubectl get` prints ``KubernetesObjects`` with: the same JSON, with just the fields that are read. A cluster of
 /// ten thousand pods is fifty megabytes as whole objects, and four like this.
 ///
-/// A field that a decision needs is added in two places: to its type in `KubernetesObjects.swift`, and here.
+/// A field that a decision needs is added in two places: to its type in `Kubernetes*.swift`, and here.
 enum ObjectsTemplate {
     static let text = #"{"kind":"List","items":["# + separated(range: ".items", unless: unused, item) + "]}"
 

@@ -172,3 +172,11 @@ public indirect enum YAMLValue: Sendable, Hashable {
     public static func plain(_ text: String) -> YAMLValue { .scalar(text, quoted: false) }
     public static func bool(_ value: Bool) -> YAMLValue { .scalar(value ? "true" : "false", quoted: false) }
 }
+
+extension Inventory.Workload.Target {
+    public var name: String {
+        switch self {
+        case .statefulSet(let name), .deployment(let name), .claim(let name): name
+        }
+    }
+}
