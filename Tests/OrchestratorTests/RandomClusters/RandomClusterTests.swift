@@ -25,7 +25,13 @@ import Testing
         var prevented: [String: [Harm: Int]] = [:]
         var inVain: [String: Int] = [:]
 
+        /// Deaths that were supposed, too, and those that were judged otherwise then.
+        var supposed = 0
+        var supposedOtherwise: [String] = []
+
         mutating func add(_ other: Tally) {
+            supposed += other.supposed
+            supposedOtherwise += other.supposedOtherwise
             plans += other.plans
             kinds.merge(other.kinds, uniquingKeysWith: +)
             harms.merge(other.harms) { first, _ in first }
@@ -49,6 +55,11 @@ import Testing
             await letOthersRun(number)
             let world = RandomCluster.world(&random)
             let state = world.observation()
+            if let supposed = SupposedWorld(world, real: state) {
+                tally.supposed += 1
+                tally.supposedOtherwise +=
+                    supposed.difference.map { ["cluster \(number) of seed \(seed): \($0)"] } ?? []
+            }
             guard let proposal = try? Proposal(state, world.request) else { continue }
             let refusing = Set(SafetyRules.all.filter { !$0.refusals(proposal).isEmpty }.map { $0.id })
             guard refusing.count < 2 else { continue }
@@ -69,7 +80,7 @@ import Testing
         return tally
     }
 
-    /// Of several seeds, on all processors; both tests look at the same clusters.
+    /// Of several seeds, on all processors; the tests look at the same clusters.
     static let tally = Task {
         try await withThrowingTaskGroup(of: Tally.self) { group in
             let seeds: UInt64 = 16
