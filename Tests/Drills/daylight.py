@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 
-from drill import KNOWN_DEAD, say
+from drill import KNOWN_DEAD, changed_rule, say
 from lab import Failed
 
 
@@ -69,3 +70,45 @@ def snapshot(act):
     if left or len(said["masters"]) != len(act.lab.masters):
         raise Failed(f"left on {left}; the masters are {said['masters']}\nnext: look there at /var/lib/etcd")
     say(f"ok: snapshot: {said['keys']} keys, {said['bytes'] >> 10} KiB, restored by etcdctl; {seconds:.1f} s")
+
+
+def faults(act):
+    """What would stop a replacement at night, each made and undone by day: `ready` tells it, and nothing once it is gone."""
+    primary, spare = act.lab.primary, act.spare
+    other = next(master for master in act.lab.masters if master != primary)
+    ocboot = re.search(r"^ocboot:.*?^\s+directory:\s*(\S+)", act.inventory.read_text(), re.M | re.S).group(1)
+    drive = minio_drive(act, other)
+    without_rule = act.folder / "inventory-without-rule.yaml"
+    without_rule.write_text(changed_rule(act.inventory.read_text(), "monitor-minio", lambda rule: []))
+    for what, host, make, undo, rules, inventory in [
+        ("no ocboot on the primary", primary, f"mv {ocboot} {ocboot}.away", f"mv {ocboot}.away {ocboot}", {"ocboot-matches"}, None),
+        ("the primary has no key for other hosts", primary, "mv /root/.ssh/id_rsa /root/id_rsa.away", "mv /root/id_rsa.away /root/.ssh/id_rsa",
+         {"replacement-fits"}, None),
+        ("the spare has been in a cluster", spare, "mkdir -p /etc/kubernetes && : >/etc/kubernetes/kubelet.conf",
+         "rm /etc/kubernetes/kubelet.conf", {"replacement-is-bare"}, None),
+        ("a drive of MinIO is being healed", other, f": >{drive}/.minio.sys/healing.bin", f"rm {drive}/.minio.sys/healing.bin",
+         {"critical-data-survives", "other-replicas-healthy"}, None),
+        ("a claim without a rule", primary, "true", "true", {"claims-have-rules"}, without_rule),
+    ]:
+        told = set()
+        for script, expected in ((make, 2), (undo, 0)):
+            status, _, err = act.on(host, script)
+            if status != 0:
+                raise Failed(f"{what}: '{script}' on {host} failed: {err}\nnext: look there")
+            status, out, err, _ = act.tool("ready", "--output", "json", inventory=inventory if expected else None)
+            said = json.loads(out) if out.startswith("{") else {"masters": []}
+            refusing = {refusal["rule"] for master in said["masters"] for trial in master["trials"] for refusal in trial["refusals"]}
+            told |= refusing
+            if status != expected or bool(refusing & rules) != bool(expected):
+                raise Failed(f"{what}{'' if expected else ', undone'}: ready ended with {status} and refuses by {refusing or 'nothing'}, expected {expected} and {' or '.join(rules) if expected else 'nothing'}\n{err}\nnext: masterswap ready")
+        say(f"ok: ready tells by day: {what} ({', '.join(sorted(told))})")
+
+
+def minio_drive(act, host):
+    """The folder of one of MinIO's drives on a master's disk."""
+    script = "kubectl get pv -o jsonpath='{range .items[*]}{.spec.claimRef.namespace} {.spec.hostPath.path}{.spec.local.path} {.spec.nodeAffinity}{\"\\n\"}{end}'"
+    for line in act.on(act.lab.primary, script)[1].splitlines():
+        namespace, path, affinity = line.split(" ", 2)
+        if namespace == "onecloud-minio" and f'"{host}"' in affinity:
+            return path
+    raise Failed(f"no volume of onecloud-minio is on {host}\nnext: see where the profile puts its volumes")
