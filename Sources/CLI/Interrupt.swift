@@ -24,7 +24,17 @@ enum Interrupt {
     static var isHeard: Bool { interrupted.withLock { $0 } }
 
     static func cancelling(_ work: @escaping @Sendable () async throws -> Void) async throws {
-        let task = Task { try await work() }
+        let numbers = signals
+        // A signal that comes before its source is registered is lost: the work begins after that.
+        let (registrations, registered) = AsyncStream.makeStream(of: Void.self)
+        let task = Task {
+            var missing = numbers.count
+            for await _ in registrations {
+                missing -= 1
+                if missing == 0 { break }
+            }
+            try await work()
+        }
         signal(SIGPIPE, SIG_IGN)
         let handler: @Sendable () -> Void = {
             if task.isCancelled {
@@ -39,10 +49,11 @@ enum Interrupt {
                 to: STDERR_FILENO)
             task.cancel()
         }
-        let sources = signals.map { number in
+        let sources = numbers.map { number in
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
             source.setEventHandler(handler: handler)
+            source.setRegistrationHandler { registered.yield() }
             source.resume()
             return source
         }
