@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    // MARK: What a fresh eye found
+    // MARK: Clusters that are not as the inventory or the first look says
 
     /// The inventory says what was before the last replacement: masters are those of the cluster.
     @Test func aMasterThatTheInventoryCallsASpareIsTriedToo() async throws {
