@@ -61,9 +61,9 @@ struct ReadyView {
     }
 
     private var table: Table {
-        var table = Table(["MASTER", "COULD BE REPLACED", "WITH", "PRIMARY THEN", "CLAIMS MADE AGAIN"])
+        var table = Table(["MASTER", "COULD BE REPLACED", "WITH", "PRIMARY THEN", "CLAIMS RECREATED"])
         for master in readiness.masters {
-            let spares = Self.each(master.trials.map(\.spare))
+            let spares = Array(uniqued: master.trials.map(\.spare))
             if spares.isEmpty { table.rows.append([master.host, "NO", "-", "-", "-"]) }
             for spare in spares {
                 let trials = master.trials.filter { $0.spare == spare }
@@ -92,7 +92,7 @@ struct ReadyView {
         var about: [Refusal: [String]] = [:]
         var isGrave = Set(readiness.problems)
         for master in readiness.masters {
-            for refusal in Self.each(master.trials.flatMap(\.refusals)) {
+            for refusal in Array(uniqued: master.trials.flatMap(\.refusals)) {
                 if about[refusal] == nil { order.append(refusal) }
                 about[refusal, default: []].append(subject(master, refusal))
                 if !master.ready { isGrave.insert(refusal) }
@@ -106,11 +106,6 @@ struct ReadyView {
             )
                 + terminal.lines("      → ", refusal.advice)
         }
-    }
-
-    /// Each once, in their order.
-    private static func each<T: Equatable>(_ values: [T]) -> [T] {
-        values.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
     }
 
     private func subject(_ master: Readiness.Master, _ refusal: Refusal) -> String {

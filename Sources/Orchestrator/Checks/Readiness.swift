@@ -22,7 +22,7 @@ public struct Readiness: KeptReport {
         public var isAccepted: Bool { refusals.isEmpty }
     }
 
-    /// A claim that would be made again, empty.
+    /// A claim that would be recreated, empty.
     public struct LostClaim: Sendable, Codable, Hashable {
         /// `NAMESPACE/CLAIM`.
         public var claim: String
@@ -92,7 +92,7 @@ public struct Readiness: KeptReport {
     public init(_ state: ClusterState, accepting: [String] = [], now: Date) {
         cluster = state.inventory.cluster.name
         at = now
-        // The inventory's word on who is a master may be older than the last replacement; the cluster's is not.
+        // The inventory may still name the masters from before the last replacement; the cluster knows the present ones.
         func isMaster(_ host: Inventory.Host) -> Bool { state.node(of: host)?.isControlPlane == true }
         let spares = state.inventory.hosts.filter { $0.role == .spare && !isMaster($0) }
         let hasAnswer = state.cluster.source != nil

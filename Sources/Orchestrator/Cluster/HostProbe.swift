@@ -273,7 +273,7 @@ extension Duration {
 
 extension Array where Element: Hashable {
     /// The elements in order, each once.
-    init(uniqued elements: [Element]) {
+    public init(uniqued elements: [Element]) {
         var seen: Set<Element> = []
         self = elements.filter { seen.insert($0).inserted }
     }

@@ -1,6 +1,12 @@
 import Foundation
 import Yams
 
+/// kubeadm's ConfigMap, which a restore of a cluster needs.
+enum KubeadmConfig {
+    /// kubectl's.
+    static let arguments = ["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"]
+}
+
 /// kubeadm's `ClusterStatus`, which up to 1.21 lists every master's API endpoint in the ConfigMap `kube-system/kubeadm-config`,
 /// and in which `kubectl delete node` leaves the dead one behind (kubernetes/kubeadm#1300, #1432).
 public struct ClusterStatus: Sendable, Hashable {

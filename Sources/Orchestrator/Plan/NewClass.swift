@@ -1,4 +1,4 @@
-/// The storage class that a claim gets when it is made again.
+/// The storage class that a claim gets when it is recreated.
 enum NewClass: Hashable {
     /// Empty: none, so that a volume without a class is asked for.
     case named(String)

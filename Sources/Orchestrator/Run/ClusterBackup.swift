@@ -42,7 +42,7 @@ public struct ClusterBackup: Sendable {
         let snapshot = try await store.keep(of: cluster.name, at: now) { directory in
             let kubectl = try kubectl(of: [source] + sources.filter { $0.host.name != source.host.name })
             if cluster.distribution == .kubeadm {
-                let config = try await kubectl.run(Self.configArguments)
+                let config = try await kubectl.run(KubeadmConfig.arguments)
                 try LocalFile.write(config, to: "\(directory)/kubeadm-config.json", next: SnapshotStore.next)
             }
             for master in sources {
@@ -65,8 +65,6 @@ public struct ClusterBackup: Sendable {
         return (snapshot, store.prune(cluster.name, keeping: keep))
     }
 
-    private static let configArguments = ["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"]
-
     /// It answers, and its own member is healthy.
     private func isSound(_ source: Source) -> Bool {
         let addresses = Set(source.node.internalAddresses).union(state.addresses(of: source.host))
@@ -78,9 +76,7 @@ public struct ClusterBackup: Sendable {
     private func kubectl(of sources: [Source]) throws -> Kubectl {
         let cluster = state.inventory.cluster
         let seats = try sources.map { source in
-            let address =
-                state.facts(source.host)?.apiAddress ?? source.node.address(preferring: source.host.address)
-                ?? source.host.address
+            let address = state.apiAddresses[source.host.name] ?? source.host.address
             return Kubectl.Seat(
                 remote: try remotes[source.host], apiServer: "\(IPAddress.inURL(address)):\(cluster.apiPort)")
         }

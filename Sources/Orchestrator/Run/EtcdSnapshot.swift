@@ -48,7 +48,7 @@ struct EtcdSnapshot {
             await Task { [remote] in _ = try? await remote.run(remove) }.value
             throw error
         }
-        // Only then does it count as saved: whoever is cut off before has it to remove again.
+        // The snapshot counts as saved only once its copy on the master is removed.
         let removed = try await remote.run(remove)
         guard removed.succeeded else {
             throw failure("remove \(remotePath)", "\(removed.outcome): \(removed.errorText.lastLines(2))")

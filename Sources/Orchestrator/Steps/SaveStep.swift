@@ -22,12 +22,11 @@ struct SaveStep: Step {
     private var objects: SavedObjects { SavedObjects(plan: plan) }
 
     private static let snapshotName = "etcd-snapshot.db"
-    private static let configArguments = ["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"]
 
     func commands(_ inventory: Inventory) -> [String] {
         let distribution = inventory.cluster.distribution
         let path = EtcdSnapshot.remotePath(Plan.runName, distribution)
-        return (distribution == .kubeadm ? [plan.kubectl(Self.configArguments)] : [])
+        return (distribution == .kubeadm ? [plan.kubectl(KubeadmConfig.arguments)] : [])
             + plan.survivors.map { plan.told($0.host, Self.readManifests(distribution)) } + objects.commands()
             + [
                 plan.etcdctl(EtcdSnapshot.saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path)),
@@ -61,7 +60,7 @@ struct SaveStep: Step {
         }
         if isSaved(SavedObjects.index) { try Journal.synchronizeFolder(of: path(SavedObjects.index, context)) }
         if context.distribution == .kubeadm, !isSaved("kubeadm-config.json") {
-            let config = try await context.kubectl().run(Self.configArguments)
+            let config = try await context.kubectl().run(KubeadmConfig.arguments)
             try write(config, "kubeadm-config.json", context)
         }
         for survivor in plan.survivors where !isSaved("manifests-\(survivor.host).tar") {
