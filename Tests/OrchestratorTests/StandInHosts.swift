@@ -119,6 +119,8 @@ struct StandInHosts {
             }
             var environment = ProcessInfo.processInfo.environment
             environment["PATH"] = "\(folder)/bin:" + (environment["PATH"] ?? "/usr/bin:/bin")
+            // Behind a proxy no registry is looked for.
+            environment["https_proxy"] = "http://127.0.0.1:1"
             process.environment = environment
             let output = Pipe()
             let errors = URL(fileURLWithPath: "\(folder)/errors-\(UUID().uuidString)")

@@ -8,7 +8,7 @@ enum HostChecks {
             switch state.hosts[host.name] {
             case .reached(let facts):
                 host.role == .spare && state.node(of: host) == nil
-                    ? spare(host, facts, ours) : master(host, facts, ours, now)
+                    ? spare(host, facts, ours, state) : master(host, facts, ours, now)
             case .failed(let failure):
                 [
                     .init(
@@ -70,7 +70,9 @@ enum HostChecks {
         return findings
     }
 
-    private static func spare(_ host: Inventory.Host, _ facts: HostFacts, _ ours: Double) -> [CheckReport.Finding] {
+    private static func spare(
+        _ host: Inventory.Host, _ facts: HostFacts, _ ours: Double, _ state: ClusterState
+    ) -> [CheckReport.Finding] {
         var findings = both(host, facts, ours)
         if let traces = facts.clusterTraces, !traces.isEmpty {
             findings.append(
@@ -87,6 +89,14 @@ enum HostChecks {
                     code: .spareCannotReach, severity: .warning, subject: host.name,
                     text: "cannot open a connection to \(target): \(cause)",
                     advice: "it cannot replace a master like that: look at routes and firewalls"))
+        }
+        findings += state.sourcesOutOfReach(of: host).map {
+            .init(
+                code: .spareCannotReach, severity: .warning, subject: host.name,
+                text: "cannot open a connection to \($0.text), where the masters get images and packages from",
+                advice:
+                    "it cannot replace a master like that: look at its name servers, routes and firewalls, or give it the proxy that it needs for that"
+            )
         }
         return findings
     }

@@ -8,6 +8,8 @@ public struct ClusterState: Sendable {
     public var cluster: ClusterObservation
     /// MinIO's drives, by their volumes' names: of the inventory's MinIO sets, those on hosts that were reached.
     public var drives: [String: MinIODrive] = [:]
+    /// By the inventory's name of a host, which registries and package sources it reaches; without those of which it is not known.
+    public var sources: [String: [Source: Bool]] = [:]
 
     public init(inventory: Inventory, hosts: [String: HostObservation], cluster: ClusterObservation) {
         self.inventory = inventory

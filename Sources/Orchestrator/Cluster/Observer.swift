@@ -66,11 +66,13 @@ public struct Observer: Sendable {
         var observation = cluster ?? ClusterObservation()
         observation.problems = problems + observation.problems
         var state = ClusterState(inventory: inventory, hosts: hosts, cluster: observation)
-        // Which hosts have which drives, and which further addresses their nodes have, is known only now.
+        // Which hosts have which drives, and which further addresses their nodes have, and where its images come from, is known only now.
         let seen = state
         async let drives = DriveProbe(seen).run(remotes)
         async let views = PeerProbe(seen).run(remotes)
+        async let sources = SourceProbe(seen).run(remotes)
         state.drives = await drives
+        state.sources = await sources
         for (viewer, views) in await views {
             guard case .reached(var facts)? = state.hosts[viewer] else { continue }
             facts.peers.merge(views) { $1 }

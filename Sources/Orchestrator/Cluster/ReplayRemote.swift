@@ -51,13 +51,19 @@ public final class Replay: Sendable {
 
     fileprivate func answer(_ host: String, _ command: Command) throws -> CommandResult {
         let key = Key(host: host, label: Recording.Question.label(command))
-        guard let known = exchanges[key] else { throw missing("the question '\(key.label)' to \(host)") }
+        let sections = command.sections?.names ?? []
+        let optional = command.sections?.optional ?? []
+        guard let known = exchanges[key] else {
+            // Whoever asks only what may be missing takes an error for an answer that is not known.
+            if !sections.isEmpty, optional.isSuperset(of: sections) {
+                throw unknown("the question '\(key.label)' to \(host)")
+            }
+            throw missing("the question '\(key.label)' to \(host)")
+        }
         let exchange = state.withLock { state in
             defer { state.next[key, default: 0] += 1 }
             return known[min(state.next[key, default: 0], known.count - 1)]
         }
-        let sections = command.sections?.names ?? []
-        let optional = command.sections?.optional ?? []
         let unasked = sections.filter { !optional.contains($0) && exchange.question.sections?.contains($0) != true }
         guard unasked.isEmpty else {
             throw missing("\(unasked.joined(separator: ", ")) in the question '\(key.label)' to \(host)")
@@ -67,11 +73,15 @@ public final class Replay: Sendable {
 
     /// Remembered, because observers take an error for the host's own.
     private func missing(_ what: String) -> ClusterError {
-        let error = ClusterError(
-            .localFile, host: "this machine", operation: "replay \(path)", cause: "the recording does not hold \(what)",
-            advice: advice)
+        let error = unknown(what)
         state.withLock { $0.missing = $0.missing ?? error }
         return error
+    }
+
+    private func unknown(_ what: String) -> ClusterError {
+        ClusterError(
+            .localFile, host: "this machine", operation: "replay \(path)", cause: "the recording does not hold \(what)",
+            advice: advice)
     }
 
     private var advice: String {

@@ -178,6 +178,7 @@ struct PlanExecution {
         let isRefused =
             [
                 !isOpenToUs(machine), !from.isUp, !from.hasOcboot, !from.denied.isEmpty, !machine.unreachable.isEmpty,
+                machine.isCutOff,
                 machine.freeKiB < 5 << 20, abs(machine.clock - from.clock) > 30,
                 // kubeadm's preflight, ocboot's own look, a member that another one is waited for.
                 !machine.traces.isEmpty, machine.kubeletRuns,

@@ -100,6 +100,7 @@ extension RandomCluster {
         if chance(2) { world.machines[new].clock = 3600 }
         if chance(2) { world.machines[new].freeKiB = 1 << 20 }
         if chance(2) { world.machines[new].unreachable = ["10.127.100.101:3306": "Connection refused"] }
+        if chance(2) { world.machines[new].isCutOff = true }
         if chance(9) { makeFailedJoin() }
         if chance(2) { addStaleNode(at: new) }
         for unread in world.machines[new].unread where chance(50) {

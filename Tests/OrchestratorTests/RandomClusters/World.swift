@@ -41,6 +41,8 @@ struct World {
         var listening: Set<Int> = [22]
         var freeKiB = 50 << 20
         var unreachable: [String: String] = [:]
+        /// It gets no answer from the registry that the masters pull from.
+        var isCutOff = false
         var denied: [String: String] = [:]
         var hasOcboot = true
         var runtimes = ["containerd"]

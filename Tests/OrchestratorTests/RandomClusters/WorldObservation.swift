@@ -29,6 +29,9 @@ extension World {
         var state = ClusterState(inventory: inventory, hosts: hosts, cluster: cluster)
         state.inventory = state.inventory.preparing(request)
         state.drives = seenDrives(hosts)
+        for machine in machines where hosts[machine.host]?.facts != nil {
+            state.sources[machine.host] = [.packages: !machine.isCutOff]
+        }
         return state
     }
 

@@ -41,6 +41,11 @@ public enum ReplacementFits: SafetyRule {
                     "\(host.name) cannot open a connection to \(target): \(cause)",
                     advice: "look at routes and firewalls between them"))
         }
+        refusals += state.sourcesOutOfReach(of: host).map {
+            refusal(
+                "\(host.name) cannot open a connection to \($0.text), where the masters get images and packages from",
+                advice: "look at its name servers, routes and firewalls, or give it the proxy that it needs for that")
+        }
         if let problem = state.cluster.clusterStatusProblem {
             refusals.append(
                 refusal(
@@ -116,6 +121,17 @@ public enum ReplacementFits: SafetyRule {
 
     /// Another address than the VIP may be a load balancer's, or a name of the VIP.
     static func warnings(_ proposal: Proposal) -> [String] {
+        let beyond = proposal.state.sourcesBeyondAll(proposal.replacement).map(\.text)
+        let sources =
+            beyond.isEmpty
+            ? []
+            : [
+                "neither \(proposal.replacement.name) nor a master can open a connection to \(beyond.listed): see that images and packages are on \(proposal.replacement.name) already, or come by a mirror"
+            ]
+        return sources + otherEndpoint(proposal)
+    }
+
+    private static func otherEndpoint(_ proposal: Proposal) -> [String] {
         let vip = proposal.state.inventory.cluster.vip
         guard let endpoint = proposal.state.cluster.cloud.controlPlaneEndpoint, !endpoint.isEmpty,
             IPAddress.canonical(endpointHost(endpoint)) != IPAddress.canonical(vip)
