@@ -8,13 +8,15 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
 ]
 
+let orchestrator = ["Inventories", "Cluster", "Planning", "Drafting", "Execution", "Reporting"]
+
 let package = Package(
     name: "masterswap",
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "masterswap", targets: ["masterswap"]),
         .library(name: "SSH", targets: ["SSH"]),
-        .library(name: "Orchestrator", targets: ["Orchestrator"]),
+        .library(name: "Orchestrator", targets: orchestrator),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -32,14 +34,33 @@ let package = Package(
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ],
             swiftSettings: settings),
+        // Each of these sees only what comes before it: what an operator says, what is seen, what is decided, what is done, what is told.
         .target(
-            name: "Orchestrator",
-            dependencies: ["SSH", "Yams", .product(name: "Crypto", package: "swift-crypto")],
+            name: "Inventories", dependencies: ["SSH", "Yams"], path: "Sources/Orchestrator/Inventories",
             swiftSettings: settings),
+        .target(
+            name: "Cluster", dependencies: ["Inventories", "SSH", .product(name: "Crypto", package: "swift-crypto")],
+            path: "Sources/Orchestrator/Cluster", swiftSettings: settings),
+        .target(
+            name: "Planning",
+            dependencies: ["Inventories", "Cluster", "SSH", "Yams", .product(name: "Crypto", package: "swift-crypto")],
+            path: "Sources/Orchestrator/Planning", swiftSettings: settings),
+        .target(
+            name: "Drafting", dependencies: ["Inventories", "Cluster", "Planning", "SSH", "Yams"],
+            path: "Sources/Orchestrator/Drafting", swiftSettings: settings),
+        .target(
+            name: "Execution",
+            dependencies: [
+                "Inventories", "Cluster", "Planning", "SSH", "Yams", .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            path: "Sources/Orchestrator/Execution", swiftSettings: settings),
+        .target(
+            name: "Reporting", dependencies: ["Inventories", "Cluster", "Planning", "Execution", "SSH"],
+            path: "Sources/Orchestrator/Reporting", swiftSettings: settings),
         .executableTarget(
             name: "masterswap",
-            dependencies: [
-                "SSH", "Orchestrator", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            dependencies: orchestrator.map { .init(stringLiteral: $0) } + [
+                "SSH", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Sources/CLI",
             swiftSettings: settings),
@@ -48,7 +69,9 @@ let package = Package(
             name: "bench-upload", dependencies: ["SSH"], path: "Tests/Bench/Upload", swiftSettings: settings),
         .testTarget(name: "SSHTests", dependencies: ["SSH"], swiftSettings: settings),
         .testTarget(name: "SSHIntegrationTests", dependencies: ["SSH"], swiftSettings: settings),
-        .testTarget(name: "OrchestratorTests", dependencies: ["Orchestrator", "SSH"], swiftSettings: settings),
+        .testTarget(
+            name: "OrchestratorTests", dependencies: orchestrator.map { .init(stringLiteral: $0) } + ["SSH"],
+            swiftSettings: settings),
         .testTarget(
             name: "CLITests", dependencies: ["masterswap"], exclude: ["Fixtures", "Golden"], swiftSettings: settings),
     ]

@@ -1,5 +1,10 @@
+import Cluster
+import Drafting
+import Execution
 import Foundation
-import Orchestrator
+import Inventories
+import Planning
+import Reporting
 
 /// The table of `check`: hosts, cluster, then what is wrong and what to do about it.
 struct CheckView {

@@ -1,4 +1,9 @@
-import Orchestrator
+import Cluster
+import Drafting
+import Execution
+import Inventories
+import Planning
+import Reporting
 import Synchronization
 
 /// "57 of 100 hosts; waiting for …" while many hosts are talked to, on a person's standard error; nothing where it is none.

@@ -1,5 +1,10 @@
 import ArgumentParser
-import Orchestrator
+import Cluster
+import Drafting
+import Execution
+import Inventories
+import Planning
+import Reporting
 
 struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

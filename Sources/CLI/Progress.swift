@@ -1,5 +1,10 @@
+import Cluster
+import Drafting
+import Execution
 import Foundation
-import Orchestrator
+import Inventories
+import Planning
+import Reporting
 
 /// Where a run stands, kept up by its events: all that the live screen shows.
 struct Progress {

@@ -1,6 +1,11 @@
 import ArgumentParser
+import Cluster
+import Drafting
+import Execution
 import Foundation
-import Orchestrator
+import Inventories
+import Planning
+import Reporting
 
 struct ReplaceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -85,7 +90,7 @@ struct ReplaceCommand: AsyncParsableCommand {
 
     /// - Throws: ``Refused`` where the saved plan is another than what would be planned now.
     private static func refuseIfOther(_ saved: Plan, _ current: Plan, _ inventory: Inventory) throws {
-        let refusals = PlanIsCurrent.refusals(saved, current, inventory)
+        let refusals = PlanIsCurrent.refusals(saved, current) { PlanText($0, inventory).lines.map(\.text) }
         guard refusals.isEmpty else { throw Refused(refusals) }
     }
 

@@ -1,5 +1,10 @@
+import Cluster
+import Drafting
+import Execution
 import Foundation
-import Orchestrator
+import Inventories
+import Planning
+import Reporting
 import Synchronization
 
 /// A run's events: a screen that fills in on a person's terminal, lines elsewhere, JSON for programs.

@@ -1,6 +1,11 @@
 import ArgumentParser
+import Cluster
+import Drafting
+import Execution
 import Foundation
-import Orchestrator
+import Inventories
+import Planning
+import Reporting
 
 struct RunsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,11 @@
 import ArgumentParser
+import Cluster
+import Drafting
+import Execution
 import Foundation
-import Orchestrator
+import Inventories
+import Planning
+import Reporting
 import SSH
 
 /// What a verb works with: the inventory, the way to its hosts, and where words and data go.

@@ -1,5 +1,10 @@
+import Cluster
+import Drafting
+import Execution
 import Foundation
-import Orchestrator
+import Inventories
+import Planning
+import Reporting
 import SSH
 import Synchronization
 

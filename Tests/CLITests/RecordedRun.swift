@@ -1,5 +1,10 @@
+import Cluster
+import Drafting
+import Execution
 import Foundation
-import Orchestrator
+import Inventories
+import Planning
+import Reporting
 
 /// The events of a real replacement on the lab, as its journal has them: `Fixtures/replacement.jsonl`.
 enum RecordedRun {

@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// `--record` against real sshds, then `--replay` without a network, a key, ssh(1) or an inventory: the same output, byte for byte.
 @Suite(.serialized, .blocking, .enabled(if: LoopbackServer.isPresent, LoopbackServer.missing))

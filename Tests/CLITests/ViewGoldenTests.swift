@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 @testable import masterswap
 
 /// What a person reads before, instead of and after a run, on a narrow and on a wide screen, as it was looked at.

@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// `check --output json` is what its schema says, and the next check says what is different.
 @Suite struct CheckTests {

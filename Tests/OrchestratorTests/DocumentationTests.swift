@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// What the documents promise is what the code does, in both languages.
 @Suite struct DocumentationTests {
@@ -87,7 +92,7 @@ import Testing
     }
 
     private static func stepIdentifiers() throws -> Set<String> {
-        let folder = root.appendingPathComponent("Sources/Orchestrator/Steps")
+        let folder = root.appendingPathComponent("Sources/Orchestrator/Execution/Steps")
         var ids: Set<String> = []
         for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) where name.hasSuffix(".swift") {
             let text = try String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)

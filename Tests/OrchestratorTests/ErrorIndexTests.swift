@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Every error says where, doing what, why, and what to do next; `docs/errors.md` lists them all, from the sources.
 ///
@@ -47,7 +52,7 @@ import Testing
     @Test func everySafetyRuleHasItsRefusalsInTheIndex() throws {
         let sites = try MessageSite.all().filter { $0.kind == .refusal }
         for rule in SafetyRules.listed {
-            #expect(sites.contains { $0.place.hasPrefix("Sources/Orchestrator/Plan/Rules/\(rule).swift") }, "\(rule)")
+            #expect(sites.contains { $0.place.hasPrefix("Sources/Orchestrator/Planning/Rules/\(rule).swift") }, "\(rule)")
         }
     }
 
@@ -93,7 +98,7 @@ enum ErrorIndex {
             | --- | --- | --- |
 
             """
-        for status in Orchestrator.ExitStatus.allCases { text += "| \(status.rawValue) | \(explain(status)) |\n" }
+        for status in Execution.ExitStatus.allCases { text += "| \(status.rawValue) | \(explain(status)) |\n" }
         text += "\n## A host could not be reached, trusted or spoken to\n"
         for code in SSHError.Code.allCases {
             text += section(code.rawValue, meaning(code), "Next, where nothing better is known: \(code.advice).")
@@ -147,7 +152,7 @@ enum ErrorIndex {
         text.replacing("|", with: "\\|").replacing("<", with: "&lt;").replacing("\n", with: " ")
     }
 
-    private static func explain(_ status: Orchestrator.ExitStatus) -> String {
+    private static func explain(_ status: Execution.ExitStatus) -> String {
         switch status {
         case .done: "done and verified | nothing"
         case .programFault:

@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// The example inventories are copied by people who have never seen the program: each of them is right.
 @Suite struct ExampleInventoriesTests {

@@ -3,7 +3,12 @@ import SSH
 import Synchronization
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// A join that failed half-way: recognised by host, etcd and nodes together, and cleaned only where all three say so.
 @Suite struct FailedJoinTests {

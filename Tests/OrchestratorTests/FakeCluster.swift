@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Synchronization
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// A cluster that answers kubectl and etcdctl from values, deletes by UID as the API server does, and writes down what was asked.
 final class FakeCluster: Sendable {

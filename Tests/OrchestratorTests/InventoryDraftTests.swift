@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// `inventory init` and `import`: what they write is read by the program's own reader, gaps and all.
 @Suite struct InventoryDraftTests {

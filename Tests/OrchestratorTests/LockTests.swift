@@ -3,7 +3,12 @@ import SSH
 import Synchronization
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// The lock's Lease, by a watch that the test turns: who waits sleeps no real second.
 @Suite struct LockTests {

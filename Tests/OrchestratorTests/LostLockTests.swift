@@ -3,7 +3,12 @@ import SSH
 import Synchronization
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// A run whose lock was taken over stops before its next act, in whatever step it is.
 @Suite struct LostLockTests {
@@ -39,7 +44,7 @@ import Testing
             let state = try isJoinCut ? FailedJoinTests().state() : RunbookCluster.state()
             var objects = state.objects
             // A node that an earlier run cordoned; the API server has no word of its cordon yet.
-            objects.nodes[2].metadata.annotations = [Cordons.annotation: "r"]
+            objects.nodes[2].metadata.annotations = [Node.cordonAnnotation: "r"]
             if id.hasPrefix("rebuild") || id == "delete-volumes" {
                 objects.pods.removeAll { $0.nodeName == RunbookCluster.names[0] }
             }

@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 @Suite struct PlannerTests {
     let now = Date(timeIntervalSince1970: 1_650_000_000)
@@ -155,7 +160,7 @@ import Testing
     @Test func whatAnEarlierRunLeftCordonedIsUncordoned() throws {
         var state = try RunbookCluster.state()
         state.cluster.objects.nodes[1].spec = .init(unschedulable: true)
-        state.cluster.objects.nodes[1].metadata.annotations = [Cordons.annotation: "20260101-000000-abcd"]
+        state.cluster.objects.nodes[1].metadata.annotations = [Node.cordonAnnotation: "20260101-000000-abcd"]
         state.inventory.workloads.removeAll()
         state.cluster.objects.claims.removeAll()
         state.cluster.objects.volumes.removeAll()
@@ -169,7 +174,7 @@ import Testing
         let inventory = try RunbookCluster.inventory()
         let saved = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: now)
         let later = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: now + 3600)
-        #expect(PlanIsCurrent.refusals(saved, later, inventory) == [])
+        #expect(PlanIsCurrent.refusals(saved, later) { PlanText($0, inventory).lines.map(\.text) } == [])
         var state = try RunbookCluster.state()
         let index = try #require(state.cluster.objects.claims.firstIndex { $0.name == "export-minio-0" })
         state.cluster.objects.claims[index].metadata.uid = "another"
@@ -178,7 +183,7 @@ import Testing
             state.cluster.objects.volumes[volume].spec.claimRef?.uid = "another"
         }
         let moved = try Planner.plan(state, RunbookCluster.request, now: now)
-        let refusals = PlanIsCurrent.refusals(saved, moved, inventory)
+        let refusals = PlanIsCurrent.refusals(saved, moved) { PlanText($0, inventory).lines.map(\.text) }
         #expect(refusals.map(\.rule) == ["plan-is-current"])
         #expect(refusals.first?.reason.contains("another") == true, "the difference is told: \(refusals)")
         #expect(try saved.hash != moved.hash)

@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// What is said in daylight about a master's death is what the planner says once it has died.
 @Suite struct ReadinessTests {

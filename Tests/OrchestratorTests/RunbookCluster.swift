@@ -1,7 +1,12 @@
 import Foundation
 import SSH
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// The runbook's cluster as a value: three masters, the first one dead, MinIO and InfluxDB with volumes on it, a bare spare.
 enum RunbookCluster {

@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// The dead master's own machine, reinstalled, takes its place: same inventory entry, name and address.
 @Suite struct SameMachineTests {

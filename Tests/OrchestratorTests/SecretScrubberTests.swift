@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Secrets in any of the forms that hosts print them in become pseudonyms; everything else stays as it is.
 @Suite struct SecretScrubberTests {

@@ -3,7 +3,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// `masterswap snapshot`: what is kept, that it is whole, and that nothing stays on the masters. The lab's drill takes one of a real etcd.
 @Suite struct SnapshotTests {

@@ -1,7 +1,12 @@
 import Foundation
 import SSH
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Hosts that a real shell of this machine stands in for: their scripts run as they are, in a folder that has what they look for, with
 /// programs beside them that answer as a cluster would. Everything that is connected to is a closed port of loopback.

@@ -1,9 +1,10 @@
 import Foundation
+public import Inventories
 public import SSH
 
 /// One script on one master that reads all that the cluster itself can say.
 public struct ClusterProbe: Sendable {
-    let inventory: Inventory
+    package let inventory: Inventory
     /// Where the API server beside the master is; `nil` where that is the inventory's address of it.
     private let apiAddress: String?
 
@@ -23,7 +24,7 @@ public struct ClusterProbe: Sendable {
         return try observation(sections, host: host.name)
     }
 
-    func script(_ host: Inventory.Host) -> SectionedScript {
+    package func script(_ host: Inventory.Host) -> SectionedScript {
         let cluster = inventory.cluster
         let local = Kubectl.prefix(
             cluster.distribution, apiServer: "\(IPAddress.inURL(apiAddress ?? host.address)):\(cluster.apiPort)")
@@ -97,7 +98,7 @@ public struct ClusterProbe: Sendable {
         }
     }
 
-    func observation(_ sections: [String: SectionedScript.Section], host: String) throws -> ClusterObservation {
+    package func observation(_ sections: [String: SectionedScript.Section], host: String) throws -> ClusterObservation {
         /// Why a section gave no answer, in kubectl's own words.
         func cause(_ name: String) -> String {
             guard let section = sections[name] else { return "it was not asked" }

@@ -1,4 +1,5 @@
 public import Foundation
+public import Inventories
 
 /// Everything that was seen of a cluster at one time: the value that checks, rules and the planner decide on.
 public struct ClusterState: Sendable {

@@ -1,3 +1,5 @@
+public import Inventories
+
 /// Where the kinds of cluster keep things.
 extension Inventory.Distribution {
     public var kubectl: [String] {

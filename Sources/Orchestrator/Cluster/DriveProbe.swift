@@ -1,16 +1,22 @@
 import Foundation
-import SSH
+import Inventories
+package import SSH
 
 /// Looks at the folders of MinIO's drives on the hosts that hold them: a drive that is still being healed cannot be counted, and the
 /// cluster's objects do not tell it. Where the folders are is known only after the cluster was read.
 public struct DriveProbe: Sendable {
     /// A drive's volume and its folder on the host.
-    struct Place: Sendable, Hashable {
-        var volume: String
-        var path: String
+    package struct Place: Sendable, Hashable {
+        package var volume: String
+        package var path: String
+
+        package init(volume: String, path: String) {
+            self.volume = volume
+            self.path = path
+        }
     }
 
-    let state: ClusterState
+    package let state: ClusterState
 
     public init(_ state: ClusterState) {
         self.state = state
@@ -71,7 +77,7 @@ public struct DriveProbe: Sendable {
     }
 
     /// Never throws: what could not be looked at is unknown, and the rules decide what that means.
-    static func look(at places: [Place], on remote: any Remote) async -> [String: MinIODrive] {
+    package static func look(at places: [Place], on remote: any Remote) async -> [String: MinIODrive] {
         let operation = "look at MinIO's drives"
         let script = script(places)
         do {
@@ -112,7 +118,7 @@ public struct DriveProbe: Sendable {
     /// Shell text: sets `drive` to the folder of a volume that MinIO has formatted, which may be one folder below the volume's own
     /// (MinIO's operator and Helm chart can mount a sub-path). Ends with 44 where the folder cannot be read, with 45 where there is
     /// nothing of MinIO in it.
-    static let findDrive = """
+    package static let findDrive = """
         find_drive() {
             [ -d "$1" ] && [ -r "$1" ] && [ -x "$1" ] || return 44
             for drive in "$1" "$1"/*; do
@@ -122,7 +128,7 @@ public struct DriveProbe: Sendable {
         }
         """
 
-    static func drive(_ section: SectionedScript.Section?, at place: Place, on host: String) -> MinIODrive {
+    package static func drive(_ section: SectionedScript.Section?, at place: Place, on host: String) -> MinIODrive {
         guard let section else { return MinIODrive(.unknown("\(host): \(place.path) was not looked at")) }
         switch section.status {
         case 0: break

@@ -34,7 +34,7 @@ public struct EtcdMember: Sendable, Hashable, Codable {
 public enum EtcdOutput {
     private struct MemberList: Decodable {
         var members: [Member]
-        struct Member: Decodable {
+        package struct Member: Decodable {
             var id: UInt64
             var name: String?
             var peerURLs: [String]?

@@ -1,4 +1,5 @@
 public import Foundation
+import Inventories
 import SSH
 
 /// What one member of etcd says of itself: `etcdctl endpoint status`.
@@ -67,7 +68,7 @@ public struct EtcdCondition: Sendable, Hashable {
 
     public func status(of member: EtcdMember) -> EtcdStatus? { statuses?.first { $0.memberID == member.id } }
 
-    var whyUnknown: String { problems.isEmpty ? "etcd was not asked" : problems.joined(separator: "; ") }
+    package var whyUnknown: String { problems.isEmpty ? "etcd was not asked" : problems.joined(separator: "; ") }
 }
 
 extension EtcdOutput {
@@ -139,11 +140,11 @@ extension EtcdOutput {
 
 extension Etcdctl {
     /// A member that does not answer costs the two seconds, one after the other.
-    static let statusArguments = ["endpoint", "status", "--cluster", "-w", "json", "--command-timeout=2s"]
+    package static let statusArguments = ["endpoint", "status", "--cluster", "-w", "json", "--command-timeout=2s"]
     static let alarmArguments = ["alarm", "list", "-w", "json", "--command-timeout=2s"]
 
     /// - Throws: `SSHError`; ``ClusterError`` where etcdctl does not answer, or not as it should.
-    func alarms() async throws -> [EtcdAlarm] {
+    package func alarms() async throws -> [EtcdAlarm] {
         let answer = try await run(Self.alarmArguments)
         do {
             return try EtcdOutput.alarms(answer.standardOutput)
@@ -157,7 +158,9 @@ extension Etcdctl {
 
     /// Shell text that prints the JSON that etcdctl answers beside the member of `$node`, and nothing else; where there is none, it
     /// ends with 1, and standard error says why. The JSON counts, not the exit status: a member that does not answer makes it 1.
-    static func question(_ arguments: [String], _ kubectl: String, _ distribution: Inventory.Distribution) -> String {
+    static func question(_ arguments: [String], _ kubectl: String, _ distribution: Inventory.Distribution)
+        -> String
+    {
         let credentials = distribution.etcdCredentials
         let options =
             "--endpoints=https://127.0.0.1:2379 --cacert=\(credentials.authority) --cert=\(credentials.certificate) --key=\(credentials.key)"
@@ -183,7 +186,7 @@ extension Etcdctl {
     }
 
     /// Reads what the two sections of the probe's script hold.
-    static func condition(
+    package static func condition(
         status: SectionedScript.Section?, alarms: SectionedScript.Section?, host: String
     ) -> EtcdCondition {
         var condition = EtcdCondition()

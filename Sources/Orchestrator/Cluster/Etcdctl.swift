@@ -1,4 +1,5 @@
 import Foundation
+public import Inventories
 public import SSH
 
 /// etcdctl beside one member: in the master's static etcd pod, or on the host itself with k3s.
@@ -7,7 +8,7 @@ public import SSH
 /// ever entered.
 public struct Etcdctl: Sendable {
     private let kubectl: Kubectl
-    var host: String { kubectl.host }
+    package var host: String { kubectl.host }
     private let words: [String]
     /// etcdutl, which reads files and asks no member.
     private let utility: [String]
@@ -21,7 +22,7 @@ public struct Etcdctl: Sendable {
     }
 
     /// etcdctl and its options, after kubectl's own words where the member runs in a pod.
-    static func words(
+    package static func words(
         node: String, distribution: Inventory.Distribution, version: KubernetesVersion?
     ) -> [String] {
         let credentials = distribution.etcdCredentials
@@ -53,7 +54,7 @@ public struct Etcdctl: Sendable {
         public var totalKey: Int
     }
 
-    static func statusArguments(_ path: String) -> [String] { ["snapshot", "status", path, "-w", "json"] }
+    package static func statusArguments(_ path: String) -> [String] { ["snapshot", "status", path, "-w", "json"] }
 
     /// Verifies a snapshot's checksum, and reads what it holds. `snapshot status` went from etcdctl to etcdutl with etcd 3.6, whose
     /// etcdctl prints its help and ends with 0.
@@ -93,7 +94,7 @@ public struct Etcdctl: Sendable {
     }
 
     /// What a person is shown in place of the whole command.
-    static func label(_ arguments: [String]) -> String { "etcdctl " + ShellQuoting.join(arguments) }
+    package static func label(_ arguments: [String]) -> String { "etcdctl " + ShellQuoting.join(arguments) }
 
     /// Every member, each asked for its health.
     public func members() async throws -> [EtcdMember] {
@@ -106,10 +107,10 @@ public struct Etcdctl: Sendable {
         return Self.mark(members, healthText: health.text + "\n" + health.errorText)
     }
 
-    static let listArguments = ["member", "list", "-w", "json"]
+    package static let listArguments = ["member", "list", "-w", "json"]
 
     /// All members are asked at once; a dead one costs the two seconds.
-    static let healthArguments = ["endpoint", "health", "--cluster", "--command-timeout=2s"]
+    package static let healthArguments = ["endpoint", "health", "--cluster", "--command-timeout=2s"]
 
     static func parse(_ json: Data, host: String) throws -> [EtcdMember] {
         do {

@@ -6,6 +6,11 @@ public struct HostFacts: Sendable, Hashable {
     public struct Address: Sendable, Hashable {
         public var interface: String
         public var address: String
+
+        package init(interface: String, address: String) {
+            self.interface = interface
+            self.address = address
+        }
     }
     public struct Disk: Sendable, Hashable {
         public var mount: String

@@ -1,16 +1,17 @@
-import Foundation
+package import Foundation
+public import Inventories
 public import SSH
 
 /// The one script that is run on every host, and how its output is read.
 public struct HostProbe: Sendable {
-    let distribution: Inventory.Distribution
+    package let distribution: Inventory.Distribution
     /// `(host, port)` pairs that the host shall try to reach.
-    let targets: [(host: String, port: Int)]
+    package let targets: [(host: String, port: Int)]
     /// Where it shall try to log in by SSH.
-    let logins: [OcbootLogin]
+    package let logins: [OcbootLogin]
     /// Hosts that it shall look at.
-    let peers: [PeerView.Peer]
-    let ocboot: Inventory.Ocboot?
+    package let peers: [PeerView.Peer]
+    package let ocboot: Inventory.Ocboot?
 
     /// The questions for one host: what a spare must reach, what a master needs for running ocboot, what it sees of the others.
     /// - Parameter looksAtPeers: a peer that does not answer takes three seconds.
@@ -50,7 +51,7 @@ public struct HostProbe: Sendable {
 
     /// Shell text that opens a TCP connection from a host: it succeeds, or prints why it cannot.
     /// - Parameter limit: seconds.
-    static func connect(to host: String, _ port: Int, limit: Int) -> String {
+    package static func connect(to host: String, _ port: Int, limit: Int) -> String {
         let place = ShellQuoting.quote("/dev/tcp/\(host)/\(port)")
         return "LC_ALL=C timeout \(limit) bash -c 'exec 3<>\"$0\"' \(place) 2>&1"
     }
@@ -59,7 +60,7 @@ public struct HostProbe: Sendable {
     private static let (connectionLimit, loginLimit) = (5, 15)
 
     /// POSIX sh, coreutils 8.22, util-linux 2.23, no python: what CentOS 7 has.
-    var script: SectionedScript {
+    package var script: SectionedScript {
         var script = SectionedScript()
         script.section("clock", "date +%s.%N")
         script.section("hostname", "uname -n")
@@ -222,7 +223,7 @@ public struct HostProbe: Sendable {
     }
 
     /// `ip -o addr`: `2: eth0    inet 10.0.0.1/24 brd …`, `2: eth0    inet6 fd00::1/64 scope global`.
-    static func address(_ line: some StringProtocol) -> HostFacts.Address? {
+    package static func address(_ line: some StringProtocol) -> HostFacts.Address? {
         let words = line.split(separator: " ")
         guard words.count >= 4, words[2] == "inet" || words[2] == "inet6",
             let address = words[3].split(separator: "/").first
@@ -265,7 +266,7 @@ public struct HostProbe: Sendable {
 }
 
 extension Duration {
-    var seconds: TimeInterval {
+    package var seconds: TimeInterval {
         let (seconds, attoseconds) = components
         return TimeInterval(seconds) + TimeInterval(attoseconds) / 1e18
     }

@@ -1,9 +1,9 @@
 import Foundation
 
 /// Addresses as text, so that two ways of writing one address compare as equal.
-enum IPAddress {
+package enum IPAddress {
     /// The one way of writing an address: `[FD00:0:0::1%eth0]` is `fd00::1`. What is no address comes back in lower case.
-    static func canonical(_ text: some StringProtocol) -> String {
+    package static func canonical(_ text: some StringProtocol) -> String {
         // Almost every address is IPv4, which has one way of writing only.
         if text.utf8.allSatisfy({ $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
             return String(text)
@@ -23,7 +23,7 @@ enum IPAddress {
     }
 
     /// The host in a URL: `https://[fd00::1]:2380` is `fd00::1`.
-    static func host(ofURL url: String) -> String? {
+    package static func host(ofURL url: String) -> String? {
         guard let scheme = url.range(of: "://") else { return nil }
         let authority = url[scheme.upperBound...].prefix { $0 != "/" }
         let host =
@@ -33,5 +33,5 @@ enum IPAddress {
     }
 
     /// As it stands before a port: IPv6 in brackets.
-    static func inURL(_ address: String) -> String { address.contains(":") ? "[\(address)]" : address }
+    package static func inURL(_ address: String) -> String { address.contains(":") ? "[\(address)]" : address }
 }

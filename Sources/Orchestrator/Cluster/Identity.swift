@@ -1,32 +1,34 @@
+public import Inventories
+
 /// Which inventory host is which node, and which addresses are theirs.
 ///
 /// The inventory's names are the operator's own (`inventory import` makes them from addresses), a node's name is what its kubelet
 /// registered, and etcd's members carry a third one: equal names alone prove nothing. What counts, in this order: the inventory's
 /// `node`; the inventory's address among the node's; the addresses on the host's own interfaces; the name that its kubelet goes by;
 /// its machine id. Of a host that does not answer, what etcd's members and kubeadm's ClusterStatus say of its address.
-struct Identity: Sendable {
-    let state: ClusterState
+package struct Identity: Sendable {
+    package let state: ClusterState
     /// In the inventory's order: each host with the nodes that it can be.
-    let candidates: [(host: Inventory.Host, nodes: [Node])]
+    package let candidates: [(host: Inventory.Host, nodes: [Node])]
 
-    init(_ state: ClusterState) {
+    package init(_ state: ClusterState) {
         self.state = state
         candidates = state.inventory.hosts.map { ($0, state.nodes(of: $0)) }
     }
 
     /// The hosts that can be a node.
-    func hosts(of node: Node) -> [Inventory.Host] {
+    package func hosts(of node: Node) -> [Inventory.Host] {
         candidates.filter { $0.nodes.contains { $0.uid == node.uid } }.map(\.host)
     }
 
     /// The host that a node runs on; `nil` where there is none, or where several claim it (``HostsAreNodes``).
-    func host(of node: Node) -> Inventory.Host? {
+    package func host(of node: Node) -> Inventory.Host? {
         let hosts = hosts(of: node)
         return hosts.count == 1 ? hosts[0] : nil
     }
 
     /// All addresses that are a node's: its own word, the inventory's, and those on its host's interfaces.
-    func addresses(of node: Node) -> Set<String> {
+    package func addresses(of node: Node) -> Set<String> {
         Set(node.internalAddresses).union(host(of: node).map(state.addresses) ?? [])
     }
 }
@@ -42,7 +44,7 @@ extension ClusterState {
     public func host(of node: Node) -> Inventory.Host? { Identity(self).host(of: node) }
 
     /// The nodes that a host can be, by the strongest evidence that there is for any.
-    func nodes(of host: Inventory.Host) -> [Node] {
+    package func nodes(of host: Inventory.Host) -> [Node] {
         if let name = host.node { return objects.nodes.filter { $0.isCalled(name) } }
         let facts = facts(host)
         let atItsAddress = objects.nodes.filter { $0.isAt(host.address) }
@@ -78,7 +80,7 @@ extension ClusterState {
     }
 
     /// The names that etcd's members and kubeadm's ClusterStatus have for the master at an address: they outlive its node.
-    func nodeNames(at address: String) -> Set<String> {
+    package func nodeNames(at address: String) -> Set<String> {
         let address = IPAddress.canonical(address)
         var names = Set(cluster.clusterStatus?.names(at: address) ?? [])
         for member in cluster.members where !member.name.isEmpty && member.addresses.contains(address) {
@@ -97,15 +99,15 @@ extension ClusterState {
     }
 
     /// A host's addresses: the inventory's, and those on its interfaces that no other machine has.
-    func addresses(of host: Inventory.Host) -> Set<String> {
+    package func addresses(of host: Inventory.Host) -> Set<String> {
         (facts(host)?.ownAddresses(vip: inventory.cluster.vip) ?? []).union([IPAddress.canonical(host.address)])
     }
 
     /// Hostnames that bound volumes name and no node has: what a node leaves behind that somebody deleted by hand.
-    var unknownHostnames: [String] { unknown(\.nodes) }
+    package var unknownHostnames: [String] { unknown(\.nodes) }
 
     /// - Parameter named: the nodes that a volume names, in one way or another.
-    func unknown(_ named: (Volume) -> [String]?) -> [String] {
+    package func unknown(_ named: (Volume) -> [String]?) -> [String] {
         let known = Set(objects.nodes.flatMap { [$0.hostnameLabel, $0.name] })
         var unknown: Set<String> = []
         for volume in objects.volumes where claim(of: volume) != nil {
@@ -122,7 +124,7 @@ extension Node {
         (status?.addresses ?? []).filter { $0.type == "InternalIP" }.map { IPAddress.canonical($0.address) }
     }
 
-    func isAt(_ address: String) -> Bool {
+    package func isAt(_ address: String) -> Bool {
         let address = IPAddress.canonical(address)
         return status?.addresses?.contains {
             $0.type == "InternalIP" && ($0.address == address || IPAddress.canonical($0.address) == address)
@@ -130,14 +132,14 @@ extension Node {
     }
 
     /// A kubelet registers its host's name in lower case; the hostname label and the Hostname address may differ from it.
-    func isCalled(_ name: String) -> Bool {
+    package func isCalled(_ name: String) -> Bool {
         let name = name.lowercased()
         return self.name == name || hostnameLabel.lowercased() == name
             || status?.addresses?.contains { $0.type == "Hostname" && $0.address.lowercased() == name } == true
     }
 
     /// The one address to reach its API server at, and to show: the inventory's where that is among them, else its first IPv4 one.
-    func address(preferring preferred: String?) -> String? {
+    package func address(preferring preferred: String?) -> String? {
         if let preferred, isAt(preferred) { return preferred }
         return internalAddresses.first { !$0.contains(":") } ?? internalAddresses.first
     }
@@ -146,7 +148,7 @@ extension Node {
 extension HostFacts {
     /// The addresses of this machine alone: without the VIP, the loopback's, and interfaces that every node has with the same
     /// addresses (kube-proxy's, docker's, the node-local DNS cache's).
-    func ownAddresses(vip: String) -> Set<String> {
+    package func ownAddresses(vip: String) -> Set<String> {
         Set(
             (addresses ?? []).filter {
                 !Self.sharedInterfaces.contains($0.interface) && IPAddress.isOfOneMachine($0.address)
@@ -159,7 +161,7 @@ extension HostFacts {
 
 extension Inventory.Distribution {
     /// The node that a member is named after: k3s adds a dash and eight hex digits.
-    func nodeName(ofMember member: String) -> String {
+    package func nodeName(ofMember member: String) -> String {
         guard self == .k3s, let dash = member.lastIndex(of: "-") else { return member }
         let node = String(member[..<dash])
         return isMemberName(member, ofNode: node) ? node : member
@@ -168,7 +170,7 @@ extension Inventory.Distribution {
 
 extension [String] {
     /// `a`, `a and b`, `a, b and c`.
-    var listed: String {
+    package var listed: String {
         guard count > 1 else { return first ?? "" }
         return dropLast().joined(separator: ", ") + " and " + self[count - 1]
     }

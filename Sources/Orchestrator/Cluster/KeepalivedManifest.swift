@@ -1,4 +1,5 @@
 import Foundation
+import Inventories
 public import SSH
 import Yams
 
@@ -26,6 +27,10 @@ public struct KeepalivedManifest: Sendable, Hashable {
 
     public struct Unreadable: Error, Sendable, CustomStringConvertible {
         public var description: String
+
+        package init(description: String) {
+            self.description = description
+        }
     }
 
     /// - Throws: ``Unreadable`` where it is no pod with keepalived's environment.
@@ -75,7 +80,7 @@ public struct KeepalivedManifest: Sendable, Hashable {
     }
 
     /// The addresses in `#PYTHON2BASH:['10.127.100.102']`, the image's own notation for a list.
-    static func addresses(in text: String) -> [String] {
+    package static func addresses(in text: String) -> [String] {
         text.split { !($0.isNumber || $0 == ".") }.map(String.init).filter(IPv4.isValid)
     }
 

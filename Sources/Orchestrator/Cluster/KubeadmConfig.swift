@@ -2,9 +2,9 @@ import Foundation
 import Yams
 
 /// kubeadm's ConfigMap, which a restore of a cluster needs.
-enum KubeadmConfig {
+package enum KubeadmConfig {
     /// kubectl's.
-    static let arguments = ["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"]
+    package static let arguments = ["get", "configmap", "kubeadm-config", "-n", "kube-system", "-o", "json"]
 }
 
 /// kubeadm's `ClusterStatus`, which up to 1.21 lists every master's API endpoint in the ConfigMap `kube-system/kubeadm-config`,
@@ -17,7 +17,7 @@ public struct ClusterStatus: Sendable, Hashable {
     private let addresses: [String: String]
 
     /// The nodes that are listed with an address.
-    func names(at address: String) -> [String] {
+    package func names(at address: String) -> [String] {
         endpoints.filter { name in addresses[name].map { IPAddress.canonical($0) } == IPAddress.canonical(address) }
     }
 

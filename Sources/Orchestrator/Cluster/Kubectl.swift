@@ -1,4 +1,5 @@
 public import Foundation
+public import Inventories
 public import SSH
 
 /// kubectl, run on a master over SSH, and on the next one where that one or its API server is away for the moment.
@@ -40,12 +41,12 @@ public struct Kubectl: Sendable {
     public var host: String { seats[0].remote.name }
 
     /// What stands before the arguments of every call.
-    static func prefix(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
+    package static func prefix(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
         environment + words(distribution, apiServer: apiServer)
     }
 
     /// kubectl as a person would type it there.
-    static func words(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
+    package static func words(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
         // k3s' own kubeconfig names the local API server already.
         guard let apiServer, distribution == .kubeadm else { return distribution.kubectl }
         return distribution.kubectl + ["--server", "https://\(apiServer)"]
@@ -54,16 +55,16 @@ public struct Kubectl: Sendable {
     /// Before kubectl's own words. A proxy that a master's environment names (/etc/environment) is not on the way to the API server
     /// beside it, and no_proxy seldom has every master's address (kubernetes/kubeadm#2145). sudo's secure_path lacks the folder
     /// in which kubectl and k3s often are (k3s-io/k3s#10175).
-    static let environment = [
+    package static let environment = [
         "sh", "-c",
         "unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; PATH=$PATH:/usr/local/bin; export PATH; exec \"$@\"",
         "sh",
     ]
 
     /// What a command gave, and where it ran.
-    struct Answer {
-        var host: String
-        var result: CommandResult
+    package struct Answer {
+        package var host: String
+        package var result: CommandResult
     }
 
     /// Runs a command that is made for the seat it is run on.
@@ -89,7 +90,7 @@ public struct Kubectl: Sendable {
     }
 
     /// The error of a command that failed: the server's verdict, else kubectl's own words, without what is logged beside them.
-    static func failure(_ operation: String, _ result: CommandResult, host: String) -> ClusterError {
+    package static func failure(_ operation: String, _ result: CommandResult, host: String) -> ClusterError {
         let message = KubectlMessage(result.errorText)
         var error = ClusterError(
             .commandFailed, host: host, operation: operation,
@@ -116,7 +117,7 @@ public struct Kubectl: Sendable {
     }
 
     /// What a person is shown in place of the whole command.
-    static func label(_ arguments: [String]) -> String { "kubectl " + ShellQuoting.join(arguments) }
+    package static func label(_ arguments: [String]) -> String { "kubectl " + ShellQuoting.join(arguments) }
 
     /// - Throws: as `run`; ``ClusterError`` with `badOutput` where the answer is not what was asked for.
     public func get<T: Decodable>(_ type: T.Type, _ arguments: [String]) async throws -> T {
@@ -133,7 +134,7 @@ public struct Kubectl: Sendable {
 
     /// The objects of one kind.
     /// - Throws: as `get`.
-    func list<T: KubernetesObject>(_ type: T.Type, _ arguments: [String]) async throws -> [T] {
+    package func list<T: KubernetesObject>(_ type: T.Type, _ arguments: [String]) async throws -> [T] {
         try await get(List<T>.self, arguments).items
     }
 
@@ -156,7 +157,9 @@ public struct Kubectl: Sendable {
             operation: label)
     }
 
-    static func decode<T: Decodable>(_ type: T.Type, from data: Data, host: String, operation: String) throws -> T {
+    package static func decode<T: Decodable>(_ type: T.Type, from data: Data, host: String, operation: String) throws
+        -> T
+    {
         do {
             return try JSONDecoder().decode(type, from: data)
         } catch {
@@ -210,7 +213,7 @@ public struct ObjectReference: Sendable, Hashable, Codable, CustomStringConverti
     public var reference: String { namespace.map { "\($0)/\(name)" } ?? name }
     public var description: String { "\(kind.rawValue) \(reference) (uid \(uid))" }
 
-    var scope: [String] { namespace.map { ["-n", $0] } ?? [] }
+    package var scope: [String] { namespace.map { ["-n", $0] } ?? [] }
 
     var apiPath: String {
         let base = kind == .deployment || kind == .statefulSet ? "/apis/apps/v1" : "/api/v1"
@@ -247,7 +250,7 @@ extension Kubectl {
         return true
     }
 
-    static func deletion(
+    package static func deletion(
         _ object: ObjectReference, version: KubernetesVersion?, force: Bool
     ) -> (arguments: [String], input: Data?) {
         if let version, version < KubernetesVersion(1, 18) {

@@ -43,7 +43,10 @@ public struct Node: KubernetesObject {
         return labels["node-role.kubernetes.io/master"] != nil || labels["node-role.kubernetes.io/control-plane"] != nil
     }
 
-    static let hostnameKey = "kubernetes.io/hostname"
+    /// A node that a run of this tool cordoned carries this annotation, with the run's name.
+    package static let cordonAnnotation = "masterswap.cloudpods.org/cordoned-by"
+
+    package static let hostnameKey = "kubernetes.io/hostname"
 
     /// What volumes' node affinity names, as a rule.
     public var hostnameLabel: String { metadata.labels?[Self.hostnameKey] ?? name }

@@ -14,7 +14,7 @@ public struct KubernetesObjects: Sendable, Hashable {
     public init() {}
 
     /// What to ask kubectl for.
-    static let kinds =
+    package static let kinds =
         "nodes,pods,persistentvolumes,persistentvolumeclaims,statefulsets.apps,deployments.apps,replicasets.apps,jobs.batch,cronjobs.batch,storageclasses.storage.k8s.io"
 
     public func node(_ name: String) -> Node? { nodes.first { $0.name == name } }

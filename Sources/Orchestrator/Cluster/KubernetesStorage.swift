@@ -1,6 +1,6 @@
 public struct Claim: KubernetesObject {
     /// Says the class of old claims and templates, and counts before `storageClassName`.
-    static let classAnnotation = "volume.beta.kubernetes.io/storage-class"
+    package static let classAnnotation = "volume.beta.kubernetes.io/storage-class"
 
     public struct Spec: Sendable, Hashable, Codable {
         public var storageClassName: String?
@@ -75,7 +75,7 @@ public struct StorageClass: KubernetesObject {
         }
     }
 
-    static let defaultAnnotation = "storageclass.kubernetes.io/is-default-class"
+    package static let defaultAnnotation = "storageclass.kubernetes.io/is-default-class"
     static let formerDefaultAnnotation = "storageclass.beta.kubernetes.io/is-default-class"
 
     /// Claims that name no class get this one.
@@ -85,7 +85,7 @@ public struct StorageClass: KubernetesObject {
 
     /// Whether its volumes may be made on a node.
     /// - Returns: `nil` where that depends on a label that is not known.
-    func allows(_ node: SelectableNode) -> Bool? {
+    package func allows(_ node: SelectableNode) -> Bool? {
         guard let allowedTopologies, !allowedTopologies.isEmpty else { return true }
         let terms = allowedTopologies.map { topology in
             NodeSelector.Term(

@@ -106,5 +106,5 @@ public struct CronJob: KubernetesObject {
     public var spec: Spec
 
     /// Names of the claims that its jobs' pods mount.
-    var claimNames: [String] { spec.jobTemplate.spec.template.spec.claimNames }
+    package var claimNames: [String] { spec.jobTemplate.spec.template.spec.claimNames }
 }

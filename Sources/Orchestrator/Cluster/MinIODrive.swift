@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 
 /// What the folder of one of MinIO's drives says of it.
 public struct MinIODrive: Sendable, Hashable {
@@ -43,7 +43,7 @@ public struct MinIODrive: Sendable, Hashable {
 
         /// - Parameter format: the content of `.minio.sys/format.json`, version 3.
         /// - Returns: `nil` for what MinIO would not take for a drive of an erasure set, which includes the format `fs`.
-        init?(format: Data) {
+        package init?(format: Data) {
             struct Format: Decodable {
                 struct Drives: Decodable {
                     var this: String
@@ -87,7 +87,7 @@ public struct HealProgress: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// `1.6 GiB`.
-    static func size(_ bytes: Int) -> String {
+    package static func size(_ bytes: Int) -> String {
         var value = Double(bytes)
         var units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"][...]
         while value >= 1024, units.count > 1 {

@@ -17,25 +17,31 @@ public struct NodeSelector: Sendable, Hashable, Codable {
 }
 
 /// A node as a selector sees it.
-struct SelectableNode: Sendable, Hashable {
-    var name: String
-    var labels: [String: String]
+package struct SelectableNode: Sendable, Hashable {
+    package var name: String
+    package var labels: [String: String]
     /// A deleted node has left nothing but its name and its hostname label: whether it had others is not known.
-    var hasAllLabels = true
+    package var hasAllLabels = true
+
+    package init(name: String, labels: [String: String], hasAllLabels: Bool = true) {
+        self.name = name
+        self.labels = labels
+        self.hasAllLabels = hasAllLabels
+    }
 }
 
 extension Node {
-    var selectable: SelectableNode { SelectableNode(name: name, labels: metadata.labels ?? [:]) }
+    package var selectable: SelectableNode { SelectableNode(name: name, labels: metadata.labels ?? [:]) }
 }
 
 extension NodeSelector {
     /// - Returns: `nil` where it depends on a label that is not known, or on an operator that is not.
-    func matches(_ node: SelectableNode) -> Bool? {
+    package func matches(_ node: SelectableNode) -> Bool? {
         Self.any(nodeSelectorTerms.map { $0.matches(node) })
     }
 
     /// The label keys of its terms, each once.
-    var keys: [String] {
+    package var keys: [String] {
         Array(uniqued: nodeSelectorTerms.flatMap { $0.matchExpressions ?? [] }.map(\.key))
     }
 
@@ -71,7 +77,7 @@ extension NodeSelector {
 extension PodSpec {
     /// Whether its node selector and its required node affinity allow it on a node.
     /// - Returns: `nil` where that depends on a label that is not known.
-    func fits(_ node: SelectableNode) -> Bool? {
+    package func fits(_ node: SelectableNode) -> Bool? {
         let labels = (nodeSelector ?? [:]).map { key, value -> Bool? in
             node.labels[key].map { $0 == value } ?? (node.hasAllLabels ? false : nil)
         }
@@ -81,7 +87,7 @@ extension PodSpec {
 }
 
 extension NodeSelector.Term {
-    func matches(_ node: SelectableNode) -> Bool? {
+    package func matches(_ node: SelectableNode) -> Bool? {
         let expressions = matchExpressions ?? []
         let fields = matchFields ?? []
         // An empty term matches no node.
@@ -100,7 +106,7 @@ extension NodeSelector.Term {
 extension NodeSelector.Requirement {
     /// - Parameter value: the label's; `nil` where the node does not have it.
     /// - Returns: `nil` for an operator that is not known.
-    func matches(_ value: String?) -> Bool? {
+    package func matches(_ value: String?) -> Bool? {
         let values = values ?? []
         switch `operator` {
         case "In": return value.map(values.contains) ?? false

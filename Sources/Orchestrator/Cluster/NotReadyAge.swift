@@ -1,4 +1,5 @@
 public import Foundation
+import Inventories
 
 /// For how long a node has been NotReady.
 public enum NotReadyAge: Sendable, Hashable {
@@ -66,5 +67,5 @@ extension Node {
 
     /// It is NotReady by the word of its own kubelet, which is at work: of one that is silent for 40 s, kube-controller-manager makes
     /// that `Unknown` (--node-monitor-grace-period).
-    var isReportedByItsKubelet: Bool { readyCondition?.status == "False" }
+    package var isReportedByItsKubelet: Bool { readyCondition?.status == "False" }
 }

@@ -28,7 +28,7 @@ enum ObjectsTemplate {
         text("namespace") + text("name") + text("deletionTimestamp")
             + list("ownerReferences", text("kind") + text("name") + flag("controller"), last: "uid")
             + annotations(
-                "kubernetes.io/config.mirror", "volume.kubernetes.io/selected-node", Cordons.annotation,
+                "kubernetes.io/config.mirror", "volume.kubernetes.io/selected-node", Node.cordonAnnotation,
                 StorageClass.defaultAnnotation, StorageClass.formerDefaultAnnotation,
                 "etcd.k3s.cattle.io/node-name", "etcd.k3s.cattle.io/node-address")
             + when("StorageClass", text("creationTimestamp"))

@@ -1,9 +1,10 @@
+public import Inventories
 import SSH
 
 /// Looks at every host and at the cluster, all at once, and decides nothing.
 public struct Observer: Sendable {
-    let inventory: Inventory
-    let remotes: Remotes
+    package let inventory: Inventory
+    package let remotes: Remotes
     private let isOrdered: Bool
     private let each: @Sendable (Inventory.Host) -> Void
 

@@ -1,3 +1,5 @@
+import Inventories
+
 /// Looks at further addresses of the hosts that do not answer: those that their nodes have, and that no inventory names. They are known
 /// only after the cluster was read.
 struct PeerProbe: Sendable {
@@ -28,5 +30,18 @@ struct PeerProbe: Sendable {
                 views[seen.0, default: [:]].merge(seen.1) { $1 }
             }
         }
+    }
+}
+
+extension ClusterState {
+    /// Where a host can be alive: the inventory's address, and those that its node has beside that one. Its node may have registered
+    /// with an address on another network than the one that it is reached on from here. What another machine has by now says nothing.
+    package func watchedAddresses(of host: String) -> [String] {
+        guard let host = inventory.host(named: host) else { return [] }
+        let others = inventory.hosts.filter { $0.name != host.name }.reduce(into: Set<String>()) {
+            $0.formUnion(facts($1)?.ownAddresses(vip: inventory.cluster.vip) ?? [])
+        }
+        let further = (node(of: host)?.internalAddresses ?? []).filter { !others.contains($0) }
+        return Array(uniqued: [host.address] + further)
     }
 }

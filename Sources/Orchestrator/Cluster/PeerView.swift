@@ -1,4 +1,5 @@
-import SSH
+package import Inventories
+package import SSH
 
 /// What one host sees of another right after it tried to reach it, as the tools there told it.
 public struct PeerView: Sendable, Hashable {
@@ -100,7 +101,7 @@ extension PeerView {
 extension PeerView.Sign {
     /// What several addresses of one machine say together: one sign of life is enough, and it is silent only where all of them are.
     /// - Parameter signs: by address.
-    static func together(_ signs: [(address: String, sign: Self)]) -> Self? {
+    package static func together(_ signs: [(address: String, sign: Self)]) -> Self? {
         guard signs.count > 1 else { return signs.first?.sign }
         func first(_ isWanted: (Self) -> Bool) -> Self? {
             signs.first { isWanted($0.sign) }.map { $0.sign.with(text: "\($0.address): \($0.sign.text)") }
@@ -129,7 +130,7 @@ extension PeerView.Peer {
 
     /// SSH, the API server, the kubelet, and etcd for its peers.
     /// - Parameter address: the inventory's, or another one of that host.
-    init(_ host: Inventory.Host, at address: String, _ cluster: Inventory.Cluster) {
+    package init(_ host: Inventory.Host, at address: String, _ cluster: Inventory.Cluster) {
         self.init(address: address, ports: Array(uniqued: [host.ssh.port ?? 22, cluster.apiPort, 10250, 2380]))
     }
 }
@@ -138,12 +139,12 @@ extension PeerView.Peer {
 
 extension PeerView {
     /// Seconds that all of it takes at most, whatever the number of peers: they are looked at side by side.
-    static let limit = pingLimit + connectionLimit
+    package static let limit = pingLimit + connectionLimit
     private static let (pingLimit, connectionLimit) = (1, 2)
 
     /// Shell text that looks at each peer: ping first, which leaves no trace in anybody's log; where no answer comes, every port;
     /// then the neighbour table, which the attempts have brought up to date. Prints `INDEX KIND …`.
-    static func script(_ peers: [Peer]) -> String {
+    package static func script(_ peers: [Peer]) -> String {
         let looks = peers.enumerated().map { index, peer in
             "look \(index) \(ShellQuoting.join([peer.address] + peer.ports.map(String.init))) &"
         }
@@ -176,7 +177,7 @@ extension PeerView {
     }
 
     /// - Returns: by address; without those that nothing was told about.
-    static func read(_ lines: [String], _ peers: [Peer]) -> [String: PeerView] {
+    package static func read(_ lines: [String], _ peers: [Peer]) -> [String: PeerView] {
         var views: [Int: PeerView] = [:]
         /// The interface by which a peer is reached without a router.
         var links: [Int: String] = [:]
@@ -225,7 +226,7 @@ extension PeerView {
     /// Asks one host about addresses of another.
     /// - Parameter name: the other one's, in the inventory.
     /// - Returns: by address; `nil` where it does not tell.
-    static func look(at peers: [Peer], of name: String, from remote: any Remote) async -> [String: PeerView]? {
+    package static func look(at peers: [Peer], of name: String, from remote: any Remote) async -> [String: PeerView]? {
         let operation = "look whether \(name) answers"
         var script = SectionedScript()
         script.section("peers", Self.script(peers))

@@ -127,7 +127,7 @@ extension Recording {
         var recording: Int
     }
 
-    static func encode(_ line: some Encodable) throws -> Data {
+    package static func encode(_ line: some Encodable) throws -> Data {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
         encoder.dateEncodingStrategy = .custom { date, encoder in
@@ -138,7 +138,7 @@ extension Recording {
         return try encoder.encode(line) + Data("\n".utf8)
     }
 
-    static func decode<T: Decodable>(_ type: T.Type, _ line: Data) throws -> T {
+    package static func decode<T: Decodable>(_ type: T.Type, _ line: Data) throws -> T {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         decoder.dateDecodingStrategy = .custom { decoder in
@@ -152,7 +152,7 @@ extension Recording {
         return try decoder.decode(type, from: line)
     }
 
-    static func fault(_ path: String, _ cause: String, advice: String) -> ClusterError {
+    package static func fault(_ path: String, _ cause: String, advice: String) -> ClusterError {
         ClusterError(
             .localFile, host: "this machine", operation: "read the recording \(path)", cause: cause, advice: advice)
     }
@@ -185,12 +185,12 @@ extension Recording.Output: Codable {
     }
 
     /// `nil` for no bytes.
-    init?(_ data: Data) {
+    package init?(_ data: Data) {
         guard !data.isEmpty else { return nil }
         self = String(data: data, encoding: .utf8).map { .text($0) } ?? .base64(data)
     }
 
-    var data: Data {
+    package var data: Data {
         switch self {
         case .text(let text): Data(text.utf8)
         case .base64(let data): data
@@ -225,18 +225,18 @@ extension Recording {
 }
 
 extension Recording.Question {
-    init(_ command: Command) {
+    package init(_ command: Command) {
         label = Self.label(command)
         self.command = command.arguments.map { command.withoutNonce($0) }
         sections = command.sections?.names
     }
 
-    static func label(_ command: Command) -> String { command.withoutNonce(command.display) }
+    package static func label(_ command: Command) -> String { command.withoutNonce(command.display) }
 }
 
 extension Recording.Answer {
     /// - Throws: `SSHError`, where that was the answer.
-    func result(of command: Command) throws -> CommandResult {
+    package func result(of command: Command) throws -> CommandResult {
         if let error {
             throw SSHError(
                 error.code, host: error.host, operation: error.operation, cause: error.cause, advice: error.advice)
@@ -281,7 +281,7 @@ extension Data {
 extension Recording {
     /// An inventory's text for a header: as it is, but for comments and for where the database's password is kept.
     /// - Throws: where it is no YAML; it was read as an inventory before.
-    static func inventory(_ text: String) throws -> String {
+    package static func inventory(_ text: String) throws -> String {
         guard var root = try Yams.compose(yaml: text, .basic) else { return text }
         if var database = root["ocboot"]?["database"]?.mapping, database["password"] != nil {
             database["password"] = Yams.Node([(Yams.Node("env"), Yams.Node("NOT_RECORDED"))])

@@ -1,4 +1,5 @@
 public import Foundation
+import Inventories
 public import SSH
 import Synchronization
 
@@ -144,7 +145,7 @@ private struct RecordingRemote: Remote {
 }
 
 extension SSHError {
-    init(recorded host: String, operation: String) {
+    package init(recorded host: String, operation: String) {
         self.init(
             .libraryFault, host: host, operation: operation,
             cause: "a recorded or replayed verb only reads; nothing was written",

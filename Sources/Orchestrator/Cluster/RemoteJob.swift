@@ -24,7 +24,7 @@ public struct RemoteJob: Sendable {
     /// Seconds in which a started shell writes its process id down; after them it never will.
     static let startLimit = 60
 
-    let remote: any Remote
+    package let remote: any Remote
     /// Of this job alone; its parent is made where it is not there.
     public let directory: String
 
@@ -69,7 +69,7 @@ public struct RemoteJob: Sendable {
     }
 
     /// What a person is shown in place of the script.
-    static func label(_ command: [String]) -> String { "start " + ShellQuoting.join(command) }
+    package static func label(_ command: [String]) -> String { "start " + ShellQuoting.join(command) }
 
     /// Where it stands, and what it printed since `offset` bytes.
     public func progress(after offset: Int) async throws -> Progress {

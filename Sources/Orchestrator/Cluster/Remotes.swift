@@ -1,3 +1,4 @@
+public import Inventories
 public import SSH
 
 /// The hosts of an inventory as ``Remote``s.

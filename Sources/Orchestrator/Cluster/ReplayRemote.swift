@@ -1,4 +1,5 @@
 public import Foundation
+public import Inventories
 import SSH
 import Synchronization
 

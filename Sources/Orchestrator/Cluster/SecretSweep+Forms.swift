@@ -2,7 +2,7 @@ import Foundation
 
 /// Secrets that show by themselves.
 extension SecretSweep {
-    mutating func secret(at start: Int) -> (range: Range<Int>, with: String)? {
+    package mutating func secret(at start: Int) -> (range: Range<Int>, with: String)? {
         let byte = text[start]
         if let found = knownSecret(at: start) { return found }
         if byte == UInt8(ascii: "-") { return privateKey(at: start) ?? option(at: start) ?? shortOption(at: start) }

@@ -40,7 +40,7 @@ extension SecretSweep {
     }
 
     /// The strings of a JSON list under a secret's name.
-    mutating func list() {
+    package mutating func list() {
         func next(_ start: Int) -> Int { end(of: { isBlank($0) || "\n\r,".utf8.contains($0) }, from: start) }
         var place = next(index)
         guard place < text.count, text[place] == UInt8(ascii: "[") else { return }
@@ -90,7 +90,7 @@ extension SecretSweep {
         return place
     }
 
-    func key(before separator: Int) -> Key? {
+    package func key(before separator: Int) -> Key? {
         var end = separator
         while end > 0, isBlank(text[end - 1]) { end -= 1 }
         var quote: (byte: UInt8, depth: Int)?
@@ -128,7 +128,7 @@ extension SecretSweep {
     }
 
     /// `nil` where there is none: it is empty, an object, a list, true, false or null.
-    func value(after separator: Int, of key: Key) -> Value? {
+    package func value(after separator: Int, of key: Key) -> Value? {
         var start = separator + 1
         while start < text.count, isBlank(text[start]) { start += 1 }
         guard start < text.count, !"=:{[\n\r".utf8.contains(text[start]) else { return nil }

@@ -116,7 +116,7 @@ public struct SectionedScript: Sendable {
 
 extension String {
     /// The last lines of a command's error output: where the cause is.
-    func lastLines(_ count: Int) -> String {
+    package func lastLines(_ count: Int) -> String {
         split(separator: "\n").suffix(count).joined(separator: " / ")
     }
 }

@@ -1,3 +1,4 @@
+package import Inventories
 import SSH
 
 /// Where a host that ocboot sets up gets its images and packages from.
@@ -6,11 +7,11 @@ public struct Source: Sendable, Hashable {
     public var port: Int
 
     /// Every release of ocboot takes Cloudpods' own packages from there (its role common); without a way out, from the primary.
-    static let packages = Source(host: "iso.yunion.cn", port: 443)
+    package static let packages = Source(host: "iso.yunion.cn", port: 443)
 
     /// The registry of an image, by the rule of Docker's references: what is before the first slash, if it looks like a host.
     /// - Returns: `nil` for an image that is not pulled from a registry by its own name: of the default one, which a mirror may stand in for.
-    init?(ofImage image: String) {
+    package init?(ofImage image: String) {
         guard let slash = image.firstIndex(of: "/") else { return nil }
         let name = image[..<slash]
         guard name.contains(".") || name.contains(":"), name != "docker.io", !name.hasSuffix(".docker.io") else {
@@ -22,7 +23,7 @@ public struct Source: Sendable, Hashable {
         self.init(host: String(host), port: port)
     }
 
-    init(host: String, port: Int) {
+    package init(host: String, port: Int) {
         self.host = host
         self.port = port
     }
@@ -32,14 +33,14 @@ public struct Source: Sendable, Hashable {
 
 extension ClusterState {
     /// - Returns: what this host does not reach and a master does; empty where it is not known.
-    func sourcesOutOfReach(of host: Inventory.Host) -> [Source] {
+    package func sourcesOutOfReach(of host: Inventory.Host) -> [Source] {
         sources[host.name, default: [:]].filter { source, isReached in
             !isReached && liveMasters.contains { sources[$0.name]?[source] == true }
         }.map(\.key).sorted { $0.text < $1.text }
     }
 
     /// - Returns: what neither this host nor any master reaches; empty where it is not known.
-    func sourcesBeyondAll(_ host: Inventory.Host) -> [Source] {
+    package func sourcesBeyondAll(_ host: Inventory.Host) -> [Source] {
         sources[host.name, default: [:]].filter { source, isReached in
             !isReached && liveMasters.allSatisfy { sources[$0.name]?[source] != true }
         }.map(\.key).sorted { $0.text < $1.text }

@@ -1,6 +1,8 @@
+import Inventories
+
 extension Volume {
     /// Where a volume's data is, as seen from one node.
-    enum Location: Sendable, Hashable {
+    package enum Location: Sendable, Hashable {
         /// On that node and on no other.
         case here
         case elsewhere
@@ -12,7 +14,7 @@ extension Volume {
     /// - Parameters:
     ///   - isLocal: the data is on one node's disk: where several nodes satisfy the affinity, or none does, which one has it is not
     ///     known. Other storage is mounted wherever the affinity allows.
-    func location(from node: SelectableNode, others: [Node], isLocal: Bool) -> Location {
+    package func location(from node: SelectableNode, others: [Node], isLocal: Bool) -> Location {
         guard let selector = spec.nodeAffinity?.required else {
             return isLocal ? .undecided("it has no node affinity") : .elsewhere
         }
@@ -41,12 +43,12 @@ extension Volume {
     }
 
     /// Its data is on that node and no other of the cluster's nodes.
-    func isOnly(on node: Node, among nodes: [Node]) -> Bool {
+    package func isOnly(on node: Node, among nodes: [Node]) -> Bool {
         location(from: node.selectable, others: nodes.filter { $0.uid != node.uid }, isLocal: true) == .here
     }
 
     /// The one node that it is on; `nil` where there is none, or several may have it.
-    func node(among nodes: [Node]) -> Node? {
+    package func node(among nodes: [Node]) -> Node? {
         guard let selector = spec.nodeAffinity?.required else { return nil }
         let matching = nodes.filter { selector.matches($0.selectable) == true }
         return matching.count == 1 ? matching[0] : nil
@@ -55,8 +57,8 @@ extension Volume {
     /// The nodes that it names, by their hostname label or their name; `nil` where it asks for something else.
     public var nodes: [String]? { named { Self.hostnames($0) ?? Self.nodeNames($0) } }
     /// The same by the hostname label alone, and by the field `metadata.name` alone.
-    var hostnames: [String]? { named(Self.hostnames) }
-    var nodeNames: [String]? { named(Self.nodeNames) }
+    package var hostnames: [String]? { named(Self.hostnames) }
+    package var nodeNames: [String]? { named(Self.nodeNames) }
 
     private func named(_ values: (NodeSelector.Term) -> [String]?) -> [String]? {
         guard let terms = spec.nodeAffinity?.required?.nodeSelectorTerms else { return nil }
@@ -74,13 +76,13 @@ extension Volume {
     }
 
     /// What its node affinity asks for, for messages.
-    var affinityText: String {
+    package var affinityText: String {
         nodes?.joined(separator: ", ")
             ?? spec.nodeAffinity?.required.map { "a node by \($0.keys.joined(separator: ", "))" } ?? "no node"
     }
 
     /// Deleting the volume's claim, or the volume, may delete its data: it is not kept on purpose.
-    var mayBeDeleted: Bool {
+    package var mayBeDeleted: Bool {
         spec.persistentVolumeReclaimPolicy == "Delete" || spec.persistentVolumeReclaimPolicy == "Recycle"
     }
 
@@ -93,7 +95,7 @@ extension Volume {
 extension ClusterState {
     /// The volume's data is on the disk of one node, whether its node affinity says which or not: it is a folder or a disk of the
     /// node by its kind, or of a class that the inventory declares local, or of a class without a provisioner.
-    func isLocal(_ volume: Volume) -> Bool {
+    package func isLocal(_ volume: Volume) -> Bool {
         if volume.spec.local != nil || volume.spec.hostPath != nil { return true }
         guard let name = volume.spec.storageClassName else { return false }
         if inventory.cluster.localStorageClasses.contains(name) { return true }

@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// A name mistyped, an answer missing, a machine that lives in another way: what an operator meets at night.
 @Suite struct AtNightTests {

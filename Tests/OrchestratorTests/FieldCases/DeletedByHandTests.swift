@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Steps 2 and 3 of the runbook were done by hand: neither node nor member is there, and the lost volumes still are found.
 @Suite struct DeletedByHandTests {

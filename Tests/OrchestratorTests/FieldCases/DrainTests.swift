@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// A drain of a dead node never ends by itself, and its end is no reason to stop (kubernetes/kubernetes#83307, #80389).
 @Suite struct DrainTests {

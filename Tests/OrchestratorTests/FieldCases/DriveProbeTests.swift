@@ -3,7 +3,12 @@ import SSH
 import Synchronization
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// MinIO's drives looked at by the real script, in real folders.
 @Suite struct DriveProbeTests {

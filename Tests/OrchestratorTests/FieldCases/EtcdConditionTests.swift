@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// `endpoint status` and `alarm list`: read as every release prints them, and what they forbid.
 @Suite struct EtcdConditionTests {

@@ -1,6 +1,11 @@
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// What etcdctl really printed: three members in a network namespace, plain HTTP, etcd from Debian 11 (3.3.25), 12 (3.4.23), 13 (3.5.16)
 /// and testing (3.5.30), each program with its own server. Standard output, but for `health`, which older ones print to standard error.

@@ -3,7 +3,12 @@ import SSH
 import Synchronization
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Five masters: one is dead, and a second one that is not whole is gone on without where that is safe from the plan to the end.
 @Suite struct FiveMastersTests {

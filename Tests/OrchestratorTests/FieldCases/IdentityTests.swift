@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Hosts, nodes and members are matched by addresses and by what the host says of itself, never by equal names alone.
 @Suite struct IdentityTests {

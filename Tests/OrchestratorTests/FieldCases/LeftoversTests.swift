@@ -3,7 +3,12 @@ import SSH
 import Synchronization
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// What earlier failures leave behind: a learner of a failed join, an entry in ClusterStatus, a static pod of before an edit, an
 /// etcdctl without `snapshot status`.

@@ -1,7 +1,12 @@
 import Foundation
 import SSH
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// What the tests about lost volumes share: changes to the runbook's cluster, and what is planned or refused then.
 enum Lost {

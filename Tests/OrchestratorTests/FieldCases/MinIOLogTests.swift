@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// What MinIO's log says of a heal, in the words of each release (minio/minio, cmd/background-newdisks-heal-ops.go).
 @Suite struct MinIOLogTests {

@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Whatever provisions the class of a claim that is to be recreated has to run when the dead node is gone.
 @Suite struct ProvisionerTests {

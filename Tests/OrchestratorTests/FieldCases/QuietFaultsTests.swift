@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Clusters in which everything is Ready, and in which a replacement would fail half-way or lose something all the same.
 @Suite struct QuietFaultsTests {

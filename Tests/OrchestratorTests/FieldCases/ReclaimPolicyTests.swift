@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Released volumes of a node that is gone are deleted, but for those that were kept on purpose.
 @Suite struct ReclaimPolicyTests {

@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// A new master that gets no images joins as far as its first pull, and waits there.
 @Suite struct SourceTests {

@@ -1,6 +1,11 @@
 import Foundation
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// ocboots as they stand on masters, and the runbook's cluster with one of them on its primary.
 enum OcbootCases {

@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// How each release is run, and with what configuration, as the drill `Tests/Drills/ocboot` has the real ones run:
 /// `Tests/Drills/ocboot-runs.json`. `MASTERSWAP_RECORD=1 swift test --filter OcbootRunsTests` writes it.

@@ -2,7 +2,12 @@ import Foundation
 import SSH
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// The lab's ocboots, looked at and run as on a master: what is read of them, and what a run would do to the cloud.
 @Suite struct OcbootStandInTests {

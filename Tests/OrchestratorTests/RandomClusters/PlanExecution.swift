@@ -1,6 +1,11 @@
 import Foundation
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// What a plan can do to a cluster that must never happen.
 enum Harm: String, CaseIterable {

@@ -1,6 +1,11 @@
 import Foundation
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 extension RandomCluster {
     // MARK: Programs and data
@@ -316,7 +321,7 @@ extension RandomCluster {
         volume name: String, _ storageClass: String, on machine: Int, claim: Volume.ClaimReference?, phase: String
     ) {
         let node = world.machines[machine].node
-        let label = world.machines[machine].labels[Orchestrator.Node.hostnameKey] ?? node
+        let label = world.machines[machine].labels[Cluster.Node.hostnameKey] ?? node
         var volume = Volume(
             metadata: RunbookCluster.meta(name, nil),
             spec: .init(
@@ -336,7 +341,7 @@ extension RandomCluster {
         default:
             volume.spec.hostPath = .init(path: "/opt/\(name)")
             // Made by hand, with no word about where it is.
-            if !chance(0.5) { volume.spec.nodeAffinity = affinity(Orchestrator.Node.hostnameKey, label) }
+            if !chance(0.5) { volume.spec.nodeAffinity = affinity(Cluster.Node.hostnameKey, label) }
         }
         world.objects.volumes.append(volume)
         world.place[name] = machine

@@ -1,6 +1,11 @@
 import Foundation
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 extension RandomCluster {
     /// Steps 2 and 3 of the runbook, done by hand, whole or in part; perhaps those of an earlier replacement, too.
@@ -57,7 +62,7 @@ extension RandomCluster {
         machine.host = ""
         machine.namedNode = nil
         machine.power = chance(50) ? .on : .off
-        machine.labels = [Orchestrator.Node.hostnameKey: machine.node]
+        machine.labels = [Cluster.Node.hostnameKey: machine.node]
         world.machines.insert(machine, at: 0)
         shift()
         let metadata = RunbookCluster.meta("cache", "onecloud")
@@ -152,7 +157,7 @@ extension RandomCluster {
         world.machines[new].listening.formUnion([6443, 10250])
         // A node of that name may be another machine's.
         if stage > 1, !world.objects.nodes.contains(where: { $0.name == world.machines[new].node }) {
-            add(node: new, [Orchestrator.Node.hostnameKey: world.machines[new].node])
+            add(node: new, [Cluster.Node.hostnameKey: world.machines[new].node])
             let last = world.objects.nodes.count - 1
             world.objects.nodes[last].status?.conditions?[0].status = "False"
         }
@@ -176,7 +181,7 @@ extension RandomCluster {
     /// The spare was a worker, under this name or another, and its node is still there.
     mutating func addStaleNode(at machine: Int) {
         var metadata = RunbookCluster.meta(chance(50) ? "once" : world.machines[machine].node, nil)
-        metadata.labels = [Orchestrator.Node.hostnameKey: metadata.name]
+        metadata.labels = [Cluster.Node.hostnameKey: metadata.name]
         let addresses = world.machines[machine].addresses.map { Node.Address(type: "InternalIP", address: $0) }
         for number in 0..<(chance(50) ? 1 : 2) {
             if number == 1 { metadata.name = "then" }

@@ -1,6 +1,11 @@
 import Foundation
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// Makes worlds in which each thing may be wrong, most of them well: else no plan would ever be made.
 struct RandomCluster {
@@ -191,12 +196,12 @@ struct RandomCluster {
         for index in world.machines.indices where world.machines[index].role != .spare {
             let machine = world.machines[index]
             let label = isShortLabel ? String(machine.node.prefix { $0 != "." }) : machine.node
-            var labels = [Orchestrator.Node.hostnameKey: label, World.zoneKey: "zone-\(index % 3)"]
+            var labels = [Cluster.Node.hostnameKey: label, World.zoneKey: "zone-\(index % 3)"]
             labels[World.topolvmKey] = machine.node
             if machine.role == .master { labels["node-role.kubernetes.io/master"] = "" }
             if chance(40) { labels["disk"] = "ssd" }
             // Copied from another node's.
-            if chance(0.3) { labels[Orchestrator.Node.hostnameKey] = world.machines[0].node }
+            if chance(0.3) { labels[Cluster.Node.hostnameKey] = world.machines[0].node }
             add(node: index, labels)
         }
     }

@@ -1,7 +1,12 @@
 import Foundation
 import Testing
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// The planner on random clusters: what its plans would do to each is played through on the cluster as it really is.
 @Suite struct RandomClusterTests {

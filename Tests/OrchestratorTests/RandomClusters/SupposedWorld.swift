@@ -1,6 +1,11 @@
 import Foundation
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// A world in which a master died, beside the same world with that one alive and its death supposed.
 struct SupposedWorld {

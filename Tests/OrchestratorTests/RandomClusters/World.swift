@@ -1,6 +1,11 @@
 import Foundation
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// A cluster as it really is: what runs, which machine is whose node, where data is. The tool never sees it; it sees what
 /// ``World/observation()`` derives from it.

@@ -1,7 +1,12 @@
 import Foundation
 import Synchronization
 
-@testable import Orchestrator
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
 
 /// What the tool sees of a world. Kubernetes' and etcd's objects are seen as they are; a probe may fail, and what failed is unknown.
 extension World {

@@ -1,0 +1,26 @@
+package import Inventories
+
+/// A place that ocboot logs in to by SSH when it runs on a master.
+package struct OcbootLogin: Sendable, Hashable {
+    package var address: String
+    package var user: String
+    package var port: Int
+
+    package init(_ host: Inventory.Host, at address: String? = nil) {
+        self.address = address ?? host.address
+        user = host.ssh.user ?? "root"
+        port = host.ssh.port ?? 22
+    }
+
+    /// The new host, and the master that ocboot runs on itself (`use_local: false`). On kubeadm the VIP, whose holder is asked for
+    /// the join token with the same user and port (`delegate_to: controlplane_host`); on k3s every other master that is listed.
+    static func all(of host: Inventory.Host, _ inventory: Inventory) -> [Self] {
+        let others = inventory.hosts.filter { $0.name != host.name }
+        let more =
+            switch inventory.cluster.distribution {
+            case .kubeadm: [Self(host, at: inventory.cluster.vip)]
+            case .k3s: others.filter { $0.role == .master }.map { Self($0) }
+            }
+        return Array(uniqued: others.filter { $0.role == .spare }.map { Self($0) } + [Self(host)] + more)
+    }
+}

@@ -1,0 +1,202 @@
+import Cluster
+import Inventories
+import Planning
+import SSH
+import Synchronization
+
+/// Looks at the dead master for as long as a run lasts: should it come back, no further act is done.
+///
+/// A master that returns with its old disk still thinks that it is MASTER with priority 100 and a member of etcd.
+public final class DeadMasterWatch: Sendable {
+    /// A sign of life, and what to do about it.
+    public struct Sign: Sendable {
+        public var cause: String
+        public var advice: String
+
+        public init(_ cause: String, advice: String) {
+            self.cause = cause
+            self.advice = advice
+        }
+
+        static func back(_ seen: String) -> Sign {
+            Sign(
+                "it is back: \(seen)",
+                advice: "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
+        }
+
+        static func stranger(at vip: String, _ ours: [Inventory.Host]) -> Sign {
+            Sign(
+                "it may be back: \(vip) answers, and none of \(ours.map(\.name).joined(separator: ", ")) holds it",
+                advice: "find who answers there and shut it down, then: masterswap resume")
+        }
+    }
+
+    private enum Sight: Sendable {
+        /// Not looked at yet.
+        case unknown
+        case dead
+        case alive(Sign)
+    }
+
+    private struct State {
+        var sight = Sight.unknown
+        /// An old master that is to be fenced answers until it is.
+        var isArmed: Bool
+    }
+
+    private let state: Mutex<State>
+    private let host: String
+    private let task = Mutex<Task<Void, Never>?>(nil)
+
+    /// How long the first look may take before an act is refused for want of it.
+    private let patience: Duration
+
+    /// - Parameter look: one look; `nil` where it is dead, else what was seen. Where it throws nothing was seen, and what was
+    ///   seen before stands.
+    public init(
+        host: String, every interval: Duration = .seconds(2), patience: Duration = .seconds(30), isArmed: Bool = true,
+        look: @escaping @Sendable () async throws -> Sign?
+    ) {
+        self.host = host
+        self.patience = patience
+        state = Mutex(State(isArmed: isArmed))
+        task.withLock { task in
+            task = Task { [weak self] in
+                while !Task.isCancelled {
+                    let wasArmed = self?.state.withLock { $0.isArmed }
+                    let seen: Sight?
+                    do { seen = try await look().map { .alive($0) } ?? .dead } catch { seen = nil }
+                    guard !Task.isCancelled, let self else { return }
+                    self.state.withLock { state in
+                        // A look that began before the fence was done tells of what was before.
+                        if let seen, state.isArmed == wasArmed { state.sight = seen }
+                    }
+                    try? await Task.sleep(for: interval)
+                }
+            }
+        }
+    }
+
+    /// From here on it has to be dead. What was seen before does not count any more.
+    public func arm() {
+        state.withLock { state in
+            guard !state.isArmed else { return }
+            state = State(isArmed: true)
+        }
+    }
+
+    public func stop() {
+        task.withLock { $0?.cancel() }
+    }
+
+    /// Before every act.
+    /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
+    public func assertDead() async throws {
+        guard state.withLock({ $0.isArmed }) else { return }
+        let begun = ContinuousClock.now
+        while true {
+            switch state.withLock({ $0.sight }) {
+            case .dead: return
+            case .unknown where ContinuousClock.now - begun > patience:
+                throw ClusterError(
+                    .changed, host: host, operation: "see that the old master stays dead",
+                    cause:
+                        "nothing can be seen of it: its name does not resolve, its jump host does not answer, or there is no route to it and no survivor tells what it sees",
+                    advice: "see that the way to it works: masterswap check; then: masterswap resume")
+            case .unknown: try await Task.sleep(for: .milliseconds(50))
+            case .alive: try assertNotSeen()
+            }
+        }
+    }
+
+    /// What was seen last, without waiting for a look.
+    /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
+    public func assertNotSeen() throws {
+        guard case .alive(let sign) = state.withLock({ $0.isArmed ? $0.sight : .dead }) else { return }
+        throw ClusterError(
+            .changed, host: host, operation: "see that the old master stays dead", cause: sign.cause,
+            advice: sign.advice)
+    }
+}
+
+extension DeadMasterWatch {
+    /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
+    static func start(
+        _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes, every interval: Duration = .seconds(2),
+        patience: Duration = .seconds(30), pause: Duration = .seconds(4)
+    ) -> DeadMasterWatch? {
+        // Where the machine was reinstalled under the same name, the spare is what answers there.
+        guard plan.dead.knownAddress != plan.replacement.address, plan.dead.host != plan.replacement.host,
+            let host = inventory.host(named: plan.dead.host)
+        else {
+            return nil
+        }
+        let fences = plan.fences == true
+        let ours = (plan.survivors.map(\.host) + [plan.replacement.host]).compactMap(inventory.host(named:))
+        let stranger = StrangerAtVIP(vip: plan.vip, port: inventory.cluster.apiPort, pause: pause)
+        return DeadMasterWatch(host: host.name, every: interval, patience: patience, isArmed: !fences) {
+            async let isTaken = stranger.isSeen(by: ours.map { try remotes[$0] })
+            let answer: Result<String?, any Error>
+            do {
+                answer = .success(try await self.answer(of: host, plan, fences, inventory, remotes))
+            } catch {
+                answer = .failure(error)
+            }
+            // Waited for in any case: a look that is left alone is cancelled, and with it a connection that others use.
+            let isStranger = (try? await isTaken) == true
+            if let seen = try? answer.get() { return .back(seen) }
+            if isStranger { return .stranger(at: plan.vip, ours) }
+            _ = try answer.get()
+            return nil
+        }
+    }
+
+    /// - Returns: what the old master says for itself, or what a survivor sees of it; `nil` where it is silent, or fenced and quiet.
+    /// - Throws: where nothing can be seen of it.
+    private static func answer(
+        of host: Inventory.Host, _ plan: Plan, _ fences: Bool, _ inventory: Inventory, _ remotes: Remotes
+    ) async throws -> String? {
+        do {
+            let remote = try remotes[host]
+            // Fenced, it answers, and that is all that it may do.
+            let isFenced = try await FenceStep.wasFenced(remote)
+            guard fences || isFenced else { return "it answers over SSH" }
+            let signs = try await remote.run(FenceStep.look(inventory.cluster.distribution, vip: plan.vip))
+            if signs.succeeded, signs.text.isEmpty { return nil }
+            return signs.text.isEmpty ? "it answers over SSH" : signs.text.lastLines(3)
+        } catch {
+            let failure = ClusterState.HostFailure(error, of: host.name)
+            switch failure.sign {
+            case .alive: return failure.message
+            case .inconclusive: throw error
+            // Once it is fenced, all that others can see of it is that its sshd answers.
+            case .unresponsive where fences, .noRoute where fences: return nil
+            case .unresponsive, .noRoute: break
+            }
+            let sights = await sights(of: host, plan, inventory, remotes)
+            if let sight = sights.first(where: \.isAlive) { return "it does not answer here, but \(sight.text)" }
+            // A firewall between us and it gives the same error: it is silence only where a survivor gets no answer either.
+            if failure.sign == .noRoute, sights.allSatisfy({ $0.sign == nil }) { throw error }
+            return nil
+        }
+    }
+
+    private static func sights(
+        of host: Inventory.Host, _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes
+    ) async -> [PeerSight] {
+        // An address that another machine has by now tells of that one.
+        let others = plan.survivors.reduce(into: plan.replacement.allAddresses) { $0.formUnion($1.allAddresses) }
+        let addresses = Array(uniqued: [host.address] + plan.dead.allAddresses.subtracting(others).sorted())
+        let peers = addresses.map { PeerView.Peer(host, at: $0, inventory.cluster) }
+        return await withTaskGroup(of: PeerSight.self) { group in
+            for survivor in plan.survivors.compactMap({ inventory.host(named: $0.host) }) {
+                group.addTask {
+                    guard let remote = try? remotes[survivor] else { return PeerSight(by: survivor.name, sign: nil) }
+                    return PeerSight(
+                        by: survivor.name, await PeerView.look(at: peers, of: host.name, from: remote), of: addresses)
+                }
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+    }
+}

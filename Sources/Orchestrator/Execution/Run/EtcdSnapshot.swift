@@ -1,0 +1,122 @@
+import Cluster
+import Crypto
+import Foundation
+import Inventories
+import SSH
+
+/// Brings a snapshot of etcd to this machine: taken beside one member, verified there by etcdctl and here by its checksum. No copy of
+/// it stays on the master: it holds every secret of the cluster.
+struct EtcdSnapshot {
+    let remote: any Remote
+    let etcdctl: Etcdctl
+    let distribution: Inventory.Distribution
+    /// The last words of an error's advice: how to go on.
+    let next: String
+
+    /// What arrived.
+    struct Content: Sendable, Hashable {
+        var status: Etcdctl.SnapshotStatus
+        /// SHA-256, in hexadecimal.
+        var hash: String
+    }
+
+    // MARK: What a plan shows
+
+    /// Beside etcd's data, the one folder that its container shares with the host.
+    static func remotePath(_ name: String, _ distribution: Inventory.Distribution) -> String {
+        distribution.etcdDataDirectory + "/masterswap-\(name).db"
+    }
+    static func saveArguments(_ path: String) -> [String] { ["snapshot", "save", path] }
+    static func checksum(_ path: String) -> Command {
+        Command(["sha256sum", "--", path], timeout: .seconds(120))
+    }
+    static func removal(_ path: String) -> Command { Command(["rm", "-f", "--", path, path + ".part"]) }
+
+    // MARK: What is done
+
+    /// - Parameters:
+    ///   - name: of the run, or of whatever the snapshot is taken for.
+    ///   - path: here; the file is there once it is whole.
+    /// - Throws: `SSHError`; ``ClusterError``.
+    func fetch(_ name: String, to path: String) async throws -> Content {
+        let remotePath = Self.remotePath(name, distribution)
+        let remove = Self.removal(remotePath)
+        let part = path + ".part"
+        let content: Content
+        do {
+            content = try await takeAndRead(remotePath, to: part)
+        } catch {
+            // In a task of its own, for a run that is cancelled.
+            await Task { [remote] in _ = try? await remote.run(remove) }.value
+            throw error
+        }
+        // The snapshot counts as saved only once its copy on the master is removed.
+        let removed = try await remote.run(remove)
+        guard removed.succeeded else {
+            throw failure("remove \(remotePath)", "\(removed.outcome): \(removed.errorText.lastLines(2))")
+        }
+        guard rename(part, path) == 0 else {
+            throw LocalFile.failure("rename \(part)", String(cString: strerror(errno)), next: next)
+        }
+        try Journal.synchronizeFolder(of: path)
+        return content
+    }
+
+    private func takeAndRead(_ remotePath: String, to part: String) async throws -> Content {
+        // A snapshot is as large as the database; a full disk would stop one of the members that are left.
+        let room = try await remote.run(
+            .script(
+                #"[ "$(df -Pk "$1" | awk 'NR == 2 { print $4 }')" -gt "$((2 * $(du -k "$1/member/snap/db" | cut -f1)))" ]"#,
+                [distribution.etcdDataDirectory], timeout: .seconds(20), label: "see that there is room for a snapshot")
+        )
+        guard room.succeeded else {
+            throw failure(
+                "see that there is room for a snapshot", "less than twice the size of etcd's database is free")
+        }
+        try await etcdctl.run(Self.saveArguments(remotePath), timeout: .seconds(300))
+        let status = try await etcdctl.snapshotStatus(remotePath)
+        guard status.totalKey > 0 else { throw failure("verify the etcd snapshot", "it holds no key") }
+        let sum = try await remote.run(Self.checksum(remotePath))
+        let hash = try await download(remotePath, to: part)
+        guard sum.succeeded, sum.text.hasPrefix(hash) else {
+            throw failure("fetch the etcd snapshot", "it arrived with another checksum than it has there")
+        }
+        return Content(status: status, hash: hash)
+    }
+
+    /// In pieces, so that a snapshot of gigabytes needs no memory of that size.
+    /// - Returns: the SHA-256 of what arrived.
+    private func download(_ remotePath: String, to path: String) async throws -> String {
+        let piece = 8 << 20
+        var hash = SHA256()
+        let file = try LocalFile.create(path, next: next)
+        var offset = 0
+        while true {
+            let result = try await remote.run(
+                .script(
+                    #"tail -c "+$2" -- "$1" | head -c "$3""#, [remotePath, String(offset + 1), String(piece)],
+                    timeout: .seconds(120),
+                    label: "read \(remotePath) from \(offset)"))
+            guard result.succeeded else {
+                throw failure("read \(remotePath)", "\(result.outcome): \(result.errorText)")
+            }
+            if result.standardOutput.isEmpty { break }
+            do { try file.write(contentsOf: result.standardOutput) } catch {
+                throw LocalFile.failure("write \(path)", "\(error)", next: next)
+            }
+            hash.update(data: result.standardOutput)
+            offset += result.standardOutput.count
+        }
+        do {
+            try file.synchronize()
+            try file.close()
+        } catch { throw LocalFile.failure("write \(path)", "\(error)", next: next) }
+        return hash.finalize().hexadecimal
+    }
+
+    private func failure(_ operation: String, _ cause: String) -> ClusterError {
+        ClusterError(
+            .commandFailed, host: remote.name, operation: operation, cause: cause,
+            advice: "nothing was changed in the cluster; \(next)")
+    }
+}

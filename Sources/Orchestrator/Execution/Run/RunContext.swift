@@ -1,0 +1,230 @@
+public import Cluster
+import Foundation
+public import Inventories
+public import Planning
+public import SSH
+import Synchronization
+
+/// All that a step may use: the plan, the hosts, and the ways to wait and to tell.
+public struct RunContext: Sendable {
+    public struct Limits: Sendable {
+        /// For each single wait.
+        public var wait: Duration
+
+        public init(wait: Duration = .seconds(900)) {
+            self.wait = wait
+        }
+    }
+
+    public let plan: Plan
+    public let inventory: Inventory
+    public let run: RunStore.Run
+    public let limits: Limits
+    /// Fetched when first needed, by the join.
+    public let databasePassword: @Sendable () throws -> Secret
+    let stopwatch = Stopwatch()
+    private let told = CommandsTold()
+    private let remotes: Remotes
+    private let journal: Journal
+    private let lock: ClusterLock?
+    private let watch: DeadMasterWatch?
+    private let emit: @Sendable (Event) -> Void
+    package var step: String?
+
+    public init(
+        plan: Plan, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal, lock: ClusterLock?,
+        watch: DeadMasterWatch?,
+        limits: Limits,
+        databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
+    ) {
+        self.plan = plan
+        self.inventory = inventory
+        self.run = run
+        self.limits = limits
+        self.journal = journal
+        self.lock = lock
+        self.watch = watch
+        self.databasePassword = databasePassword
+        self.emit = emit
+        self.remotes = remotes
+    }
+
+    public var distribution: Inventory.Distribution { inventory.cluster.distribution }
+
+    // MARK: Hosts
+
+    /// - Parameter name: an inventory name out of the plan.
+    public func remote(_ name: String) throws -> any Remote {
+        guard let host = inventory.host(named: name) else {
+            throw ClusterError(
+                .changed, host: name, operation: "find the host", cause: "the inventory does not name it any more",
+                advice: "resume with the inventory that the run was begun with")
+        }
+        return ToldRemote(base: try remotes[host], stopwatch: stopwatch) { [self] command in
+            // What is polled is told once a step.
+            let text = String("\(name): \(command.display)".prefix(400))
+            if told.insert("\(step ?? "") \(text)") { tell(Event(.command, step: step, text: text)) }
+        }
+    }
+
+    /// kubectl on the primary, and on the next survivor where that one does not answer.
+    public func kubectl() throws -> Kubectl {
+        let masters = [plan.primary] + plan.survivors.filter { $0.host != plan.primary.host }
+        let seats = try masters.map { master in
+            Kubectl.Seat(
+                remote: try remote(master.host),
+                apiServer: "\(IPAddress.inURL(master.address)):\(inventory.cluster.apiPort)")
+        }
+        return Kubectl(seats, distribution: distribution, version: plan.kubernetes, patience: .seconds(90)) {
+            [self] text in
+            note(text)
+        }
+    }
+
+    /// etcdctl in the primary's static etcd pod.
+    public func etcdctl() throws -> Etcdctl {
+        Etcdctl(try kubectl(), node: plan.primary.node, distribution: distribution)
+    }
+
+    // MARK: Destroying
+
+    /// Asked before every act: no other run has taken over, and the dead master is still dead.
+    /// - Throws: ``Locked``; ``ClusterError`` with `changed`.
+    public func assertMayAct() async throws {
+        try await stopwatch.waiting {
+            try await watch?.assertDead()
+            try await lock?.assertHeld()
+        }
+    }
+
+    /// Asked after a failure: an old master that is back takes the VIP, and then this or that fails.
+    /// - Throws: ``ClusterError`` with `changed`.
+    func assertOldMasterNotSeen() throws { try watch?.assertNotSeen() }
+
+    /// Asked before something is taken back, whatever became of the dead master.
+    /// - Throws: ``Locked``.
+    func assertLockHeld() async throws { try await lock?.assertHeld() }
+
+    /// The old master is fenced: from here on it has to stay so.
+    func armWatch() { watch?.arm() }
+
+    /// Deletes a planned object, by its UID, and tells so.
+    public func delete(_ object: ObjectReference, force: Bool = false) async throws {
+        try await assertMayAct()
+        try record(Event(.destroying, step: step, text: "\(object)"))
+        if try await kubectl().delete(object, force: force) { destroyed("\(object)") }
+    }
+
+    /// An act that must not be left half-done: it goes on to its end where the run is interrupted meanwhile, which is the safe
+    /// point that the interrupt waits for.
+    /// - Throws: what the act throws; `CancellationError` after it where the run was interrupted.
+    func uninterrupted<T: Sendable>(_ act: @escaping @Sendable () async throws -> T) async throws -> T {
+        let result = try await Task { try await act() }.value
+        try Task.checkCancellation()
+        return result
+    }
+
+    // MARK: Telling
+
+    public func note(_ text: String) { tell(Event(.note, step: step, text: text)) }
+    public func warn(_ text: String) { tell(Event(.warning, step: step, text: text)) }
+    public func output(_ line: String) { tell(Event(.output, step: step, text: line)) }
+    public func destroyed(_ object: String) { tell(Event(.destroyed, step: step, text: object)) }
+
+    /// Shows an event, and keeps it as well as can be: where the journal cannot be written, the next `record` stops the run.
+    func tell(_ event: Event) {
+        try? journal.append(event, durable: event.event == .destroyed)
+        emit(event)
+    }
+
+    /// Keeps an event on the disk, then shows it.
+    /// - Throws: ``ClusterError`` with `localFile`: then nothing may be done.
+    func record(_ event: Event) throws {
+        try journal.append(event)
+        emit(event)
+    }
+
+    // MARK: Waiting
+
+    public enum Poll<T: Sendable>: Sendable {
+        case done(T)
+        /// Not yet; the text says what is seen.
+        case pending(String)
+    }
+
+    /// Asks until it is so. Says what it waits for when that changes, and every ten seconds; a host that does not answer for a
+    /// while is no reason to give up before the limit.
+    /// - Parameter longest: the interval grows with the time waited so far, up to this; `nil` where it stays as it is.
+    /// - Throws: ``ClusterError`` with `waitTimedOut`; whatever `ask` throws that waiting cannot mend; `CancellationError`.
+    public func wait<T: Sendable>(
+        for what: String, on host: String? = nil, limit: Duration? = nil, every interval: Duration = .milliseconds(400),
+        growingTo longest: Duration? = nil, _ ask: () async throws -> Poll<T>
+    ) async throws -> T {
+        let limit = limit ?? limits.wait
+        let started = ContinuousClock.now
+        var told: (text: String, at: ContinuousClock.Instant)?
+        while true {
+            var seen: String
+            do {
+                switch try await ask() {
+                case .done(let value): return value
+                case .pending(let text): seen = text
+                }
+            } catch let error where Transient.isTransient(error) {
+                seen = "\(error)"
+            }
+            try Task.checkCancellation()
+            let elapsed = ContinuousClock.now - started
+            guard elapsed < limit else {
+                throw ClusterError(
+                    .waitTimedOut, host: host ?? plan.primary.host, operation: "wait for \(what)",
+                    cause: "not so after \(Int(elapsed.seconds)) s: \(seen)",
+                    advice:
+                        "look at it there; when it is so, go on with: masterswap resume (a longer limit: --wait-timeout)"
+                )
+            }
+            if told.map({ $0.text != seen || ContinuousClock.now - $0.at > .seconds(10) }) ?? true {
+                tell(
+                    Event(.waiting, step: step, title: what, text: seen, elapsed: elapsed.seconds, limit: limit.seconds)
+                )
+                told = (seen, .now)
+            }
+            let pause = Self.pause(interval, elapsed: elapsed, upTo: longest)
+            // Not beyond the limit, so that the last look is at the limit.
+            try await stopwatch.waiting { try await Task.sleep(for: min(pause, limit - elapsed)) }
+        }
+    }
+
+    /// A twentieth of the time waited so far: what takes hours is looked at seldom, and its end is seen at most 5 % late.
+    static func pause(_ interval: Duration, elapsed: Duration, upTo longest: Duration?) -> Duration {
+        longest.map { max(interval, min(elapsed / 20, $0)) } ?? interval
+    }
+}
+
+/// Counts the time in which a remote host works as waiting, and tells what it is given to do.
+private struct ToldRemote: Remote {
+    let base: any Remote
+    let stopwatch: Stopwatch
+    let tell: @Sendable (Command) -> Void
+    var name: String { base.name }
+
+    func run(_ command: Command) async throws -> CommandResult {
+        tell(command)
+        return try await stopwatch.waiting { try await base.run(command) }
+    }
+    func upload(_ contents: Data, to path: String, mode: UInt16) async throws {
+        tell(Command(["upload", "\(contents.count) bytes", path]))
+        try await stopwatch.waiting { try await base.upload(contents, to: path, mode: mode) }
+    }
+    func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {
+        tell(Command(["replace", "at once", path]))
+        try await stopwatch.waiting { try await base.replaceFile(path, expected: expected, with: contents) }
+    }
+}
+
+/// The commands of a run that were told already.
+private final class CommandsTold: Sendable {
+    private let seen = Mutex<Set<String>>([])
+
+    func insert(_ key: String) -> Bool { seen.withLock { $0.insert(key).inserted } }
+}

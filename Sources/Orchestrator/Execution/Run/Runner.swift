@@ -1,0 +1,98 @@
+import Cluster
+import Foundation
+import Planning
+
+/// Runs steps one after another: check, journal, act, check again, journal.
+public struct Runner: Sendable {
+    package let steps: [any Step]
+    let context: RunContext
+
+    public init(_ steps: [any Step], _ context: RunContext) {
+        self.steps = steps
+        self.context = context
+    }
+
+    /// Steps that are true already are skipped; the first that fails ends the run, after what must not outlive it is undone.
+    public func run() async throws {
+        // Also those that this run began before it was cut off and resumed: what they left must not outlive it.
+        let begun = Set(((try? context.run.events()) ?? []).filter { $0.event == .stepBegan }.compactMap(\.step))
+        var reached = steps.filter { begun.contains($0.id) }
+        do {
+            for step in steps {
+                try Task.checkCancellation()
+                if !begun.contains(step.id) { reached.append(step) }
+                try await run(step)
+            }
+        } catch let error as Locked {
+            // The cluster is another run's by now: nothing of it is touched.
+            throw error
+        } catch {
+            await undo(reached)
+            throw error
+        }
+    }
+
+    private func run(_ step: any Step) async throws {
+        var context = context
+        context.step = step.id
+        let started = ContinuousClock.now
+        let waitedBefore = context.stopwatch.waited
+        func timed(_ name: Event.Name, _ text: String) -> Event {
+            Event(
+                name, step: step.id, title: step.title, text: text, elapsed: (ContinuousClock.now - started).seconds,
+                waited: (context.stopwatch.waited - waitedBefore).seconds)
+        }
+        context.tell(Event(.stepStarted, step: step.id, title: step.title))
+        do {
+            switch try await Self.patiently(context, { try await step.check(context) }) {
+            case .satisfied(let seen):
+                try context.record(timed(.stepSkipped, seen))
+                return
+            case .needed(let why):
+                try context.record(Event(.stepBegan, step: step.id, title: step.title, text: why))
+            }
+            try await context.assertMayAct()
+            try await step.run(context)
+            switch try await Self.patiently(context, { try await step.verify(context) }) {
+            case .satisfied(let seen):
+                try context.record(timed(.stepFinished, seen))
+            case .needed(let why):
+                throw ClusterError(
+                    .changed, host: context.plan.primary.host, operation: step.title, cause: "done, and yet: \(why)",
+                    advice: "look at it, then go on with: masterswap resume")
+            }
+        } catch {
+            // The failure itself is what has to be told; a journal that cannot be written any more is told beside it.
+            do { try context.record(timed(.stepFailed, "\(error)")) } catch { context.warn("\(error)") }
+            if ![.interrupted, .locked].contains(ExitStatus(error)) { try context.assertOldMasterNotSeen() }
+            throw error
+        }
+    }
+
+    /// A question that a restarting API server leaves open is asked again for a minute and a half.
+    private static func patiently(_ context: RunContext, _ ask: () async throws -> StepStatus) async throws
+        -> StepStatus
+    {
+        try await context.wait(for: "an answer", limit: .seconds(90)) { .done(try await ask()) }
+    }
+
+    private func undo(_ steps: [any Step]) async {
+        // A run that is cancelled still has to uncordon: the work is a task of its own.
+        await Task { [context] in
+            do { try await context.assertLockHeld() } catch is Locked {
+                return context.warn("another run has the cluster now: nothing of it is taken back")
+            } catch {
+                // An answer that did not come is asked for again by what is taken back.
+            }
+            for step in steps.reversed() {
+                var context = context
+                context.step = step.id
+                do {
+                    try await step.undo(context)
+                } catch {
+                    context.warn("could not take back '\(step.title)': \(error)")
+                }
+            }
+        }.value
+    }
+}

@@ -1,0 +1,121 @@
+import Cluster
+import Inventories
+import Planning
+
+/// Cordons the other nodes, so that rebuilt claims land on the new one and MinIO's drives stay spread.
+///
+/// What is cordoned here carries an annotation, so that just these nodes are uncordoned, also by a later run after a crash.
+struct CordonStep: Step {
+    let plan: Plan
+
+    let id = "cordon"
+    var title: String { "Cordon \(plan.cordons.joined(separator: ", "))" }
+    var reason: String {
+        "What is rebuilt must land on \(plan.replacement.node), or MinIO's drives would share a node."
+    }
+    let estimate = 1
+    var effects: [Effect] { plan.cordons.map { .changes("node \($0): unschedulable for the time of the rebuild") } }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        plan.cordons.flatMap { Cordons.cordon($0, by: Plan.runName).map(plan.kubectl) }
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let open = try await Cordons.nodes(context).filter { plan.cordons.contains($0.name) && !$0.isCordoned }.map(
+            \.name)
+        return open.isEmpty ? .satisfied("cordoned") : .needed("schedulable: \(open.joined(separator: ", "))")
+    }
+
+    func run(_ context: RunContext) async throws {
+        let kubectl = try context.kubectl()
+        for node in try await Cordons.nodes(context) where plan.cordons.contains(node.name) && !node.isCordoned {
+            for arguments in Cordons.cordon(node.name, by: context.run.id) { try await kubectl.run(arguments) }
+        }
+    }
+
+    /// A claim that was deleted and is not bound again yet would land on any node that is schedulable: it is waited for first,
+    /// but not for ever.
+    func undo(_ context: RunContext) async throws {
+        guard try await !Cordons.ours(context).isEmpty else { return }
+        try? await context.wait(for: "deleted claims to be Bound before the nodes are uncordoned", limit: .seconds(90))
+        {
+            let open = try await unbound(context)
+            return open.isEmpty ? .done(()) : .pending(open.joined(separator: ", "))
+        }
+        try await Cordons.release(context)
+    }
+
+    private struct Claims: Decodable {
+        var items: [Claim]
+    }
+
+    /// Claims of the plan that are gone, or made again and not bound.
+    private func unbound(_ context: RunContext) async throws -> [String] {
+        let claims = try await context.kubectl().get(Claims.self, ["persistentvolumeclaims", "-A"]).items
+        return plan.rebuilds.flatMap(\.claims).map(\.claim).filter { planned in
+            let claim = claims.first { $0.reference == planned.reference }
+            return claim?.isBound != true
+        }.map(\.reference)
+    }
+}
+
+/// Uncordons what was cordoned here, and only that.
+struct UncordonStep: Step {
+    let plan: Plan
+
+    let id = "uncordon"
+    var title: String { "Uncordon \(names.joined(separator: ", "))" }
+    let reason = "Just what was cordoned for the rebuild is opened again."
+    let estimate = 1
+    var effects: [Effect] { names.map { .changes("node \($0): schedulable again") } }
+
+    /// What this run cordons, and what an earlier one left so.
+    private var names: [String] { (plan.rebuilds.isEmpty ? [] : plan.cordons) + (plan.oldCordons ?? []) }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        names.flatMap { Cordons.uncordon($0).map(plan.kubectl) }
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let ours = try await Cordons.ours(context).map(\.name)
+        return ours.isEmpty
+            ? .satisfied("none is cordoned by this tool")
+            : .needed("cordoned by this tool: \(ours.joined(separator: ", "))")
+    }
+
+    func run(_ context: RunContext) async throws {
+        try await Cordons.release(context)
+    }
+}
+
+enum Cordons {
+    /// The annotation first, so that a run that is cut off in between leaves no cordon that nobody knows.
+    static func cordon(_ node: String, by run: String) -> [[String]] {
+        [["annotate", "node", node, "--overwrite", "\(Node.cordonAnnotation)=\(run)"], ["cordon", node]]
+    }
+
+    static func uncordon(_ node: String) -> [[String]] {
+        [["uncordon", node], ["annotate", "node", node, "\(Node.cordonAnnotation)-"]]
+    }
+
+    private struct Nodes: Decodable {
+        var items: [Node]
+    }
+
+    static func nodes(_ context: RunContext) async throws -> [Node] {
+        try await context.kubectl().get(Nodes.self, ["nodes"]).items
+    }
+
+    /// Nodes that this tool cordoned, whichever run of it.
+    static func ours(_ context: RunContext) async throws -> [Node] {
+        try await nodes(context).filter { $0.metadata.annotations?[Node.cordonAnnotation] != nil }
+    }
+
+    static func release(_ context: RunContext) async throws {
+        let kubectl = try context.kubectl()
+        for node in try await ours(context) {
+            for arguments in uncordon(node.name) { try await kubectl.run(arguments) }
+            context.note("uncordoned \(node.name)")
+        }
+    }
+}

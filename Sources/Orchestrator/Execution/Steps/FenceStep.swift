@@ -1,0 +1,158 @@
+import Cluster
+import Inventories
+import Planning
+import SSH
+
+/// Takes the old master, which answers again, out of what it still thinks it is: its kubelet stopped and disabled, its static pods'
+/// manifests moved away and their containers stopped, the VIP off its interfaces. A copy of the manifests is kept there.
+struct FenceStep: Step {
+    let plan: Plan
+
+    let id = "fence"
+    var title: String { "Fence the old master \(plan.dead.host)" }
+    let reason = "It answers again, and thinks that it is MASTER and a member of etcd."
+    let estimate = 20
+    var effects: [Effect] {
+        [
+            .makes("a copy of its manifests, there, in /var/lib/masterswap, 0700"),
+            .changes("its kubelet: stopped and disabled"),
+            .destroys("its static pods, keepalived and etcd among them: manifests moved away, containers stopped"),
+            .destroys("the VIP \(plan.vip) on its interfaces; node \(plan.dead.node) where it registered again"),
+        ]
+    }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        [
+            plan.told(plan.dead.host, Self.look(inventory.cluster.distribution, vip: plan.vip)),
+            plan.told(plan.dead.host, act(Plan.runName, inventory.cluster.distribution)),
+        ]
+    }
+
+    private static func kept(_ run: String) -> String { "\(OcbootRuns.directory)/\(run)/fenced" }
+
+    private func act(_ run: String, _ distribution: Inventory.Distribution) -> Command {
+        .script(
+            Self.script, [distribution.manifestDirectory, Self.kept(run), plan.vip], timeout: .seconds(180),
+            label: "stop the kubelet and its static pods, keep the manifests in \(Self.kept(run))")
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let signs = try await signs(context)
+        if let node = try await DeadNode.returned(plan, context.kubectl()) {
+            return .needed("\(ObjectReference(.node, node)) registered again")
+        }
+        guard signs.isEmpty else { return .needed(signs.joined(separator: ", ")) }
+        context.armWatch()
+        return .satisfied("no kubelet, etcd or keepalived runs there, and it does not hold the VIP")
+    }
+
+    func run(_ context: RunContext) async throws {
+        try await refuseUnlessDead(context)
+        try context.record(
+            Event(
+                .destroying, step: id,
+                text: "static pods of \(plan.dead.host): manifests kept in its \(Self.kept(context.run.id))"))
+        let (remote, act) = (try context.remote(plan.dead.host), act(context.run.id, context.distribution))
+        let result = try await context.uninterrupted { try await remote.run(act) }
+        guard result.succeeded else {
+            throw ClusterError(
+                .commandFailed, host: plan.dead.host, operation: "fence the old master",
+                cause: "\(result.outcome): \(result.errorText.lastLines(3))",
+                advice: "shut it down for good, then: masterswap resume")
+        }
+        context.destroyed("static pods of \(plan.dead.host)")
+        if let node = try await DeadNode.returned(plan, context.kubectl()) {
+            try await context.delete(ObjectReference(.node, node))
+        }
+        try await context.wait(for: "\(plan.dead.host) to be out", on: plan.dead.host, limit: .seconds(60)) {
+            let signs = try await signs(context)
+            return signs.isEmpty ? .done(()) : .pending(signs.joined(separator: ", "))
+        }
+        try await context.wait(for: "its etcd member not to answer", limit: .seconds(60)) {
+            let answers = try await context.etcdctl().members().contains { $0.id == plan.member?.id && $0.isHealthy }
+            return answers ? .pending("it answers") : .done(())
+        }
+    }
+
+    /// Stopped containers first lose who would start them again. `$1` manifests, `$2` where they are kept, `$3` the VIP.
+    /// `done` is written last: a fence that was cut off half-way is none.
+    static let script = """
+        umask 077
+        mkdir -p "$2" && chmod 700 "$2" || exit 1
+        [ -d "$2/copy" ] || { cp -a "$1" "$2/copy.new" && mv "$2/copy.new" "$2/copy"; } || exit 1
+        systemctl disable kubelet || exit 1
+        systemctl stop kubelet || exit 1
+        mkdir -p "$2/manifests" || exit 1
+        for file in "$1"/*; do [ ! -e "$file" ] || mv -f -- "$file" "$2/manifests/" || exit 1; done
+        vip=$3
+        \(StaticPods.stop)
+        : >"$2/done"
+        """
+
+    /// Whether a run of this tool took its manifests away: what answers then is what was left of it.
+    static func wasFenced(_ remote: any Remote) async throws -> Bool {
+        try await remote.run(
+            .script(
+                #"ls -d "$1"/*/fenced/done >/dev/null 2>&1"#, [OcbootRuns.directory], timeout: .seconds(20),
+                label: "look whether it was fenced")
+        ).succeeded
+    }
+
+    /// What on the old master still counts as one; empty where it is fenced.
+    private func signs(_ context: RunContext) async throws -> [String] {
+        let remote = try context.remote(plan.dead.host)
+        let result = try await remote.run(FenceStep.look(context.distribution, vip: plan.vip))
+        guard result.succeeded else {
+            throw ClusterError(
+                .badOutput, host: plan.dead.host, operation: "look what runs there",
+                cause: "\(result.outcome): \(result.errorText.lastLines(2))",
+                advice: "shut it down for good, then: masterswap resume")
+        }
+        return result.text.split(separator: "\n").map(String.init)
+    }
+
+    /// A line for each sign of a master that lives.
+    static func look(_ distribution: Inventory.Distribution, vip: String) -> Command {
+        // Without these every sign would be missing, and silence taken for death.
+        let script = """
+            command -v pidof >/dev/null && command -v ip >/dev/null || { echo 'no pidof or no ip(8) there' >&2; exit 1; }
+            for name in kubelet etcd keepalived kube-apiserver; do
+                pid=$(pidof "$name") && echo "$name runs, process $pid"
+            done
+            for file in "$1"/*; do [ ! -e "$file" ] || echo "$file is there"; done
+            ip -o -4 addr | while read -r _ device _ address _; do
+                case $address in "$2"/*) echo "it holds $address on $device" ;; esac
+            done
+            true
+            """
+        return .script(
+            script, [distribution.manifestDirectory, vip], timeout: .seconds(20), label: "look what runs there")
+    }
+
+    /// Only a master that the cluster has given up is fenced: its planned node NotReady or deleted, and a quorum without it.
+    private func refuseUnlessDead(_ context: RunContext) async throws {
+        func refusal(_ cause: String) -> ClusterError {
+            ClusterError(
+                .changed, host: plan.dead.host, operation: "fence the old master", cause: cause,
+                advice: "it is left as it is; look at the cluster: masterswap check")
+        }
+        guard context.distribution == .kubeadm else { throw refusal("k3s keeps all of a master in one process") }
+        let node = try await context.kubectl().find(Node.self, ["node", plan.dead.node])
+        if let node, node.uid == plan.dead.uid, node.isReady { throw refusal("node \(node.name) is Ready") }
+        let all = try await context.etcdctl().members()
+        if let other = all.first(where: {
+            plan.dead.isAt($0) && $0.isStarted && $0.id != plan.member?.id
+        }) {
+            throw refusal(
+                "etcd member \(other.id) at \(plan.dead.address) is not the dead one's: it joined again since")
+        }
+        let members = all.filter { !plan.dead.isAt($0) && $0.id != plan.member?.id && !$0.isLearner }
+        let healthy = members.filter(\.isHealthy).count
+        guard healthy >= members.count / 2 + 1 else {
+            throw refusal(
+                "without it \(healthy) of \(members.count) voting members are healthy, \(members.count / 2 + 1) are needed"
+            )
+        }
+        try await context.assertMayAct()
+    }
+}

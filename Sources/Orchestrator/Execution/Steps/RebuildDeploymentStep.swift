@@ -1,0 +1,92 @@
+import Cluster
+import Inventories
+import Planning
+
+/// Deletes a Deployment and its lost claims, by UID, and sees the operator make both again on the new node.
+///
+/// Other than a StatefulSet, a Deployment does not make its claim: onecloud-operator does, and only beside a new Deployment.
+struct RebuildDeploymentStep: Step {
+    let plan: Plan
+    let rebuild: Plan.Rebuild
+
+    var id: String { "rebuild-\(rebuild.namespace)-\(rebuild.name)" }
+    var title: String { "Have deployment \(rebuild.reference) made again on \(plan.replacement.node)" }
+    let reason = "A deployment does not make its claim again; the operator does, and only beside a new deployment."
+    let estimate = 7
+    var effects: [Effect] {
+        rebuild.claims.map { .destroys("\($0.claim), on \($0.volume.name): its data is \(rebuild.data.rawValue)") }
+            + [
+                .destroys("\(deployment), and its pods"),
+                .makes("all of them again on \(plan.replacement.node), by the operator"),
+            ]
+    }
+
+    private var deployment: ObjectReference {
+        ObjectReference(.deployment, namespace: rebuild.namespace, name: rebuild.name, uid: rebuild.uid)
+    }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        rebuild.claims.map { plan.deletion($0.claim) } + [plan.deletion(deployment)]
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        if let missing = try await missing(context) { return .needed(missing) }
+        return .satisfied("made again, available, its claim Bound on \(plan.replacement.node)")
+    }
+
+    func run(_ context: RunContext) async throws {
+        let kubectl = try context.kubectl()
+        for lost in rebuild.claims {
+            if let claim = try await kubectl.find(
+                Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace]),
+                claim.uid == lost.claim.uid, claim.spec.volumeName != lost.volume.name
+            {
+                throw ClusterError(
+                    .changed, host: plan.primary.host, operation: "delete \(lost.claim)",
+                    cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)",
+                    advice: "make a new plan: masterswap plan")
+            }
+            try await context.delete(lost.claim)
+            try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
+                guard try await kubectl.uid(of: lost.claim) == lost.claim.uid else { return .done(()) }
+                try await ReplacementNode.evictHolders(of: lost, context)
+                return .pending("a pod still holds it")
+            }
+        }
+        try await context.delete(deployment)
+        try await context.wait(for: "the operator to make \(rebuild.reference) again", on: plan.replacement.host) {
+            try await missing(context).map { .pending($0) } ?? .done(())
+        }
+    }
+
+    private func missing(_ context: RunContext) async throws -> String? {
+        let kubectl = try context.kubectl()
+        guard let now = try await kubectl.find(Deployment.self, ["deployment", rebuild.name, "-n", rebuild.namespace])
+        else {
+            return "the deployment is not made again yet"
+        }
+        if now.uid == rebuild.uid { return "the deployment is still the old one" }
+        for lost in rebuild.claims {
+            guard
+                let claim = try await kubectl.find(
+                    Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace])
+            else {
+                return "the claim \(lost.claim.name) is not made again yet"
+            }
+            if claim.uid == lost.claim.uid { return "the claim \(claim.name) is still the one on \(plan.dead.node)" }
+            guard claim.isBound, let name = claim.spec.volumeName else {
+                return "the new claim \(claim.name) is not Bound"
+            }
+            guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else {
+                return "its volume \(name) is not there"
+            }
+            guard try await RebuiltVolume.isOnReplacement(volume, context) else {
+                throw RebuiltVolume.misplaced(claim, volume, plan)
+            }
+        }
+        guard now.status?.availableReplicas ?? 0 >= now.replicas else {
+            return "the new deployment is not available yet"
+        }
+        return nil
+    }
+}

@@ -1,0 +1,120 @@
+import Cluster
+import Inventories
+import Planning
+
+/// Looks at all of it once more, as a whole: what earlier steps saw may have changed since.
+struct VerifyStep: Step {
+    let plan: Plan
+
+    let id = "verify"
+    let title = "Verify the whole cluster"
+    let reason = "What an earlier step saw may have changed since."
+    let effects: [Effect] = []
+    let estimate = 1
+
+    func commands(_ inventory: Inventory) -> [String] {
+        [
+            plan.kubectl(["get", KubernetesObjects.kinds, "-A", "-o", "json"]), plan.etcdctl(Etcdctl.listArguments),
+            plan.etcdctl(Etcdctl.healthArguments),
+        ] + VIP.commands(plan, plan.survivors.map(\.host) + [plan.replacement.host], inventory)
+    }
+
+    /// Always looked at in `run`, which gives what is still on its way the time to settle.
+    func check(_ context: RunContext) async throws -> StepStatus { .needed("everything is looked at once more") }
+
+    func run(_ context: RunContext) async throws {
+        try await context.wait(for: "the cluster to be whole") {
+            let problems = try await problems(context)
+            return problems.isEmpty ? .done(()) : .pending(problems.joined(separator: "; "))
+        }
+    }
+
+    func verify(_ context: RunContext) async throws -> StepStatus {
+        .satisfied(
+            "\(plan.survivors.count + 1) masters Ready and as many healthy etcd members, one VIP holder, every claim and pod of the rebuilt workloads in place"
+        )
+    }
+
+    private func problems(_ context: RunContext) async throws -> [String] {
+        let objects = try await context.kubectl().objects()
+        var problems = nodes(objects)
+        problems += try await members(context)
+        problems += try await vip(context)
+        problems += rebuilds(objects)
+        let planned = Set(plan.volumes.map(\.uid))
+        problems += objects.volumes.filter { planned.contains($0.uid) }.map { "volume \($0.name) is still there" }
+        problems += objects.nodes.filter { $0.metadata.annotations?[Node.cordonAnnotation] != nil }.map {
+            "\($0.name) is still cordoned by this tool"
+        }
+        return problems
+    }
+
+    private func nodes(_ objects: KubernetesObjects) -> [String] {
+        var problems = (plan.survivors.map(\.node) + [plan.replacement.node]).compactMap { name -> String? in
+            guard let node = objects.node(name) else { return "\(name) is no node" }
+            guard node.isControlPlane else {
+                return "\(name) is not labelled as a master: kubectl label node \(name) node-role.kubernetes.io/master="
+            }
+            return node.isReady ? nil : "\(name) is not Ready"
+        }
+        if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid || !plan.reusesName {
+            problems.append("\(plan.dead.node) is \(dead.uid == plan.dead.uid ? "still a node" : "a node again")")
+        }
+        let unready = objects.pods.filter { $0.nodeName == plan.replacement.node && !$0.isReady && !$0.isFinished }
+        if !unready.isEmpty {
+            problems.append(
+                "on \(plan.replacement.node) not Ready: \(unready.map(\.reference).joined(separator: ", "))")
+        }
+        let masters = Set(plan.survivors.map(\.node))
+        let mirrors = objects.pods.filter { $0.isMirror && $0.nodeName.map(masters.contains) == true }
+        problems += mirrors.filter { !$0.isReady }.map { "static pod \($0.name) is not Ready" }
+        if plan.promotes, !mirrors.contains(where: { $0.name == "keepalived-\(plan.primary.node)" }) {
+            problems.append("the kubelet of \(plan.primary.node) has not told of its keepalived yet")
+        }
+        return problems
+    }
+
+    private func members(_ context: RunContext) async throws -> [String] {
+        let members = try await context.etcdctl().members()
+            .filter { !plan.unsoundMemberIDs.contains($0.id) }
+        let masters: [any Plan.Addressed] = plan.survivors + [plan.replacement]
+        let isOneEach =
+            members.count == masters.count
+            && masters.allSatisfy { master in members.filter(master.isAt).count == 1 }
+        var problems =
+            isOneEach
+            ? [] : ["etcd's members are at \(members.flatMap(\.addresses).sorted().joined(separator: ", "))"]
+        problems += members.filter { !$0.isHealthy || !$0.isStarted || $0.isLearner }.map {
+            "etcd member \($0.id) is not healthy"
+        }
+        problems += try await context.etcdctl().alarms().map {
+            "etcd has raised an alarm, \($0.kind), of member \($0.memberID)"
+        }
+        return problems
+    }
+
+    private func vip(_ context: RunContext) async throws -> [String] {
+        switch try await VIP.look(plan.survivors.map(\.host) + [plan.replacement.host], context) {
+        case .held(let holder) where holder == plan.primary.host: []
+        case .held(let holder): ["\(holder) holds the VIP, not \(plan.primary.host)"]
+        case .unsettled(let why): [why]
+        }
+    }
+
+    private func rebuilds(_ objects: KubernetesObjects) -> [String] {
+        guard let node = objects.node(plan.replacement.node) else { return [] }
+        return plan.rebuilds.flatMap { rebuild in
+            rebuild.claims.compactMap { lost -> String? in
+                guard let claim = objects.claim(rebuild.namespace, lost.claim.name), claim.uid != lost.claim.uid,
+                    claim.isBound,
+                    let volume = claim.spec.volumeName.flatMap({ objects.volume($0) }),
+                    volume.isOnly(on: node, among: objects.nodes)
+                else { return "the claim \(lost.claim.reference) is not Bound on \(node.name)" }
+                let pods = objects.pods.filter {
+                    $0.namespace == rebuild.namespace && $0.spec.claimNames.contains(claim.name)
+                }
+                return pods.contains(where: \.isReady) ? nil : "no Ready pod mounts \(lost.claim.reference)"
+            }
+        }
+    }
+}

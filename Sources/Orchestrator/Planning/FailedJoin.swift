@@ -1,0 +1,75 @@
+public import Cluster
+public import Inventories
+
+/// What a join that failed half-way left behind: on the new host's disk, in etcd, among the nodes. It is cleaned away, with
+/// consent, before the join is tried again.
+public struct FailedJoin: Sendable, Hashable, Codable {
+    /// Paths on the new host, with which ocboot or kubeadm would not join it.
+    public var traces: [String]
+    /// Its etcd member, which never started.
+    public var member: Plan.PlannedMember?
+    /// The node that its kubelet registered, which never became a control plane.
+    public var node: ObjectReference?
+
+    /// Until it is stopped, a kubelet that kubeadm has begun to set up may register its node at any moment: that is no other join.
+    package var mayStillRegister: Bool { node == nil && !traces.isEmpty }
+
+    public enum Finding: Sendable, Hashable {
+        /// The host is bare, and nothing waits for it.
+        case nothing
+        case found(FailedJoin)
+        /// There is something, and it is no failed join: it is never cleaned. The text says what it is.
+        case otherwise(String)
+
+        public var found: FailedJoin? { if case .found(let found) = self { found } else { nil } }
+    }
+
+    /// Judges a host that is to be joined.
+    /// - Parameters:
+    ///   - authority: the SHA-256 of this cluster's own authority.
+    ///   - node: the node with the host's name or address, if there is one; never the dead one.
+    ///   - members: without the dead one's.
+    public static func look(
+        _ facts: HostFacts, at addresses: Set<String>, cluster: Inventory.Cluster, authority: String?, node: Node?,
+        members: [EtcdMember]
+    ) -> Finding {
+        let distribution = cluster.distribution
+        let members = members.filter { !addresses.isDisjoint(with: $0.addresses) }
+        guard let traces = facts.clusterTraces, let kubeletRuns = facts.kubeletRuns else {
+            return .otherwise("what is on it could not be read")
+        }
+        if facts.isBare, members.isEmpty { return .nothing }
+        if let started = members.first(where: { $0.isStarted || $0.isHealthy }) {
+            return .otherwise("its etcd member \(started.id) has started")
+        }
+        guard members.count <= 1 else {
+            return .otherwise("several etcd members are at its addresses: \(members.map(\.id).joined(separator: ", "))")
+        }
+        if let node, node.isControlPlane { return .otherwise("\(node.name) is a master") }
+        guard distribution == .kubeadm || facts.isBare else {
+            return .otherwise("it has been in a cluster: \(traces.joined(separator: ", "))")
+        }
+        // keepalived's manifest is the first thing that ocboot writes; the authority's certificate comes with kubeadm.
+        let hasOnlyKeepalived = traces == [distribution.keepalivedManifest] && !kubeletRuns
+        let isOurs =
+            facts.isBare || (facts.authority != nil && facts.authority == authority)
+            || (facts.authority == nil && hasOnlyKeepalived && facts.manifest?.virtualIPs.contains(cluster.vip) == true)
+        guard isOurs else {
+            return .otherwise(
+                "it has been in another cluster: \((traces + (kubeletRuns ? ["a running kubelet"] : [])).joined(separator: ", "))"
+            )
+        }
+        if members.isEmpty, traces.contains(distribution.etcdDataDirectory + "/member") {
+            return .otherwise("it has etcd data, and no member waits for it: it looks like a former master")
+        }
+        // kubeadm writes the API server's manifest before the kubelet registers: a worker has none.
+        if let node, members.isEmpty, !traces.contains(distribution.apiServerManifest) {
+            return .otherwise("it is the node \(node.name), and nothing says that it was to be a master")
+        }
+        return .found(
+            FailedJoin(
+                traces: traces,
+                member: members.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
+                node: node.map { ObjectReference(.node, $0) }))
+    }
+}

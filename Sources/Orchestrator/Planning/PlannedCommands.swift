@@ -1,0 +1,18 @@
+package import Cluster
+package import SSH
+
+/// Commands as they are told when they are given, before they are: by the same labels.
+extension Plan {
+    /// Stands for the run's name, which a plan does not have yet.
+    package static let runName = "RUN"
+
+    package func told(_ host: String, _ command: Command) -> String { "\(host): \(command.display)" }
+
+    /// kubectl is given on the primary, as long as that one answers.
+    package func kubectl(_ arguments: [String]) -> String { "\(primary.host): \(Kubectl.label(arguments))" }
+    package func etcdctl(_ arguments: [String]) -> String { "\(primary.host): \(Etcdctl.label(arguments))" }
+
+    package func deletion(_ object: ObjectReference, force: Bool = false) -> String {
+        kubectl(Kubectl.deletion(object, version: kubernetes, force: force).arguments)
+    }
+}

@@ -1,0 +1,36 @@
+public import Inventories
+
+/// A run goes on only with an inventory that means the same cluster, the same machines by the same names, and the same release.
+/// Asked before anything else: the lock of another cluster is not taken either.
+public enum InventoryIsTheSame: ListedRule {
+    public static let id = "same-inventory"
+    public static let prevents =
+        "resuming a run on another cluster, on other machines, or with another release of ocboot"
+
+    public static func refusals(_ plan: Plan, _ inventory: Inventory, run: String) -> [Refusal] {
+        var differences: [String] = []
+        if plan.cluster != inventory.cluster.name {
+            differences.append("cluster '\(plan.cluster)' is '\(inventory.cluster.name)' here")
+        }
+        if plan.vip != inventory.cluster.vip { differences.append("VIP \(plan.vip) is \(inventory.cluster.vip) here") }
+        let planned =
+            plan.survivors.map { ($0.host, $0.knownAddress) } + [
+                (plan.replacement.host, plan.replacement.address), (plan.dead.host, plan.dead.knownAddress),
+            ]
+        for (name, address) in planned where inventory.host(named: name)?.address != address {
+            differences.append(
+                "\(name) at \(address) is \(inventory.host(named: name).map { "at \($0.address)" } ?? "not") here")
+        }
+        if let release = plan.onecloudVersion, release != inventory.ocboot?.onecloudVersion {
+            differences.append(
+                "release \(release) is \(inventory.ocboot?.onecloudVersion ?? "not told") here (ocboot.onecloud_version)"
+            )
+        }
+        guard !differences.isEmpty else { return [] }
+        return [
+            Refusal(
+                id, "the run \(run) was begun with another inventory: \(differences.joined(separator: "; "))",
+                advice: "name the one that it was begun with: -i FILE")
+        ]
+    }
+}

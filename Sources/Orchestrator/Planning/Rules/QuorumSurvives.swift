@@ -1,0 +1,75 @@
+import Cluster
+import Inventories
+
+/// etcd must keep its quorum when the dead member is out, and while the new one joins: of the voting members that there are then, a
+/// majority must be healthy. The rule of Cluster API's control plane: voting − unhealthy ≥ voting / 2 + 1.
+public enum QuorumSurvives: SafetyRule {
+    public static let id = "quorum-survives"
+    public static let prevents = "an etcd without a majority: a cluster that takes no writes any more"
+
+    public static func refusals(_ proposal: Proposal) -> [Refusal] {
+        guard !proposal.state.cluster.members.isEmpty else {
+            return [
+                refusal(
+                    "etcd's members are not known: \(proposal.state.cluster.problems.isEmpty ? "the list of them is empty" : proposal.state.cluster.problems.joined(separator: "; "))",
+                    advice: "see that etcd answers: masterswap check")
+            ]
+        }
+        let voting = proposal.remainingMembers.filter { !$0.isLearner }
+        let healthy = voting.filter(\.isHealthy).count
+        func numbers(_ voting: Int, _ needed: Int) -> String {
+            "\(voting) voting member\(voting == 1 ? "" : "s"), of which \(needed) must be healthy; \(healthy) \(healthy == 1 ? "is" : "are")"
+        }
+        let needed = voting.count / 2 + 1
+        if healthy < needed {
+            return [
+                refusal(
+                    "after the removal etcd has \(numbers(voting.count, needed))",
+                    advice:
+                        "bring back first: \(voting.filter { !$0.isHealthy }.map { proposal.state.cluster.name(ofMember: $0.id) }.listed); where that cannot be, restore etcd from a snapshot"
+                )
+            ]
+        }
+        // What a failed join left is removed before; the new member counts, and is not healthy before it has caught up. One at the
+        // dead one's address under another name is nothing to bring back: what to do about it, `members-have-nodes` says.
+        let down = voting.filter {
+            !$0.isHealthy && $0.id != proposal.failedJoin.found?.member?.id && !proposal.dead.isAt($0)
+        }
+        guard !down.isEmpty else { return [] }
+        let joined = voting.count - (proposal.failedJoin.found?.member == nil ? 0 : 1) + 1
+        if healthy < joined / 2 + 1 {
+            return [
+                refusal(
+                    "while the new member joins etcd has \(numbers(joined, joined / 2 + 1))",
+                    advice: "bring another master's etcd back first: \(down.map(\.name).listed)")
+            ]
+        }
+        return down.filter { proposal.state.cluster.etcd.status(of: $0) == nil }.compactMap {
+            joinIsRefused($0, proposal)
+        }
+    }
+
+    /// Why no member can be added while that one is down; `nil` where it can.
+    private static func joinIsRefused(_ member: EtcdMember, _ proposal: Proposal) -> Refusal? {
+        let cluster = proposal.state.cluster
+        var causes: [String] = []
+        let versions = (cluster.etcd.statuses ?? []).map { EtcdVersion($0.version) }
+        if versions.isEmpty || versions.contains(where: { $0?.addsMemberBesideOneThatIsDown != true }) {
+            let version = versions.compactMap(\.self).min().map { " \($0)" } ?? ""
+            causes.append("etcd\(version) adds none (strict-reconfig-check; fixed in 3.5.30 and 3.6.11)")
+        }
+        // kubeadm's check of etcd wants every listed member to answer (kubernetes/kubernetes#138403).
+        let version = proposal.primary.flatMap { proposal.state.objects.node($0.node)?.kubeletVersion }
+        if proposal.state.inventory.cluster.distribution == .kubeadm,
+            version.flatMap({ KubernetesVersion($0) }).map({ $0 < KubernetesVersion(1, 37) }) ?? true
+        {
+            causes.append("kubeadm\(version.map { " \($0)" } ?? "") joins no master (kubernetes/kubernetes#138403)")
+        }
+        guard !causes.isEmpty else { return nil }
+        return refusal(
+            "\(cluster.name(ofMember: member.id)) does not answer, and as long as it is listed \(causes.joined(separator: ", and "))",
+            advice:
+                "bring it back first; if its machine is gone for good, too, take the member out by hand, which etcd's quorum allows: etcdctl member remove \(member.id); replace that machine after this one"
+        )
+    }
+}
