@@ -1,4 +1,5 @@
 import ArgumentParser
+import SSH
 
 @main
 struct Masterswap: AsyncParsableCommand {
@@ -22,4 +23,9 @@ struct Masterswap: AsyncParsableCommand {
             SnapshotCommand.self, RunsCommand.self, ReportCommand.self, ExecCommand.self, InventoryCommand.self,
             UnlockCommand.self,
         ])
+
+    static func main() async {
+        ConnectionPool.shareOneMemoryArena()
+        await main(nil)
+    }
 }

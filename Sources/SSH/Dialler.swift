@@ -72,8 +72,7 @@ final class Dialler: Sendable {
             throw SSHError(
                 .cancelled, host: endpoint.name, operation: "find the keys to log in with", cause: "cancelled")
         }
-        return Connector(
-            endpoint: endpoint, trust: trust, hostKeys: trust.keyTypes(for: endpoint), credentials: credentials)
+        return Connector(endpoint: endpoint, trust: trust, credentials: credentials)
     }
 
     /// Runs `body` when there is a place for one more dial, and for one more handshake of this server.

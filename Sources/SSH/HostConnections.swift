@@ -77,7 +77,7 @@ actor HostConnections: Remote {
         guard let program = command.arguments.first, !program.isEmpty else {
             throw refuse("there is no program to run")
         }
-        guard command.line.allBytes({ $0 != 0 }) else {
+        guard !command.line.utf8.contains(0) else {
             throw refuse("an argument holds a NUL, which no program can be given")
         }
     }

@@ -1,13 +1,5 @@
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 // Changes to a known_hosts file.
 //
 // They are made in place and not by a rename: the file keeps its owner, mode and links, it may be a mount of its own, as in a container,

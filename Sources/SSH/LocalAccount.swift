@@ -1,13 +1,5 @@
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// A user of this machine, from the password database, where OpenSSH looks, whatever `HOME` and `USER` say.
 struct LocalAccount {
     let name: String

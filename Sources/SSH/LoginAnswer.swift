@@ -7,13 +7,8 @@ struct LoginAnswer: Sendable, Hashable {
     /// What it printed, on both streams.
     let words: String
 
-    init(outcome: CommandResult.Outcome, words: String) {
-        self.outcome = outcome
-        self.words = words
-    }
-
-    /// What is known to answer: parts of its words in lower case, who it is where that is not a message of the system itself, and what
-    /// to do, of a user.
+    /// An answer that is known: parts of its words in lower case; which program it is, `nil` for a message of the system itself; and
+    /// what to do.
     private typealias Known = (signs: [String], who: String?, advice: @Sendable (_ user: String) -> String)
 
     private static let known: [Known] = [

@@ -4,8 +4,8 @@ public enum TerminalText {
     /// title or answer for the user. Newline and tab stay; so do all printable characters of Unicode, but not those that turn
     /// the direction of writing, with which a line can be made to read as another.
     public static func sanitize(_ text: String) -> String {
-        // By bytes first: nearly all that hosts say is ASCII.
-        if text.allBytes({ (0x20..<0x7F).contains($0) || $0 == 0x0A }) { return text }
+        // Nearly all text from hosts is ASCII, which is checked by bytes.
+        if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) || $0 == 0x0A }) { return text }
         if text.unicodeScalars.allSatisfy({ !isHarmful($0) }) { return text }
         var safe = ""
         for scalar in text.unicodeScalars {
@@ -39,13 +39,5 @@ public enum TerminalText {
         case 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
         default: false
         }
-    }
-}
-
-extension String {
-    /// `utf8.allSatisfy` without its ten instructions a byte.
-    func allBytes(_ isGood: (UInt8) -> Bool) -> Bool {
-        var copy = self
-        return copy.withUTF8 { $0.allSatisfy(isGood) }
     }
 }

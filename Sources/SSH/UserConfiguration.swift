@@ -66,7 +66,7 @@ public struct UserConfiguration: Sendable, Hashable {
         identitiesOnly = lines.value("identitiesonly") == "yes"
         hashesKnownHosts = lines.value("hashknownhosts") == "yes"
         let jumps = lines.value("proxyjump")?.split(separator: ",").map(String.init) ?? []
-        let tokens = ConfigurationTokens(
+        let tokens = Tokens(
             alias: host, hostName: hostName ?? host, port: port ?? 22, user: user ?? LocalAccount.current.name,
             hostKeyAlias: hostKeyAlias, jump: jumps.last.map { EndpointDraft.jump($0).host } ?? "",
             environment: environment)

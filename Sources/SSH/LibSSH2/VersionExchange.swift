@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
+import Foundation
 
 /// Reads the server's identification string and skips the lines before it, of which RFC 4253 §4.2 allows any number.
 ///

@@ -2,14 +2,6 @@ import Dispatch
 import Foundation
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// The pool of threads for calls that block: libssh2's, the resolver's, an agent's, key derivation. They never hold a thread of Swift's
 /// cooperative pool.
 ///
