@@ -1,5 +1,4 @@
 import ArgumentParser
-import SSH
 
 @main
 struct Masterswap: AsyncParsableCommand {
@@ -23,9 +22,4 @@ struct Masterswap: AsyncParsableCommand {
             SnapshotCommand.self, RunsCommand.self, ReportCommand.self, ExecCommand.self, InventoryCommand.self,
             UnlockCommand.self,
         ])
-
-    static func main() async {
-        ConnectionPool.shareOneMemoryArena()
-        await main(nil)
-    }
 }

@@ -1,4 +1,3 @@
-import CLibSSH2
 import Synchronization
 
 /// One connection per endpoint, dialled when first needed and shared by all callers.
@@ -65,15 +64,6 @@ public final class ConnectionPool: Sendable {
 
     /// The agent of this process's environment, if it has one.
     public static var environmentAgent: String? { AgentClient.environmentPath }
-
-    /// Lets all threads of this process share one arena of glibc's malloc; elsewhere it does nothing. Call it first in a program that
-    /// connects to many hosts: by default there are up to 8 arenas for each processor, and memory that one connection freed in its arena
-    /// is not reused by a thread that has another arena. With 100 hosts this saves 4 MB, and takes no more processor time.
-    public static func shareOneMemoryArena() {
-        #if canImport(Glibc)
-            mallopt(M_ARENA_MAX, 1)
-        #endif
-    }
 
     /// The host behind an endpoint. Nothing is dialled before the first command; after a lost connection the next command
     /// dials again. A command that may have reached the host is never sent twice.

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Makes a session that is connected, trusted and authenticated: dial, handshake, host key, user key, in this order.
+/// Makes a session that is connected, trusted and authenticated: it dials, does the handshake, verifies the host key and authenticates.
 struct Connector {
     let endpoint: Endpoint
     let trust: HostKeyTrust

@@ -31,7 +31,7 @@ final class Limiter: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let answer: Bool? = state.withLock { state in
-                    // Cancellation sets this before `onCancel` runs: whichever of the two has the lock first, none is missed.
+                    // Cancellation sets this before it calls `onCancel`, which takes the same lock, so that none is missed.
                     if Task.isCancelled { return false }
                     if state.free > 0 {
                         state.free -= 1

@@ -51,7 +51,7 @@ final class Session {
         abstract?.pointee.map { Unmanaged<Session>.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// - Returns: as `recv`; the negative errno where it failed, as libssh2 wants it.
+    /// - Returns: the same as `recv`, or the negative errno, as libssh2 expects it.
     private func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
         guard versionExchange.isOver else { return versionExchange.receive(socket, buffer, length, flags) }
         let count = recv(socket, buffer, length, flags)
@@ -147,7 +147,7 @@ final class Session {
 
     /// Whether they would have agreed with the old algorithms.
     var needsOldAlgorithms: Bool {
-        observer.proposals.map { AlgorithmList.oldOnesAreWanting(in: $0.ours, for: $0.theirs) } ?? false
+        observer.proposals.map { AlgorithmList.wouldAgreeWithOldOnes(in: $0.ours, for: $0.theirs) } ?? false
     }
 
     var hostKey: HostKey? {

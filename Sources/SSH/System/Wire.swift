@@ -1,4 +1,4 @@
-/// Reads the data types of RFC 4251 §5, never beyond the end.
+/// Reads the data types of RFC 4251 §5, and never beyond the end.
 struct WireReader<Bytes: Collection<UInt8>> {
     private var rest: Bytes.SubSequence
 
