@@ -68,7 +68,7 @@ struct Connector {
         } catch {
             throw failure(
                 Dial.code(of: error), "connect to \(endpoint.host) port \(endpoint.port)", "\(error)",
-                "this machine is short of it: see ulimit -n and ulimit -u, or lower --concurrency")
+                SystemError.adviceForThisMachine)
         }
     }
 
@@ -81,7 +81,7 @@ struct Connector {
             session = try Session(
                 socket: socket, algorithms: .allowed(for: endpoint), knownHostKeys: trust.keyTypes(for: endpoint))
         } catch {
-            throw failure(.libraryFault, "connect", "\(error)", nil)
+            throw .localFault(error, host: endpoint.name, operation: "connect")
         }
         do {
             try session.handshake(waiter)

@@ -49,7 +49,7 @@ final class Dialler: Sendable {
                 connection = try Connection()
             } catch {
                 if let socket { _ = Descriptor(owning: socket) }
-                throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
+                throw .localFault(error, host: endpoint.name, operation: "connect")
             }
             try await connection.connect(connector, waiter, through: socket)
             return connection
@@ -60,7 +60,7 @@ final class Dialler: Sendable {
         do {
             return try Waiter(interrupt, limit: limits.connect)
         } catch {
-            throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
+            throw .localFault(error, host: endpoint.name, operation: "connect")
         }
     }
 

@@ -59,7 +59,7 @@ actor HostConnections: Remote {
             } catch {
                 release(connection, isSound: await connection.isOpen)
                 guard let error = error as? SSHError else {
-                    throw SSHError(.libraryFault, host: name, operation: "run \(command.display)", cause: "\(error)")
+                    throw .localFault(error, host: name, operation: "run \(command.display)")
                 }
                 // The peer may have closed the connection while it was idle. Nothing was sent, so nothing ran, and the host is dialled
                 // again, once, because a new connection does not count as reused. The other idle ones may be closed too.

@@ -30,7 +30,7 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         case remoteFile
         /// The file has changed since the decision to replace it was made.
         case fileChanged
-        /// A fault in libssh2 or in the way that it is used here.
+        /// A fault in libssh2 or in the way that it is used here, or this machine is short of descriptors, threads or memory.
         case libraryFault
     }
 
@@ -68,6 +68,16 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         case .timedOut, .cancelled, .outcomeUnknown, .remoteFile, .fileChanged, .libraryFault:
             false
         }
+    }
+}
+
+extension SSHError {
+    /// A fault of libssh2 or of this machine, which says nothing of the host.
+    static func localFault(_ error: any Error, host: String, operation: String) -> SSHError {
+        let isShort = (error as? SystemError)?.isOfThisMachine == true
+        return SSHError(
+            .libraryFault, host: host, operation: operation, cause: "\(error)",
+            advice: isShort ? SystemError.adviceForThisMachine : nil)
     }
 }
 

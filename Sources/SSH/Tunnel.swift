@@ -85,9 +85,8 @@ final class Tunnel: Sendable {
                 }
             } catch {
                 if let through { _ = Descriptor(owning: through) }
-                let error = SSHError(
-                    .libraryFault, host: connector.endpoint.name, operation: "connect", cause: "\(error)")
-                continuation.resume(returning: .failure(error))
+                continuation.resume(
+                    returning: .failure(.localFault(error, host: connector.endpoint.name, operation: "connect")))
             }
         }
         return try result.get()

@@ -43,6 +43,17 @@ struct LimitTests {
         #expect(Dial.code(of: Dial.Failure.unresolved("no such name")) == .unresolved)
     }
 
+    /// Where nothing of the host can be told, a person is told what to do here.
+    @Test func whatThisMachineLacksHasItsOwnAdvice() {
+        for error in [SystemError("pipe", code: EMFILE), SystemError("start a thread", code: EAGAIN)] {
+            let fault = SSHError.localFault(error, host: "host", operation: "connect")
+            #expect(fault.code == .libraryFault)
+            #expect(fault.advice?.contains("ulimit -n") == true)
+        }
+        let other = SSHError.localFault(SystemError("read", code: EIO), host: "host", operation: "connect")
+        #expect(other.advice == nil, "that of the code is shown")
+    }
+
     @Test func aWaitForOthersWorkEndsWithTheCancellation() async {
         let (stream, end) = AsyncStream<Void>.makeStream()
         let task = Task { for await _ in stream {} }

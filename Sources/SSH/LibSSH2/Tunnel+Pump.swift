@@ -119,9 +119,8 @@ extension Tunnel {
                 (ours, theirs) = try Descriptor.pair()
             } catch {
                 closing.append(channel)
-                let endpoint = request.endpoint
                 request.answer(
-                    .failed(SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")))
+                    .failed(.localFault(error, host: request.endpoint.name, operation: "connect")))
                 return
             }
             let stream = Stream(channel: channel, socket: Descriptor(owning: ours))
