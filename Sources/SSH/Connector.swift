@@ -66,9 +66,8 @@ struct Connector {
         } catch let stop as Stop {
             throw stopped(stop, "connect to \(endpoint.host) port \(endpoint.port)", .unreachable, waiter)
         } catch {
-            throw failure(
-                Dial.code(of: error), "connect to \(endpoint.host) port \(endpoint.port)", "\(error)",
-                SystemError.adviceForThisMachine)
+            throw .localFault(
+                error, host: endpoint.name, operation: "connect to \(endpoint.host) port \(endpoint.port)")
         }
     }
 

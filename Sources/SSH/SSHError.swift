@@ -74,10 +74,12 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
 extension SSHError {
     /// A fault of libssh2 or of this machine, which says nothing of the host.
     static func localFault(_ error: any Error, host: String, operation: String) -> SSHError {
-        let isShort = (error as? SystemError)?.isOfThisMachine == true
+        guard (error as? SystemError)?.isOfThisMachine == true else {
+            return SSHError(.libraryFault, host: host, operation: operation, cause: "\(error)")
+        }
         return SSHError(
             .libraryFault, host: host, operation: operation, cause: "\(error)",
-            advice: isShort ? SystemError.adviceForThisMachine : nil)
+            advice: "this machine is short of it: see ulimit -n and ulimit -u, or lower --concurrency")
     }
 }
 

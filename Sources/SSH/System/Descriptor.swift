@@ -103,9 +103,6 @@ struct SystemError: Error, CustomStringConvertible {
         // EAGAIN: no thread or no port left.
         [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN, EADDRNOTAVAIL, EADDRINUSE, EAFNOSUPPORT].contains(code)
     }
-
-    static let adviceForThisMachine =
-        "this machine is short of it: see ulimit -n and ulimit -u, or lower --concurrency"
 }
 
 /// Wakes a thread that waits in poll(2). It is a pipe, because that works the same on Linux and macOS.

@@ -8,19 +8,11 @@ enum Dial {
         case unreachable(String)
     }
 
-    /// The code for the error of a dial that failed. A fault of this machine says nothing of the host.
-    static func code(of error: any Error) -> SSHError.Code {
-        switch error {
-        case Failure.unresolved: .unresolved
-        case Failure.unreachable: .unreachable
-        case let error as SystemError where error.isOfThisMachine: .libraryFault
-        default: .unreachable
-        }
-    }
-
+    /// - Throws: ``Failure`` or ``Stop``; any other error is a fault of this machine, which says nothing of the host.
     static func connect(host: String, port: Int, waiter: Waiter) throws -> Descriptor {
         let addresses = try resolve(host: host, port: port, waiter: waiter)
         var reasons: [String] = []
+        var localFault: SystemError?
         for (index, address) in addresses.enumerated() {
             // A name with a dead IPv6 address leaves time for the IPv4 one behind it.
             let share = waiter.remaining / (addresses.count - index)
@@ -28,11 +20,19 @@ enum Dial {
                 return try connect(to: address, waiter: waiter.with(limit: share))
             } catch let error as SystemError where !error.isOfThisMachine {
                 reasons.append(String(cString: strerror(error.code)))
+            } catch let error as SystemError where isMissingIPv6(error, family: address.family) {
+                localFault = error
             } catch Stop.deadline {
                 reasons.append("no answer within \(share.rounded.inWords)")
             }
         }
+        if reasons.isEmpty, let localFault { throw localFault }
         throw Failure.unreachable(reasons.first ?? "no address")
+    }
+
+    /// Whether this machine has no IPv6, as in many containers, so that only the host's other addresses can be tried.
+    static func isMissingIPv6(_ error: SystemError, family: Int32) -> Bool {
+        family == AF_INET6 && [EAFNOSUPPORT, EADDRNOTAVAIL].contains(error.code)
     }
 
     private static func connect(to address: Address, waiter: Waiter) throws -> Descriptor {
