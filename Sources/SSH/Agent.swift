@@ -1,26 +1,20 @@
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-/// A key that an SSH agent holds.
-struct AgentKey: Sendable, Hashable {
-    let agentPath: String
-    let blob: Data
-    let comment: String
-
-    /// The key type that the blob begins with.
-    var type: String { HostKey(blob: blob).map(\.type) ?? "" }
-}
-
-/// The client's side of the agent protocol (draft-miller-ssh-agent), as far as signing goes. libssh2 has one too, which blocks
-/// for as long as the agent likes: while it asks its user, or for ever.
+/// The client's side of the agent protocol (draft-miller-ssh-agent), as far as signing needs it. libssh2's own client is not used,
+/// because it blocks without a limit, for example while the agent waits for its user's confirmation.
 struct AgentClient: ~Copyable {
+    /// A key that an agent holds.
+    struct Key: Sendable, Hashable {
+        let agentPath: String
+        let blob: Data
+        let comment: String
+
+        private var publicKey: HostKey? { HostKey(blob: blob) }
+        /// The key type that the blob begins with.
+        var type: String { publicKey?.type ?? "" }
+        var isCertificate: Bool { publicKey?.isCertificate == true }
+    }
+
     private let descriptor: Descriptor
     private let path: String
     private let waiter: Waiter
@@ -60,42 +54,40 @@ struct AgentClient: ~Copyable {
         self.waiter = waiter
     }
 
-    func keys() throws -> [AgentKey] {
-        var request = WireWriter()
-        request.byte(11)  // SSH_AGENTC_REQUEST_IDENTITIES
-        return try Self.keys(in: try ask(request.bytes), of: path)
+    func keys() throws -> [Key] {
+        try Self.keys(in: try ask([11]), of: path)  // SSH_AGENTC_REQUEST_IDENTITIES
     }
 
-    static func keys(in answer: [UInt8], of path: String) throws -> [AgentKey] {
+    static func keys(in answer: [UInt8], of path: String) throws -> [Key] {
         var reader = WireReader(answer)
         guard reader.byte() == 12, let count = reader.uint32() else {  // SSH_AGENT_IDENTITIES_ANSWER
             throw Failure(description: "the agent did not list its keys")
         }
-        var keys: [AgentKey] = []
+        var keys: [Key] = []
         for _ in 0..<min(count, 1024) {
             guard let blob = reader.string(), let comment = reader.string() else { break }
-            keys.append(
-                AgentKey(agentPath: path, blob: Data(blob), comment: String(decoding: comment, as: UTF8.self)))
+            keys.append(Key(agentPath: path, blob: Data(blob), comment: String(decoding: comment, as: UTF8.self)))
         }
         return keys
     }
 
-    /// - Parameter algorithm: for an RSA key, which has three.
-    /// - Returns: the algorithm that the agent took, `rsa-sha2-512` for example, and the signature without the algorithm's name in front,
-    ///   which is how libssh2 takes it.
+    /// - Parameter algorithm: the one to sign by; it matters for RSA keys only, which have three.
+    /// - Returns: the algorithm that the agent used, for example `rsa-sha2-512`, and the signature without the algorithm's name in
+    ///   front, as libssh2 expects it.
     func sign(_ data: some Collection<UInt8>, with blob: Data, by algorithm: String?) throws
         -> (algorithm: String, bytes: [UInt8])
     {
-        var request = WireWriter()
-        request.byte(13)  // SSH_AGENTC_SIGN_REQUEST
-        request.string(blob)
-        request.string(data)
-        switch algorithm {
-        case "rsa-sha2-256": request.uint32(2)  // SSH_AGENT_RSA_SHA2_256
-        case "rsa-sha2-512": request.uint32(4)  // SSH_AGENT_RSA_SHA2_512
-        default: request.uint32(0)
-        }
-        return try Self.signature(in: try ask(request.bytes))
+        let flags: UInt32 =
+            switch algorithm {
+            case "rsa-sha2-256": 2  // SSH_AGENT_RSA_SHA2_256
+            case "rsa-sha2-512": 4  // SSH_AGENT_RSA_SHA2_512
+            default: 0
+            }
+        var request: [UInt8] = [13]  // SSH_AGENTC_SIGN_REQUEST
+        request.append(string: blob)
+        request.append(string: data)
+        request.append(uint32: flags)
+        return try Self.signature(in: try ask(request))
     }
 
     static func signature(in answer: [UInt8]) throws -> (algorithm: String, bytes: [UInt8]) {
@@ -111,9 +103,9 @@ struct AgentClient: ~Copyable {
     }
 
     private func ask(_ message: [UInt8]) throws -> [UInt8] {
-        var framed = WireWriter()
-        framed.string(message)
-        var rest = framed.bytes[...]
+        var framed: [UInt8] = []
+        framed.append(string: message)
+        var rest = framed[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes { Descriptor.send($0, on: descriptor.number) }
             if count > 0 {

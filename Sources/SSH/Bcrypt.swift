@@ -4,7 +4,7 @@ import Foundation
 /// bcrypt_pbkdf, by which OpenSSH makes a cipher's key from the passphrase of a private key (OpenSSH's PROTOCOL.key; OpenBSD's
 /// bcrypt_pbkdf.c): PBKDF2 with SHA-512 whose inner function is bcrypt with 64 iterations.
 ///
-/// libssh2 has it too, for one connection: 233 ms of processor time for each host that a key is tried on.
+/// libssh2 has it too, but decrypts the key for each connection, which takes 233 ms of processor time for each host.
 struct Bcrypt: ~Copyable {
     static func deriveKey(passphrase: some DataProtocol, salt: some DataProtocol, rounds: Int, count: Int) -> [UInt8] {
         let blockSize = 32
@@ -12,15 +12,15 @@ struct Bcrypt: ~Copyable {
         let hashedPassphrase = Array(SHA512.hash(data: passphrase))
         var key = [UInt8](repeating: 0, count: count)
         for block in 0..<blocks {
-            var number = WireWriter()
-            number.uint32(UInt32(block + 1))
-            var output = hash(hashedPassphrase, Array(SHA512.hash(data: Array(salt) + number.bytes)))
+            var numberedSalt = Array(salt)
+            numberedSalt.append(uint32: UInt32(block + 1))
+            var output = hash(hashedPassphrase, Array(SHA512.hash(data: numberedSalt)))
             var mixed = output
             for _ in 1..<max(rounds, 1) {
                 output = hash(hashedPassphrase, Array(SHA512.hash(data: output)))
                 for index in mixed.indices { mixed[index] ^= output[index] }
             }
-            // Unlike PBKDF2's, the blocks are not one after the other: each gives every so-manieth byte.
+            // Unlike those of PBKDF2, the blocks are interleaved: each one gives every `blocks`th byte of the key.
             for index in mixed.indices where index * blocks + block < count {
                 key[index * blocks + block] = mixed[index]
             }
@@ -94,7 +94,7 @@ struct Bcrypt: ~Copyable {
         }
     }
 
-    /// The cipher begins with the fractional part of pi: 1,042 words, which are calculated and so need no checking by eye.
+    /// The cipher begins with the fractional part of pi: 1,042 words. They are calculated, so that nobody has to check a table.
     private static let initial: [UInt32] = {
         let count = 18 + 4 * 256
         // Machin's formula, in fixed point with one word before the point and two more than are wanted behind it.

@@ -3,14 +3,13 @@ import Foundation
 
 // The scripts that write files on a host. POSIX sh with the coreutils of CentOS 7 (8.22).
 //
-// By exec and not by SFTP: rename onto an existing file fails there against OpenSSH, and with libssh2 1.10 it is slow at any distance.
-//
+// SFTP is not used: with OpenSSH its rename fails where the file exists, and with libssh2 1.10 it is slow over any distance.
 extension Command {
-    /// The exit status where the file holds other contents by now. The scripts' other ones: 91, bytes are missing; 92, not a file; 93, it
-    /// cannot be written.
+    /// The exit status where the file has other contents than expected. The other statuses of the scripts are 91, bytes are missing; 92,
+    /// not a file; 93, the file cannot be written.
     static let fileHasChanged: Int32 = 90
 
-    /// Contents beyond this are checked by their length alone: SSH has authenticated every byte of them by then.
+    /// Longer contents are checked by their length alone, because SSH has authenticated every byte.
     private static let longestHashed = 8 << 20
 
     /// `$1` path, `$2` length, `$3` SHA-256 or nothing. Standard input is complete only if as many bytes came as were sent: a
@@ -44,8 +43,7 @@ extension Command {
             label: "write \(path)")
     }
 
-    /// The comparison is the last thing before the rename: what is changed in between by others is lost, and nothing in POSIX
-    /// can shut that gap; it is as short as two processes.
+    /// The comparison is the last act before the rename. A change by others in between is lost; POSIX has no way to prevent that.
     static func replacing(_ path: String, expected: Data, with contents: Data) -> Command {
         let script = """
             t=$(readlink -f -- "$1") && [ -f "$t" ] || { printf 'not a file: %s\\n' "$1" >&2; exit 92; }

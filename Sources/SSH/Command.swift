@@ -1,24 +1,24 @@
 public import Foundation
 
-/// One command for a remote host: an argument vector, never a string that a shell could read in another way.
+/// A command for a remote host: an argument vector, never a string that a shell could take for something else.
 public struct Command: Sendable {
-    /// The program and its arguments; quoted for the remote shell in one place, `ShellQuoting`.
+    /// The program and its arguments. ``ShellQuoting`` alone quotes them for the remote shell.
     public var arguments: [String] {
         didSet { (line, encodedLine) = Self.lines(arguments) }
     }
-    /// The arguments as a POSIX shell would take them; made once for all hosts that get the command.
+    /// The arguments, quoted for a POSIX shell; made once for all hosts.
     private(set) var line: String
     /// The same as one word for any login shell.
     private(set) var encodedLine: String
-    /// Bytes for standard input, closed after them. `nil` closes it at once. The way for secrets: standard input is not
-    /// visible in the remote process list.
+    /// Bytes for standard input, which is closed after them; `nil` closes it at once. Secrets must be passed here, because standard input
+    /// is not visible in the remote process list.
     public var input: Data?
-    /// Time from when a connection is there for it until its exit status is; `nil` takes the pool's default. After that up to five
-    /// seconds are spent on ending the remote process.
+    /// The time from when the command has a connection until its exit status arrives; `nil` takes the pool's default. After that up to
+    /// five seconds are spent on ending the remote process.
     public var timeout: Duration?
-    /// Bytes kept of each of the two streams; what comes beyond is read, dropped and counted.
+    /// The number of bytes that are kept of each of the two streams. The rest is read, dropped and counted.
     public var outputLimit: Int
-    /// What people see in its place, where the arguments are long (a script) or not for a log.
+    /// A text that is shown in place of the arguments, where those are long (a script) or not for a log.
     public var label: String?
     /// Set for a script that answers several questions in sections; a recording matches them by name.
     public var sections: Sections?

@@ -10,19 +10,19 @@ public struct CommandResult: Sendable, Hashable {
         case signalled(String)
     }
 
-    /// How it ended; never guessed: without it there is an error in place of a result.
+    /// How it ended. It is never guessed: where it is unknown there is an error in place of a result.
     public var outcome: Outcome
-    /// The bytes as they came, up to the command's limit.
+    /// The bytes of standard output as they came, up to the command's limit.
     public var standardOutput: Data
-    /// The same of standard error, without sudo's prompt and the line that tells that sudo is through.
+    /// The bytes of standard error, without sudo's prompt and the line that says that sudo has started the command.
     public var standardError: Data
-    /// Bytes that came beyond the command's `outputLimit` and were dropped, of each stream.
+    /// The number of bytes of standard output beyond the command's `outputLimit`, which were dropped.
     public var droppedOutput: Int
-    /// Bytes of standard error beyond the limit.
+    /// The same for standard error.
     public var droppedError: Int
-    /// This machine's clock when the request was sent.
+    /// The time by this machine's clock at which the request was sent.
     public var startedAt: Date
-    /// From the request to the exit status.
+    /// The time from the request to the exit status.
     public var duration: Duration
 
     public init(

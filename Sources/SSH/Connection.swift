@@ -3,7 +3,7 @@ import Foundation
 /// One connection to one host: one session, on a thread of its own, one command at a time.
 actor Connection {
     private let executor: PooledThread
-    /// `nil` before it is connected and after it is closed.
+    /// `nil` before the connection is made and after it is closed.
     private var session: Session?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -24,20 +24,21 @@ actor Connection {
     }
 
     /// Runs one command. After a deadline, a cancellation or a loss the connection is closed, and the caller dials again.
-    /// - Parameter isLast: it is closed in any case.
+    /// - Parameter isLast: whether the connection is closed in any case.
     func run(_ command: Command, on endpoint: Endpoint, _ waiter: Waiter, isLast: Bool) throws(SSHError)
         -> CommandResult
     {
-        // Made only where something is to be said: a script is long.
+        // Computed only for an error, because a script is long.
         var operation: String { "run \(command.display)" }
         guard let session else {
             throw SSHError(
                 .connectionLost, host: endpoint.name, operation: operation, cause: "the connection is closed")
         }
         let shell = RemoteShell(command, timeout: waiter.limit, become: endpoint.become)
-        let execution = Execution(session: session, shell: shell, waiter: waiter, password: endpoint.become.password)
         do {
-            let result = try execution.run(input: command.input, outputLimit: command.outputLimit)
+            let result = try Execution.run(
+                shell, input: command.input, outputLimit: command.outputLimit, password: endpoint.become.password,
+                on: session, waiter)
             if isLast { self.session = nil }
             return result
         } catch Execution.Failure.refused(let reason) {
@@ -85,16 +86,17 @@ actor Connection {
 
     // MARK: After a command that did not end
 
-    /// Ends the remote process group over the same session, where that is still sound, within five seconds that nothing cancels.
-    /// - Returns: whether it ended.
+    /// Ends the remote process group over the same session, where the session can still be used, within five seconds that nothing
+    /// cancels.
+    /// - Returns: whether the process group has ended.
     private func endRemotely(_ shell: RemoteShell, after error: any Error, _ session: Session, _ endpoint: Endpoint)
         -> Bool
     {
         guard error is Stop, !session.isDirty else { return false }
-        let execution = Execution(
-            session: session, shell: shell.killing(become: endpoint.become), waiter: Waiter(limit: .seconds(5)),
-            password: endpoint.become.password)
-        return (try? execution.run(input: nil, outputLimit: 1024))?.succeeded == true
+        let result = try? Execution.run(
+            shell.killing(become: endpoint.become), input: nil, outputLimit: 1024,
+            password: endpoint.become.password, on: session, Waiter(limit: .seconds(5)))
+        return result?.succeeded == true
     }
 
     private func unfinished(

@@ -1,23 +1,22 @@
 import Foundation
 
-/// Makes a session that is connected, trusted and authenticated: dial, handshake, host key, user key, in this order.
+/// Makes a session that is connected, trusted and authenticated: it dials, does the handshake, verifies the host key and authenticates.
 struct Connector {
     let endpoint: Endpoint
     let trust: HostKeyTrust
-    /// Types of the keys that known_hosts holds for it, to ask the server for.
-    let hostKeys: [String]
+    /// The keys to authenticate with, in the order in which they are tried.
     let credentials: [Credential]
 
-    /// A way to authenticate; found and, where need be, unlocked before the host is dialled.
+    /// A key to authenticate with, which was found and, where necessary, decrypted before the host is dialled.
     enum Credential: Sendable {
-        case agent(AgentKey, name: String)
+        case agent(AgentClient.Key, name: String)
         case file(PrivateKeyFile, passphrase: Secret?)
-        /// Named, and unusable: reported if no other one is accepted.
+        /// A key that cannot be used; it is reported if no other one is accepted.
         case unusable(name: String, reason: String)
     }
 
-    /// Blocks the calling thread; to be called on the one that is to own the session.
-    /// - Parameter through: a socket to use in place of a TCP connection, one end of a pair whose other end a tunnel serves.
+    /// Blocks the calling thread, which has to be the one that will own the session.
+    /// - Parameter through: a socket to use in place of a TCP connection: one end of a pair whose other end a tunnel serves.
     func connect(_ waiter: Waiter, through: Int32?) throws(SSHError) -> Session {
         var isDropped = false
         if let through { return try establish(Descriptor(owning: through), &isDropped, waiter) }
@@ -29,8 +28,8 @@ struct Connector {
                 let socket = try dial(waiter)
                 return try establish(socket, &isDropped, waiter)
             } catch {
-                // sshd drops connections at random beyond MaxStartups, before it says a word: nothing of ours was seen,
-                // so it is tried again, each host at its own moment. Where the time ends in a further attempt the drops are why.
+                // Beyond MaxStartups sshd drops connections at random before it sends anything. Nothing of ours was processed, so
+                // the dial is retried, after a random pause. Where the time ends in a later attempt the drops are reported.
                 if isDropped {
                     drops += 1
                     drop = error
@@ -67,21 +66,21 @@ struct Connector {
         } catch let stop as Stop {
             throw stopped(stop, "connect to \(endpoint.host) port \(endpoint.port)", .unreachable, waiter)
         } catch {
-            throw failure(
-                Dial.code(of: error), "connect to \(endpoint.host) port \(endpoint.port)", "\(error)",
-                "this machine is short of it: see ulimit -n and ulimit -u, or lower --concurrency")
+            throw .localFault(
+                error, host: endpoint.name, operation: "connect to \(endpoint.host) port \(endpoint.port)")
         }
     }
 
-    /// - Parameter isDropped: set where the server dropped the connection before it was one, which is tried again.
+    /// - Parameter isDropped: set where the server dropped the connection before its version, which is retried.
     private func establish(_ socket: consuming Descriptor, _ isDropped: inout Bool, _ waiter: Waiter) throws(SSHError)
         -> Session
     {
         let session: Session
         do {
-            session = try Session(socket: socket, algorithms: .allowed(for: endpoint), knownHostKeys: hostKeys)
+            session = try Session(
+                socket: socket, algorithms: .allowed(for: endpoint), knownHostKeys: trust.keyTypes(for: endpoint))
         } catch {
-            throw failure(.libraryFault, "connect", "\(error)", nil)
+            throw .localFault(error, host: endpoint.name, operation: "connect")
         }
         do {
             try session.handshake(waiter)
@@ -104,7 +103,7 @@ struct Connector {
         if !session.greeting.isSSH {
             let cause =
                 words.isEmpty ? "the server closed the connection before its version" : "the server said: \(words)"
-            // What OpenSSH says to some that it drops; other words are not an SSH server's.
+            // OpenSSH sends these words to some clients that it drops. Other words are not those of an SSH server.
             isDropped = words.isEmpty || ["MaxStartups", "Not allowed at this time"].contains { words.contains($0) }
             return failure(.handshakeFailed, "handshake", cause, "is it an SSH server?")
         }
@@ -152,9 +151,9 @@ struct Connector {
                         continue
                     }
                     refusal =
-                        if let key = file.ed25519 {
+                        if let key = file.ed25519, let blob = file.publicBlob {
                             try session.authenticate(
-                                user: endpoint.user, publicKey: key.blob, KeySigner(key), waiter)
+                                user: endpoint.user, publicKey: blob, KeySigner(key), waiter)
                         } else {
                             try session.authenticate(
                                 user: endpoint.user, privateKey: file.contents, passphrase: passphrase, waiter)

@@ -1,12 +1,12 @@
 import Synchronization
 
-/// Makes connections for a pool: what all its hosts share.
+/// Makes the connections of a pool, and holds what all its hosts share.
 final class Dialler: Sendable {
     private struct State {
         var tunnels: [[Endpoint]: TunnelGroup] = [:]
-        /// By the addresses on the way to it: behind another jump host the same address is another machine.
+        /// By all addresses on the way: behind another jump host the same address may be another machine.
         var servers: [[String]: Limiter] = [:]
-        /// Remarks on ssh_config that were reported: mostly all hosts have the same ones.
+        /// Remarks on ssh_config that were reported already: many hosts have the same ones.
         var remarks: Set<String> = []
     }
 
@@ -39,7 +39,7 @@ final class Dialler: Sendable {
         try endpoint.validate()
         let connector = try await connector(endpoint, interrupt)
         let tunnels = tunnels(through: endpoint.jumps)
-        // Before the limiters: whoever waits for a jump host holds no place that its dial needs.
+        // This comes before the limiters: a dial that waits for its jump host must not hold a place that the jump host's dial needs.
         try await tunnels?.prepare(for: endpoint, interrupt, self)
         return try await limited(endpoint) { () async throws(SSHError) -> Connection in
             let waiter = try waiter(interrupt, endpoint)
@@ -49,7 +49,7 @@ final class Dialler: Sendable {
                 connection = try Connection()
             } catch {
                 if let socket { _ = Descriptor(owning: socket) }
-                throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
+                throw .localFault(error, host: endpoint.name, operation: "connect")
             }
             try await connection.connect(connector, waiter, through: socket)
             return connection
@@ -60,23 +60,22 @@ final class Dialler: Sendable {
         do {
             return try Waiter(interrupt, limit: limits.connect)
         } catch {
-            throw SSHError(.libraryFault, host: endpoint.name, operation: "connect", cause: "\(error)")
+            throw .localFault(error, host: endpoint.name, operation: "connect")
         }
     }
 
     private func connector(_ endpoint: Endpoint, _ interrupt: Interrupt) async throws(SSHError) -> Connector {
         let news = state.withLock { state in endpoint.remarks.filter { state.remarks.insert($0).inserted } }
         for remark in news { notice("\(endpoint.name): ssh_config: \(remark)") }
-        // A person may be asked for a passphrase, which takes as long as it takes.
+        // A person may be asked for a passphrase, for which there is no deadline.
         guard let credentials = await interrupt.value(of: Task { await keys.credentials(for: endpoint) }) else {
             throw SSHError(
                 .cancelled, host: endpoint.name, operation: "find the keys to log in with", cause: "cancelled")
         }
-        return Connector(
-            endpoint: endpoint, trust: trust, hostKeys: trust.keyTypes(for: endpoint), credentials: credentials)
+        return Connector(endpoint: endpoint, trust: trust, credentials: credentials)
     }
 
-    /// Runs `body` when there is a place for one more dial, and for one more handshake of this server.
+    /// Runs `body` when the limits allow one more dial, and one more handshake with this server.
     private func limited<Result: Sendable>(
         _ endpoint: Endpoint, isForTunnel: Bool = false, _ body: @Sendable () async throws(SSHError) -> Result
     ) async throws(SSHError) -> Result {
@@ -89,9 +88,9 @@ final class Dialler: Sendable {
             state.servers[way] = limiter
             return limiter
         }
-        // Those who wait for a tunnel may hold all places: its own dial must not need one.
+        // Dials that wait for a tunnel may hold all places, so that the tunnel's own dial must not need one.
         if isForTunnel { return try await server.run(body, cancelled: cancelled) }
-        // The server's limiter first: whoever waits for it holds no place that another server's dial could use.
+        // The server's limiter comes first: a dial that waits for it must not hold a place that another server's dial could use.
         return try await server.run(
             { () async throws(SSHError) -> Result in try await dials.run(body, cancelled: cancelled) },
             cancelled: cancelled)

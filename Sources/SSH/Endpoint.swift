@@ -1,43 +1,43 @@
-/// Where a host is and how to get in: everything that a connection is made from.
+/// Where a host is and how to log in: all that is needed to connect.
 public struct Endpoint: Sendable, Hashable {
-    /// As whom commands run there.
+    /// The user that commands run as on the host.
     public enum Become: Sendable, Hashable {
         case none
         /// Commands run as root by `sudo`; the password, if there is one, goes by standard input only.
         case sudo(password: Secret?)
     }
 
-    /// Which SSH agent holds keys for it.
+    /// The SSH agent that holds keys for the host.
     public enum Agent: Sendable, Hashable {
-        /// The pool's, which by default is that of the environment.
+        /// The pool's agent, by default that of the environment.
         case environment
         case none
-        /// At this path.
+        /// The agent whose socket is at this path.
         case socket(String)
     }
 
-    /// What may be agreed on with the server.
+    /// The set of algorithms that is offered to the server.
     public enum Algorithms: String, Sendable, Hashable, CaseIterable {
-        /// What OpenSSH from 7.4 on has, CentOS 7's.
+        /// Algorithms that OpenSSH has from 7.4 on, the version of CentOS 7.
         case current
-        /// SHA-1, block chaining and 3DES too: for servers that have nothing better.
+        /// Also SHA-1, CBC and 3DES, for servers that have nothing better.
         case legacy
     }
 
-    /// The name that errors carry: the inventory's.
+    /// The host's name in the inventory, which errors carry.
     public var name: String
-    /// An address or a name that resolves; what known_hosts is searched for.
+    /// An address, or a name that the resolver knows. known_hosts is searched for it.
     public var host: String
-    /// TCP, 1 to 65535.
+    /// The TCP port, 1 to 65535.
     public var port: Int
-    /// To log in as.
+    /// The user to log in as.
     public var user: String
     /// Private key files, tried in order, or public ones whose private half the agent has. Empty: `~/.ssh/id_ed25519`,
     /// `~/.ssh/id_ecdsa` and `~/.ssh/id_rsa`, after the agent's keys.
     public var identities: [String]
-    /// The agent's other keys are not tried.
+    /// Whether the agent's other keys are not tried.
     public var identitiesOnly = false
-    /// Where those keys are that are in no file.
+    /// The agent to use.
     public var agent = Agent.environment
     /// known_hosts files, all of them searched. A host in none of them is refused. Accepted keys are written to the first.
     public var knownHosts: [String]
@@ -45,11 +45,11 @@ public struct Endpoint: Sendable, Hashable {
     public var hostKeyAlias: String?
     /// Files with host keys that are not to be trusted, whatever known_hosts says: a key on each line, or OpenSSH's format KRL.
     public var revokedHostKeys: [String] = []
-    /// Names are written to known_hosts in hashed form.
+    /// Whether names are written to known_hosts in hashed form.
     public var hashesKnownHosts = false
-    /// Key exchanges, host keys, ciphers and MACs.
+    /// The key exchanges, host keys, ciphers and MACs to offer.
     public var algorithms = Algorithms.current
-    /// Hosts on the way, outermost first, each reached through the one before it.
+    /// The jump hosts, outermost first, each reached through the one before it.
     public var jumps: [Endpoint]
     /// Root by sudo, or the user that logged in.
     public var become: Become
@@ -68,5 +68,46 @@ public struct Endpoint: Sendable, Hashable {
         self.knownHosts = knownHosts
         self.jumps = jumps
         self.become = become
+    }
+}
+
+extension Endpoint {
+    /// Refuses, before a socket is opened, what a resolver, a shell, `ssh` or a known_hosts file could take for something else. The
+    /// rules are those of OpenSSH's `valid_hostname` and `valid_ruser`, and stricter.
+    /// - Throws: ``SSHError`` with ``SSHError/Code/invalidEndpoint``.
+    public func validate() throws(SSHError) {
+        func refuse(_ what: String, _ value: String, _ why: String) -> SSHError {
+            SSHError(
+                .invalidEndpoint, host: TerminalText.line(name), operation: "read the endpoint",
+                cause: "the \(what) \"\(TerminalText.line(value))\" \(why)")
+        }
+        // A backslash stands between an Active Directory domain and a user in it; the name of a jump host may begin with both.
+        if let why = Self.fault(in: name, also: "@[]+$\\") { throw refuse("name", name, why) }
+        if let why = Self.fault(in: host, also: "") { throw refuse("address", host, why) }
+        if let why = Self.fault(in: user, also: "@+$\\") { throw refuse("user", user, why) }
+        if user.hasSuffix("\\") { throw refuse("user", user, "ends with a backslash") }
+        if let alias = hostKeyAlias, let why = Self.fault(in: alias, also: "") {
+            throw refuse("host key alias", alias, why)
+        }
+        guard (1...65535).contains(port) else { throw refuse("port", "\(port)", "is not from 1 to 65535") }
+        for path in identities + knownHosts + revokedHostKeys where path.isEmpty || path.utf8.contains(0) {
+            throw refuse("path", path, "is empty or holds a NUL")
+        }
+        for jump in jumps { try jump.validate() }
+    }
+
+    private static func fault(in text: String, also allowed: String) -> String? {
+        guard let first = text.utf8.first else { return "is empty" }
+        if first == UInt8(ascii: "-") { return "begins with a dash, which programs take for an option" }
+        let isFine = text.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default:
+                "-._:%".utf8.contains(byte) || allowed.utf8.contains(byte)
+            }
+        }
+        return isFine ? nil : "holds characters that names do not have"
     }
 }

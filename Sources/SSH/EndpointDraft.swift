@@ -1,27 +1,27 @@
 import Foundation
 
-/// An endpoint as an inventory gives it: what it leaves out comes from the user's ssh_config, what it says stands.
+/// An endpoint as an inventory gives it: what it leaves out comes from the user's ssh_config.
 public struct EndpointDraft: Sendable, Hashable {
-    /// As it is written: an alias in ssh_config, a DNS name or an address.
+    /// The name as it is written: an alias in ssh_config, a DNS name or an address.
     public var name: String
     /// An address, or an alias of ssh_config.
     public var host: String
     /// `nil`: ssh_config's, else 22.
     public var port: Int?
-    /// `nil`: ssh_config's, else the one who runs this.
+    /// `nil`: ssh_config's, else the user who runs this program.
     public var user: String?
     /// Key files; `nil`: ssh_config's, else OpenSSH's usual ones and the agent.
     public var identities: [String]?
     /// `nil`: ssh_config's, else OpenSSH's usual ones.
     public var knownHosts: [String]?
-    /// The way there, outermost first; `nil`: ssh_config's ProxyJump. Empty: directly, whatever ssh_config says.
+    /// The jump hosts, outermost first; `nil`: ssh_config's ProxyJump. Empty: directly, whatever ssh_config says.
     ///
     /// Of these the outermost alone is reached by its own jump hosts, as with `ssh -J`: the others are reached through the one
     /// before them.
     public var jumps: [EndpointDraft]?
-    /// As whom commands run there.
+    /// The user that commands run as on the host.
     public var become: Endpoint.Become
-    /// What may be agreed on with the server.
+    /// The set of algorithms that is offered to the server.
     public var algorithms = Endpoint.Algorithms.current
 
     public init(
@@ -38,7 +38,7 @@ public struct EndpointDraft: Sendable, Hashable {
         self.become = become
     }
 
-    /// Nothing is left that ssh_config could say; it is not asked then.
+    /// Whether nothing is left open, so that ssh_config is not read.
     var isComplete: Bool {
         port != nil && user != nil && identities != nil && knownHosts != nil && jumps != nil
     }
@@ -52,8 +52,8 @@ public struct EndpointDraft: Sendable, Hashable {
         try await resolved(configurations).get()
     }
 
-    /// The same, with its error as a value. Closures that throw a typed error and wait are miscompiled by Swift 6.3 with
-    /// optimisation: the caller finds a result that is none.
+    /// The same, with its error as a value: Swift 6.3 with optimisation miscompiles closures that throw a typed error and wait, so that
+    /// the caller gets an invalid result.
     public func resolved(_ configurations: UserConfigurations = UserConfigurations()) async -> Result<
         Endpoint, SSHError
     > {
@@ -62,7 +62,7 @@ public struct EndpointDraft: Sendable, Hashable {
 
     typealias Reader = @Sendable (UserConfigurations.Query) async -> Result<UserConfiguration?, SSHError>
 
-    /// More hops than any network has: `ProxyJump a-%h` names a new host each time.
+    /// A limit for configurations such as `ProxyJump a-%h`, which names another host at each hop.
     private static let mostHops = 16
 
     /// - Parameter inner: the hosts that are reached by way of this one, innermost first.
@@ -91,7 +91,8 @@ public struct EndpointDraft: Sendable, Hashable {
         var way: [Endpoint] = []
         for (index, jump) in (jumps ?? configuration?.jumps.map(Self.jump) ?? []).enumerated() {
             var jump = jump
-            // `ssh -J` runs an ssh for each hop; all but the outermost are told the way there, which overrides their own.
+            // `ssh -J` runs an ssh for each hop. All but the outermost are given their jump hosts, which overrides their own
+            // configuration.
             if index > 0 { jump.jumps = [] }
             switch await jump.resolved(through: inner + [query], reading: read) {
             case .failure(let error): return .failure(error)
@@ -104,7 +105,7 @@ public struct EndpointDraft: Sendable, Hashable {
         return .success(endpoint(configuration, jumps: way))
     }
 
-    /// What the configuration wants and cannot be done here.
+    /// The error for a setting of the configuration that cannot be followed.
     private func problem(with configuration: UserConfiguration?) -> SSHError? {
         let isDirect = (jumps?.isEmpty ?? configuration?.jumps.isEmpty) != false
         if let unsupported = configuration?.unsupported.first(where: { isDirect || !$0.isOfDirectConnections }) {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A host behind a pool: the connections to one endpoint, who has one, who waits for one, who dials.
+/// The connections of a pool to one endpoint: those in use, the idle ones, the dials under way and the commands that wait.
 actor HostConnections: Remote {
     nonisolated let name: String
     let endpoint: Endpoint
@@ -9,14 +9,14 @@ actor HostConnections: Remote {
     private var idle: [Connection] = []
     /// Connections in use, each with what cancels the command on it, also where that has not begun yet.
     private var busy: [ObjectIdentifier: Interrupt] = [:]
-    /// Dials under way, and those that were granted to somebody who waited.
+    /// The number of dials under way, with those that were granted to a waiting command.
     private var dialling = 0
     private var dials: [ObjectIdentifier: Interrupt] = [:]
     private var isClosed = false
     private var nextTicket = 0
     private var waiting: [Waiting] = []
 
-    /// A command that waits. It gets a connection, or `nil`: then it dials, which `dialling` counts already.
+    /// A waiting command. It is given a connection, or `nil`; then it dials itself, which `dialling` counts already.
     private typealias Waiting = (
         ticket: Int, interrupt: Interrupt, continuation: CheckedContinuation<Result<Connection?, SSHError>, Never>
     )
@@ -59,10 +59,10 @@ actor HostConnections: Remote {
             } catch {
                 release(connection, isSound: await connection.isOpen)
                 guard let error = error as? SSHError else {
-                    throw SSHError(.libraryFault, host: name, operation: "run \(command.display)", cause: "\(error)")
+                    throw .localFault(error, host: name, operation: "run \(command.display)")
                 }
-                // The peer may have closed it while it was idle; nothing was sent, so nothing ran, and it is dialled again, once: a
-                // connection just dialled is not reused. The idle ones beside it are no better.
+                // The peer may have closed the connection while it was idle. Nothing was sent, so nothing ran, and the host is dialled
+                // again, once, because a new connection does not count as reused. The other idle ones may be closed too.
                 guard error.code == .connectionLost, isReused else { throw error }
                 idle = []
             }
@@ -77,7 +77,7 @@ actor HostConnections: Remote {
         guard let program = command.arguments.first, !program.isEmpty else {
             throw refuse("there is no program to run")
         }
-        guard command.line.allBytes({ $0 != 0 }) else {
+        guard !command.line.utf8.contains(0) else {
             throw refuse("an argument holds a NUL, which no program can be given")
         }
     }
@@ -112,7 +112,7 @@ actor HostConnections: Remote {
         return (try await dial(interrupt), false)
     }
 
-    /// - Parameter isSound: another command may be run on it.
+    /// - Parameter isSound: whether another command can be run on the connection.
     private func release(_ connection: Connection, isSound: Bool) {
         busy[ObjectIdentifier(connection)] = nil
         if !isSound || isClosed {
@@ -137,7 +137,7 @@ actor HostConnections: Remote {
             if error.code == .cancelled {
                 grantDial()
             } else if busy.isEmpty && dialling == 0 {
-                // Those who waited for this dial share its failure.
+                // The commands that waited for this dial fail with its error.
                 while let next = next() { next.continuation.resume(returning: .failure(error)) }
             }
             throw error
@@ -150,7 +150,7 @@ actor HostConnections: Remote {
         return connection
     }
 
-    /// Lets the next one who waits dial, where there is room for a connection.
+    /// Lets the next waiting command dial, where one more connection is allowed.
     private func grantDial() {
         guard busy.count + dialling < maximum, let next = next() else { return }
         dialling += 1
@@ -184,7 +184,7 @@ actor HostConnections: Remote {
         }
     }
 
-    /// - Returns: whether that one waits no more.
+    /// - Returns: whether the command has stopped waiting.
     private func growIfWaiting(_ ticket: Int) -> Bool {
         guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else { return true }
         guard dialling == 0, busy.count < maximum else { return false }

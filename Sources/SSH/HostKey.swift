@@ -1,14 +1,14 @@
 import Crypto
 public import Foundation
 
-/// A public key as SSH writes it (RFC 4253 §6.6): the name of its type, then what the type has.
+/// A public key in SSH's format (RFC 4253 §6.6): the name of its type, then the fields of the type.
 public struct HostKey: Sendable, Hashable {
     /// For example `ssh-ed25519`.
     public let type: String
     /// The public key as in SSH's wire format (RFC 4253 §6.6).
     public let blob: Data
 
-    /// - Returns: `nil` where the bytes do not begin with a type's name.
+    /// Returns `nil` where the bytes do not begin with the name of a type.
     public init?(blob: Data) {
         let type = blob.withUnsafeBytes { bytes -> String? in
             var reader = WireReader(bytes)
@@ -22,7 +22,7 @@ public struct HostKey: Sendable, Hashable {
         (self.type, self.blob) = (type, blob)
     }
 
-    /// OpenSSH's certificates (PROTOCOL.certkeys), for users and hosts.
+    /// Whether it is a certificate of OpenSSH's (PROTOCOL.certkeys), for a user or a host.
     var isCertificate: Bool { type.hasSuffix("-cert-v01@openssh.com") }
 
     static let whyNoCertificate = "a certificate, by which libssh2 cannot log in"

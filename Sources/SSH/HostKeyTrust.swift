@@ -1,12 +1,12 @@
 import Foundation
 import Synchronization
 
-/// Decides on host keys, and has those written down that a person accepted. One for a pool: each file is read once for all
-/// hosts, and each name looked up once, which in a file of hashed names costs an HMAC a line.
+/// Decides on host keys, and records those that a person accepted. A pool has one, so that each file is read once for all hosts, and
+/// each name is looked up once, which in a file of hashed names takes an HMAC for each line.
 final class HostKeyTrust: Sendable {
     private struct State {
         var files: [[String]: KnownHosts] = [:]
-        /// By files and name.
+        /// The lines for a name, by the files and the name.
         var lines: [[String]: [String: [KnownHosts.Entry]]] = [:]
         var lookups = 0
         var revocations: [String: Result<RevokedKeys, Failure>] = [:]
@@ -21,7 +21,7 @@ final class HostKeyTrust: Sendable {
         self.notice = notice
     }
 
-    /// Types of the keys on file for a host, to ask the server for.
+    /// The types of the keys on file for a host, to ask the server for.
     func keyTypes(for endpoint: Endpoint) -> [String] {
         state.withLock { KnownHosts.keyTypes(of: lines(for: endpoint, &$0)) }
     }
@@ -43,11 +43,11 @@ final class HostKeyTrust: Sendable {
         return found
     }
 
-    /// How often a name was searched for.
+    /// How many names were searched for, which tests compare with the number of hosts.
     var lookupCount: Int { state.withLock { $0.lookups } }
 
-    /// - Throws: ``SSHError`` with `hostKeyUnknown` or `hostKeyMismatch`, which end the connection before anything of ours
-    ///   was sent to authenticate.
+    /// - Throws: ``SSHError`` with `hostKeyUnknown` or `hostKeyMismatch`, which end the connection before anything is sent to
+    ///   authenticate.
     func verify(_ key: HostKey, of endpoint: Endpoint) throws(SSHError) {
         let accepted = acceptances.first { $0.covers(endpoint, key) }
         func refusal(_ code: SSHError.Code, _ cause: String, _ advice: String) -> SSHError {
@@ -97,7 +97,7 @@ final class HostKeyTrust: Sendable {
         }
     }
 
-    /// RevokedHostKeys: where one of its files cannot be read no key is trusted (ssh_config(5)).
+    /// Checks RevokedHostKeys. Where one of its files cannot be read no key is trusted (ssh_config(5)).
     private func checkRevocations(
         _ key: HostKey, _ endpoint: Endpoint, _ state: inout State,
         _ refusal: (SSHError.Code, String, String) -> SSHError
@@ -122,8 +122,8 @@ final class HostKeyTrust: Sendable {
         }
     }
 
-    /// Writes an accepted key down, and after that removes the lines that it takes the place of: at every moment there is a line
-    /// for the host.
+    /// Writes an accepted key to the first file, and after that removes the lines that it replaces, so that there is a line for the host
+    /// at every moment.
     private func record(
         _ key: HostKey, of endpoint: Endpoint, replacing old: [KnownHosts.Entry], _ state: inout State
     ) throws(SSHError) {

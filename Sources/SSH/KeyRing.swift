@@ -1,30 +1,28 @@
 import Foundation
 
-/// Finds the keys to authenticate with, before a host is dialled: waiting for a person's passphrase takes nothing from the
-/// connect deadline, and each passphrase is asked for once, whatever the number of hosts.
+/// Finds the keys to authenticate with, before a host is dialled, so that waiting for a person's passphrase takes nothing from the
+/// connect deadline. Each passphrase is asked for once, whatever the number of hosts.
 actor KeyRing {
-    typealias PassphrasePrompt = @Sendable (_ path: String) async -> Secret?
+    /// The keys of an agent that can be used, and why others, or the agent itself, cannot.
+    private typealias Agent = (keys: [AgentClient.Key], problems: [Connector.Credential])
 
-    /// The keys of an agent that can be used, and why others cannot, or the agent itself where it does not answer.
-    private typealias Agent = (keys: [AgentKey], problems: [Connector.Credential])
-
-    private let prompt: PassphrasePrompt?
+    private let prompt: ConnectionPool.PassphrasePrompt?
     private let agentPath: String?
     private var decrypted: [String: Task<Connector.Credential, Never>] = [:]
     private var files: [String: Result<PrivateKeyFile, PrivateKeyFile.Problem>] = [:]
-    private var agents: [String: Task<Result<[AgentKey], Failure>, Never>] = [:]
+    private var agents: [String: Task<Result<[AgentClient.Key], Failure>, Never>] = [:]
 
-    init(prompt: PassphrasePrompt?, agentPath: String?) {
+    init(prompt: ConnectionPool.PassphrasePrompt?, agentPath: String?) {
         self.prompt = prompt
         self.agentPath = agentPath
     }
 
-    /// Of OpenSSH's default names those that libssh2 may be able to use, and the two of FIDO keys, which are told about.
+    /// OpenSSH's default key files: those that libssh2 may be able to use, and the two of FIDO keys, which are reported as unusable.
     private static let usual = ["id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk"].map {
         "~/.ssh/\($0)"
     }
 
-    /// In the order that they are tried: every refusal counts (MaxAuthTries), so that files that were named go before the keys
+    /// The keys in the order in which they are tried. Every refusal counts (MaxAuthTries): files that were named go before the keys
     /// that an agent happens to hold, and those before OpenSSH's default files.
     func credentials(for endpoint: Endpoint) async -> [Connector.Credential] {
         let agent = await agent(of: endpoint)
@@ -53,13 +51,13 @@ actor KeyRing {
         case .success(let file) where !file.isEncrypted:
             return .file(file, passphrase: nil)
         case .success(let file):
-            // Often the agent has it unlocked; then nobody is asked for the passphrase.
+            // Often the agent holds the key unlocked; then the passphrase is not asked for.
             if let held = key(publicBlob(path), path, in: agent) { return held }
             let task = decrypted[path] ?? Task { await self.decrypt(file) }
             decrypted[path] = task
             return await task.value
         case .failure(let problem):
-            // A public key names one that the agent holds, as does the one beside a file that is not there.
+            // A public key file names a key of the agent, also where only `X.pub` exists and `X` was named.
             let blob = publicBlob(path)
             var reason = problem.description
             if case .missing = problem, blob != nil { reason += ", and no agent holds the key of \(path).pub" }
@@ -71,7 +69,7 @@ actor KeyRing {
         agent.keys.first { $0.blob == blob }.map { .agent($0, name: "\(path) from the agent") }
     }
 
-    /// The public half of a key: from its own file, or from the one beside it.
+    /// The public half of a key, from its own file or from the `.pub` file beside it.
     private func publicBlob(_ path: String) -> Data? {
         switch file(path) {
         case .success(let file) where file.publicBlob != nil: return file.publicBlob
@@ -133,7 +131,7 @@ actor KeyRing {
             var agent = Agent([], [])
             for key in keys {
                 let name = "\(key.comment) from the agent"
-                if key.type.hasSuffix("-cert-v01@openssh.com") {
+                if key.isCertificate {
                     agent.problems.append(.unusable(name: name, reason: HostKey.whyNoCertificate))
                 } else if key.type.hasPrefix("sk-") {
                     agent.problems.append(
@@ -146,11 +144,11 @@ actor KeyRing {
         }
     }
 
-    private static func list(_ path: String) async -> Result<[AgentKey], Failure> {
+    private static func list(_ path: String) async -> Result<[AgentClient.Key], Failure> {
         let result = await PooledThread.value {
             do {
                 let agent = try AgentClient(path: path, waiter: Waiter(limit: .seconds(5)))
-                return Result<[AgentKey], Failure>.success(try agent.keys())
+                return Result<[AgentClient.Key], Failure>.success(try agent.keys())
             } catch let failure as Failure {
                 return .failure(failure)
             } catch is Stop {

@@ -1,19 +1,11 @@
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 // Changes to a known_hosts file.
 //
-// They are made in place and not by a rename: the file keeps its owner, mode and links, it may be a mount of its own, as in a container,
-// and a line that another program appends at the same time is not lost.
+// They are made in place and not by a rename, so that the file keeps its owner, mode and links, may be a mount of its own, as in a
+// container, and does not lose a line that another program appends at the same time.
 extension KnownHosts {
-    /// Adds a line by one write, as OpenSSH does: readers see all of it or nothing.
+    /// Adds a line by one write, as OpenSSH does, so that readers see all of it or nothing.
     static func append(_ name: String, _ key: HostKey, isHashed: Bool, to file: String) throws {
         let path = LocalAccount.expand(path: file)
         let folder = (path as NSString).deletingLastPathComponent
@@ -42,8 +34,8 @@ extension KnownHosts {
     /// Removes a host's keys: its name from lines with several, whole lines otherwise. Revocations, authorities and lines that
     /// hold for it by a wildcard stay, and so does every byte of the other lines.
     /// - Parameters:
-    ///   - key: its own line stays.
-    ///   - isOurs: whether the file is the user's. One that belongs to another user is not changed otherwise.
+    ///   - key: the key whose line stays.
+    ///   - isOurs: whether the file is the user's own. Another file is changed only where the user owns it.
     static func remove(_ name: String, except key: HostKey, from file: String, isOurs: Bool) throws {
         let path = LocalAccount.expand(path: file)
         let file = Descriptor(owning: open(path, O_RDWR | O_CLOEXEC))
@@ -63,7 +55,7 @@ extension KnownHosts {
             // whatever interrupts this, no line is lost.
             let start = zip(old, new).prefix { $0 == $1 }.count
             try overwrite(file.number, Array(new[start...]), at: start, path)
-            // What was appended meanwhile follows the old end; it has to move too, so that all of it is done again.
+            // A line that was appended meanwhile follows the old end and has to move too, so that all is done again.
             guard lseek(file.number, 0, SEEK_END) == off_t(old.count) else {
                 try overwrite(file.number, Array(old[start...]), at: start, path)
                 continue
@@ -103,7 +95,7 @@ extension KnownHosts {
         return Array(lines.compactMap { without(name, except: key, $0) }.joined(separator: [newline]))
     }
 
-    /// - Returns: what is left of a line; `nil` where it goes.
+    /// - Returns: what is left of a line; `nil` where nothing is.
     static func without(_ name: String, except key: HostKey, _ line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
         guard let entry = try? parse(line, file: "", number: 0), entry.marker == .none, entry.key != key else {
             return line

@@ -3,8 +3,8 @@ import Foundation
 
 /// The lines of known_hosts files, and what they say of a host.
 ///
-/// The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". libssh2 has a matcher of its own, which is not used: it passes
-/// over `@revoked`, knows no wildcards, gives up a file at its first bad line and takes another key type for an unknown host.
+/// The format is that of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT". libssh2's own matcher is not used: it ignores `@revoked`, knows no
+/// wildcards, stops at the first bad line of a file and reports an unknown host where only the key type differs.
 public struct KnownHosts: Sendable {
     /// What stands before the host names (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
     public enum Marker: Sendable, Hashable {
@@ -21,16 +21,16 @@ public struct KnownHosts: Sendable {
         public var key: HostKey
         /// The file's path, as it was given.
         public var file: String
-        /// From 1.
+        /// The number of the line, counted from 1.
         public var line: Int
         var names: Names
     }
 
-    /// A line that was passed over, and why.
+    /// A line that was skipped, and why.
     public struct Warning: Sendable, Hashable, CustomStringConvertible {
         /// The file's path, as it was given.
         public var file: String
-        /// Counted from one.
+        /// The number of the line, counted from 1.
         public var line: Int
         /// Why it was skipped.
         public var reason: String
@@ -43,29 +43,26 @@ public struct KnownHosts: Sendable {
         case trusted
         /// No line is for this host; `hasCertAuthority` where one names an authority for it, which cannot be checked here.
         case unknown(hasCertAuthority: Bool)
-        /// Lines are for this host, none with this key: another key of the same type, or other types only.
+        /// There are lines for this host, and none has this key: they have another key of the same type, or other types only.
         case mismatch([Entry])
         case revoked(Entry)
     }
 
-    /// In the order of the files and their lines.
+    /// The lines that could be read, in the order of the files.
     public private(set) var entries: [Entry] = []
     /// Lines that could not be read, and were skipped.
     public private(set) var warnings: [Warning] = []
-    /// Where plain names are written, for files with hundreds of hosts.
+    /// The positions of entries by plain name, for files with hundreds of hosts.
     private var plain: [String: [Int]] = [:]
-    /// Entries that have to be tried one by one: hashed names, wildcards, negations.
+    /// The positions of entries that have to be tried one by one: hashed names, wildcards, negations.
     private var others: [Int] = []
-
-    /// Without any line: every host is unknown.
-    public init() {}
 
     /// - Parameter file: what warnings and entries are named after.
     public init(parsing text: String, file: String) {
         read(Array(text.utf8), file: file)
     }
 
-    /// Reads files, in order; one that does not exist is as good as empty, one that cannot be read is a warning.
+    /// Reads files in order. One that does not exist counts as empty; one that cannot be read is a warning.
     public init(files: [String]) {
         for file in files {
             let path = LocalAccount.expand(path: file)
@@ -101,12 +98,12 @@ public struct KnownHosts: Sendable {
 
     // MARK: Questions
 
-    /// Lines for this host, in the order of the files.
+    /// The lines for this host, in the order of the files.
     public func entries(host: String, port: Int) -> [Entry] {
         entries(named: Self.name(host: host, port: port))
     }
 
-    /// - Parameter name: as it stands in a line: ``name(host:port:)``, or a HostKeyAlias in lower case.
+    /// - Parameter name: the name as lines have it: ``name(host:port:)``, or a HostKeyAlias in lower case.
     func entries(named name: String) -> [Entry] {
         let found = plain[name, default: []] + others.filter { entries[$0].names.match(name) }
         return found.sorted().map { entries[$0] }
@@ -126,7 +123,7 @@ public struct KnownHosts: Sendable {
         return .mismatch(keys)
     }
 
-    /// Types of the keys on file for this host, to ask the server for.
+    /// The types of the keys on file for this host, to ask the server for.
     public func keyTypes(host: String, port: Int) -> [String] {
         Self.keyTypes(of: entries(host: host, port: port))
     }
@@ -148,7 +145,7 @@ public struct KnownHosts: Sendable {
 
     /// - Returns: `nil` where the line is empty or a comment.
     /// - Throws: for a line that cannot be read.
-    // By bytes: `\r\n` is one character to Swift, and files hold thousands of lines.
+    // It works on bytes, because `\r\n` is one character to Swift, and files have thousands of lines.
     static func parse(_ line: ArraySlice<UInt8>, file: String, number: Int) throws(Failure) -> Entry? {
         var fields = line.split(whereSeparator: isBlank)[...]
         guard let first = fields.first, first.first != UInt8(ascii: "#") else { return nil }
@@ -208,7 +205,7 @@ public struct KnownHosts: Sendable {
             case .hashed(let salt, let digest):
                 return digest == Self.digest(of: name, salt: salt)
             case .patterns(let patterns):
-                // One negated match and the line is not for the host, whatever else matches.
+                // Where a negated pattern matches, the line is not for the host, whatever else matches.
                 let matching = patterns.filter { $0.matches(name) }
                 return !matching.isEmpty && !matching.contains(where: \.isNegated)
             }
@@ -226,7 +223,7 @@ public struct KnownHosts: Sendable {
 
         var isPlain: Bool { !isNegated && !text.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") } }
 
-        /// `*` for any run of characters, `?` for one (ssh_config(5), PATTERNS); without recursion, so that no pattern is slow.
+        /// Matches `*` for any run of characters and `?` for one (ssh_config(5), PATTERNS), without recursion, so that no pattern is slow.
         func matches(_ name: String) -> Bool {
             let (name, bytes) = (Array(name.utf8), Array(text.utf8))
             var (n, p) = (0, 0)
@@ -251,6 +248,6 @@ public struct KnownHosts: Sendable {
 }
 
 extension Endpoint {
-    /// HostKeyAlias stands alone there, without a port.
+    /// The name that lines have for the endpoint; a HostKeyAlias has no port.
     var nameInKnownHosts: String { hostKeyAlias?.lowercased() ?? KnownHosts.name(host: host, port: port) }
 }

@@ -6,8 +6,6 @@ final class Limiter: Sendable {
         var free: Int
         var nextTicket = 0
         var waiting: [(ticket: Int, continuation: CheckedContinuation<Bool, Never>)] = []
-        /// Cancelled before they began to wait.
-        var cancelled: Set<Int> = []
     }
 
     private let state: Mutex<State>
@@ -33,7 +31,8 @@ final class Limiter: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let answer: Bool? = state.withLock { state in
-                    if state.cancelled.remove(ticket) != nil { return false }
+                    // Cancellation sets this before it calls `onCancel`, which takes the same lock, so that none is missed.
+                    if Task.isCancelled { return false }
                     if state.free > 0 {
                         state.free -= 1
                         return true
@@ -44,12 +43,8 @@ final class Limiter: Sendable {
                 if let answer { continuation.resume(returning: answer) }
             }
         } onCancel: {
-            let waiter = state.withLock { state -> CheckedContinuation<Bool, Never>? in
-                guard let index = state.waiting.firstIndex(where: { $0.ticket == ticket }) else {
-                    state.cancelled.insert(ticket)
-                    return nil
-                }
-                return state.waiting.remove(at: index).continuation
+            let waiter = state.withLock { state in
+                state.waiting.firstIndex { $0.ticket == ticket }.map { state.waiting.remove(at: $0).continuation }
             }
             waiter?.resume(returning: false)
         }

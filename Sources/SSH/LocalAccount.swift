@@ -1,19 +1,11 @@
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-/// A user of this machine, from the password database, where OpenSSH looks, whatever `HOME` and `USER` say.
+/// A user of this machine, from the password database, which OpenSSH uses too, whatever `HOME` and `USER` say.
 struct LocalAccount {
     let name: String
     let home: String
 
-    /// The one that this process runs as.
+    /// The user that this process runs as.
     static let current: LocalAccount = {
         find { getpwuid_r(getuid(), $0, $1, $2, $3) } ?? LocalAccount(name: NSUserName(), home: homeFolder)
     }()
@@ -37,13 +29,13 @@ struct LocalAccount {
 
     // MARK: Paths
 
-    /// `HOME` first, as a shell expands `~`; the password database where it is not set.
+    /// `HOME`, as a shell expands `~`, or the folder in the password database where it is not set.
     private static var homeFolder: String {
         ProcessInfo.processInfo.environment["HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil }
             ?? FileManager.default.homeDirectoryForCurrentUser.path
     }
 
-    /// `~`, `~/…` and `~user/…`, as ssh_config has them.
+    /// Expands `~`, `~/…` and `~user/…`, as ssh does.
     static func expand(path: String) -> String {
         guard path.hasPrefix("~") else { return path }
         let end = path.firstIndex(of: "/") ?? path.endIndex

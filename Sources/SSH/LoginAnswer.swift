@@ -4,16 +4,11 @@ import Foundation
 /// shell that is not POSIX.
 struct LoginAnswer: Sendable, Hashable {
     let outcome: CommandResult.Outcome
-    /// What it printed, on both streams.
+    /// What the program printed, on both streams.
     let words: String
 
-    init(outcome: CommandResult.Outcome, words: String) {
-        self.outcome = outcome
-        self.words = words
-    }
-
-    /// What is known to answer: parts of its words in lower case, who it is where that is not a message of the system itself, and what
-    /// to do, of a user.
+    /// An answer that is known: parts of its words in lower case; which program it is, `nil` for a message of the system itself; and
+    /// what to do.
     private typealias Known = (signs: [String], who: String?, advice: @Sendable (_ user: String) -> String)
 
     private static let known: [Known] = [
@@ -57,7 +52,7 @@ struct LoginAnswer: Sendable, Hashable {
         return Self.known.first { $0.signs.contains { words.contains($0) } }
     }
 
-    /// The first lines that it printed; its exit status where it printed nothing.
+    /// The first lines that the program printed, and its exit status.
     private var quotation: String {
         let lines = words.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
             .filter { !$0.isEmpty }

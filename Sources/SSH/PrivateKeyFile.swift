@@ -2,14 +2,6 @@ import Crypto
 import CryptoExtras
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// What can be read of a private key file without its passphrase.
 struct PrivateKeyFile: Sendable {
     let path: String
@@ -17,21 +9,21 @@ struct PrivateKeyFile: Sendable {
     /// `nil` where the format does not say without decrypting.
     let publicBlob: Data?
     let isEncrypted: Bool
-    /// The key itself, where it is one that we sign with: Ed25519, unencrypted.
-    let ed25519: Ed25519Key?
+    /// The key itself, where it is an unencrypted Ed25519 key, with which ``KeySigner`` signs.
+    let ed25519: Curve25519.Signing.PrivateKey?
 
     var type: String? { publicBlob.flatMap { HostKey(blob: $0)?.type } }
     let isRSA: Bool
-    /// What is encrypted, where it is by a cipher that we know.
+    /// The encrypted part, where ``decrypted(by:)`` knows its cipher.
     private let sealed: Sealed?
 
     enum Problem: Error, CustomStringConvertible {
         case missing
         case unreadable(String)
-        /// The public half alone; `nil` where not even that can be read.
+        /// It is a public key file; `nil` where its key cannot be read.
         case publicKey(HostKey?)
         case notAPrivateKey(String)
-        /// Others than its owner can read it, which OpenSSH refuses, too.
+        /// Others than its owner can read it, which OpenSSH refuses too.
         case exposed(mode: mode_t, publicBlob: Data?)
         case wrongPassphrase
 
@@ -67,7 +59,7 @@ struct PrivateKeyFile: Sendable {
             contents += buffer[..<count]
         }
         try self.init(path: path, contents: contents)
-        // As OpenSSH's sshkey_perm_ok: files of others, as in a folder that several admins share, are not judged.
+        // As OpenSSH's sshkey_perm_ok does, the mode of a file of another owner is not checked, as in a folder that admins share.
         if status.st_uid == getuid(), status.st_mode & 0o077 != 0 {
             throw .exposed(mode: status.st_mode & 0o7777, publicBlob: publicBlob)
         }
@@ -75,7 +67,7 @@ struct PrivateKeyFile: Sendable {
 
     private static let longest = 1 << 20
 
-    /// The OpenSSH format is described in OpenSSH's PROTOCOL.key: the public key stands in it unencrypted.
+    /// Reads the file's text. OpenSSH's format is described in its PROTOCOL.key; the public key in it is not encrypted.
     init(path: String, contents: Data) throws(Problem) {
         self.path = path
         self.contents = contents
@@ -113,24 +105,24 @@ struct PrivateKeyFile: Sendable {
         publicBlob = key.blob
         isRSA = key.type == "ssh-rsa"
         isEncrypted = !cipher.elementsEqual("none".utf8)
-        ed25519 = isEncrypted ? nil : Ed25519Key(privateSection: section, blob: key.blob)
+        ed25519 = isEncrypted ? nil : Self.ed25519(in: section, blob: key.blob)
         sealed = Self.sealed(cipher: cipher, derivation: derivation, options: options, contents: Data(section))
     }
 
     private static let magic = Array("openssh-key-v1\0".utf8)
 
-    /// The same key without its encryption, in memory only, so that the passphrase is worked on once and not for each host.
-    /// Blocks for as long as the file's number of rounds demands, a quarter of a second by default.
-    /// - Returns: `nil` where only libssh2 may know how: PEM files, whose passphrases cost little, and rare ciphers.
+    /// The same key without its encryption, in memory only, so that the key is derived from the passphrase once and not for each host.
+    /// Blocks for as long as the file's number of rounds takes, a quarter of a second by default.
+    /// - Returns: `nil` for what is left to libssh2: PEM files, which cost little to decrypt, and rare ciphers.
     func decrypted(by passphrase: Secret) throws(Problem) -> PrivateKeyFile? {
         guard let sealed, let publicBlob else { return nil }
         let section = try Self.decrypt(sealed, with: passphrase)
-        var plain = WireWriter()
-        for text in ["none", "none", ""] { plain.string(text.utf8) }
-        plain.uint32(1)
-        plain.string(publicBlob)
-        plain.string(section)
-        let body = Data(Self.magic + plain.bytes).base64EncodedString(options: [
+        var plain = Self.magic
+        for text in ["none", "none", ""] { plain.append(string: text.utf8) }
+        plain.append(uint32: 1)
+        plain.append(string: publicBlob)
+        plain.append(string: section)
+        let body = Data(plain).base64EncodedString(options: [
             .lineLength64Characters, .endLineWithLineFeed,
         ])
         let text = "-----BEGIN OPENSSH PRIVATE KEY-----\n\(body)\n-----END OPENSSH PRIVATE KEY-----\n"
@@ -142,7 +134,7 @@ extension PrivateKeyFile {
     /// The private half in a key file of OpenSSH's (PROTOCOL.key), encrypted: what decrypts it, and the bytes.
     fileprivate typealias Sealed = (keySize: Int, isChained: Bool, salt: [UInt8], rounds: Int, contents: Data)
 
-    /// - Returns: `nil` for what libssh2 is left to deal with.
+    /// - Returns: `nil` for what is left to libssh2.
     private static func sealed(
         cipher: some Collection<UInt8>, derivation: some Collection<UInt8>, options: some Collection<UInt8>,
         contents: Data
@@ -177,34 +169,21 @@ extension PrivateKeyFile {
         } catch {
             throw .notAPrivateKey("a damaged OpenSSH private key: \(error)")
         }
-        // Two equal random numbers stand in front, to tell a wrong passphrase by.
+        // The section begins with two equal random numbers, by which a wrong passphrase is recognised.
         var reader = WireReader(section)
         guard let first = reader.uint32(), first == reader.uint32() else { throw .wrongPassphrase }
         return section
     }
-}
 
-/// An Ed25519 private key (RFC 8032); its seed is never printed.
-struct Ed25519Key: Sendable, CustomReflectable {
-    /// The public key.
-    let blob: Data
-    private let key: Curve25519.Signing.PrivateKey
-
-    /// - Parameter section: the private half of an OpenSSH key file: two equal numbers, then the type's fields.
-    init?(privateSection section: some Collection<UInt8>, blob: Data) {
+    /// - Parameter section: the private half, decrypted: two equal numbers, then the fields of the key's type.
+    /// - Returns: the key where it is an Ed25519 key whose halves match.
+    private static func ed25519(in section: some Collection<UInt8>, blob: Data) -> Curve25519.Signing.PrivateKey? {
         var reader = WireReader(section)
         guard let check = reader.uint32(), check == reader.uint32(), let type = reader.string(),
             type.elementsEqual("ssh-ed25519".utf8), let publicKey = reader.string(), let pair = reader.string(),
             pair.count == 64, let key = try? Curve25519.Signing.PrivateKey(rawRepresentation: Data(pair.prefix(32))),
             key.publicKey.rawRepresentation.elementsEqual(publicKey), blob.suffix(32).elementsEqual(publicKey)
         else { return nil }
-        self.blob = blob
-        self.key = key
+        return key
     }
-
-    func sign(_ data: Data) throws -> Data {
-        try key.signature(for: data)
-    }
-
-    var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,17 +1,17 @@
 public import Foundation
 
-/// A host that commands can be run on: the seam between SSH and everything above it. Tests give a recorded one.
+/// A host on which commands can be run. It is a protocol, so that tests can use a recorded host.
 public protocol Remote: Sendable {
-    /// The name that errors and events carry: the inventory's.
+    /// The host's name in the inventory, which errors and events carry.
     var name: String { get }
 
     /// Runs a command to its end. A non-zero exit status is a result, not an error.
     /// - Throws: ``SSHError``; with ``SSHError/Code/outcomeUnknown`` the command may have run, or may be running still.
     func run(_ command: Command) async throws -> CommandResult
 
-    /// Writes a new file, through a temporary one beside it and a rename; its parent folder must exist.
+    /// Writes a file, by a temporary file beside it and a rename. Its folder must exist.
     /// - Parameter mode: the permission bits, for example `0o600`; they hold from the first byte on.
-    /// - Throws: ``SSHError``, with ``SSHError/Code/remoteFile`` where the host refused.
+    /// - Throws: ``SSHError``, with ``SSHError/Code/remoteFile`` where the host refuses.
     func upload(_ contents: Data, to path: String, mode: UInt16) async throws
 
     /// Replaces the contents of an existing file at once: readers see the old file or the new one, never a part. Owner, group

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The line that a login shell is given for a command: one that sh, bash, dash, ksh, zsh, busybox, fish and tcsh all read the same.
+/// The line that a login shell is given for a command. sh, bash, dash, ksh, zsh, busybox, fish and tcsh all read it in the same way.
 ///
 /// It is `exec sh -c 'WRAPPER' sh MARKER SECONDS 'ARGUMENTS'`, in printable ASCII and without a quote, a backslash or an
 /// exclamation mark that would mean something to one of those shells (``ShellQuoting``). The wrapper is for POSIX's sh alone: it decodes the
@@ -11,22 +11,22 @@ import Foundation
 /// Before the command the wrapper prints the marker on standard output: what comes earlier is the login shell's own
 /// (``MarkerFilter``), and where the marker never comes no shell ran the command at all (``LoginAnswer``).
 struct RemoteShell: Sendable {
-    /// New for each command, so that no other process and no output can be taken for it.
+    /// A random word, new for each command, so that no other process and no output can be taken for the command's.
     let marker: String
     let line: String
-    /// What sudo asks for its password with, so that it is sent only where it is asked for: a password that nobody reads
-    /// would become the command's input.
+    /// The prompt by which sudo asks for its password. The password is sent only after the prompt, because a password that sudo does not
+    /// read would become the command's input.
     let prompt: String?
     let isElevated: Bool
-    /// Goes before the command's own input: the arguments of a command that is too long for a request.
+    /// Sent before the command's own input: the arguments of a command that is too long for a request.
     let prologue: [UInt8]
 
-    /// Always of the same length, so that a command's packets have known sizes.
+    /// The marker always has the same length, so that a command's packets have known sizes.
     private static func newMarker() -> String {
         "ssh-" + String((0..<16).map { _ in "0123456789abcdef".randomElement()! })
     }
 
-    /// How much later than our own deadline the remote one is: ours is the one that reports.
+    /// The seconds by which the remote deadline is later than ours, so that ours is the one that reports.
     static let grace = 5
 
     /// libssh2 1.10 sends no packet longer than 35,000 bytes, and a request is one packet.
@@ -39,13 +39,13 @@ struct RemoteShell: Sendable {
     private static let wrapper = "sh -c \(ShellQuoting.quoteForAnyShell(mark + decode + become)) sh"
     /// The same for `MARKER SECONDS`: the first line of its standard input has the arguments.
     private static let readingWrapper = "sh -c \(ShellQuoting.quoteForAnyShell(mark + read + become)) sh"
-    /// `sh` with the script that runs `MARKER COMMAND…`: what sudo is given, to say on standard error that sudo is through.
+    /// `sh` with the script that runs `MARKER COMMAND…`. sudo starts it, and it says on standard error that sudo has done so.
     private static let announcing = "sh -c \(ShellQuoting.quoteForAnyShell("echo \"$0\" >&2; exec \"$@\""))"
 
     private static let mark = "export \(variable)=\"$1:$$:\"; echo \"$1\"; "
     private static let decode = "eval \"set -- $1 $2 $(printf %b \"$3\")\"; "
-    /// A shell's `read` takes no byte beyond the line, as `head -c` of busybox does; and it fails where the end of the line is
-    /// missing: cut short by a lost connection the text would be another command.
+    /// A shell's `read` takes no byte beyond the line, which `head -c` of busybox does. It fails where the end of the line is missing:
+    /// text that was cut short by a lost connection would be another command.
     private static let read = "IFS= read -r a || exit 125; eval \"set -- $1 $2 $(printf %b \"$a\")\"; "
     private static let become =
         "shift; if command -v timeout >/dev/null 2>&1; then set -- timeout -k 5 \"$@\"; else shift; fi; exec \"$@\""
@@ -56,7 +56,7 @@ struct RemoteShell: Sendable {
 
     init(_ command: Command, timeout: Duration, become: Endpoint.Become) {
         marker = Self.newMarker()
-        // Not more than timeout(1) reads everywhere.
+        // This is as much as every timeout(1) accepts.
         let seconds = min(max(timeout.milliseconds / 1000, 0), 1_000_000_000) + 1 + Self.grace
         let wrapped: String
         if command.encodedLine.utf8.count > Self.longest {
@@ -80,12 +80,14 @@ struct RemoteShell: Sendable {
         }
     }
 
-    /// Ends the process group of another command: TERM, then KILL for what is still there after a second. Status 0 where nothing
-    /// is left but zombies, which `kill -0` would take for living; 1 where nothing is found within a second: it has not begun yet,
-    /// has ended by itself, has emptied its environment, or there is no Linux `/proc`. Found is what has the variable with its
-    /// own process id or that of its group, whose leader may be gone; what was started under `setsid` has neither, and is
-    /// meant to outlive the command.
-    /// `-s`, because dash takes `--` for a pid after `-TERM`.
+    /// A command that ends the process group of this one: TERM, then KILL for what is left after a second.
+    ///
+    /// Its status is 0 where nothing is left but zombies, which `kill -0` would take for living processes. It is 1 where no process is
+    /// found within a second: the command has not begun yet, has ended by itself, has emptied its environment, or there is no Linux
+    /// `/proc`. A process belongs to the command if it has the variable with its own process id, or with that of its group, whose leader
+    /// may have ended. What was started under `setsid` has neither, and is meant to outlive the command.
+    ///
+    /// The signal is given by `-s`, because dash takes `--` for a pid after `-TERM`.
     func killing(become: Endpoint.Become) -> RemoteShell {
         let script = """
             m=\(Self.variable)=$1

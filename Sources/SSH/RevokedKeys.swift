@@ -1,7 +1,7 @@
 import Crypto
 import Foundation
 
-/// The keys in a file of RevokedHostKeys: a public key on each line, or a key revocation list (OpenSSH's PROTOCOL.krl).
+/// The keys in a file that RevokedHostKeys names: a public key on each line, or a key revocation list (OpenSSH's PROTOCOL.krl).
 struct RevokedKeys: Sendable {
     private var blobs: Set<Data> = []
     private var sha1: Set<Data> = []
@@ -38,8 +38,8 @@ struct RevokedKeys: Sendable {
 
     private static let magic = Array("SSHKRL\n\0".utf8)
 
-    /// Sections for certificates say nothing of plain host keys.
-    /// - Returns: false where a part is damaged or unknown: it might have named the key.
+    /// Reads a key revocation list. Sections for certificates say nothing of plain host keys.
+    /// - Returns: false where a part is damaged or unknown, because it could have named a key.
     private mutating func readList(_ bytes: Data) -> Bool {
         var reader = WireReader(bytes)
         // Format 1; then the list's version, its date and flags, eight bytes each, a reserved string and a comment.

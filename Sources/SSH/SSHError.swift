@@ -6,15 +6,15 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         case invalidEndpoint
         /// The name did not resolve.
         case unresolved
-        /// No TCP connection: refused, no route, or no answer within the connect timeout.
+        /// There is no TCP connection: it was refused, there is no route, or no answer came within the connect timeout.
         case unreachable
-        /// The jump host is not there, or does not open a connection to the host: nothing is known of the host itself.
+        /// The jump host cannot be reached, or does not open a connection to the host. Nothing is known of the host itself.
         case jumpFailed
-        /// TCP was there, the SSH handshake failed or did not end in time.
+        /// The TCP connection was made, and the SSH handshake failed or did not end in time.
         case handshakeFailed
         /// The host is in no known_hosts file.
         case hostKeyUnknown
-        /// The host's key is another than the one on file, of whatever type, or is revoked.
+        /// The host's key differs from those on file, in its type or its value, or is revoked.
         case hostKeyMismatch
         case authenticationFailed
         /// The login works, and another program than a shell answers: a forced command, a menu, nologin. Nothing ran.
@@ -28,9 +28,9 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         case outcomeUnknown
         /// The host refused to write or rename a file.
         case remoteFile
-        /// The file is not what it was when the decision to replace it was made.
+        /// The file has changed since the decision to replace it was made.
         case fileChanged
-        /// A fault in libssh2 or in the way that it is used here.
+        /// A fault in libssh2 or in the way that it is used here, or this machine is short of descriptors, threads or memory.
         case libraryFault
     }
 
@@ -38,14 +38,14 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
     public var code: Code
     /// The endpoint's name; a jump host's, where the fault is there.
     public var host: String
-    /// In progress when it happened: `connect`, `run systemctl status kubelet`.
+    /// What was in progress, for example `connect` or `run systemctl status kubelet`.
     public var operation: String
     /// What happened, with the system's or the server's own words where there are any.
     public var cause: String
     /// The next thing to try.
     public var advice: String?
 
-    /// An error; without advice it takes its code's.
+    /// Creates an error. Without advice that of its code is shown.
     public init(_ code: Code, host: String, operation: String, cause: String, advice: String? = nil) {
         self.code = code
         self.host = host
@@ -54,11 +54,11 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
         self.advice = advice
     }
 
-    /// Without what to do next.
+    /// Host, operation and cause, without the advice.
     public var message: String { "\(host): \(operation): \(cause)" }
     public var description: String { "\(message); \(advice ?? code.advice)" }
 
-    /// Nothing can be said about the host itself, only that it could not be reached or trusted.
+    /// Whether the error says nothing of the host itself but that it could not be reached or trusted.
     public var isUnreachableOrUntrusted: Bool {
         switch code {
         case .unresolved, .unreachable, .jumpFailed, .handshakeFailed, .hostKeyUnknown, .hostKeyMismatch,
@@ -71,13 +71,25 @@ public struct SSHError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// What went wrong, in words, where the caller adds the host and the operation.
+extension SSHError {
+    /// A fault of libssh2 or of this machine, which says nothing of the host.
+    static func localFault(_ error: any Error, host: String, operation: String) -> SSHError {
+        guard (error as? SystemError)?.isOfThisMachine == true else {
+            return SSHError(.libraryFault, host: host, operation: operation, cause: "\(error)")
+        }
+        return SSHError(
+            .libraryFault, host: host, operation: operation, cause: "\(error)",
+            advice: "this machine is short of it: see ulimit -n and ulimit -u, or lower --concurrency")
+    }
+}
+
+/// An error in words, to which the caller adds the host and the operation.
 struct Failure: Error, CustomStringConvertible {
     let description: String
 }
 
 extension SSHError.Code {
-    /// The next thing to try where the place that the error comes from knows nothing better.
+    /// The next thing to try, where the place that throws the error gives no better advice.
     public var advice: String {
         switch self {
         case .invalidEndpoint: "correct the host's entry: address, port, user, jump"
@@ -97,7 +109,7 @@ extension SSHError.Code {
         case .outcomeUnknown:
             "look at the host before it is tried again: the command may have run, or may be running still"
         case .remoteFile: "look at the folder there: room, owner, read-only?"
-        case .fileChanged: "look at the file there; then try again, which reads it anew"
+        case .fileChanged: "check the file on the host, then try again: it is read again"
         case .libraryFault: "try again; if it stays, report it with the output of -v"
         }
     }

@@ -4,12 +4,12 @@
 public struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private let value: String
 
-    /// Takes a secret over; it is shown as dots wherever it is printed.
+    /// Wraps a secret. Where it is printed, dots are shown.
     public init(_ value: String) {
         self.value = value
     }
 
-    /// The one way to the value, named so that a reviewer sees where it is used.
+    /// The only way to the value, named so that a reviewer sees where it is used.
     public func reveal() -> String { value }
 
     public var description: String { "••••" }

@@ -1,10 +1,10 @@
-/// Quoting of argument vectors for a POSIX shell, and of one word for any login shell: the only place where it is done.
+/// Quotes argument vectors for a POSIX shell, and one word for any login shell. Nothing else in the project quotes.
 public enum ShellQuoting {
-    /// One argument, as a shell word. Plain words stay as they are, for the reader's sake.
+    /// Quotes one argument as a shell word. Plain words stay as they are, so that a person can read them.
     public static func quote(_ argument: String) -> String {
         let isPlain = !argument.isEmpty && argument.utf8.allSatisfy(isPlainByte)
         if isPlain { return argument }
-        // By bytes: to Swift a quote and a combining accent are one character, which is not a quote; to a shell it is one.
+        // It works on bytes: a quote with a combining accent is one character to Swift, and not a quote; to a shell it is a quote.
         var quoted = [quote]
         for byte in argument.utf8 {
             if byte == quote { quoted += escapedQuote } else { quoted.append(byte) }
@@ -16,7 +16,7 @@ public enum ShellQuoting {
     private static let quote = UInt8(ascii: "'")
     private static let escapedQuote = Array("'\\''".utf8)
 
-    /// Arguments as one line that a POSIX shell splits into just these.
+    /// Quotes arguments as one line that a POSIX shell splits into these arguments.
     public static func join(_ arguments: [String]) -> String {
         arguments.map(quote).joined(separator: " ")
     }
@@ -33,18 +33,18 @@ public enum ShellQuoting {
 
     // MARK: Any login shell
     //
-    // Between single quotes all of them take printable ASCII as it stands, with four exceptions: the quote itself; the backslash, which fish
-    // takes for an escape before a quote or another backslash; the exclamation mark, which is history to csh and tcsh; and the
-    // newline, which ends a quoted word there. Those are never sent.
+    // Between single quotes all of them take printable ASCII literally, with four exceptions, which are never sent: the quote itself; the
+    // backslash, which is an escape to fish before a quote or another backslash; the exclamation mark, which is history to csh and tcsh;
+    // and the newline, which ends a quoted word there.
 
-    /// A word of ours that has none of them in it.
+    /// Quotes a word of ours that has none of them in it.
     static func quoteForAnyShell(_ word: String) -> String {
         assert(word.utf8.allSatisfy(isAlikeInAllShells))
         return "'\(word)'"
     }
 
-    /// Any text, as the inside of a quoted word that `printf %b` decodes. No backslash stands before a
-    /// quote, another backslash or an exclamation mark.
+    /// Encodes any text as the inside of a quoted word that `printf %b` decodes. No backslash comes before a quote, another backslash or
+    /// an exclamation mark.
     static func encodeForAnyShell(_ text: String) -> String {
         var encoded: [UInt8] = []
         encoded.reserveCapacity(text.utf8.count + text.utf8.count / 4)

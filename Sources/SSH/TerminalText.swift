@@ -1,11 +1,11 @@
-/// Text from hosts, made safe for a terminal.
+/// Makes text from hosts safe for a terminal.
 public enum TerminalText {
-    /// Control characters as visible escapes (`\u{1B}` becomes `\x1b`), so that a host cannot move the cursor, change the
-    /// title or answer for the user. Newline and tab stay; so do all printable characters of Unicode, but not those that turn
-    /// the direction of writing, with which a line can be made to read as another.
+    /// Replaces control characters by visible escapes (`\u{1B}` becomes `\x1b`), so that a host cannot move the cursor, change the title
+    /// or answer for the user. Newline and tab stay, as do all printable characters of Unicode except those that change the direction
+    /// of writing, by which a line can be made to look like another.
     public static func sanitize(_ text: String) -> String {
-        // By bytes first: nearly all that hosts say is ASCII.
-        if text.allBytes({ (0x20..<0x7F).contains($0) || $0 == 0x0A }) { return text }
+        // Nearly all text from hosts is ASCII, which is checked by bytes.
+        if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) || $0 == 0x0A }) { return text }
         if text.unicodeScalars.allSatisfy({ !isHarmful($0) }) { return text }
         var safe = ""
         for scalar in text.unicodeScalars {
@@ -19,7 +19,7 @@ public enum TerminalText {
         return safe
     }
 
-    /// The same for text that has to stay on its line: newlines and tabs become `\n` and `\t`.
+    /// The same for text that has to stay on one line: newlines and tabs become `\n` and `\t`.
     public static func line(_ text: String) -> String {
         String(
             String.UnicodeScalarView(
@@ -39,13 +39,5 @@ public enum TerminalText {
         case 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
         default: false
         }
-    }
-}
-
-extension String {
-    /// `utf8.allSatisfy` without its ten instructions a byte.
-    func allBytes(_ isGood: (UInt8) -> Bool) -> Bool {
-        var copy = self
-        return copy.withUTF8 { $0.allSatisfy(isGood) }
     }
 }

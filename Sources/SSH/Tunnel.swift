@@ -2,19 +2,19 @@ import Synchronization
 
 /// A connection to a jump host that carries others, each over a direct-tcpip channel (RFC 4254 §7.2).
 ///
-/// One thread owns the session. The inner connections know nothing of it: each has one end of a socket pair, and the thread
-/// moves bytes between the other ends and the channels. ``TunnelPump`` does the moving.
+/// One thread owns the session. Each inner connection has one end of a socket pair in place of a TCP connection, and on the thread
+/// ``Pump`` moves bytes between the other ends and the channels.
 final class Tunnel: Sendable {
     enum Opening: Sendable {
         case opened(Int32)
         case failed(SSHError)
-        /// The connection to the jump host is gone: nothing was said to the target.
+        /// The connection to the jump host was lost, and nothing was sent to the target.
         case lost
-        /// Another target's opening takes long; this one was not begun.
+        /// The opening for another target takes long, and this one was not begun.
         case busy
     }
 
-    /// Answered once: by the thread, or by the deadline or cancellation of the one who asked.
+    /// A request for a connection to a target. It is answered once: by the thread, or by the caller's deadline or cancellation.
     final class Request: Sendable {
         let endpoint: Endpoint
         private let answer = Mutex<(value: Opening?, continuation: CheckedContinuation<Opening, Never>?)>((nil, nil))
@@ -23,7 +23,7 @@ final class Tunnel: Sendable {
             self.endpoint = endpoint
         }
 
-        /// - Returns: false where another answer came first; a socket is still the caller's then.
+        /// - Returns: false where another answer came first; then the socket still belongs to the caller.
         @discardableResult
         func answer(_ opening: Opening) -> Bool {
             let (isFirst, continuation) = answer.withLock { answer in
@@ -58,7 +58,7 @@ final class Tunnel: Sendable {
     let hop: Endpoint
     /// Wakes the thread for a new request.
     let wakePipe: WakePipe
-    /// Of one call on the session; cancelled when the tunnel is closed.
+    /// The limit of one call on the session; cancelled when the tunnel is closed.
     let waiter: Waiter
     private let state = Mutex(State())
     private let stop = Interrupt()
@@ -85,9 +85,8 @@ final class Tunnel: Sendable {
                 }
             } catch {
                 if let through { _ = Descriptor(owning: through) }
-                let error = SSHError(
-                    .libraryFault, host: connector.endpoint.name, operation: "connect", cause: "\(error)")
-                continuation.resume(returning: .failure(error))
+                continuation.resume(
+                    returning: .failure(.localFault(error, host: connector.endpoint.name, operation: "connect")))
             }
         }
         return try result.get()
@@ -95,7 +94,7 @@ final class Tunnel: Sendable {
 
     var isAlive: Bool { state.withLock { $0.isAlive } }
 
-    /// An opening has lasted longer than any live target needs.
+    /// Whether an opening has lasted longer than a target that is up needs.
     var isStalled: Bool {
         state.withLock { state in
             guard let since = state.openingSince else { return false }
@@ -133,9 +132,9 @@ final class Tunnel: Sendable {
     // MARK: For the thread
 
     /// Serves the inner connections until the connection is lost or the tunnel is closed.
-    /// - Parameter longestSleep: milliseconds until the channels are looked at again where no descriptor has anything.
+    /// - Parameter longestSleep: milliseconds after which the channels are checked again where no descriptor is ready.
     func run(_ session: Session, longestSleep: Int32 = 1000) {
-        var pump = TunnelPump(self, session, longestSleep: longestSleep)
+        var pump = Pump(self, session, longestSleep: longestSleep)
         pump.run()
         let requests = state.withLock { state in
             state.isAlive = false
@@ -158,7 +157,7 @@ final class Tunnel: Sendable {
         state.withLock { $0.openingSince = nil }
     }
 
-    /// Refuses those who wait behind an opening that takes long.
+    /// Answers the requests that wait behind an opening that takes long.
     func refuseIfStalled() {
         guard isStalled else { return }
         let requests = state.withLock { state in

@@ -1,13 +1,13 @@
-/// The tunnels to one jump host; dialled when first needed, again where they were lost.
+/// The tunnels to one jump host. They are dialled when first needed, and again after they were lost.
 actor TunnelGroup {
     private let hop: Endpoint
     private let interrupt = Interrupt()
     private var tunnels: [Tunnel] = []
-    /// The dial under way, shared by everyone who waits for it. It goes on whatever becomes of them.
+    /// The dial under way, shared by all that wait for it. It continues when they are cancelled.
     private var dial: Task<Result<Tunnel, SSHError>, Never>?
 
-    /// libssh2 opens one channel at a time, and a server that cannot reach a target takes minutes to say so. While that lasts
-    /// the next targets go through another connection, up to so many.
+    /// The greatest number of connections to the jump host. libssh2 opens one channel at a time, and a server that cannot reach a
+    /// target takes minutes to say so: meanwhile the next targets go through another connection.
     private static let maximum = 8
 
     init(to hop: Endpoint) {
@@ -19,7 +19,7 @@ actor TunnelGroup {
         for tunnel in tunnels { tunnel.close() }
     }
 
-    /// Has a tunnel ready, so that opening through it takes no dial.
+    /// Dials the jump host where no tunnel is there, so that ``open(to:_:_:)`` does not have to.
     func prepare(for endpoint: Endpoint, _ caller: Interrupt, _ dialler: Dialler) async throws(SSHError) {
         _ = try await tunnel(for: endpoint, caller, dialler)
     }
@@ -37,7 +37,7 @@ actor TunnelGroup {
                         .jumpFailed, host: endpoint.name, operation: "connect by way of \(hop.name)",
                         cause: "no connection through the jump host in time")
                 }
-                // Nothing tells when a stalled one is free again.
+                // No event tells when a stalled tunnel is free again.
                 try? await Task.sleep(for: .milliseconds(50))
             }
         }
@@ -72,7 +72,7 @@ actor TunnelGroup {
             return .success(tunnel)
         } catch {
             var error = error
-            // Of the hosts behind it nothing is known.
+            // The code says that nothing is known of the hosts behind it.
             if error.code == .unreachable { error.code = .jumpFailed }
             return .failure(error)
         }

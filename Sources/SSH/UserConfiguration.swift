@@ -26,11 +26,11 @@ public struct UserConfiguration: Sendable, Hashable {
     public var revokedHostKeys: [String] = []
     /// ProxyJump, outermost first: each `[user@]host[:port]`.
     public var jumps: [String] = []
-    /// ProxyCommand; another way to the host, which cannot be gone here.
+    /// ProxyCommand, which cannot be run here.
     public var proxyCommand: String?
     /// Settings that change which machine or account is reached, or how, and that cannot be followed: the host is refused.
     public var unsupported: [Unsupported] = []
-    /// Settings that are not followed and without which a connection is still right, in words for a person.
+    /// Settings that are not followed and that a connection does not need, in words for a person.
     public var remarks: [String] = []
 
     /// A setting that cannot be followed, and what to do instead.
@@ -39,7 +39,7 @@ public struct UserConfiguration: Sendable, Hashable {
         public var setting: String
         /// What to write instead.
         public var advice: String
-        /// It matters only where the host is reached directly: its own TCP connection is made by the jump host otherwise.
+        /// Whether it matters only where the host is reached directly: otherwise the jump host makes the TCP connection.
         public var isOfDirectConnections = false
 
         public init(setting: String, advice: String, isOfDirectConnections: Bool = false) {
@@ -66,7 +66,7 @@ public struct UserConfiguration: Sendable, Hashable {
         identitiesOnly = lines.value("identitiesonly") == "yes"
         hashesKnownHosts = lines.value("hashknownhosts") == "yes"
         let jumps = lines.value("proxyjump")?.split(separator: ",").map(String.init) ?? []
-        let tokens = ConfigurationTokens(
+        let tokens = Tokens(
             alias: host, hostName: hostName ?? host, port: port ?? 22, user: user ?? LocalAccount.current.name,
             hostKeyAlias: hostKeyAlias, jump: jumps.last.map { EndpointDraft.jump($0).host } ?? "",
             environment: environment)
@@ -86,7 +86,7 @@ public struct UserConfiguration: Sendable, Hashable {
             for path in Self.paths(lines.value(keyword.lowercased()) ?? "") where path != "/dev/null" {
                 knownHosts.append(try expand(keyword, path))
             }
-            // The first is written to: a file of the user's own, also where ssh would write to none.
+            // Accepted keys are written to the first file. It has to be the user's, also where ssh would write to none.
             if knownHosts.isEmpty { knownHosts = ["~/.ssh/known_hosts"] }
         }
         for path in Self.paths(lines.value("revokedhostkeys") ?? "") {
@@ -131,6 +131,10 @@ public struct UserConfiguration: Sendable, Hashable {
         if let value = lines.value("pkcs11provider") {
             remarks.append("PKCS11Provider \(value) is not used: add its keys to the agent (ssh-add -s)")
         }
+        // Without a setting `ssh -G` prints one of these two, by the way OpenSSH was built.
+        if let value = lines.value("securitykeyprovider"), !["internal", "$SSH_SK_PROVIDER"].contains(value) {
+            remarks.append("SecurityKeyProvider \(value) is not used: libssh2 cannot log in by FIDO keys")
+        }
         if let value = lines.value("knownhostscommand") {
             remarks.append("KnownHostsCommand \(value) is not run: host keys come from known_hosts files only")
         }
@@ -167,7 +171,7 @@ public struct UserConfiguration: Sendable, Hashable {
 
         func value(_ keyword: String) -> String? { all(keyword).first.flatMap { $0 == "none" ? nil : $0 } }
 
-        /// Where the configuration names none ssh lists its defaults: four in OpenSSH 7.4, more since.
+        /// The files that the configuration names. Where it names none, ssh lists its defaults: four in OpenSSH 7.4, more since.
         var namedIdentities: [String] {
             let usual: Set = ["id_rsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519", "id_ed25519_sk", "id_xmss", "id_dsa"]
             let listed = all("identityfile")
@@ -184,9 +188,9 @@ public struct UserConfiguration: Sendable, Hashable {
 
 /// Asks the local `ssh` what the user's ssh_config says, once for each host, and a few hosts at a time.
 ///
-/// Nothing is connected to for it. `Match exec` lines run, as they would for the user.
+/// No connection is made for that. `Match exec` lines run, as they would for the user.
 public actor UserConfigurations {
-    /// What `ssh` is asked for. User and port are given where they are known already, so that `Match user` and tokens see them.
+    /// What `ssh -G` is run for. User and port are given where they are known already, so that `Match user` and tokens see them.
     struct Query: Hashable {
         var host: String
         var port: Int?
@@ -220,7 +224,7 @@ public actor UserConfigurations {
         let task =
             answers[query]
             ?? Task {
-                // Never cancelled: others wait for it too, and it has an end of its own.
+                // This task is never cancelled: others wait for it too, and its time is limited.
                 _ = await limiter.acquire()
                 defer { limiter.release() }
                 return await Self.ask(ssh, arguments, query)

@@ -190,7 +190,8 @@ enum ErrorIndex {
         case .outcomeUnknown: "The command was sent, and neither its exit status nor a signal came back."
         case .remoteFile: "The host refused to write or rename a file."
         case .fileChanged: "The file is not what it was when the decision to replace it was made."
-        case .libraryFault: "A fault in libssh2 or in the way that it is used."
+        case .libraryFault:
+            "A fault in libssh2 or in the way that it is used, or this machine is short of descriptors, threads or memory."
         }
     }
 

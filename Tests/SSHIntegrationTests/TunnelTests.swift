@@ -193,7 +193,7 @@ extension Integration {
                 defer { listener.end() }
                 let hop = try gate.endpoint(name: "gate")
                 let connector = Connector(
-                    endpoint: hop, trust: HostKeyTrust(acceptances: [], notice: { _ in }), hostKeys: [],
+                    endpoint: hop, trust: HostKeyTrust(acceptances: [], notice: { _ in }),
                     credentials: await KeyRing(prompt: nil, agentPath: nil).credentials(for: hop))
                 let tunnel = try Tunnel(hop: hop)
                 let hasEnded = Flag()

@@ -44,4 +44,12 @@ import Testing
         }
         #expect(isConnected)
     }
+
+    /// A name with an IPv6 address, used on a machine without IPv6, is dialled by its IPv4 address.
+    @Test func anIPv6AddressIsPassedOverWhereThisMachineHasNoIPv6() {
+        #expect(Dial.isMissingIPv6(SystemError("socket", code: EAFNOSUPPORT), family: AF_INET6))
+        #expect(Dial.isMissingIPv6(SystemError("connect", code: EADDRNOTAVAIL), family: AF_INET6))
+        #expect(!Dial.isMissingIPv6(SystemError("connect", code: EADDRNOTAVAIL), family: AF_INET), "no port is left")
+        #expect(!Dial.isMissingIPv6(SystemError("socket", code: EMFILE), family: AF_INET6))
+    }
 }

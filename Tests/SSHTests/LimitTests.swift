@@ -35,12 +35,23 @@ struct LimitTests {
     /// A host that cannot be dialled for want of a descriptor is not a dead one.
     @Test func whatThisMachineLacksSaysNothingOfTheHost() {
         for code in [EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL] {
-            #expect(Dial.code(of: SystemError("socket", code: code)) == .libraryFault)
+            #expect(SystemError("socket", code: code).isOfThisMachine)
         }
-        #expect(Dial.code(of: SystemError("start a thread", code: EAGAIN)) == .libraryFault)
-        #expect(Dial.code(of: SystemError("connect", code: ECONNREFUSED)) == .unreachable)
-        #expect(Dial.code(of: Dial.Failure.unreachable("no route")) == .unreachable)
-        #expect(Dial.code(of: Dial.Failure.unresolved("no such name")) == .unresolved)
+        #expect(SystemError("start a thread", code: EAGAIN).isOfThisMachine)
+        for code in [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT] {
+            #expect(!SystemError("connect", code: code).isOfThisMachine)
+        }
+    }
+
+    /// Where nothing of the host can be told, a person is told what to do here.
+    @Test func whatThisMachineLacksHasItsOwnAdvice() {
+        for error in [SystemError("pipe", code: EMFILE), SystemError("start a thread", code: EAGAIN)] {
+            let fault = SSHError.localFault(error, host: "host", operation: "connect")
+            #expect(fault.code == .libraryFault)
+            #expect(fault.advice?.contains("ulimit -n") == true)
+        }
+        let other = SSHError.localFault(SystemError("read", code: EIO), host: "host", operation: "connect")
+        #expect(other.advice == nil, "that of the code is shown")
     }
 
     @Test func aWaitForOthersWorkEndsWithTheCancellation() async {

@@ -123,14 +123,14 @@ struct BcryptTests {
 
 struct KeySignerTests {
     private func request(_ algorithm: String) -> [UInt8] {
-        var request = WireWriter()
-        request.string((0..<32).map { UInt8($0) })
-        request.byte(50)
-        for text in ["root", "ssh-connection", "publickey"] { request.string(text.utf8) }
-        request.byte(1)
-        request.string(algorithm.utf8)
-        request.string("blob".utf8)
-        return request.bytes
+        var request = [UInt8]()
+        request.append(string: (0..<32).map { UInt8($0) })
+        request.append(50)
+        for text in ["root", "ssh-connection", "publickey"] { request.append(string: text.utf8) }
+        request.append(1)
+        request.append(string: algorithm.utf8)
+        request.append(string: "blob".utf8)
+        return request
     }
 
     @Test func theAlgorithmIsFoundInWhatIsToBeSigned() {

@@ -214,13 +214,15 @@ struct PrivateKeyFileTests {
 
     /// Its file, as OpenSSH's PROTOCOL.key and PROTOCOL.u2f have it, up to the private section.
     static var securityKey: String {
-        var blob = WireWriter()
-        for part in ["sk-ssh-ed25519@openssh.com", String(repeating: "k", count: 32), "ssh:"] { blob.string(part.utf8) }
-        var file = WireWriter()
-        for part in ["none", "none", ""] { file.string(part.utf8) }
-        file.uint32(1)
-        file.string(blob.bytes)
-        let body = Data(Array("openssh-key-v1\0".utf8) + file.bytes).base64EncodedString()
+        var blob = [UInt8]()
+        for part in ["sk-ssh-ed25519@openssh.com", String(repeating: "k", count: 32), "ssh:"] {
+            blob.append(string: part.utf8)
+        }
+        var file = [UInt8]()
+        for part in ["none", "none", ""] { file.append(string: part.utf8) }
+        file.append(uint32: 1)
+        file.append(string: blob)
+        let body = Data(Array("openssh-key-v1\0".utf8) + file).base64EncodedString()
         return "-----BEGIN OPENSSH PRIVATE KEY-----\n\(body)\n-----END OPENSSH PRIVATE KEY-----\n"
     }
 }

@@ -14,10 +14,10 @@ enum Keys {
     }
 
     private static func make(_ type: String, _ fields: [[UInt8]]) -> HostKey {
-        var writer = WireWriter()
-        writer.string(type.utf8)
-        for field in fields { writer.string(field) }
-        return HostKey(blob: Data(writer.bytes))!
+        var writer = [UInt8]()
+        writer.append(string: type.utf8)
+        for field in fields { writer.append(string: field) }
+        return HostKey(blob: Data(writer))!
     }
 }
 

@@ -115,11 +115,17 @@ struct UserConfigurationTests {
         ("certificatefile ~/.ssh/c-cert.pub", "CertificateFile"), ("pkcs11provider /usr/lib/p.so", "ssh-add -s"),
         ("knownhostscommand /bin/kh %H", "KnownHostsCommand"), ("setenv A=b", "SetEnv A=b"),
         ("permitlocalcommand yes\nlocalcommand knock", "LocalCommand knock"),
+        ("securitykeyprovider /usr/lib/sk.so", "FIDO keys"),
     ])
     func whatIsNotFollowedIsTold(line: String, words: String) throws {
         let remarks = try read(line).remarks
         #expect(remarks.count == 1)
         #expect(remarks[0].contains(words))
+    }
+
+    @Test(arguments: ["internal", "$SSH_SK_PROVIDER"]) func theDefaultProviderOfFIDOKeysIsNotTold(value: String) throws
+    {
+        #expect(try read("securitykeyprovider \(value)").remarks == [])
     }
 }
 

@@ -1,9 +1,9 @@
 import CLibSSH2
 
-/// What may be agreed on with a server, in order of preference: a list of what is allowed, so that nothing weak that libssh2 knows, or may
-/// come to know, is offered.
+/// The algorithms that are offered to a server, in order of preference. It is a list of what is allowed, so that no weak algorithm is
+/// offered that this or a later libssh2 has.
 ///
-/// OpenSSH from 7.4 on (CentOS 7) has one of each of the current ones.
+/// OpenSSH from 7.4 on (CentOS 7) has at least one of the current ones of each kind.
 struct AlgorithmList {
     let keyExchanges: [String]
     let hostKeys: [String]
@@ -24,18 +24,18 @@ struct AlgorithmList {
             "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512",
             "rsa-sha2-256",
         ]
-            // Before 1.11 libssh2 has no better signature for the RSA keys that known_hosts files are full of.
+            // Before 1.11 libssh2 has no other signature for RSA host keys, which many known_hosts files hold.
             + (Library.signsRSAWithSHA2 ? [] : ["ssh-rsa"]),
-        // Those in counter mode first, and without encrypt-then-MAC: Terrapin (CVE-2023-48795) cannot cut anything out of them, also
-        // where the server has no strict key exchange.
+        // Counter mode without encrypt-then-MAC comes first: Terrapin (CVE-2023-48795) cannot remove packets from it, also where the
+        // server has no strict key exchange.
         ciphers: [
             "aes128-ctr", "aes192-ctr", "aes256-ctr", "aes128-gcm@openssh.com", "aes256-gcm@openssh.com",
         ] + (isStrict ? ["chacha20-poly1305@openssh.com"] : []),
         codes: ["hmac-sha2-256", "hmac-sha2-512"]
             + (isStrict ? ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com"] : []))
 
-    /// For servers that have none of the current ones, such as OpenSSH 5.3 of CentOS 6: SHA-1, block chaining, 3DES. No MD5, RC4, Blowfish
-    /// or DSA, which no server needs.
+    /// For servers that have none of the current ones, such as OpenSSH 5.3 of CentOS 6: SHA-1, CBC and 3DES. There is no MD5, RC4, Blowfish
+    /// or DSA, because no server needs them.
     static let legacy = AlgorithmList(
         keyExchanges: current.keyExchanges + old.keyExchanges, hostKeys: current.hostKeys + old.hostKeys,
         ciphers: current.ciphers + old.ciphers, codes: current.codes + old.codes)
@@ -45,17 +45,17 @@ struct AlgorithmList {
             "diffie-hellman-group-exchange-sha1", "diffie-hellman-group14-sha1", "diffie-hellman-group1-sha1",
         ], hostKeys: ["ssh-rsa"], ciphers: ["aes256-cbc", "aes192-cbc", "aes128-cbc", "3des-cbc"], codes: ["hmac-sha1"])
 
-    /// Whether it is these that a server and we lack to agree.
+    /// Whether the two sides would agree if the old algorithms were offered too.
     /// - Parameter proposal: what was offered, of which libssh2 has left out what it does not have.
-    static func oldOnesAreWanting(in proposal: [[String]], for theirs: [[String]]) -> Bool {
+    static func wouldAgreeWithOldOnes(in proposal: [[String]], for theirs: [[String]]) -> Bool {
         mismatches(ours: zip(proposal, old.proposal).map { $0 + $1 }, theirs: theirs).isEmpty
     }
 
     /// libssh2 has the strict key exchange from 1.11.1 on.
     private static var isStrict: Bool { Library.isAtLeast(1, 11, 1) }
 
-    /// Of the types that known_hosts has for a host, first, so that a host with several keys shows the one we know (OpenSSH's
-    /// order_hostkeyalgs); then the others.
+    /// The host key algorithms with those first for which known_hosts has a key, so that a host with several keys shows one that is known
+    /// (OpenSSH's order_hostkeyalgs).
     func hostKeys(known: [String]) -> [String] {
         let names = known.flatMap { type in
             type == "ssh-rsa" ? hostKeys.filter { Self.signaturesOfRSA.contains($0) } : hostKeys.filter { $0 == type }
@@ -66,8 +66,8 @@ struct AlgorithmList {
     /// What an RSA key can sign with.
     static let signaturesOfRSA = ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"]
 
-    /// Tells a session. libssh2 leaves out what it does not have; where nothing is left of a list it keeps its own, with all that is weak,
-    /// which is an error.
+    /// Sets the lists of a session. libssh2 leaves out what it does not have. Where nothing is left of a list it would use its own, with
+    /// weak algorithms, which is an error here.
     func offer(on session: OpaquePointer, knownHostKeys: [String]) throws {
         let lists = [
             (LIBSSH2_METHOD_KEX, keyExchanges), (LIBSSH2_METHOD_HOSTKEY, hostKeys(known: knownHostKeys)),

@@ -1,18 +1,11 @@
 import CLibSSH2
+import Crypto
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-/// Signs what libssh2 wants signed: by an agent, within the deadline of the connection, or with an Ed25519 key in memory.
+/// Signs for libssh2: by an agent, within the deadline of the connection, or with an Ed25519 key in memory.
 ///
-/// libssh2 can sign by itself, too, and does with every other key. Worth its lines: with OpenSSL 3 it tries all decoders on an Ed25519
-/// key, twice, which was a third of a connection's processor time.
+/// With every other key libssh2 signs itself. With an Ed25519 key it would let OpenSSL 3 try all its decoders, twice, which took a third
+/// of a connection's processor time. Its own calls to agents block without a limit.
 final class KeySigner {
     typealias Callback =
         @convention(c) (
@@ -20,7 +13,7 @@ final class KeySigner {
             UnsafePointer<UInt8>?, Int, UnsafeMutablePointer<UnsafeMutableRawPointer?>?
         ) -> Int32
 
-    /// Of the data and the algorithm that libssh2 has settled on. Gives the algorithm, where there are several for the key, and the
+    /// Signs data by the algorithm that libssh2 has chosen. Returns the algorithm, where there are several for the key, and the
     /// signature without the algorithm's name.
     private typealias Sign = (Data, _ wanted: String?) throws -> (algorithm: String?, bytes: [UInt8])
 
@@ -31,12 +24,12 @@ final class KeySigner {
         self.sign = sign
     }
 
-    convenience init(_ key: Ed25519Key) {
-        self.init { data, _ in (nil, Array(try key.sign(data))) }
+    convenience init(_ key: Curve25519.Signing.PrivateKey) {
+        self.init { data, _ in (nil, Array(try key.signature(for: data))) }
     }
 
     /// - Parameter waiter: limits the time that the agent takes.
-    convenience init(_ key: AgentKey, _ waiter: Waiter) {
+    convenience init(_ key: AgentClient.Key, _ waiter: Waiter) {
         self.init { data, wanted in
             try AgentClient(path: key.agentPath, waiter: waiter).sign(data, with: key.blob, by: wanted)
         }
@@ -68,11 +61,11 @@ final class KeySigner {
         return 0
     }
 
-    /// LIBSSH2_ERROR_ALGO_UNSUPPORTED, which 1.10 has not: 1.11 tries again with the key's own algorithm then.
+    /// LIBSSH2_ERROR_ALGO_UNSUPPORTED, on which libssh2 1.11 retries with the key's own algorithm. The headers of 1.10 lack it.
     private static let algorithmUnsupported: Int32 = -51
 
-    /// The algorithm that libssh2 has settled on, which it tells nobody: from the request that is to be signed (RFC 4252 §7).
-    /// Since 1.11 it is one of `rsa-sha2-…` for an RSA key, where the server takes it (RFC 8332).
+    /// The algorithm that libssh2 has chosen. The callback is not given it, so that it is read from the request that is to be signed
+    /// (RFC 4252 §7). Since 1.11 it is one of `rsa-sha2-…` for an RSA key, where the server accepts it (RFC 8332).
     static func algorithm(in request: some Collection<UInt8>) -> String? {
         var reader = WireReader(request)
         guard reader.string() != nil, reader.byte() == 50,  // the session's id, SSH_MSG_USERAUTH_REQUEST

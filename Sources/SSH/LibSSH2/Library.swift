@@ -2,7 +2,7 @@ import CLibSSH2
 
 /// libssh2 as a whole.
 enum Library {
-    /// `libssh2_init` counts its callers and `libssh2_exit` is not safe beside live sessions: once, and never back.
+    /// Whether `libssh2_init` succeeded. `libssh2_exit` is never called, because it is not safe while there are sessions.
     static let initialized: Bool = libssh2_init(0) == 0
 
     static let version: String = libssh2_version(0).map { String(cString: $0) } ?? "unknown"
@@ -15,12 +15,12 @@ enum Library {
     static var signsRSAWithSHA2: Bool { isAtLeast(1, 11, 0) }
 }
 
-/// An error that libssh2 gave, in its words.
+/// An error of libssh2, in its words.
 struct LibraryError: Error, CustomStringConvertible {
     let code: Int32
     let message: String
 
-    /// The connection is gone, or can no longer be used.
+    /// Whether the connection was lost, or can no longer be used.
     var isConnectionLoss: Bool {
         switch code {
         case LIBSSH2_ERROR_SOCKET_NONE, LIBSSH2_ERROR_SOCKET_SEND, LIBSSH2_ERROR_SOCKET_RECV,

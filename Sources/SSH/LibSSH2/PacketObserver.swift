@@ -1,47 +1,41 @@
 import CLibSSH2
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
+import Foundation
 
 /// Observes every packet that libssh2 receives, decrypted, when libssh2 frees the packet's buffer.
 ///
 /// The reason: libssh2 reports exit status 0 when no status came (libssh2 issue 2515), and its API cannot tell one from the other. A
-/// command whose server was killed would count as a success. It also keeps to itself why a channel was not opened, which methods of
+/// command whose server was killed would count as a success. The API also does not give why a channel was not opened, which methods of
 /// authentication would be accepted, and what the server offered in a key exchange that failed.
 ///
-/// What libssh2 does offer is `libssh2_session_init_ex` with own memory functions. Each received packet lies in a buffer of its own,
-/// whose first byte is the message number, until it was processed. An exit status is believed only if its packet (RFC 4254 §6.10) was
+/// The way: `libssh2_session_init_ex` takes memory functions, and libssh2 keeps each received packet in a buffer of its own, whose first
+/// byte is the message number, until the packet was processed. An exit status is believed only if its packet (RFC 4254 §6.10) was
 /// observed. This fails on the safe side: if a later libssh2 wiped or reused its buffers, nothing would be observed, and every outcome
 /// would be unknown.
 final class PacketObserver {
-    /// What was observed of one channel, by our side's number.
+    /// What was observed of one channel.
     struct Channel {
         var exitStatus: UInt32?
         var exitSignal: String?
-        var hasEnded = false
         var isClosed = false
     }
 
+    /// The open channels, by the numbers that our side gave them.
     private(set) var channels: [UInt32: Channel] = [:]
     /// Our number of the channel that was opened last.
     private(set) var lastOpened: UInt32?
     /// Why the last channel was not opened, from its SSH_MSG_CHANNEL_OPEN_FAILURE: the code of RFC 4254 §5.1, and the words.
     private(set) var openFailure: (reason: UInt32, words: String)?
-    /// Authentication methods that would go on, from the last SSH_MSG_USERAUTH_FAILURE.
+    /// The authentication methods that can continue, from the last SSH_MSG_USERAUTH_FAILURE.
     private(set) var methodsOffered: [String]?
-    /// Algorithms that the server takes signatures of user keys by (RFC 8308 §3.1), where it has said so. Only libssh2 from 1.11 on
-    /// asks it to.
+    /// The algorithms by which user keys may sign (server-sig-algs, RFC 8308 §3.1), where the server has listed them. It does so for
+    /// libssh2 from 1.11 on only.
     private(set) var signatureAlgorithms: [String]?
-    /// Failures of authentication so far: without one more of them, a failed attempt was a lost connection.
+    /// The number of SSH_MSG_USERAUTH_FAILURE so far: an attempt that failed without one more of them was a lost connection.
     private(set) var refusals = 0
-    /// The SSH_MSG_KEXINIT of both sides in the order that they were freed, ours first; read only where they do not agree.
+    /// The SSH_MSG_KEXINIT of both sides in the order in which they were freed, ours first. They are read only where the two sides do
+    /// not agree.
     private var keyExchangeInits: [[UInt8]] = []
-    /// The server's last words.
+    /// The server's words in its SSH_MSG_DISCONNECT.
     private(set) var farewell: String?
     private var isInKeyExchange = true
 
@@ -49,13 +43,13 @@ final class PacketObserver {
         channels[channel] = nil
     }
 
-    /// Key exchanges are over for now: proposals of later ones are not kept.
+    /// The first key exchange is over. The proposals of later ones are not kept.
     func handshakeEnded() {
         isInKeyExchange = false
         keyExchangeInits = []
     }
 
-    /// Of both sides, ours first; `nil` where they did not get so far.
+    /// The proposals of both sides; `nil` where not both were sent.
     var proposals: (ours: [[String]], theirs: [[String]])? {
         let proposals = keyExchangeInits.compactMap { packet in
             var reader = WireReader(packet[1...])
@@ -67,7 +61,7 @@ final class PacketObserver {
     /// The messages that are observed, by the numbers of RFC 4250 §4.1.
     private static func isOfInterest(_ message: UInt8) -> Bool {
         switch message {
-        case 1, 7, 20, 51, 91, 92, 96, 97, 98: true
+        case 1, 7, 20, 51, 91, 92, 97, 98: true
         default: false
         }
     }
@@ -99,9 +93,6 @@ final class PacketObserver {
         case 92:  // SSH_MSG_CHANNEL_OPEN_FAILURE
             guard reader.uint32() != nil, let reason = reader.uint32() else { return }
             openFailure = (reason, reader.string(limit: 1024).map { String(decoding: $0, as: UTF8.self) } ?? "")
-        case 96:  // SSH_MSG_CHANNEL_EOF
-            guard let channel = reader.uint32() else { return }
-            channels[channel]?.hasEnded = true
         case 97:  // SSH_MSG_CHANNEL_CLOSE
             guard let channel = reader.uint32() else { return }
             channels[channel]?.isClosed = true
@@ -121,7 +112,7 @@ final class PacketObserver {
 
     // MARK: Memory functions of the session
 
-    // They are the C library's own, so that memory fits that libssh2 gives or takes elsewhere.
+    // They call the C library's functions, because libssh2 passes some of its memory to callers that use those.
 
     typealias Abstract = UnsafeMutablePointer<UnsafeMutableRawPointer?>
 
@@ -133,16 +124,12 @@ final class PacketObserver {
 
     static let free: @convention(c) (UnsafeMutableRawPointer?, Abstract?) -> Void = { pointer, abstract in
         guard let pointer else { return }
-        // Every allocation has a first byte. Its size is read only where it matters: buffers are freed by the hundred.
+        // Every allocation has a first byte. The size is read only where the byte is a message's number: buffers are freed by the
+        // hundred.
         if isOfInterest(pointer.load(as: UInt8.self)), let session = Session.of(abstract) {
             let size = clibssh2_allocated_size(pointer)
             session.observer.observe(UnsafeRawBufferPointer(start: pointer, count: size))
         }
-        platformFree(pointer)
+        Foundation.free(pointer)
     }
-}
-
-// The C function by a name that `PacketObserver.free` does not hide.
-private func platformFree(_ pointer: UnsafeMutableRawPointer) {
-    free(pointer)
 }

@@ -1,27 +1,19 @@
 import CLibSSH2
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// One libssh2 session over one socket. It belongs to one thread at a time.
 ///
 /// libssh2 keeps the state of a call that returned EAGAIN in the session: while a part of its packet is unsent, the same call has
-/// to come again before any other. So a call is either driven to its end by ``complete(_:_:)``, or, where several are in play,
-/// retried at once by ``attempt(_:_:)`` until its packet is out.
+/// to be repeated before any other. So a call is either driven to its end by ``complete(_:_:)`` or, where several calls alternate,
+/// repeated by ``attempt(_:_:)`` until its packet has been sent.
 final class Session {
     let raw: OpaquePointer
     let observer = PacketObserver()
     private let socket: Descriptor
     private var versionExchange = VersionExchange()
-    /// Bytes that libssh2 has taken from the socket so far.
+    /// The number of bytes that libssh2 has taken from the socket so far.
     private(set) var received = 0
-    /// A call was left between EAGAIN and its retry: nothing more can be said on this session.
+    /// A call was given up between EAGAIN and its retry, so that the session cannot be used any more.
     private(set) var isDirty = false
 
     /// - Parameter knownHostKeys: types of the keys that known_hosts holds for this host, to ask the server for.
@@ -33,7 +25,7 @@ final class Session {
         else { throw LibraryError(code: LIBSSH2_ERROR_ALLOC, message: "libssh2_session_init failed") }
         self.raw = raw
         self.socket = socket
-        // What libssh2 passes to its callbacks.
+        // libssh2 passes this to its callbacks.
         libssh2_session_abstract(raw).pointee = Unmanaged.passUnretained(self).toOpaque()
         libssh2_session_set_blocking(raw, 0)
         _ = clibssh2_exchange_receive(raw) { socket, buffer, length, flags, abstract in
@@ -44,9 +36,9 @@ final class Session {
     }
 
     deinit {
-        // The callbacks must not hold on to what is going away: without a session they read the end of the connection.
+        // The callbacks must not reach this object any more. Without it they read the end of the connection.
         libssh2_session_abstract(raw).pointee = nil
-        // A session that is still sound says that it ends; then the socket is shut down first, so that freeing has nothing to wait for.
+        // A session that can still be used sends a disconnect. Then the socket is shut down, so that freeing has nothing to wait for.
         if !isDirty && libssh2_userauth_authenticated(raw) != 0 {
             libssh2_session_disconnect_ex(raw, SSH_DISCONNECT_BY_APPLICATION, "done", "")
         }
@@ -54,12 +46,12 @@ final class Session {
         for _ in 0..<1000 where libssh2_session_free(raw) != LIBSSH2_ERROR_EAGAIN { break }
     }
 
-    /// The session that libssh2 calls back for; `nil` while it is freed.
+    /// The session that libssh2 calls back for; `nil` while the session is freed.
     static func of(_ abstract: UnsafeMutablePointer<UnsafeMutableRawPointer?>?) -> Session? {
         abstract?.pointee.map { Unmanaged<Session>.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// - Returns: as `recv`; the negative errno where it failed, as libssh2 wants it.
+    /// - Returns: the same as `recv`, or the negative errno, as libssh2 expects it.
     private func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
         guard versionExchange.isOver else { return versionExchange.receive(socket, buffer, length, flags) }
         let count = recv(socket, buffer, length, flags)
@@ -84,63 +76,56 @@ final class Session {
     @discardableResult
     func complete(_ waiter: Waiter, _ call: () -> Int) throws -> Int {
         while true {
-            let result = call()
-            guard result == LIBSSH2_ERROR_EAGAIN else {
-                if result < 0 { throw lastError(result) }
-                return result
-            }
-            do {
-                try pause(waiter)
-            } catch {
-                isDirty = true
-                throw error
-            }
+            if let result = try attempt(waiter, call) { return result }
+            try pauseBeforeRetry(waiter)
         }
     }
 
-    /// The same for calls that return a pointer.
-    func complete(_ waiter: Waiter, _ call: () -> OpaquePointer?) throws -> OpaquePointer {
-        var made: OpaquePointer?
-        try complete(waiter) {
-            made = call()
-            if made != nil { return 0 }
-            let code = Int(libssh2_session_last_errno(raw))
-            return code == 0 ? Int(LIBSSH2_ERROR_ALLOC) : code
-        }
-        return made!
-    }
-
-    /// One try: `nil` where it would block and the session is free for another call; a packet that is partly sent is completed
-    /// first, by the same call.
+    /// Tries a call once and returns `nil` where it would block and the session is free for another call. While its packet is sent in
+    /// part only, the call is repeated.
     func attempt(_ waiter: Waiter, _ call: () -> Int) throws -> Int? {
         while true {
             let result = call()
             if result >= 0 { return result }
             guard result == LIBSSH2_ERROR_EAGAIN else { throw lastError(result) }
-            guard libssh2_session_block_directions(raw) & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0 else { return nil }
-            do {
-                try pause(waiter)
-            } catch {
-                isDirty = true
-                throw error
-            }
+            guard isSending else { return nil }
+            try pauseBeforeRetry(waiter)
         }
+    }
+
+    private func pauseBeforeRetry(_ waiter: Waiter) throws(Stop) {
+        do {
+            try pause(waiter)
+        } catch {
+            isDirty = true
+            throw error
+        }
+    }
+
+    /// The result of a call that returns a channel, as a code: the reason where there is no channel.
+    func code(of channel: OpaquePointer?) -> Int {
+        if channel != nil { return 0 }
+        let code = Int(libssh2_session_last_errno(raw))
+        return code == 0 ? Int(LIBSSH2_ERROR_ALLOC) : code
+    }
+
+    private var isSending: Bool {
+        libssh2_session_block_directions(raw) & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0
     }
 
     /// The descriptor and the events that the session waits for.
     var interest: (descriptor: Int32, events: Int16) {
-        let isOut = libssh2_session_block_directions(raw) & LIBSSH2_SESSION_BLOCK_OUTBOUND != 0
-        return (socket.number, Int16(POLLIN | (isOut ? POLLOUT : 0)))
+        (socket.number, Int16(POLLIN | (isSending ? POLLOUT : 0)))
     }
 
-    /// To be called before the socket is waited for.
+    /// Call this before waiting for the socket.
     func acknowledgeQuickly() { Dial.acknowledgeQuickly(socket.number) }
 
-    /// Waits until the socket has something for the session, or a second is over.
+    /// Waits until the socket is ready for the session, at most a second.
     func pause(_ waiter: Waiter) throws(Stop) {
         acknowledgeQuickly()
         let (descriptor, events) = interest
-        // Where libssh2 names no direction there may be work that no event announces.
+        // Where libssh2 names no direction it may have work to do that no event announces.
         let limit: Int32 = libssh2_session_block_directions(raw) == 0 ? 20 : 1000
         try waiter.wait(for: descriptor, events: events, atMost: limit)
     }
@@ -160,9 +145,9 @@ final class Session {
         observer.proposals.map { AlgorithmList.mismatches(ours: $0.ours, theirs: $0.theirs) } ?? []
     }
 
-    /// Whether they would have with old algorithms.
+    /// Whether they would have agreed with the old algorithms.
     var needsOldAlgorithms: Bool {
-        observer.proposals.map { AlgorithmList.oldOnesAreWanting(in: $0.ours, for: $0.theirs) } ?? false
+        observer.proposals.map { AlgorithmList.wouldAgreeWithOldOnes(in: $0.ours, for: $0.theirs) } ?? false
     }
 
     var hostKey: HostKey? {
@@ -174,16 +159,16 @@ final class Session {
 
     // MARK: Authentication
 
-    /// Whether the server takes RSA keys, as far as it has said. One that it does not take must not be tried: libssh2 1.11.1 gives
-    /// up with "No signing signature matched" and takes the next key for one of RSA.
+    /// Whether the server accepts RSA keys, as far as it has said so. Where it does not, none may be tried: libssh2 1.11.1 fails with
+    /// "No signing signature matched" and then takes the next key for an RSA key.
     var takesRSA: Bool {
         observer.signatureAlgorithms.map { $0.contains(where: AlgorithmList.signaturesOfRSA.contains) } ?? true
     }
 
     /// Lets libssh2 read the key and sign.
-    /// - Returns: why the key was not accepted: refused, or unusable here; `nil` where it was accepted.
+    /// - Returns: why the key was not accepted: it was refused, or cannot be used here; `nil` where it was accepted.
     func authenticate(user: String, privateKey: Data, passphrase: Secret?, _ waiter: Waiter) throws -> String? {
-        // libssh2 wants a C string for the key and copies nothing: the bytes stay in place until the last retry.
+        // libssh2 takes a C string for the key and does not copy it: the bytes must stay in place until the last retry.
         let key = Array(privateKey) + [0]
         let refusals = observer.refusals
         do {
@@ -202,8 +187,7 @@ final class Session {
         }
     }
 
-    /// Signs by an agent or with an Ed25519 key in memory. The agent is asked here and not by libssh2, whose calls to agents
-    /// block without a limit.
+    /// Signs by an agent or with an Ed25519 key in memory.
     /// - Returns: as ``authenticate(user:privateKey:passphrase:_:)``.
     func authenticate(user: String, publicKey: Data, _ signer: KeySigner, _ waiter: Waiter) throws -> String? {
         let refusals = observer.refusals
@@ -233,11 +217,11 @@ final class Session {
 
     /// - Returns: why the key was not accepted.
     private func verdict(_ error: LibraryError, _ refusalsBefore: Int) throws -> String {
-        // The code is the same for a refusal and for a connection that was lost while waiting for it.
+        // libssh2's code is the same for a refusal and for a connection that was lost before the answer.
         if observer.refusals > refusalsBefore { return "refused" }
         let isLost = error.isConnectionLoss || error.message.hasSuffix("USERAUTH response")
         if isLost || observer.farewell != nil { throw error }
-        // Whatever else there is comes from reading the key, before anything of it was sent.
+        // Any other error comes from reading the key, before anything was sent.
         if error.message == "Callback returned error" { return "the key could not sign" }
         return error.message
     }
@@ -248,13 +232,16 @@ final class Session {
     private static let window: UInt32 = 2 << 20
 
     func openSessionChannel(_ waiter: Waiter) throws -> OpaquePointer {
+        var channel: OpaquePointer?
         try complete(waiter) {
-            libssh2_channel_open_ex(
+            channel = libssh2_channel_open_ex(
                 raw, "session", 7, Self.window, UInt32(LIBSSH2_CHANNEL_PACKET_DEFAULT), nil, 0)
+            return code(of: channel)
         }
+        return channel!
     }
 
-    /// Best effort: a channel that cannot be closed in time makes the session unusable, which `isDirty` says.
+    /// Closes and frees a channel. The error is ignored: where it cannot be closed in time `isDirty` is set.
     func free(channel: OpaquePointer, _ waiter: Waiter) {
         _ = try? complete(waiter) { Int(libssh2_channel_free(channel)) }
     }

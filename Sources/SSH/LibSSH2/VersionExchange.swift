@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
+import Foundation
 
 /// Reads the server's identification string and skips the lines before it, of which RFC 4253 §4.2 allows any number.
 ///
@@ -13,18 +7,18 @@
 struct VersionExchange {
     /// The lines before the identification string, at most about a kilobyte.
     private(set) var preamble = ""
-    /// The identification string has come, maybe not yet to its end.
+    /// Whether the identification string has begun to arrive.
     private(set) var isSSH = false
     private var line: [UInt8] = []
-    /// How much of the identification string libssh2 has.
+    /// The number of bytes of the identification string that libssh2 has read.
     private var given = 0
     private var total = 0
     private static let limit = 64 << 10
 
-    /// libssh2 has all of the identification string; packets follow.
+    /// Whether libssh2 has read all of the identification string. Packets follow.
     var isOver: Bool { isSSH && given == line.count && line.last == UInt8(ascii: "\n") }
 
-    /// - Returns: as `recv`; the negative errno where it failed, as libssh2 wants it.
+    /// - Returns: the same as `recv`, or the negative errno, as libssh2 expects it.
     mutating func receive(_ socket: Int32, _ buffer: UnsafeMutableRawPointer, _ length: Int, _ flags: Int32) -> Int {
         while true {
             if isSSH, given < line.count {
@@ -42,12 +36,12 @@ struct VersionExchange {
                 if preamble.utf8.count < 1024 { preamble += String(decoding: line, as: UTF8.self) }
                 line = []
             }
-            // Not an SSH server, but one that sends text without end.
+            // This is no SSH server, but one that sends text without end.
             if total > Self.limit { return -Int(EPROTO) }
         }
     }
 
-    /// Takes what is there of the line and no byte after it: the packets after it are libssh2's.
+    /// Reads what has arrived of the line and no byte after it, because libssh2 reads the packets that follow.
     private mutating func readLine(_ socket: Int32, _ flags: Int32) -> Int {
         withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
             let available = recv(socket, buffer.baseAddress, buffer.count, flags | Int32(MSG_PEEK))

@@ -1,12 +1,5 @@
+import Foundation
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
 
 /// The one owner of a file descriptor.
 struct Descriptor: ~Copyable {
@@ -20,7 +13,7 @@ struct Descriptor: ~Copyable {
         close(number)
     }
 
-    /// Ownership goes to the caller, for a hand-over that the type system cannot express (a continuation, a C library).
+    /// Passes ownership to the caller, for a hand-over that the type system cannot express (a continuation, a C library).
     consuming func release() -> Int32 {
         let number = number
         discard self
@@ -48,8 +41,8 @@ struct Descriptor: ~Copyable {
         #endif
     }
 
-    /// A connection takes three descriptors and the usual soft limit is 1024 (macOS: 256): raised, once, as far as the hard one lets
-    /// it, or as macOS does (OPEN_MAX).
+    /// Raises the soft limit of open files, once, as far as the hard limit or macOS (OPEN_MAX) allows: a connection takes three
+    /// descriptors, and the usual soft limit is 1024, on macOS 256.
     static let limitRaised: Void = {
         #if canImport(Glibc)
             let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
@@ -69,10 +62,11 @@ struct Descriptor: ~Copyable {
     static func send(_ bytes: UnsafeRawBufferPointer, on number: Int32) -> Int {
         #if canImport(Darwin)
             // SO_NOSIGPIPE is set where sockets are made.
-            return platformSend(number, bytes.baseAddress, bytes.count, 0)
+            let flags: Int32 = 0
         #else
-            return platformSend(number, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            let flags = Int32(MSG_NOSIGNAL)
         #endif
+        return Foundation.send(number, bytes.baseAddress, bytes.count, flags)
     }
 
     static func pair() throws(SystemError) -> (Int32, Int32) {
@@ -92,11 +86,6 @@ struct Descriptor: ~Copyable {
     }
 }
 
-// The system call by a name that `Descriptor.send` does not hide.
-private func platformSend(_ number: Int32, _ bytes: UnsafeRawPointer?, _ count: Int, _ flags: Int32) -> Int {
-    send(number, bytes, count, flags)
-}
-
 /// A failed system call, with its `errno`.
 struct SystemError: Error, CustomStringConvertible {
     let call: String
@@ -109,14 +98,14 @@ struct SystemError: Error, CustomStringConvertible {
 
     var description: String { "\(call): \(String(cString: strerror(code)))" }
 
-    /// This machine, or this process, is short of something: no other machine had a part in it.
+    /// Whether this machine or this process is short of something, so that the error says nothing of any other machine.
     var isOfThisMachine: Bool {
         // EAGAIN: no thread or no port left.
         [EMFILE, ENFILE, ENOMEM, ENOBUFS, EAGAIN, EADDRNOTAVAIL, EADDRINUSE, EAFNOSUPPORT].contains(code)
     }
 }
 
-/// Wakes a thread that sits in `poll`: a pipe, because it works the same on Linux and macOS.
+/// Wakes a thread that waits in poll(2). It is a pipe, because that works the same on Linux and macOS.
 final class WakePipe: Sendable {
     let readEnd: Int32
     private let writeEnd: Int32
@@ -137,7 +126,7 @@ final class WakePipe: Sendable {
         close(writeEnd)
     }
 
-    /// A full pipe is no loss: it wakes as it is.
+    /// The result is ignored: a pipe that is full wakes the thread already.
     func wake() {
         var byte: UInt8 = 1
         _ = write(writeEnd, &byte, 1)

@@ -1,33 +1,18 @@
+import Foundation
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-/// A TCP connection, made with a deadline and a way to cancel.
+/// Makes TCP connections, with a deadline and a way to cancel.
 enum Dial {
     enum Failure: Error {
         case unresolved(String)
         case unreachable(String)
     }
 
-    /// What a failed dial says of the host, as an error's code; a fault of this machine says nothing of it.
-    static func code(of error: any Error) -> SSHError.Code {
-        switch error {
-        case Failure.unresolved: .unresolved
-        case Failure.unreachable: .unreachable
-        case let error as SystemError where error.isOfThisMachine: .libraryFault
-        default: .unreachable
-        }
-    }
-
+    /// - Throws: ``Failure`` or ``Stop``; any other error is a fault of this machine, which says nothing of the host.
     static func connect(host: String, port: Int, waiter: Waiter) throws -> Descriptor {
         let addresses = try resolve(host: host, port: port, waiter: waiter)
         var reasons: [String] = []
+        var localFault: SystemError?
         for (index, address) in addresses.enumerated() {
             // A name with a dead IPv6 address leaves time for the IPv4 one behind it.
             let share = waiter.remaining / (addresses.count - index)
@@ -35,11 +20,19 @@ enum Dial {
                 return try connect(to: address, waiter: waiter.with(limit: share))
             } catch let error as SystemError where !error.isOfThisMachine {
                 reasons.append(String(cString: strerror(error.code)))
+            } catch let error as SystemError where isMissingIPv6(error, family: address.family) {
+                localFault = error
             } catch Stop.deadline {
                 reasons.append("no answer within \(share.rounded.inWords)")
             }
         }
+        if reasons.isEmpty, let localFault { throw localFault }
         throw Failure.unreachable(reasons.first ?? "no address")
+    }
+
+    /// Whether this machine has no IPv6, as in many containers, so that only the host's other addresses can be tried.
+    static func isMissingIPv6(_ error: SystemError, family: Int32) -> Bool {
+        family == AF_INET6 && [EAFNOSUPPORT, EADDRNOTAVAIL].contains(error.code)
     }
 
     private static func connect(to address: Address, waiter: Waiter) throws -> Descriptor {
@@ -57,14 +50,14 @@ enum Dial {
         #endif
         Descriptor.ignoreBrokenPipe(number)
         setOptions(number)
-        let result = address.withSockAddr { platformConnect(number, $0, $1) }
+        let result = address.withSockAddr { Foundation.connect(number, $0, $1) }
         if result != 0 {
             guard errno == EINPROGRESS else { throw SystemError("connect") }
             do throws(Stop) {
                 while try !waiter.wait(for: number, events: Int16(POLLOUT)) {}
             } catch {
-                // A machine that is overloaded may find the deadline passed before it looked: a host that answered in time must
-                // not be taken for one that does not answer.
+                // On an overloaded machine the deadline may pass before this thread runs again. A host that has answered by
+                // then must not be reported as one that does not answer.
                 var polled = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
                 guard error == .deadline, poll(&polled, 1, 0) == 1 else { throw error }
             }
@@ -79,12 +72,12 @@ enum Dial {
     private static func setOptions(_ number: Int32) {
         // libssh2 sends small packets one by one: with Nagle's algorithm each waits for the peer's delayed ACK.
         set(number, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-        // A host that lost its power while we wait for output: noticed after 15 + 3 × 5 s, by the kernel, so that no libssh2
-        // keepalive is needed (libssh2's ends a blocking call at its interval).
+        // The kernel notices after 15 + 3 × 5 s that a host has lost its power while we wait for output. libssh2's own keepalive
+        // is not used, because it ends a blocking call at its interval.
         set(number, SOL_SOCKET, SO_KEEPALIVE, 1)
         #if os(Linux)
             set(number, Int32(IPPROTO_TCP), TCP_KEEPIDLE, 15)
-            // And while we send: unacknowledged data for so many milliseconds ends the connection.
+            // The same while we send: data that is not acknowledged for so many milliseconds ends the connection.
             set(number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, 30000)
         #else
             set(number, Int32(IPPROTO_TCP), TCP_KEEPALIVE, 15)
@@ -94,8 +87,8 @@ enum Dial {
     }
 
     /// Acknowledges at once what was received, because a server that sends with Nagle's algorithm waits for that before its next packet.
-    /// Worth its line: a channel on loopback opens in 1.2 ms in place of 43. Linux takes the option as a hint for the next segments
-    /// only, hence before every poll. A socket that is not TCP's ignores it.
+    /// It brings the time in which a channel opens on loopback from 43 ms to 1.2 ms. Linux takes the option as a hint for the next
+    /// segments only, so that it is set before every poll. A socket that is not TCP ignores it.
     static func acknowledgeQuickly(_ number: Int32) {
         #if os(Linux)
             set(number, Int32(IPPROTO_TCP), TCP_QUICKACK, 1)
@@ -126,26 +119,22 @@ enum Dial {
         }
     }
 
-    private final class Answer: Sendable {
-        let value = Mutex<Result<[Address], Failure>?>(nil)
-    }
-
     private static func resolve(host: String, port: Int, waiter: Waiter) throws -> [Address] {
-        // An address needs no thread: nobody is asked.
+        // An address needs no resolver, and so no thread.
         if case .success(let found) = look(up: host, port: port, flags: AI_NUMERICHOST | AI_NUMERICSERV) {
             return found
         }
         // getaddrinfo has no deadline of its own. Its thread may outlive this call, and holds nothing but what it captures here.
-        let answer = Answer()
+        let answer = Mutex<Result<[Address], Failure>?>(nil)
         let pipe = try WakePipe()
         try PooledThread.start {
             let found = look(up: host, port: port, flags: AI_NUMERICSERV)
-            answer.value.withLock { $0 = found }
+            answer.withLock { $0 = found }
             pipe.wake()
         }
         do {
             while true {
-                if let answer = answer.value.withLock({ $0 }) { return try answer.get() }
+                if let found = answer.withLock({ $0 }) { return try found.get() }
                 try waiter.wait(for: pipe.readEnd, events: Int16(POLLIN))
             }
         } catch Stop.deadline {
@@ -169,9 +158,4 @@ enum Dial {
         let found = sequence(first: list, next: { $0.pointee.ai_next }).map { Address($0.pointee) }
         return .success(found)
     }
-}
-
-// The system call by a name that `Dial.connect` does not hide.
-private func platformConnect(_ number: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> Int32 {
-    connect(number, address, length)
 }

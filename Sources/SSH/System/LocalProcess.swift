@@ -1,22 +1,13 @@
 import Foundation
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-/// A program on this machine.
+/// A program that runs on this machine.
 ///
-/// Not Foundation's `Process`: on Linux its one reaping thread blocks, for every process there is, as soon as one closes the
+/// Foundation's `Process` is not used: on Linux its one reaping thread blocks, for all processes, as soon as one of them closes the
 /// descriptors that it was started with, as sshd does.
 struct LocalProcess: Sendable {
     let pid: pid_t
 
-    /// - Parameters:
-    ///   - input: a descriptor for standard input; by default `/dev/null`, as for the other two.
+    /// - Parameter input: a descriptor for standard input; by default `/dev/null`, as for the other two.
     static func start(
         _ path: String, _ arguments: [String], environment: [String: String]? = nil, input: Int32? = nil,
         output: Int32? = nil, error: Int32? = nil
@@ -41,7 +32,7 @@ struct LocalProcess: Sendable {
                 posix_spawn_file_actions_addopen(&actions, Int32(number), "/dev/null", O_RDWR, 0)
             }
         }
-        // Threads of ours block all signals, and a program would inherit that.
+        // The threads of the pool block all signals, and the program would inherit that.
         var none = sigset_t()
         sigemptyset(&none)
         posix_spawnattr_setsigmask(&attributes, &none)
@@ -57,7 +48,7 @@ struct LocalProcess: Sendable {
     }
 
     /// Waits for the end, on the calling thread.
-    /// - Returns: the exit status; 128 and its number for a signal, as shells have it.
+    /// - Returns: the exit status; for a signal 128 plus its number, as in a shell.
     @discardableResult
     func wait() -> Int32 {
         var status: Int32 = 0
@@ -65,7 +56,7 @@ struct LocalProcess: Sendable {
         return Self.exitStatus(status)
     }
 
-    /// `nil` while it runs. Once a status was given the process id is no longer ours.
+    /// The exit status, or `nil` while the program runs. Once a status was returned the process id may belong to another process.
     func poll() -> Int32? {
         var status: Int32 = 0
         return waitpid(pid, &status, WNOHANG) == pid ? Self.exitStatus(status) : nil
@@ -80,7 +71,7 @@ struct LocalProcess: Sendable {
         return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
     }
 
-    /// Runs a program to its end and gives what it wrote to standard output. Blocks the calling thread.
+    /// Runs a program to its end and returns what it wrote to standard output. Blocks the calling thread.
     static func output(
         of path: String, _ arguments: [String], input: Data = Data(), limit: Duration = .seconds(10)
     ) throws -> (status: Int32, output: Data) {
@@ -88,8 +79,9 @@ struct LocalProcess: Sendable {
         return (output.status, output.output)
     }
 
-    /// Runs a program to its end and gives what it wrote, of standard error as much as a socket has room for. Blocks the calling thread.
-    /// - Throws: ``Stop/deadline`` where it lasted longer than the limit; it was ended then.
+    /// Runs a program to its end and returns what it wrote; of standard error as much as a socket has room for. Blocks the calling
+    /// thread.
+    /// - Throws: ``Stop/deadline`` where it lasted longer than the limit; then it was killed.
     static func finish(
         _ path: String, _ arguments: [String], input: Data = Data(), limit: Duration
     ) throws -> (status: Int32, output: Data, errors: Data) {
@@ -103,7 +95,7 @@ struct LocalProcess: Sendable {
             let (readErrors, writeErrors) = try Descriptor.pair()
             errors = Descriptor(owning: readErrors)
             let theirErrors = Descriptor(owning: writeErrors)
-            // The errors' end stays non-blocking: what is beyond its room is lost, and the program never waits for us to read it.
+            // The end for errors stays non-blocking: what does not fit is lost, and the program never waits for us to read it.
             Descriptor.setBlocking(theirs.number)
             process = try start(
                 path, arguments, input: theirs.number, output: theirs.number, error: theirErrors.number)
@@ -136,12 +128,12 @@ struct LocalProcess: Sendable {
         return (status, output, words)
     }
 
-    /// Reads what is there.
-    /// - Returns: whether that was all there will be.
+    /// Reads what has arrived.
+    /// - Returns: whether the end has been reached.
     private static func read(_ number: Int32, into data: inout Data) -> Bool {
         withUnsafeTemporaryAllocation(byteCount: 16 << 10, alignment: 1) { buffer in
             while true {
-                let count = platformRead(number, buffer.baseAddress!, buffer.count)
+                let count = Foundation.read(number, buffer.baseAddress!, buffer.count)
                 if count > 0 {
                     data.append(contentsOf: buffer[..<count])
                 } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
@@ -152,9 +144,4 @@ struct LocalProcess: Sendable {
             }
         }
     }
-}
-
-// The system call by a name that `LocalProcess.read` does not hide.
-private func platformRead(_ number: Int32, _ buffer: UnsafeMutableRawPointer, _ count: Int) -> Int {
-    read(number, buffer, count)
 }

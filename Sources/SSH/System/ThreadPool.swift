@@ -2,26 +2,18 @@ import Dispatch
 import Foundation
 import Synchronization
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
-/// The pool of threads for calls that block: libssh2's, the resolver's, an agent's, key derivation. They never hold a thread of Swift's
-/// cooperative pool.
+/// A thread of the pool for calls that block: of libssh2, of the resolver, to an agent, and for key derivation. They must not run on
+/// Swift's cooperative threads.
 ///
-/// A thread serves one actor as its executor, or one call, and afterwards the next one. Every signal is blocked on it: libssh2 takes EINTR
-/// for a fatal error.
+/// A thread is the executor of one actor, or runs one call, and is reused afterwards. Every signal is blocked on it, because libssh2 takes
+/// EINTR for a fatal error.
 final class PooledThread: SerialExecutor {
     private let work = Mutex<[@Sendable () -> Void]>([])
     private let pending = DispatchSemaphore(value: 0)
 
-    /// libssh2 and its cryptography need far less than the usual 8 MiB; with hundreds of hosts the address space shows.
+    /// libssh2 and its cryptography need far less than the usual 8 MiB, which for hundreds of hosts would be gigabytes of addresses.
     private static let stackSize = 512 << 10
-    /// Threads without work. One ends after ten seconds of that.
+    /// Threads without work. Each ends after ten seconds.
     private static let idle = Mutex<[PooledThread]>([])
     private static let idleLimit = DispatchTimeInterval.seconds(10)
 
@@ -34,7 +26,7 @@ final class PooledThread: SerialExecutor {
         return try PooledThread()
     }
 
-    /// To be called when nothing of the owner is queued any more.
+    /// Call this when none of the owner's work is queued any more.
     func release() {
         Self.idle.withLock { $0.append(self) }
     }
@@ -49,7 +41,7 @@ final class PooledThread: SerialExecutor {
         }
     }
 
-    /// The same for a value that is waited for.
+    /// Runs `body` on a thread of the pool and waits for its value.
     static func value<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Result<Value, SystemError> {
         await withCheckedContinuation { continuation in
             do throws(SystemError) {
@@ -95,7 +87,7 @@ final class PooledThread: SerialExecutor {
     private func run() {
         while true {
             if pending.wait(timeout: .now() + Self.idleLimit) == .timedOut {
-                // Whoever takes it from the list may still give it work.
+                // Where another thread has taken it from the list meanwhile, work follows.
                 let isUnused = Self.idle.withLock { idle in
                     let count = idle.count
                     idle.removeAll { $0 === self }

@@ -1,12 +1,5 @@
+import Foundation
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
 
 /// Why a wait ended before what was waited for.
 enum Stop: Error {
@@ -18,7 +11,7 @@ enum Stop: Error {
 final class Interrupt: Sendable {
     private struct State {
         var isCancelled = false
-        /// Written to when it is cancelled and never read from: from then on every poll(2) on it returns at once.
+        /// It is written to on cancellation and never read from, so that from then on every poll(2) on it returns at once.
         var pipe: WakePipe?
         var handler: (@Sendable () -> Void)?
     }
@@ -37,7 +30,7 @@ final class Interrupt: Sendable {
         handler?()
     }
 
-    /// Waits for a shared task or for the cancellation, whichever is first. The task goes on for others who wait for it.
+    /// Waits for a shared task or for the cancellation, whichever is first. The task itself continues, for others that wait for it.
     /// - Returns: `nil` where it was cancelled first.
     func value<Value: Sendable>(of task: Task<Value, Never>) async -> Value? {
         let answer = Mutex<CheckedContinuation<Value?, Never>?>(nil)
@@ -59,7 +52,8 @@ final class Interrupt: Sendable {
         }
     }
 
-    /// The descriptor that poll(2) reports once it is cancelled. Made when first needed: an operation that waits for its turn needs none.
+    /// The descriptor that poll(2) reports after cancellation. It is made when first needed, because an operation that waits for its
+    /// turn needs none.
     fileprivate func descriptor() throws(SystemError) -> Int32 {
         if let pipe = state.withLock({ $0.pipe }) { return pipe.readEnd }
         let new = try WakePipe()
@@ -72,25 +66,25 @@ final class Interrupt: Sendable {
     }
 }
 
-/// What a blocking call waits by: how long at most, and what cancels it.
+/// The deadline of a blocking call, and what cancels it.
 ///
-/// Time is that of the monotonic clock, which goes on while the machine sleeps: a laptop that was closed in the middle of a command finds
-/// the deadline passed.
+/// Time is measured by the monotonic clock that runs on while the machine sleeps: on a laptop that was closed in the middle of a command
+/// the deadline has passed when it is opened again.
 struct Waiter: Sendable {
-    /// How long at most, in all.
+    /// The time for all of it, from the beginning.
     let limit: Duration
     let interrupt: Interrupt
-    /// The interrupt's; -1, which poll(2) ignores, where nothing cancels.
+    /// The descriptor of the interrupt; -1, which poll(2) ignores, where nothing cancels.
     private let descriptor: Int32
-    /// Since `origin`: the size of an instant, and of all that holds one, is known at run time only.
+    /// The deadline, as the time since `origin`: the size of an instant, and of all that holds one, is known at run time only.
     private let end: Duration
 
     private static let origin = ContinuousClock.now
     private static var now: Duration { origin.duration(to: .now) }
-    /// A century stands for any longer time, which a sum or a system call could not hold.
+    /// A limit of more than a century is taken for a century, because the sum could overflow.
     private static let longest = Duration.seconds(100 * 366 * 86400)
 
-    /// Without anything that cancels it.
+    /// Makes one that nothing cancels.
     init(limit: Duration) {
         self.init(Interrupt(), -1, limit)
     }
@@ -119,9 +113,9 @@ struct Waiter: Sendable {
         if hasPassed { throw .deadline }
     }
 
-    /// Returns when the descriptor has one of the events, or after `milliseconds` in any case: libssh2 at times reports EAGAIN and no
-    /// direction to wait for, so nothing waits for ever on its word.
-    /// - Returns: whether it has one of them, or is broken.
+    /// Returns when the descriptor has one of the events, and after `milliseconds` in any case, because libssh2 at times reports EAGAIN
+    /// and no direction to wait for.
+    /// - Returns: whether the descriptor has one of the events, or is broken.
     @discardableResult
     func wait(for number: Int32, events: Int16, atMost milliseconds: Int32 = 1000) throws(Stop) -> Bool {
         var polled = [pollfd(fd: number, events: events, revents: 0)]
@@ -129,25 +123,18 @@ struct Waiter: Sendable {
         return polled[0].revents != 0
     }
 
-    /// The one poll loop: the same for several descriptors.
+    /// The same for several descriptors.
     func poll(_ polled: inout [pollfd], atMost milliseconds: Int32) throws(Stop) {
-        let remaining = remaining
-        if isCancelled { throw .cancelled }
-        if remaining <= .zero { throw .deadline }
-        let pause = remaining < .milliseconds(milliseconds) ? Int32(remaining.milliseconds) : milliseconds
+        try check()
+        let pause = min(max(remaining, .zero), .milliseconds(milliseconds)).milliseconds
         polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
-        platformPoll(&polled, nfds_t(polled.count), pause)
+        if Foundation.poll(&polled, nfds_t(polled.count), Int32(pause)) < 0 {
+            for index in polled.indices { polled[index].revents = 0 }
+        }
         polled.removeLast()
         if isCancelled { throw .cancelled }
-        // What came in time counts; who waits for more than came finds the deadline passed at the next wait.
+        // An event counts also where the deadline has passed meanwhile; the next wait finds that it has.
         if !polled.contains(where: { $0.revents != 0 }) && hasPassed { throw .deadline }
-    }
-}
-
-// The system call by a name that `Waiter.poll` does not hide.
-private func platformPoll(_ polled: UnsafeMutablePointer<pollfd>, _ count: nfds_t, _ milliseconds: Int32) {
-    if poll(polled, count, milliseconds) < 0 {
-        for index in 0..<Int(count) { polled[index].revents = 0 }
     }
 }
 
@@ -155,13 +142,13 @@ extension Duration {
     /// Rounded up, so that a wait never ends just before its deadline and spins.
     var milliseconds: Int {
         let (seconds, attoseconds) = components
-        // What does not fit is the most that does.
+        // A value that does not fit is clamped.
         let most = Int64.max / 1000 - 1
         return Int(min(max(seconds, -most), most)) * 1000
             + Int((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 
-    /// To a tenth of a second, for people.
+    /// Rounded to a tenth of a second, for people.
     var rounded: Duration { .milliseconds((milliseconds + 50) / 100 * 100) }
 
     var inWords: String {

@@ -1,4 +1,4 @@
-/// Reads the data types of RFC 4251 §5, never beyond the end.
+/// Reads the data types of RFC 4251 §5, and never beyond the end.
 struct WireReader<Bytes: Collection<UInt8>> {
     private var rest: Bytes.SubSequence
 
@@ -35,22 +35,17 @@ struct WireReader<Bytes: Collection<UInt8>> {
     }
 }
 
-/// Writes the data types of RFC 4251 §5.
-struct WireWriter {
-    private(set) var bytes: [UInt8] = []
-
-    mutating func byte(_ value: UInt8) {
-        bytes.append(value)
-    }
-
-    mutating func uint32(_ value: UInt32) {
+extension [UInt8] {
+    /// Appends a uint32 of RFC 4251 §5.
+    mutating func append(uint32 value: UInt32) {
         for shift in stride(from: 24, through: 0, by: -8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift)))
+            append(UInt8(truncatingIfNeeded: value >> UInt32(shift)))
         }
     }
 
-    mutating func string(_ value: some Collection<UInt8>) {
-        uint32(UInt32(value.count))
-        bytes.append(contentsOf: value)
+    /// Appends a string of RFC 4251 §5: its length and its bytes.
+    mutating func append(string value: some Collection<UInt8>) {
+        append(uint32: UInt32(value.count))
+        append(contentsOf: value)
     }
 }
