@@ -27,13 +27,14 @@ struct ReadyCommand: AsyncParsableCommand {
         let words = losses.acceptedLosses.flatMap { ["--accept-data-loss", $0] }
         let verb = RecordedVerb(options: recording, name: "ready", arguments: words)
         try await Session.run(options, verb: verb) { [losses] session in
-            var readiness = Readiness(
-                try await session.observe(), accepting: losses.acceptedLosses, now: session.now)
-            // A recording is told the same way wherever and whenever it is replayed.
-            if session.source.isHosts {
-                let (store, history) = (RunStore(), ReportHistory())
-                readiness.lastReplacement = .init(of: readiness.cluster, in: store)
-                readiness.snapshotAt = SnapshotStore(store).snapshots(of: readiness.cluster).last?.at
+            // A recording is told the same way wherever and whenever it is replayed: this machine plays no part in it.
+            let isHosts = session.source.isHosts
+            let state = try await session.observe()
+            let here = isHosts ? KnownSnapshot.Here(of: state.inventory.cluster.name) : nil
+            var readiness = Readiness(state, accepting: losses.acceptedLosses, here: here, now: session.now)
+            if isHosts {
+                let history = ReportHistory()
+                readiness.lastReplacement = .init(of: readiness.cluster, in: RunStore())
                 if let last = history.last(of: readiness.cluster, Readiness.self) { readiness.compare(with: last) }
                 do { try history.keep(readiness) } catch { session.terminal.say("warning: \(error)") }
             }
@@ -57,7 +58,7 @@ struct ReadyView {
         if readiness.ready { lines += ["", terminal.paint("Each master could be replaced now.", .green)] }
         let refused = refusals
         if !refused.isEmpty { lines += [""] + refused }
-        return lines + changes + [""] + history + [terminal.paint("(cluster \(readiness.cluster))", .dim)]
+        return lines + preparation + twoDeaths + changes + [""] + history + [terminal.paint("(cluster \(readiness.cluster))", .dim)]
     }
 
     private var table: Table {
@@ -108,6 +109,67 @@ struct ReadyView {
         }
     }
 
+    /// Lines to paste are never broken.
+    private var preparation: [String] {
+        var lines: [String] = []
+        let commands = readiness.commands ?? []
+        for host in Array(uniqued: commands.map(\.host)) {
+            lines += ["", "To paste on \(host):"]
+            var reason: String?
+            for command in commands where command.host == host {
+                if command.reason != reason {
+                    lines += terminal.lines("  # ", command.reason).map { terminal.paint($0, .dim) }
+                }
+                reason = command.reason
+                lines.append("  \(command.command)")
+            }
+        }
+        if let rules = readiness.inventoryLines {
+            lines += ["", "To add to the inventory, under 'workloads':"] + rules.map { "  \($0)" }
+        }
+        return lines
+    }
+
+    private var twoDeaths: [String] {
+        guard let pairs = readiness.twoDeaths, !pairs.isEmpty else { return [] }
+        var table = Table(["TWO AT ONCE", "ETCD", "RECOVERED BY", "DATA LOST"])
+        for pair in pairs {
+            table.rows.append([
+                pair.hosts.joined(separator: ", "),
+                pair.keepsMajority.map { $0 ? "keeps its majority" : "no majority" } ?? "not known", recovery(pair),
+                data(pair),
+            ])
+        }
+        var lines = [""] + terminal.lines(table)
+        if pairs.contains(where: { $0.keepsMajority == false }) {
+            lines += [
+                "",
+                "Without a majority nothing is replaced: etcd has to be recovered by hand first (docs/ready.md).",
+            ]
+        }
+        for refusal in Array(uniqued: pairs.flatMap(\.refusals)) where !readiness.problems.contains(refusal) {
+            let whose = pairs.filter { $0.refusals.contains(refusal) }.map { $0.hosts.joined(separator: " and ") }
+            lines += terminal.lines(
+                "note  ", "\(whose.joined(separator: "; ")): \(refusal.rule): \(refusal.reason)", style: .yellow)
+                + terminal.lines("      → ", refusal.advice)
+        }
+        return lines
+    }
+
+    private func recovery(_ pair: TwoDeaths) -> String {
+        guard pair.isRecoverable else { return "NOTHING" }
+        if pair.keepsMajority == true { return "replacing \(pair.replaceable.joined(separator: " or ")) first" }
+        let snapshot = pair.snapshots.first.map { "a snapshot, \($0.text(at: readiness.at))" }
+        let own = pair.survivors.isEmpty ? nil : "the data of \(pair.survivors.joined(separator: " or "))"
+        return [own, snapshot].compactMap(\.self).joined(separator: ", or ")
+    }
+
+    private func data(_ pair: TwoDeaths) -> String {
+        let lost = pair.lostData.map { "\($0.workload): \($0.lost) of \($0.size), \($0.mayBeLost) may be" }
+        let unknown = pair.unknownData.map { "\($0): not known" }
+        return lost.isEmpty && unknown.isEmpty ? "-" : (lost + unknown).joined(separator: "; ")
+    }
+
     private func subject(_ master: Readiness.Master, _ refusal: Refusal) -> String {
         let holders = master.trials.filter { $0.refusals.contains(refusal) }.compactMap(\.vipTo)
         let all = Set(master.trials.compactMap(\.vipTo))
@@ -134,9 +196,7 @@ struct ReadyView {
             lines.append(
                 String(format: "the last replacement took %.0f s: masterswap report \(last.run)", last.seconds))
         }
-        if let at = readiness.snapshotAt {
-            lines.append("the newest snapshot here is \(NotReadyAge.words(readiness.at.timeIntervalSince(at))) old")
-        }
+        lines += (readiness.snapshots ?? []).map { "newest snapshot of etcd: \($0.text(at: readiness.at))" }
         return lines
     }
 }

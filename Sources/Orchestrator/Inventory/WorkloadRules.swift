@@ -27,7 +27,8 @@ enum WorkloadRules {
             || claim.spec.volumeName.flatMap(state.objects.volume).map(state.isLocal) == true
     }
 
-    private static func rule(_ claim: Claim, owner: String?) -> InventoryDraft.Rule? {
+    /// - Returns: `nil` for what people have to decide.
+    static func rule(_ claim: Claim, owner: String?) -> InventoryDraft.Rule? {
         func make(
             _ target: Inventory.Workload.Target, _ rule: Inventory.Workload.Rule, _ reason: String
         ) -> InventoryDraft.Rule {

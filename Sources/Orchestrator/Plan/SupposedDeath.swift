@@ -34,7 +34,12 @@ struct SupposedDeath: Sendable {
             if facts.peers[IPAddress.canonical(host.address)] != nil || facts.peers[host.address] != nil {
                 for address in addresses { facts.peers[address] = Self.silentView }
             }
-            if name == holder { facts.take(state.inventory.cluster.vip, from: state.facts(host)) }
+            if name == holder {
+                let vip = state.inventory.cluster.vip
+                facts.take(vip, from: state.facts(host))
+                // Its login to the VIP would be one to itself.
+                if let own = state.inventory.host(named: name) { facts.deniedLogins[vip] = facts.deniedLogins[own.address] }
+            }
             after.hosts[name] = .reached(facts)
         }
         if state.cluster.source == host.name {
@@ -95,7 +100,7 @@ extension ClusterState {
     }
 
     /// The ids of a master's members, by its addresses or its name.
-    fileprivate func ownMembers(of host: Inventory.Host) -> Set<String> {
+    func ownMembers(of host: Inventory.Host) -> Set<String> {
         let node = node(of: host)
         let addresses = Set(watchedAddresses(of: host.name)).union(addresses(of: host))
         let distribution = inventory.cluster.distribution

@@ -42,7 +42,7 @@ struct WorkloadLoss {
     var othersAreHealthy: Bool { healthy == total - lost }
     var isCovered: Bool { isRedundant && othersAreHealthy }
     /// The set that is worst off.
-    private var worst: ErasureSet? {
+    var worst: ErasureSet? {
         sets.max { ($0.gone - $0.parity, $0.size) < ($1.gone - $1.parity, $1.size) }
     }
 

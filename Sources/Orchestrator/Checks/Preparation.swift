@@ -1,0 +1,138 @@
+import SSH
+
+/// What an operator can do in daylight about some refusals: commands to paste on hosts, and lines for the inventory. It runs nothing,
+/// and holds no command that changes anything that is at work.
+public struct Preparation: Sendable, Hashable {
+    public struct Command: Sendable, Codable, Hashable {
+        /// Where to paste it, by its inventory name.
+        public var host: String
+        /// One line for sh.
+        public var command: String
+        /// What is missing without it.
+        public var reason: String
+    }
+
+    /// In the order in which they are run; each once.
+    public private(set) var commands: [Command] = []
+    /// Items of the inventory's `workloads`.
+    public private(set) var inventoryLines: [String] = []
+
+    init() {}
+
+    /// Adds what would answer the refusals of one proposal.
+    mutating func add(_ proposal: Proposal) {
+        if let primary = proposal.primary, let host = proposal.state.inventory.host(named: primary.host) {
+            for denied in ReplacementFits.deniedLogins(proposal) where denied.isForWantOfAKey {
+                addKey(denied, on: host)
+            }
+            addOcboot(proposal, primary, on: host)
+        }
+        addRules(proposal)
+    }
+
+    private mutating func add(_ command: String, on host: Inventory.Host, asRoot: Bool = true, _ reason: String) {
+        // Root's home is meant by `~`, not that of whoever becomes root.
+        let isElevated = asRoot && host.ssh.become == .sudo
+        let line = isElevated ? ShellQuoting.join(["sudo", "-H", "sh", "-c", command]) : command
+        guard !commands.contains(where: { $0.host == host.name && $0.command == line }) else { return }
+        commands.append(.init(host: host.name, command: line, reason: reason))
+    }
+
+    // MARK: Logins
+
+    /// The key that ssh and ocboot take without being told. Which keys an agent has is no matter: it is not there at night.
+    private static let key = "~/.ssh/id_rsa"
+
+    /// Whether a host key is accepted is left to ssh's own question.
+    private mutating func addKey(_ denied: ReplacementFits.DeniedLogin, on primary: Inventory.Host) {
+        let reason = "no login from \(primary.name) to \(denied.name)"
+        let (login, key) = (denied.login, Self.key)
+        add("[ -e \(key) ] || ssh-keygen -q -t rsa -b 4096 -N '' -f \(key)", on: primary, reason)
+        // Where no password is taken, no program can copy a key there.
+        let takesPassword = ["password", "keyboard-interactive"].contains(where: denied.cause.contains)
+        guard let machine = denied.machine, !takesPassword, denied.cause.contains("(") else {
+            let place = ShellQuoting.quote("\(login.user)@\(denied.machine?.address ?? login.address)")
+            return add("ssh-copy-id -i \(key).pub -p \(login.port) \(place)", on: primary, reason)
+        }
+        add("cat \(key).pub", on: primary, reason)
+        // An empty line before it: the last line may have no end.
+        add(
+            "mkdir -p -m 700 ~/.ssh && (umask 077; { echo; cat; } >>~/.ssh/authorized_keys)", on: machine, asRoot: false,
+            "as \(login.user): paste the line that \(primary.name) prints, then Ctrl-D; no password is taken there")
+    }
+
+    // MARK: ocboot
+
+    private static let repository = "https://github.com/yunionio/ocboot.git"
+    /// Beside the system's own Python packages, none of which is changed.
+    private static let environment = "/opt/ocboot-ansible"
+
+    private mutating func addOcboot(_ proposal: Proposal, _ primary: Plan.Master, on host: Inventory.Host) {
+        let state = proposal.state
+        guard let ocboot = state.inventory.ocboot else { return }
+        do throws(OcbootInvocation.Obstacle) {
+            _ = try OcbootMatches.invocation(proposal, ocboot, on: primary)
+        } catch {
+            let facts = state.facts(host)?.ocboot
+            switch error.remedy {
+            case .ocboot?:
+                let release = state.cluster.onecloudVersion ?? ocboot.onecloudVersion
+                guard let revision = OcbootRelease.revision(for: release, state.inventory.cluster.distribution) else {
+                    return
+                }
+                let directory = ShellQuoting.quote(ocboot.directory)
+                // git changes nothing where the directory is no checkout, has other files in it, or was edited.
+                add(
+                    facts == nil
+                        ? "git clone --branch \(revision) \(Self.repository) \(directory)"
+                        : "cd \(directory) && git fetch \(Self.repository) \(revision) && git checkout --detach FETCH_HEAD",
+                    on: host, "ocboot on \(host.name): \(error.reason)")
+            case .software(let row)?:
+                if let facts { addSoftware(facts, row, on: host, state.facts(host)?.machine.systemID) }
+            case nil: break
+            }
+        }
+    }
+
+    private mutating func addSoftware(
+        _ facts: OcbootFacts, _ row: OcbootRelease, on host: Inventory.Host, _ system: String?
+    ) {
+        if facts.ansible.map({ !row.runs(withAnsible: $0) }) ?? true {
+            let reason =
+                "no Ansible \(row.ansibleText) on \(host.name)"
+                + (facts.ansible.map { ", but \($0): where ln finds its programs there, look first who needs them" } ?? "")
+            let python = "\(Self.environment)/bin/python"
+            add("python3 -m venv \(Self.environment)", on: host, reason)
+            add("\(python) -m pip install --upgrade pip", on: host, reason)
+            add("\(python) -m pip install \(ShellQuoting.quote(row.ansiblePackage))", on: host, reason)
+            add("ln -s \(Self.environment)/bin/ansible* /usr/local/bin/", on: host, reason)
+        } else if !facts.hasCollections, facts.ansible.map(OcbootRelease.needsCollections) == true {
+            add(
+                "ansible-galaxy collection install ansible.posix community.general", on: host,
+                "no collection ansible.posix on \(host.name)")
+        }
+        if !facts.hasYAML {
+            let isDebian = ["debian", "ubuntu", "uos"].contains(system?.lowercased())
+            add(
+                isDebian ? "apt-get install -y python3-yaml" : "yum install -y python3-pyyaml", on: host,
+                "no PyYAML on \(host.name)")
+        }
+    }
+
+    // MARK: The inventory
+
+    private mutating func addRules(_ proposal: Proposal) {
+        for lost in proposal.lost where lost.action == .noRule {
+            guard let claim = lost.claim else { continue }
+            var line: String
+            if let known = WorkloadRules.rule(claim, owner: lost.owner) {
+                line = "- \(YAMLText.rule(known.workload))"
+            } else {
+                // What its data is worth only people know: it is left alone.
+                line = "- \(YAMLText.rule(.init(namespace: claim.namespace, target: .claim(claim.name), rule: .ignore)))"
+                if let owner = lost.owner { line += "  # \(TerminalText.line(owner)) waits for it until somebody decides" }
+            }
+            if !inventoryLines.contains(line) { inventoryLines.append(line) }
+        }
+    }
+}
