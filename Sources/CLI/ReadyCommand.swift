@@ -27,7 +27,7 @@ struct ReadyCommand: AsyncParsableCommand {
         let words = losses.acceptedLosses.flatMap { ["--accept-data-loss", $0] }
         let verb = RecordedVerb(options: recording, name: "ready", arguments: words)
         try await Session.run(options, verb: verb) { [losses] session in
-            // A recording is told the same way wherever and whenever it is replayed: this machine plays no part in it.
+            // A replay prints the same wherever and whenever it is run: nothing of this machine is in it.
             let isHosts = session.source.isHosts
             let state = try await session.observe()
             let here = isHosts ? KnownSnapshot.Here(of: state.inventory.cluster.name) : nil
@@ -58,7 +58,9 @@ struct ReadyView {
         if readiness.ready { lines += ["", terminal.paint("Each master could be replaced now.", .green)] }
         let refused = refusals
         if !refused.isEmpty { lines += [""] + refused }
-        return lines + preparation + twoDeaths + changes + [""] + history + [terminal.paint("(cluster \(readiness.cluster))", .dim)]
+        return lines + preparation + twoDeaths + changes + [""] + history + [
+            terminal.paint("(cluster \(readiness.cluster))", .dim)
+        ]
     }
 
     private var table: Table {
@@ -132,40 +134,48 @@ struct ReadyView {
 
     private var twoDeaths: [String] {
         guard let pairs = readiness.twoDeaths, !pairs.isEmpty else { return [] }
-        var table = Table(["TWO AT ONCE", "ETCD", "RECOVERED BY", "DATA LOST"])
+        var table = Table(["TWO DEAD AT ONCE", "ETCD", "THEN", "DATA LOST"])
         for pair in pairs {
             table.rows.append([
                 pair.hosts.joined(separator: ", "),
-                pair.keepsMajority.map { $0 ? "keeps its majority" : "no majority" } ?? "not known", recovery(pair),
+                pair.keepsMajority.map { $0 ? "keeps its majority" : "no majority" } ?? "not known", then(pair),
                 data(pair),
             ])
         }
         var lines = [""] + terminal.lines(table)
         if pairs.contains(where: { $0.keepsMajority == false }) {
-            lines += [
-                "",
-                "Without a majority nothing is replaced: etcd has to be recovered by hand first (docs/ready.md).",
-            ]
-        }
-        for refusal in Array(uniqued: pairs.flatMap(\.refusals)) where !readiness.problems.contains(refusal) {
-            let whose = pairs.filter { $0.refusals.contains(refusal) }.map { $0.hosts.joined(separator: " and ") }
             lines += terminal.lines(
-                "note  ", "\(whose.joined(separator: "; ")): \(refusal.rule): \(refusal.reason)", style: .yellow)
-                + terminal.lines("      → ", refusal.advice)
+                "", "Without a majority nothing is replaced: etcd has to be recovered by hand first (docs/ready.md).")
+        }
+        // Of each rule one refusal: the others differ in names. All of them are in the JSON.
+        var told: Set<String> = []
+        for pair in pairs {
+            for refusal in pair.refusals where told.insert(refusal.rule).inserted {
+                lines += terminal.lines(
+                    "note  ", "\(pair.hosts.joined(separator: " and ")): \(refusal.rule): \(refusal.reason)",
+                    style: .yellow)
+                lines += terminal.lines("      → ", refusal.advice)
+            }
         }
         return lines
     }
 
-    private func recovery(_ pair: TwoDeaths) -> String {
-        guard pair.isRecoverable else { return "NOTHING" }
-        if pair.keepsMajority == true { return "replacing \(pair.replaceable.joined(separator: " or ")) first" }
-        let snapshot = pair.snapshots.first.map { "a snapshot, \($0.text(at: readiness.at))" }
-        let own = pair.survivors.isEmpty ? nil : "the data of \(pair.survivors.joined(separator: " or "))"
+    private func then(_ pair: TwoDeaths) -> String {
+        if pair.keepsMajority == true {
+            let rules = Array(uniqued: pair.refusals.map(\.rule)).joined(separator: ", ")
+            return pair.replaceable.isEmpty
+                ? "goes on; before a replacement: \(rules)"
+                : "goes on; to be replaced first: \(pair.replaceable.joined(separator: " or "))"
+        }
+        let snapshot = pair.snapshots.first.map { "from a snapshot, \($0.text(at: readiness.at))" }
+        guard pair.isRecoverable else { return "NOT RECOVERABLE: no etcd and no snapshot is left" }
+        let survivors = pair.survivors.joined(separator: " or ")
+        let own = survivors.isEmpty ? nil : "recover from the data of \(survivors)"
         return [own, snapshot].compactMap(\.self).joined(separator: ", or ")
     }
 
     private func data(_ pair: TwoDeaths) -> String {
-        let lost = pair.lostData.map { "\($0.workload): \($0.lost) of \($0.size), \($0.mayBeLost) may be" }
+        let lost = pair.lostData.map { "\($0.workload): \($0.lost) of \($0.size) lost, \($0.mayBeLost) may be" }
         let unknown = pair.unknownData.map { "\($0): not known" }
         return lost.isEmpty && unknown.isEmpty ? "-" : (lost + unknown).joined(separator: "; ")
     }

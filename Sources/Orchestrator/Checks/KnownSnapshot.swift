@@ -41,7 +41,7 @@ public struct KnownSnapshot: Sendable, Codable, Hashable {
 
     /// `5 h old, here`, `2 days old, on a: /var/backups/etcd.db`.
     public func text(at now: Date) -> String {
-        // A clock that is a little ahead makes nothing younger than new.
+        // A clock that is a little ahead must not give a negative age.
         let age = NotReadyAge.words(max(0, now.timeIntervalSince(at)))
         return "\(age) old, " + (host.map { "on \($0): \(path)" } ?? "here")
     }
@@ -52,7 +52,8 @@ extension ClusterState {
     /// - Parameter here: the newest on this machine.
     func snapshots(here: KnownSnapshot?) -> [KnownSnapshot] {
         let there = inventory.hosts.compactMap { host in
-            facts(host)?.snapshots?.map { KnownSnapshot(host: host.name, path: $0.path, at: $0.at) }.max { $0.at < $1.at }
+            let snapshots = facts(host)?.snapshots ?? []
+            return snapshots.max { $0.at < $1.at }.map { KnownSnapshot(host: host.name, path: $0.path, at: $0.at) }
         }
         return ([here].compactMap(\.self) + there).sorted { $0.at > $1.at }
     }

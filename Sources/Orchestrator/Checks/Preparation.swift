@@ -1,7 +1,7 @@
 import SSH
 
-/// What an operator can do in daylight about some refusals: commands to paste on hosts, and lines for the inventory. It runs nothing,
-/// and holds no command that changes anything that is at work.
+/// What an operator can do about some refusals before a master dies: commands to paste on hosts, and lines for the inventory. Nothing
+/// is run, and no command overwrites a file, removes one, or restarts anything.
 public struct Preparation: Sendable, Hashable {
     public struct Command: Sendable, Codable, Hashable {
         /// Where to paste it, by its inventory name.
@@ -22,8 +22,8 @@ public struct Preparation: Sendable, Hashable {
     /// Adds what would answer the refusals of one proposal.
     mutating func add(_ proposal: Proposal) {
         if let primary = proposal.primary, let host = proposal.state.inventory.host(named: primary.host) {
-            for denied in ReplacementFits.deniedLogins(proposal) where denied.isForWantOfAKey {
-                addKey(denied, on: host)
+            for failed in ReplacementFits.failedLogins(proposal) where failed.isDenied {
+                addKey(failed, on: host)
             }
             addOcboot(proposal, primary, on: host)
         }
@@ -31,7 +31,7 @@ public struct Preparation: Sendable, Hashable {
     }
 
     private mutating func add(_ command: String, on host: Inventory.Host, asRoot: Bool = true, _ reason: String) {
-        // Root's home is meant by `~`, not that of whoever becomes root.
+        // `~` must be root's home, not the home of the user who becomes root.
         let isElevated = asRoot && host.ssh.become == .sudo
         let line = isElevated ? ShellQuoting.join(["sudo", "-H", "sh", "-c", command]) : command
         guard !commands.contains(where: { $0.host == host.name && $0.command == line }) else { return }
@@ -40,31 +40,33 @@ public struct Preparation: Sendable, Hashable {
 
     // MARK: Logins
 
-    /// The key that ssh and ocboot take without being told. Which keys an agent has is no matter: it is not there at night.
+    /// The key that ssh and ocboot use by default. It is named, because ssh-copy-id would copy the keys of a forwarded agent otherwise,
+    /// and no agent is there when ocboot runs.
     private static let key = "~/.ssh/id_rsa"
 
-    /// Whether a host key is accepted is left to ssh's own question.
-    private mutating func addKey(_ denied: ReplacementFits.DeniedLogin, on primary: Inventory.Host) {
-        let reason = "no login from \(primary.name) to \(denied.name)"
-        let (login, key) = (denied.login, Self.key)
+    /// Nothing here accepts a host key: ssh-copy-id asks the operator.
+    private mutating func addKey(_ failed: ReplacementFits.FailedLogin, on primary: Inventory.Host) {
+        let reason = "no login from \(primary.name) to \(failed.name)"
+        let (login, key) = (failed.login, Self.key)
         add("[ -e \(key) ] || ssh-keygen -q -t rsa -b 4096 -N '' -f \(key)", on: primary, reason)
-        // Where no password is taken, no program can copy a key there.
-        let takesPassword = ["password", "keyboard-interactive"].contains(where: denied.cause.contains)
-        guard let machine = denied.machine, !takesPassword, denied.cause.contains("(") else {
-            let place = ShellQuoting.quote("\(login.user)@\(denied.machine?.address ?? login.address)")
+        // ssh-copy-id logs in by a password, where the server takes one. ssh lists the methods in brackets.
+        let takesPassword = ["password", "keyboard-interactive"].contains(where: failed.cause.contains)
+        guard let machine = failed.machine, !takesPassword, failed.cause.contains("(") else {
+            let place = ShellQuoting.quote("\(login.user)@\(failed.machine?.address ?? login.address)")
             return add("ssh-copy-id -i \(key).pub -p \(login.port) \(place)", on: primary, reason)
         }
         add("cat \(key).pub", on: primary, reason)
-        // An empty line before it: the last line may have no end.
+        // The file's last line may lack its newline: an empty line comes first.
         add(
-            "mkdir -p -m 700 ~/.ssh && (umask 077; { echo; cat; } >>~/.ssh/authorized_keys)", on: machine, asRoot: false,
+            "mkdir -p -m 700 ~/.ssh && (umask 077; { echo; cat; } >>~/.ssh/authorized_keys)", on: machine,
+            asRoot: false,
             "as \(login.user): paste the line that \(primary.name) prints, then Ctrl-D; no password is taken there")
     }
 
     // MARK: ocboot
 
     private static let repository = "https://github.com/yunionio/ocboot.git"
-    /// Beside the system's own Python packages, none of which is changed.
+    /// A virtual environment, so that no Python package of the system is changed.
     private static let environment = "/opt/ocboot-ansible"
 
     private mutating func addOcboot(_ proposal: Proposal, _ primary: Plan.Master, on host: Inventory.Host) {
@@ -98,9 +100,8 @@ public struct Preparation: Sendable, Hashable {
         _ facts: OcbootFacts, _ row: OcbootRelease, on host: Inventory.Host, _ system: String?
     ) {
         if facts.ansible.map({ !row.runs(withAnsible: $0) }) ?? true {
-            let reason =
-                "no Ansible \(row.ansibleText) on \(host.name)"
-                + (facts.ansible.map { ", but \($0): where ln finds its programs there, look first who needs them" } ?? "")
+            let other = facts.ansible.map { ", but \($0): where ln finds its programs, see first who needs them" } ?? ""
+            let reason = "no Ansible \(row.ansibleText) on \(host.name)\(other)"
             let python = "\(Self.environment)/bin/python"
             add("python3 -m venv \(Self.environment)", on: host, reason)
             add("\(python) -m pip install --upgrade pip", on: host, reason)
@@ -128,9 +129,12 @@ public struct Preparation: Sendable, Hashable {
             if let known = WorkloadRules.rule(claim, owner: lost.owner) {
                 line = "- \(YAMLText.rule(known.workload))"
             } else {
-                // What its data is worth only people know: it is left alone.
-                line = "- \(YAMLText.rule(.init(namespace: claim.namespace, target: .claim(claim.name), rule: .ignore)))"
-                if let owner = lost.owner { line += "  # \(TerminalText.line(owner)) waits for it until somebody decides" }
+                // Only people know what its data is worth: the claim is left alone.
+                let ignored = Inventory.Workload(namespace: claim.namespace, target: .claim(claim.name), rule: .ignore)
+                line = "- \(YAMLText.rule(ignored))"
+                if let owner = lost.owner {
+                    line += "  # \(TerminalText.line(owner)) waits for it until somebody decides"
+                }
             }
             if !inventoryLines.contains(line) { inventoryLines.append(line) }
         }

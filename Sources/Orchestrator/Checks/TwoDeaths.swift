@@ -27,7 +27,7 @@ public struct TwoDeaths: Sendable, Codable {
     /// Workloads of which that cannot be told, as `NAMESPACE/NAME`.
     public var unknownData: [String]
 
-    /// Whether there would be data to go on with: by a replacement, from a survivor or from a snapshot.
+    /// Whether there would be data to go on with: etcd's own where it keeps its majority, a survivor's, or a snapshot's.
     public var isRecoverable = false
 }
 
@@ -63,8 +63,11 @@ extension TwoDeaths {
             }
             refusals = Array(uniqued: refusals)
         }
-        (lostData, unknownData) = Self.losses(first, second, afters[0].state)
-        isRecoverable = keepsMajority == true ? !replaceable.isEmpty : !survivors.isEmpty || !self.snapshots.isEmpty
+        // Nobody may be left to be asked then; what is lost is told by what was seen today.
+        var after = afters[0].state
+        after.cluster.source = state.cluster.source
+        (lostData, unknownData) = Self.losses(first, second, after)
+        isRecoverable = keepsMajority == true || !survivors.isEmpty || !self.snapshots.isEmpty
     }
 
     /// One for each survivor that could have the VIP thereafter.

@@ -21,6 +21,11 @@ public struct HostFacts: Sendable, Hashable {
         public var path: String
         /// When it was last written, by our clock.
         public var at: Date
+
+        public init(path: String, at: Date) {
+            self.path = path
+            self.at = at
+        }
     }
     /// What could not be read is `nil`.
     public struct Machine: Sendable, Hashable {

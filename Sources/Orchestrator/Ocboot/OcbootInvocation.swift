@@ -70,7 +70,8 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
             throw Obstacle(
                 reason:
                     "it does not pass SKIP_TAGS on to Ansible, as releases from 3.9 on do: it would set the web administrator's password to its public default",
-                advice: "put an unchanged ocboot of release \(ocboot.onecloudVersion) into \(ocboot.directory)", remedy: .ocboot)
+                advice: "put an unchanged ocboot of release \(ocboot.onecloudVersion) into \(ocboot.directory)",
+                remedy: .ocboot)
         }
         effects = row.effects[distribution] ?? []
         leftovers = row.leftovers
@@ -83,7 +84,8 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         guard facts.hasProgram else {
             throw Obstacle(
                 reason: "there is no \(ocboot.command?.first ?? "run.py") in \(ocboot.directory)",
-                advice: "put the ocboot of release \(ocboot.onecloudVersion) there, or set ocboot.directory", remedy: .ocboot)
+                advice: "put the ocboot of release \(ocboot.onecloudVersion) there, or set ocboot.directory",
+                remedy: .ocboot)
         }
         guard let version = facts.release else {
             throw Obstacle(
@@ -171,11 +173,13 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
             throw Obstacle(
                 reason: "Ansible \(ansible) has no collection ansible.posix, which its roles use",
                 advice:
-                    "install the collections there: ansible-galaxy collection install ansible.posix community.general", remedy: .software(row))
+                    "install the collections there: ansible-galaxy collection install ansible.posix community.general",
+                remedy: .software(row))
         }
         guard facts.hasYAML else {
             throw Obstacle(
-                reason: "python3 has no module yaml", advice: "install PyYAML there: python3-pyyaml or python3-yaml", remedy: .software(row))
+                reason: "python3 has no module yaml", advice: "install PyYAML there: python3-pyyaml or python3-yaml",
+                remedy: .software(row))
         }
     }
 

@@ -37,8 +37,7 @@ struct SupposedDeath: Sendable {
             if name == holder {
                 let vip = state.inventory.cluster.vip
                 facts.take(vip, from: state.facts(host))
-                // Its login to the VIP would be one to itself.
-                if let own = state.inventory.host(named: name) { facts.deniedLogins[vip] = facts.deniedLogins[own.address] }
+                if let own = state.inventory.host(named: name) { facts.logInToItself(at: vip, own.address) }
             }
             after.hosts[name] = .reached(facts)
         }
@@ -128,6 +127,13 @@ extension ClusterState {
 }
 
 extension HostFacts {
+    /// A login to an address that it has taken over is one to itself: the result for its own address counts. A connection that was
+    /// refused or timed out stays so: sshd may listen on given addresses only (ListenAddress).
+    fileprivate mutating func logInToItself(at vip: String, _ own: String) {
+        let unreachable = deniedLogins[vip].flatMap { OcbootLogin.isDenied($0) ? nil : $0 }
+        deniedLogins[vip] = deniedLogins[own] ?? unreachable
+    }
+
     /// keepalived puts the VIP on the interface that the other one had it on, or on the one that it is told.
     fileprivate mutating func take(_ vip: String, from other: HostFacts?) {
         guard !holds(vip) else { return }

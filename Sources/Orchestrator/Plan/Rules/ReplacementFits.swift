@@ -134,20 +134,20 @@ public enum ReplacementFits: SafetyRule {
         return parts.count == 2 ? String(parts[0]) : endpoint
     }
 
-    /// A login that ocboot will make from the primary, and that is refused there.
-    struct DeniedLogin: Sendable, Hashable {
+    /// A login that ocboot will make from the primary, and that does not work there.
+    struct FailedLogin: Sendable, Hashable {
         var login: OcbootLogin
         /// As it is told to people: `itself (10.0.0.1)`.
         var name: String
         var cause: String
-        /// The host that keeps the keys: of the VIP, its holder.
+        /// The host whose authorized_keys count: for the VIP, its holder.
         var machine: Inventory.Host?
 
         /// The server answered, and took no key.
-        var isForWantOfAKey: Bool { cause.lowercased().contains("denied") }
+        var isDenied: Bool { OcbootLogin.isDenied(cause) }
     }
 
-    static func deniedLogins(_ proposal: Proposal) -> [DeniedLogin] {
+    static func failedLogins(_ proposal: Proposal) -> [FailedLogin] {
         let state = proposal.state
         guard let primary = proposal.primary, let host = state.inventory.host(named: primary.host),
             let denied = state.facts(host)?.deniedLogins
@@ -169,31 +169,31 @@ public enum ReplacementFits: SafetyRule {
             }
         }
         return logins.compactMap { login, name, machine in
-            denied[login.address].map { DeniedLogin(login: login, name: name, cause: $0, machine: machine) }
+            denied[login.address].map { FailedLogin(login: login, name: name, cause: $0, machine: machine) }
         }
     }
 
     private static func loginRefusals(_ proposal: Proposal) -> [Refusal] {
-        deniedLogins(proposal).map { denied in
+        failedLogins(proposal).map { failed in
             let primary = proposal.primary?.host ?? ""
             return refusal(
-                "\(primary) cannot log in to \(denied.name) by SSH without a password, as ocboot will: \(denied.cause)",
-                advice: advice(denied, on: primary))
+                "\(primary) cannot log in to \(failed.name) by SSH without a password, as ocboot will: \(failed.cause)",
+                advice: advice(failed, on: primary))
         }
     }
 
-    private static func advice(_ denied: DeniedLogin, on primary: String) -> String {
-        let login = denied.login
+    private static func advice(_ failed: FailedLogin, on primary: String) -> String {
+        let login = failed.login
         let options = login.port == 22 ? "" : "-p \(login.port) "
         // A directory user's name may have a backslash.
         func place(_ address: String) -> String { ShellQuoting.quote("\(login.user)@\(address)") }
-        guard denied.isForWantOfAKey else {
+        guard failed.isDenied else {
             return
                 "see on \(primary) that this works: ssh \(options)\(place(login.address)) true; a port that is not 22 is named in the inventory: ssh.port"
         }
         // A key is kept on a machine, not on an address that moves.
         return
-            "run on \(primary): ssh-copy-id \(options)\(place(denied.machine?.address ?? login.address)); where it has no key of its own yet: ssh-keygen first"
+            "run on \(primary): ssh-copy-id \(options)\(place(failed.machine?.address ?? login.address)); where it has no key of its own yet: ssh-keygen first"
     }
 
     /// Compared with the primary's, whose certificates it will be shown.
