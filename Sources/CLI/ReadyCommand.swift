@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Orchestrator
+import SSH
 
 struct ReadyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -8,7 +9,8 @@ struct ReadyCommand: AsyncParsableCommand {
         discussion: """
             Looks at every host once, as 'check' does. For each master in turn its death is then supposed (no answer, node NotReady, \
             etcd member down, the VIP with each survivor that could have it), and its replacement by each spare is planned. What the \
-            plan would be refused for is told, with what to do about it now.
+            plan would be refused for is told, with what to do about it now: where commands, or lines for the inventory, can do that, they \
+            are printed to be pasted, and none of them is run. For each pair of masters it says what their death at once would leave.
 
             Exit status, for cron: 0 where every master could be replaced, 2 where one could not, 4 where no master gave an answer, \
             65 where the inventory is wrong. The JSON document has a schema: docs/ready.schema.json.
@@ -111,7 +113,7 @@ struct ReadyView {
         }
     }
 
-    /// Lines to paste are never broken.
+    /// No line is broken: the whole of it may be pasted, and the rest of a comment would be run.
     private var preparation: [String] {
         var lines: [String] = []
         let commands = readiness.commands ?? []
@@ -120,7 +122,7 @@ struct ReadyView {
             var reason: String?
             for command in commands where command.host == host {
                 if command.reason != reason {
-                    lines += terminal.lines("  # ", command.reason).map { terminal.paint($0, .dim) }
+                    lines.append(terminal.paint("  # \(TerminalText.line(command.reason))", .dim))
                 }
                 reason = command.reason
                 lines.append("  \(command.command)")

@@ -98,8 +98,9 @@ def faults(act):
          (primary, f"https://github.com/yunionio/ocboot.git {ocboot}")),
         ("no ocboot on one master", on(other, f"mv {ocboot} {ocboot}.away", f"mv {ocboot}.away {ocboot}"), {"ocboot-matches"}, None,
          (other, f"https://github.com/yunionio/ocboot.git {ocboot}")),
-        ("the primary has no key for other hosts", on(primary, "mv /root/.ssh/id_rsa /root/id_rsa.away", "mv /root/id_rsa.away /root/.ssh/id_rsa"),
-         {"replacement-fits"}, None, (primary, f"root@{act.lab.addresses[spare]}")),
+        ("the primary has no key for other hosts",
+         on(primary, "mkdir /root/away && mv /root/.ssh/id_rsa* /root/away", "mv /root/away/* /root/.ssh && rmdir /root/away"),
+         {"replacement-fits"}, None, (spare, ">>~/.ssh/authorized_keys")),
         ("the spare has been in a cluster", on(spare, "mkdir -p /etc/kubernetes && : >/etc/kubernetes/kubelet.conf",
                                                "rm /etc/kubernetes/kubelet.conf"), {"replacement-is-bare"}, None, None),
         ("a full disk on the spare", on(spare, full, "umount /opt"), {"replacement-fits"}, None, None),
@@ -114,6 +115,9 @@ def faults(act):
             said = expect_ready(act, what, 2, rules, inventory)
             if pasted and not any(c["host"] == pasted[0] and pasted[1] in c["command"] for c in said.get("commands", [])):
                 raise Failed(f"{what}: '{pasted[1]}' is not to be pasted on {pasted[0]}, but {said.get('commands')}\nnext: masterswap ready")
+            if rules == {"replacement-fits"} and pasted:
+                paste(said["commands"])
+                expect_ready(act, f"{what}, pasted what it gave", 0, rules)
         finally:
             undo()
         if inventory:
@@ -124,6 +128,17 @@ def faults(act):
             expect_ready(act, f"{what}, with what it gave added: {lines}", 0, rules, answered)
         expect_ready(act, f"{what}, undone", 0, rules)
         say(f"ok: ready tells by day: {what} ({', '.join(sorted(refusing(said)))})")
+
+
+def paste(commands):
+    """Runs each command on its host; one that waits for a line gets what was printed last, as from a person's hand."""
+    printed = b""
+    for command in commands:
+        done = subprocess.run([str(lab.LAB), "host", command["host"], "--", "sh", "-c", "export HOME=/root; " + command["command"]],
+                              input=printed, capture_output=True)
+        if done.returncode != 0:
+            raise Failed(f"'{command['command']}' on {command['host']} ended with {done.returncode}: {done.stderr.decode(errors='replace')}\nnext: try it there")
+        printed = done.stdout or printed
 
 
 def refusing(said):
