@@ -135,7 +135,7 @@ import Testing
         let commands = commands(readiness, on: masters[0])
         #expect(
             commands == [
-                "cd /root/ocboot && git fetch https://github.com/yunionio/ocboot.git release/3.8 && git checkout --detach FETCH_HEAD"
+                "cd /root/ocboot && [ -e .git ] && git fetch https://github.com/yunionio/ocboot.git release/3.8 && git checkout --detach FETCH_HEAD"
             ])
         for command in commands { #expect(try await isShell(command)) }
     }

@@ -83,11 +83,11 @@ public struct Preparation: Sendable, Hashable {
                     return
                 }
                 let directory = ShellQuoting.quote(ocboot.directory)
-                // git changes nothing where the directory is no checkout, has other files in it, or was edited.
+                // Without a repository of its own there git would take that of a folder above. It overwrites no edited file.
                 add(
                     facts == nil
                         ? "git clone --branch \(revision) \(Self.repository) \(directory)"
-                        : "cd \(directory) && git fetch \(Self.repository) \(revision) && git checkout --detach FETCH_HEAD",
+                        : "cd \(directory) && [ -e .git ] && git fetch \(Self.repository) \(revision) && git checkout --detach FETCH_HEAD",
                     on: host, "ocboot on \(host.name): \(error.reason)")
             case .software(let row)?:
                 if let facts { addSoftware(facts, row, on: host, state.facts(host)?.machine.systemID) }
