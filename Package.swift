@@ -55,7 +55,7 @@ let package = Package(
             ],
             path: "Sources/Orchestrator/Execution", swiftSettings: settings),
         .target(
-            name: "Reporting", dependencies: ["Inventories", "Cluster", "Planning", "Execution", "SSH"],
+            name: "Reporting", dependencies: ["Inventories", "Cluster", "Planning", "Drafting", "Execution", "SSH"],
             path: "Sources/Orchestrator/Reporting", swiftSettings: settings),
         .executableTarget(
             name: "masterswap",

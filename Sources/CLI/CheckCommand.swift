@@ -35,9 +35,11 @@ struct CheckCommand: AsyncParsableCommand {
         try await Session.run(options, verb: verb) { [limit] session in
             var inventory = session.inventory
             inventory.hosts = try session.hosts(limit: limit.pattern)
-            var report = CheckReport(try await session.observe(inventory), at: session.now)
             // A part of the hosts says nothing of the rest; a recording is told the same way wherever and whenever it is replayed.
-            if limit.pattern == nil, session.source.isHosts {
+            let isWhole = limit.pattern == nil && session.source.isHosts
+            let here = isWhole ? KnownSnapshot.Here(of: inventory.cluster.name) : nil
+            var report = CheckReport(try await session.observe(inventory), here: here, at: session.now)
+            if isWhole {
                 let history = ReportHistory()
                 if let last = history.last(of: report.cluster, CheckReport.self) { report.compare(with: last) }
                 do { try history.keep(report) } catch { session.terminal.say("warning: \(error)") }

@@ -57,6 +57,9 @@ struct CheckView {
         if !report.pendingPods.isEmpty {
             lines += terminal.lines("pending ", report.pendingPods.joined(separator: ", "))
         }
+        if let newest = report.snapshots?.first {
+            lines += terminal.lines("snapshot ", "the newest is \(newest.text(at: report.at))")
+        }
         lines.append(terminal.paint("(cluster \(report.cluster), read by way of \(source))", .dim))
         return lines
     }

@@ -6,6 +6,7 @@ import Foundation
 import Inventories
 import Planning
 import Reporting
+import SSH
 
 struct ReadyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -13,7 +14,8 @@ struct ReadyCommand: AsyncParsableCommand {
         discussion: """
             Looks at every host once, as 'check' does. For each master in turn its death is then supposed (no answer, node NotReady, \
             etcd member down, the VIP with each survivor that could have it), and its replacement by each spare is planned. What the \
-            plan would be refused for is told, with what to do about it now.
+            plan would be refused for is told, with what to do about it now: where commands, or lines for the inventory, can do that, they \
+            are printed to be pasted, and none of them is run. For each pair of masters it says what their death at once would leave.
 
             Exit status, for cron: 0 where every master could be replaced, 2 where one could not, 4 where no master gave an answer, \
             65 where the inventory is wrong. The JSON document has a schema: docs/ready.schema.json.
@@ -32,13 +34,14 @@ struct ReadyCommand: AsyncParsableCommand {
         let words = losses.acceptedLosses.flatMap { ["--accept-data-loss", $0] }
         let verb = RecordedVerb(options: recording, name: "ready", arguments: words)
         try await Session.run(options, verb: verb) { [losses] session in
-            var readiness = Readiness(
-                try await session.observe(), accepting: losses.acceptedLosses, now: session.now)
-            // A recording is told the same way wherever and whenever it is replayed.
-            if session.source.isHosts {
-                let (store, history) = (RunStore(), ReportHistory())
-                readiness.lastReplacement = .init(of: readiness.cluster, in: store)
-                readiness.snapshotAt = SnapshotStore(store).snapshots(of: readiness.cluster).last?.at
+            // A replay prints the same wherever and whenever it is run: nothing of this machine is in it.
+            let isHosts = session.source.isHosts
+            let state = try await session.observe()
+            let here = isHosts ? KnownSnapshot.Here(of: state.inventory.cluster.name) : nil
+            var readiness = Readiness(state, accepting: losses.acceptedLosses, here: here, now: session.now)
+            if isHosts {
+                let history = ReportHistory()
+                readiness.lastReplacement = .init(of: readiness.cluster, in: RunStore())
                 if let last = history.last(of: readiness.cluster, Readiness.self) { readiness.compare(with: last) }
                 do { try history.keep(readiness) } catch { session.terminal.say("warning: \(error)") }
             }
@@ -62,7 +65,9 @@ struct ReadyView {
         if readiness.ready { lines += ["", terminal.paint("Each master could be replaced now.", .green)] }
         let refused = refusals
         if !refused.isEmpty { lines += [""] + refused }
-        return lines + changes + [""] + history + [terminal.paint("(cluster \(readiness.cluster))", .dim)]
+        return lines + preparation + twoDeaths + changes + [""] + history + [
+            terminal.paint("(cluster \(readiness.cluster))", .dim)
+        ]
     }
 
     private var table: Table {
@@ -113,6 +118,75 @@ struct ReadyView {
         }
     }
 
+    /// No line is broken: the whole of it may be pasted, and the rest of a comment would be run.
+    private var preparation: [String] {
+        var lines: [String] = []
+        let commands = readiness.commands ?? []
+        for host in Array(uniqued: commands.map(\.host)) {
+            lines += ["", "To paste on \(host):"]
+            var reason: String?
+            for command in commands where command.host == host {
+                if command.reason != reason {
+                    lines.append(terminal.paint("  # \(TerminalText.line(command.reason))", .dim))
+                }
+                reason = command.reason
+                lines.append("  \(command.command)")
+            }
+        }
+        if let rules = readiness.inventoryLines {
+            lines += ["", "To add to the inventory, under 'workloads':"] + rules.map { "  \($0)" }
+        }
+        return lines
+    }
+
+    private var twoDeaths: [String] {
+        guard let pairs = readiness.twoDeaths, !pairs.isEmpty else { return [] }
+        var table = Table(["TWO DEAD AT ONCE", "ETCD", "THEN", "DATA LOST"])
+        for pair in pairs {
+            table.rows.append([
+                pair.hosts.joined(separator: ", "),
+                pair.keepsMajority.map { $0 ? "keeps its majority" : "no majority" } ?? "not known", then(pair),
+                data(pair),
+            ])
+        }
+        var lines = [""] + terminal.lines(table)
+        if pairs.contains(where: { $0.keepsMajority == false }) {
+            lines += terminal.lines(
+                "", "Without a majority nothing is replaced: etcd has to be recovered by hand first (docs/ready.md).")
+        }
+        // Of each rule one refusal: the others differ in names. All of them are in the JSON.
+        var told: Set<String> = []
+        for pair in pairs {
+            for refusal in pair.refusals where told.insert(refusal.rule).inserted {
+                lines += terminal.lines(
+                    "note  ", "\(pair.hosts.joined(separator: " and ")): \(refusal.rule): \(refusal.reason)",
+                    style: .yellow)
+                lines += terminal.lines("      → ", refusal.advice)
+            }
+        }
+        return lines
+    }
+
+    private func then(_ pair: TwoDeaths) -> String {
+        if pair.keepsMajority == true {
+            let rules = Array(uniqued: pair.refusals.map(\.rule)).joined(separator: ", ")
+            return pair.replaceable.isEmpty
+                ? "goes on; before a replacement: \(rules)"
+                : "goes on; to be replaced first: \(pair.replaceable.joined(separator: " or "))"
+        }
+        let snapshot = pair.snapshots.first.map { "from a snapshot, \($0.text(at: readiness.at))" }
+        guard pair.isRecoverable else { return "NOT RECOVERABLE: no etcd and no snapshot is left" }
+        let survivors = pair.survivors.joined(separator: " or ")
+        let own = survivors.isEmpty ? nil : "recover from the data of \(survivors)"
+        return [own, snapshot].compactMap(\.self).joined(separator: ", or ")
+    }
+
+    private func data(_ pair: TwoDeaths) -> String {
+        let lost = pair.lostData.map { "\($0.workload): \($0.lost) of \($0.size) lost, \($0.mayBeLost) may be" }
+        let unknown = pair.unknownData.map { "\($0): not known" }
+        return lost.isEmpty && unknown.isEmpty ? "-" : (lost + unknown).joined(separator: "; ")
+    }
+
     private func subject(_ master: Readiness.Master, _ refusal: Refusal) -> String {
         let holders = master.trials.filter { $0.refusals.contains(refusal) }.compactMap(\.vipTo)
         let all = Set(master.trials.compactMap(\.vipTo))
@@ -139,9 +213,7 @@ struct ReadyView {
             lines.append(
                 String(format: "the last replacement took %.0f s: masterswap report \(last.run)", last.seconds))
         }
-        if let at = readiness.snapshotAt {
-            lines.append("the newest snapshot here is \(NotReadyAge.words(readiness.at.timeIntervalSince(at))) old")
-        }
+        lines += (readiness.snapshots ?? []).map { "newest snapshot of etcd: \($0.text(at: readiness.at))" }
         return lines
     }
 }

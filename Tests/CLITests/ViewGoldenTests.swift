@@ -54,4 +54,33 @@ import Testing
             events: began + [Event(.result, at: began.last?.at ?? Date(), text: "x", status: 2, run: report.run)])
         try expect("stopped") { OutcomeView(report: stopped, terminal: $0, isLive: true).lines }
     }
+
+    /// Lines to paste are not broken, however narrow the screen is.
+    @Test func whatIsToBePasted() async throws {
+        let file = RecordingsTests.folder.appendingPathComponent("healthy.jsonl").path
+        let replay = Replay(try Recording(contentsOf: file), path: file, program: "test")
+        var state = await Observer(try replay.inventory(), replay.remotes, isOrdered: true).observe()
+        let hosts = state.inventory.hosts
+        state.inventory.workloads.removeAll { $0.namespace == "onecloud-monitoring" }
+        for (host, observation) in state.hosts {
+            guard case .reached(var facts) = observation else { continue }
+            if host == hosts[0].name {
+                facts.deniedLogins[hosts[3].address] = "Permission denied (publickey,password)."
+            }
+            if host == hosts[1].name { facts.ocboot = nil }
+            if host == hosts[2].name {
+                facts.snapshots = [.init(path: "/var/backups/etcd.db", at: replay.now - 7200)]
+            }
+            state.hosts[host] = .reached(facts)
+        }
+        let readiness = Readiness(state, now: replay.now)
+        let lines = ReadyView(readiness: readiness, terminal: Terminal(width: 80)).lines
+        let commands = readiness.commands ?? []
+        for command in commands { #expect(lines.contains("  \(command.command)")) }
+        // What stands between the headings may be pasted as a whole.
+        let block = lines.drop { !$0.hasPrefix("To paste on") }.prefix { !$0.hasPrefix("To add to") }
+        let other = block.filter { !$0.isEmpty && !$0.hasPrefix("To paste on") && !$0.hasPrefix("  # ") }
+        #expect(Array(other) == commands.map { "  \($0.command)" })
+        try Golden.expect(lines, in: "80x24/ready")
+    }
 }

@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import lab
 from drill import KNOWN_DEAD, changed_rule, say
 from lab import Failed
 
@@ -46,7 +47,7 @@ def compare(act, predicted):
             raise Failed(f"ready said {said}, and the plan says {(primary, lost)}\nnext: compare them: {path}")
     if not trials:
         raise Failed(f"ready did not suppose that {primary} would be primary\nnext: compare its JSON with {path}")
-    say(f"ok: as ready said: {primary} is primary, claims made again: {', '.join(lost) or 'none'}")
+    say(f"ok: as ready said: {primary} is primary, claims recreated: {', '.join(lost) or 'none'}")
 
 
 def snapshot(act):
@@ -73,35 +74,112 @@ def snapshot(act):
 
 
 def faults(act):
-    """What would stop a replacement at night, each made and undone by day: `ready` tells it, and nothing once it is gone."""
+    """What would stop a replacement at night, each made and undone by day: `ready` tells it, what it gives to paste is about it, and it
+    is content again once it is undone."""
     primary, spare = act.lab.primary, act.spare
     other = next(master for master in act.lab.masters if master != primary)
     ocboot = re.search(r"^ocboot:.*?^\s+directory:\s*(\S+)", act.inventory.read_text(), re.M | re.S).group(1)
     drive = minio_drive(act, other)
     without_rule = act.folder / "inventory-without-rule.yaml"
     without_rule.write_text(changed_rule(act.inventory.read_text(), "monitor-minio", lambda rule: []))
-    for what, host, make, undo, rules, inventory in [
-        ("no ocboot on the primary", primary, f"mv {ocboot} {ocboot}.away", f"mv {ocboot}.away {ocboot}", {"ocboot-matches"}, None),
-        ("the primary has no key for other hosts", primary, "mv /root/.ssh/id_rsa /root/id_rsa.away", "mv /root/id_rsa.away /root/.ssh/id_rsa",
-         {"replacement-fits"}, None),
-        ("the spare has been in a cluster", spare, "mkdir -p /etc/kubernetes && : >/etc/kubernetes/kubelet.conf",
-         "rm /etc/kubernetes/kubelet.conf", {"replacement-is-bare"}, None),
-        ("a drive of MinIO is being healed", other, f": >{drive}/.minio.sys/healing.bin", f"rm {drive}/.minio.sys/healing.bin",
-         {"critical-data-survives", "other-replicas-healthy"}, None),
-        ("a claim without a rule", primary, "true", "true", {"claims-have-rules"}, without_rule),
+
+    def script(host, text):
+        status, _, err = act.on(host, text)
+        if status != 0:
+            raise Failed(f"'{text}' on {host} failed: {err}\nnext: look there")
+
+    def on(host, make, undo):
+        return lambda: script(host, make), lambda: script(host, undo)
+
+    # A small file system over one of those that a new host needs, full to the last block.
+    full = "mkdir -p /opt && mount -t tmpfs -o size=8m none /opt && { dd if=/dev/zero of=/opt/full bs=64k 2>/dev/null; [ -s /opt/full ]; }"
+    for what, (make, undo), rules, inventory, pasted in [
+        ("no ocboot on the primary", on(primary, f"mv {ocboot} {ocboot}.away", f"mv {ocboot}.away {ocboot}"), {"ocboot-matches"}, None,
+         (primary, f"https://github.com/yunionio/ocboot.git {ocboot}")),
+        ("no ocboot on one master", on(other, f"mv {ocboot} {ocboot}.away", f"mv {ocboot}.away {ocboot}"), {"ocboot-matches"}, None,
+         (other, f"https://github.com/yunionio/ocboot.git {ocboot}")),
+        ("the primary has no key for other hosts",
+         on(primary, "mkdir /root/away && mv /root/.ssh/id_rsa* /root/away", "mv /root/away/* /root/.ssh && rmdir /root/away"),
+         {"replacement-fits"}, None, (spare, ">>~/.ssh/authorized_keys")),
+        ("the spare has been in a cluster", on(spare, "mkdir -p /etc/kubernetes && : >/etc/kubernetes/kubelet.conf",
+                                               "rm /etc/kubernetes/kubelet.conf"), {"replacement-is-bare"}, None, None),
+        ("a full disk on the spare", on(spare, full, "umount /opt"), {"replacement-fits"}, None, None),
+        ("the spare's clock is an hour ahead", (lambda: lab.must("clock", spare, "+3600"), lambda: lab.must("clock", spare, "0")),
+         {"replacement-fits"}, None, None),
+        ("a drive of MinIO is being healed", on(other, f": >{drive}/.minio.sys/healing.bin", f"rm {drive}/.minio.sys/healing.bin"),
+         {"critical-data-survives", "other-replicas-healthy"}, None, None),
+        ("a claim without a rule", on(primary, "true", "true"), {"claims-have-rules"}, without_rule, None),
     ]:
-        told = set()
-        for script, expected in ((make, 2), (undo, 0)):
-            status, _, err = act.on(host, script)
-            if status != 0:
-                raise Failed(f"{what}: '{script}' on {host} failed: {err}\nnext: look there")
-            status, out, err, _ = act.tool("ready", "--output", "json", inventory=inventory if expected else None)
-            said = json.loads(out) if out.startswith("{") else {"masters": []}
-            refusing = {refusal["rule"] for master in said["masters"] for trial in master["trials"] for refusal in trial["refusals"]}
-            told |= refusing
-            if status != expected or bool(refusing & rules) != bool(expected):
-                raise Failed(f"{what}{'' if expected else ', undone'}: ready ended with {status} and refuses by {refusing or 'nothing'}, expected {expected} and {' or '.join(rules) if expected else 'nothing'}\n{err}\nnext: masterswap ready")
-        say(f"ok: ready tells by day: {what} ({', '.join(sorted(told))})")
+        make()
+        try:
+            said = expect_ready(act, what, 2, rules, inventory)
+            if pasted and not any(c["host"] == pasted[0] and pasted[1] in c["command"] for c in said.get("commands", [])):
+                raise Failed(f"{what}: '{pasted[1]}' is not to be pasted on {pasted[0]}, but {said.get('commands')}\nnext: masterswap ready")
+            if rules == {"replacement-fits"} and pasted:
+                paste(said["commands"])
+                expect_ready(act, f"{what}, pasted what it gave", 0, rules)
+        finally:
+            undo()
+        if inventory:
+            # The lines that it gave are what is missing.
+            lines = [f"  {line}" for line in said.get("inventory_lines", [])]
+            answered = act.folder / "inventory-with-rule.yaml"
+            answered.write_text(re.sub(r"^workloads:$", "\n".join(["workloads:", *lines]), inventory.read_text(), flags=re.M))
+            expect_ready(act, f"{what}, with what it gave added: {lines}", 0, rules, answered)
+        expect_ready(act, f"{what}, undone", 0, rules)
+        say(f"ok: ready tells by day: {what} ({', '.join(sorted(refusing(said)))})")
+
+
+def paste(commands):
+    """Runs each command on its host; one that waits for a line gets what was printed last, as from a person's hand."""
+    printed = b""
+    for command in commands:
+        done = subprocess.run([str(lab.LAB), "host", command["host"], "--", "sh", "-c", "export HOME=/root; " + command["command"]],
+                              input=printed, capture_output=True)
+        if done.returncode != 0:
+            raise Failed(f"'{command['command']}' on {command['host']} ended with {done.returncode}: {done.stderr.decode(errors='replace')}\nnext: try it there")
+        printed = done.stdout or printed
+
+
+def refusing(said):
+    return {refusal["rule"] for master in said["masters"] for trial in master["trials"] for refusal in trial["refusals"]}
+
+
+def expect_ready(act, what, expected, rules, inventory=None):
+    """`ready` ends so, and refuses by one of these rules where it is to refuse; gives what it said."""
+    status, out, err, _ = act.tool("ready", "--output", "json", inventory=inventory)
+    said = json.loads(out) if out.startswith("{") else {"masters": []}
+    if status != expected or bool(refusing(said) & rules) != bool(expected):
+        raise Failed(f"{what}: ready ended with {status} and refuses by {refusing(said) or 'nothing'}, expected {expected} and {' or '.join(rules) if expected else 'nothing'}\n{err}\nnext: masterswap ready")
+    return said
+
+
+def snapshot_ages(act):
+    """A snapshot of a master's own is seen, old or new; `check` warns of an old one, and its exit status stays."""
+    master, path = act.lab.masters[-1], "/var/backups/etcd-by-hand.db"
+    taken = sorted((act.folder / "state" / "snapshots").glob("*/*/etcd-snapshot.db"))
+    if not taken:
+        raise Failed("no snapshot was taken here yet\nnext: masterswap snapshot")
+    act.on(master, "mkdir -p /var/backups")
+    subprocess.run([str(lab.LAB), "host", master, "--", "sh", "-c", f"cat >{path}"], stdin=taken[-1].open("rb"), check=True)
+    try:
+        said, _ = document(act, "check")
+        places = [snapshot.get("host") for snapshot in said["snapshots"]]
+        if places != [master, None] or any(f["code"] == "snapshot-old" for f in said["findings"]):
+            raise Failed(f"check knows snapshots on {places}, expected {[master, None]}; {said['findings']}\nnext: masterswap check")
+        hidden = act.folder / "state" / "snapshots"
+        hidden.rename(act.folder / "snapshots-away")
+        try:
+            act.on(master, f"touch -d '3 days ago' {path}")
+            said, _ = document(act, "check")
+            told = [f for f in said["findings"] if f["code"] == "snapshot-old"]
+            if len(told) != 1 or "3 days old" not in told[0]["text"] or master not in told[0]["text"]:
+                raise Failed(f"check does not tell that the newest snapshot is three days old: {told}\nnext: masterswap check")
+        finally:
+            (act.folder / "snapshots-away").rename(hidden)
+        say(f"ok: check sees a snapshot on {master}, and warns of an old one with exit status 0")
+    finally:
+        act.on(master, f"rm -f {path}")
 
 
 def minio_drive(act, host):

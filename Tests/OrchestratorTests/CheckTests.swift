@@ -93,6 +93,32 @@ import Testing
         #expect(rows == CheckReport.Code.allCases.map(\.rawValue))
     }
 
+    /// That none was taken is worth a word, and no reason for cron to raise an alarm.
+    @Test func anOldSnapshotIsTold() throws {
+        let day: TimeInterval = 86400
+        func report(_ age: TimeInterval?, onMaster other: TimeInterval? = nil) throws -> CheckReport {
+            var state = try RunbookCluster.state(isDead: false)
+            state.change(RunbookCluster.names[1]) { facts in
+                facts.snapshots = other.map { [.init(path: "/var/backups/etcd.db", at: now - $0)] } ?? []
+            }
+            var here = KnownSnapshotTests.nothingHere
+            here.newest = age.map { KnownSnapshot(path: "/s", at: now - $0) }
+            return CheckReport(state, here: here, at: now)
+        }
+        func told(_ report: CheckReport) -> [String] { report.findings.filter { $0.code == .snapshotOld }.map(\.text) }
+        let none = try report(nil)
+        #expect(told(none) == ["no snapshot of etcd is known, neither here nor in the usual places on the masters"])
+        #expect(none.status == 0 && none.snapshots == nil)
+        #expect(told(try report(3 * day)) == ["the newest snapshot of etcd that is known is 3 days old, here"])
+        #expect(told(try report(day)) == [])
+        #expect(told(try report(nil, onMaster: 3600)) == [], "k3s takes its own")
+        let both = try report(3 * day, onMaster: 4 * day)
+        #expect(both.snapshots?.map(\.host) == [nil, RunbookCluster.names[1]])
+        #expect(try Schema.mistakes(in: Self.json(both), Self.schema(), at: "") == [])
+        // A replay knows nothing of the machine that it runs on.
+        #expect(told(try healthy()) == [])
+    }
+
     @Test func theNextCheckSaysWhatIsDifferent() throws {
         var dead = CheckReport(try RunbookCluster.state(), at: now + 86400)
         dead.compare(with: try healthy())

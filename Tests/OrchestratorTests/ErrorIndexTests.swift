@@ -52,7 +52,8 @@ import Testing
     @Test func everySafetyRuleHasItsRefusalsInTheIndex() throws {
         let sites = try MessageSite.all().filter { $0.kind == .refusal }
         for rule in SafetyRules.listed {
-            #expect(sites.contains { $0.place.hasPrefix("Sources/Orchestrator/Planning/Rules/\(rule).swift") }, "\(rule)")
+            #expect(
+                sites.contains { $0.place.hasPrefix("Sources/Orchestrator/Planning/Rules/\(rule).swift") }, "\(rule)")
         }
     }
 

@@ -10,7 +10,7 @@ import Testing
 
 /// What is said in daylight about a master's death is what the planner says once it has died.
 @Suite struct ReadinessTests {
-    private static func state(_ recording: String) async throws -> ClusterState {
+    static func state(_ recording: String) async throws -> ClusterState {
         let file = DocumentationTests.root.appendingPathComponent("Tests/Recordings/\(recording).jsonl").path
         let replay = Replay(try Recording(contentsOf: file), path: file, program: "test")
         let state = await Observer(try replay.inventory(), replay.remotes, isOrdered: true).observe()
@@ -133,6 +133,109 @@ import Testing
                 in: try CheckTests.json(Readiness(state, now: .now)), try CheckTests.schema("ready"), at: "")
             #expect(mistakes == [])
         }
+    }
+
+    // MARK: Two deaths at once
+
+    private func pairs(_ readiness: Readiness) -> [[String]: TwoDeaths] {
+        Dictionary(uniqueKeysWithValues: (readiness.twoDeaths ?? []).map { ($0.hosts, $0) })
+    }
+
+    /// The lab's drives: two of each MinIO on the first master, one on each of the others; two of four may be lost.
+    @Test func ofThreeMastersTwoAreOneTooMany() async throws {
+        let state = try await Self.state("healthy")
+        let names = state.inventory.masters.map(\.name)
+        let readiness = Readiness(state, now: .now)
+        let pairs = pairs(readiness)
+        #expect(pairs.count == 3 && pairs.values.allSatisfy { $0.keepsMajority == false && $0.isRecoverable })
+        #expect(pairs[[names[0], names[1]]]?.survivors == [names[2]])
+        let lost = pairs[[names[0], names[1]]]?.lostData
+        #expect(lost?.map(\.workload) == ["onecloud-minio/minio", "onecloud-monitoring/monitor-minio"])
+        #expect(lost?.allSatisfy { $0.lost == 3 && $0.size == 4 && $0.mayBeLost == 2 } == true)
+        #expect(pairs[[names[1], names[2]]]?.lostData == [], "two of four drives")
+        #expect(readiness.status == 0, "it is told, and no reason to get up")
+    }
+
+    /// What nothing heals is lost with the first volume; those of both are counted.
+    @Test func dataThatNothingHealsIsLostWithEither() async throws {
+        var state = try await Self.state("healthy")
+        let index = try #require(state.inventory.workloads.firstIndex { $0.namespace == "onecloud-minio" })
+        state.inventory.workloads[index].rule = .rebuild(.critical, heal: nil, recreatedBy: nil)
+        let names = state.inventory.masters.map(\.name)
+        let lost = pairs(Readiness(state, now: .now))[[names[0], names[1]]]?.lostData.first
+        #expect(lost == .init(workload: "onecloud-minio/minio", data: .critical, lost: 3, size: 4, mayBeLost: 0))
+    }
+
+    @Test func whatCannotBeKnownOfTheDrivesIsNotCalledSafe() async throws {
+        var state = try await Self.state("healthy")
+        for index in state.cluster.objects.statefulSets.indices
+        where state.cluster.objects.statefulSets[index].namespace == "onecloud-minio" {
+            let containers = state.cluster.objects.statefulSets[index].spec.template?.spec.containers?.indices
+            for container in containers ?? 0..<0 {
+                state.cluster.objects.statefulSets[index].spec.template?.spec.containers?[container].env = [
+                    .init(name: "MINIO_STORAGE_CLASS_STANDARD", value: "much")
+                ]
+            }
+        }
+        let names = state.inventory.masters.map(\.name)
+        let pair = pairs(Readiness(state, now: .now))[[names[1], names[2]]]
+        #expect(pair?.unknownData == ["onecloud-minio/minio"])
+    }
+
+    @Test func aSnapshotOnADeadMasterIsNone() async throws {
+        var state = try await Self.state("healthy")
+        let names = state.inventory.masters.map(\.name)
+        state.change(names[0]) { $0.snapshots = [.init(path: "/var/backups/a.db", at: Date(timeIntervalSince1970: 1))] }
+        var here = KnownSnapshotTests.nothingHere
+        #expect(pairs(Readiness(state, here: here, now: .now))[[names[0], names[1]]]?.snapshots == [])
+        here.newest = KnownSnapshot(path: "/s", at: Date(timeIntervalSince1970: 2))
+        let readiness = Readiness(state, here: here, now: .now)
+        #expect(readiness.snapshots?.map(\.path) == ["/s", "/var/backups/a.db"])
+        #expect(readiness.snapshotAt == here.newest?.at)
+        let pairs = pairs(readiness)
+        #expect(pairs[[names[0], names[1]]]?.snapshots.map(\.path) == ["/s"])
+        #expect(pairs[[names[1], names[2]]]?.snapshots.map(\.path) == ["/s", "/var/backups/a.db"])
+        let mistakes = Schema.mistakes(in: try CheckTests.json(readiness), try CheckTests.schema("ready"), at: "")
+        #expect(mistakes == [])
+    }
+
+    /// A third one is dead already: nobody would be left.
+    @Test func withoutASurvivorASnapshotIsAllThereIs() async throws {
+        let state = try await Self.state("dead-primary")
+        let names = state.inventory.masters.map(\.name)
+        let pair = try #require(pairs(Readiness(state, now: .now))[[names[1], names[2]]])
+        #expect(pair.survivors == [] && !pair.isRecoverable)
+        #expect(pair.lostData.first?.lost == 4)
+        var here = KnownSnapshotTests.nothingHere
+        here.newest = KnownSnapshot(path: "/s", at: .now)
+        #expect(pairs(Readiness(state, here: here, now: .now))[[names[1], names[2]]]?.isRecoverable == true)
+    }
+
+    @Test func ofFiveMastersTwoMayDie() async throws {
+        var state = try await Self.state("five-healthy")
+        let names = state.inventory.masters.map(\.name)
+        var pairs = pairs(Readiness(state, now: .now))
+        #expect(pairs.count == 10 && pairs.values.allSatisfy { $0.keepsMajority == true && $0.isRecoverable })
+        let rules = Set(pairs[[names[1], names[4]]]?.refusals.map(\.rule) ?? [])
+        #expect(rules == [QuorumSurvives.id], "this etcd adds no member beside one that is down")
+        // With one that does, and a kubeadm that joins nevertheless.
+        for index in state.cluster.etcd.statuses?.indices ?? 0..<0 {
+            state.cluster.etcd.statuses?[index].version = "3.6.11"
+        }
+        for index in state.cluster.objects.nodes.indices {
+            state.cluster.objects.nodes[index].status?.nodeInfo?.kubeletVersion = "v1.37.0"
+        }
+        pairs = self.pairs(Readiness(state, now: .now))
+        #expect(pairs[[names[1], names[4]]]?.replaceable == [names[1], names[4]])
+        #expect(pairs[[names[1], names[4]]]?.refusals == [])
+    }
+
+    /// etcd's members are not known: neither is what two deaths do to it.
+    @Test func withoutMembersNothingIsSaidOfTheMajority() async throws {
+        var state = try await Self.state("healthy")
+        state.cluster.members = []
+        let pairs = try #require(Readiness(state, now: .now).twoDeaths)
+        #expect(pairs.allSatisfy { $0.keepsMajority == nil && $0.survivors == [] })
     }
 
     // MARK: Clusters that are not as the inventory or the first look says

@@ -21,6 +21,17 @@ public struct HostFacts: Sendable, Hashable {
         public var path: String
         public var notAfter: Date
     }
+    /// A file that looks like a snapshot of etcd.
+    public struct Snapshot: Sendable, Hashable {
+        public var path: String
+        /// When it was last written, by our clock.
+        public var at: Date
+
+        public init(path: String, at: Date) {
+            self.path = path
+            self.at = at
+        }
+    }
     /// What could not be read is `nil`.
     public struct Machine: Sendable, Hashable {
         public var processors: Int?
@@ -78,6 +89,9 @@ public struct HostFacts: Sendable, Hashable {
     public var docker: DockerDaemon?
     /// The lines of k3s's config.yaml about its networks.
     public var k3sNetworks: [String] = []
+
+    /// The newest snapshot of etcd in the usual places: empty where there is none, `nil` where nobody looked.
+    public var snapshots: [Snapshot]?
 
     public init(
         hostname: String, system: String = "", kernel: String = "", clockOffset: TimeInterval? = 0, disks: [Disk]? = [],

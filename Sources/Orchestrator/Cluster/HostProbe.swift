@@ -12,6 +12,7 @@ public struct HostProbe: Sendable {
     /// Hosts that it shall look at.
     package let peers: [PeerView.Peer]
     package let ocboot: Inventory.Ocboot?
+    let looksForSnapshots: Bool
 
     /// The questions for one host: what a spare must reach, what a master needs for running ocboot, what it sees of the others.
     /// - Parameter looksAtPeers: a peer that does not answer takes three seconds.
@@ -27,6 +28,7 @@ public struct HostProbe: Sendable {
         logins = isSpare ? [] : OcbootLogin.all(of: host, inventory)
         peers = looksAtPeers ? PeerView.Peer.all(of: host, inventory) : []
         ocboot = isSpare ? nil : inventory.ocboot
+        looksForSnapshots = !isSpare
     }
 
     /// - Throws: `SSHError` where the host cannot be reached; ``ClusterError`` where its answer cannot be read.
@@ -129,6 +131,7 @@ public struct HostProbe: Sendable {
         }
         if !peers.isEmpty { script.section("peers", PeerView.script(peers)) }
         if let ocboot { script.optionalSection("ocboot-release", OcbootFacts.script(ocboot)) }
+        if looksForSnapshots { script.optionalSection("snapshots", Self.snapshots(distribution)) }
         return script
     }
 
@@ -179,7 +182,39 @@ public struct HostProbe: Sendable {
             section.succeeded ? try? JSONDecoder().decode(DockerDaemon.self, from: section.output) : nil
         }
         facts.k3sNetworks = lines("k3s-networks") ?? []
+        facts.snapshots = lines("snapshots")?.compactMap { Self.snapshot($0, clockOffset: facts.clockOffset ?? 0) }
         return facts
+    }
+
+    /// Shell text that prints the time and the path of the newest snapshot of etcd in the usual places: k3s's own folder,
+    /// `/var/backups` (kubespray, KubeKey), and folders that are called after etcd and backup. A file counts that begins as bbolt's do
+    /// (the magic number 0xED0CDAED in its first page), and k3s's compressed ones by their names; whether it is whole is not known.
+    static func snapshots(_ distribution: Inventory.Distribution) -> String {
+        var folders = ["/var/backups", "/backup/etcd*"]
+        switch distribution {
+        case .kubeadm: folders += ["/var/lib", "/opt", "/root", "/data"].map { "\($0)/etcd*backup*" }
+        case .k3s: folders.append("/var/lib/rancher/k3s/server/db/snapshots")
+        }
+        // find complains of folders that are not there.
+        return """
+            find \(folders.joined(separator: " ")) -maxdepth 3 -type f -size +0 -printf '%T@ %p\\n' 2>/dev/null | sort -rn | head -n 50 |
+            while read -r time file; do
+                case $file in
+                    */db/snapshots/*.zip) ;;
+                    *) [ "$(od -A n -t x1 -j 16 -N 4 "$file" | tr -d ' ')" = edda0ced ] || continue ;;
+                esac
+                echo "$time $file"
+                break
+            done
+            """
+    }
+
+    /// `1650000000.1234567890 /var/backups/etcd.db`.
+    private static func snapshot(_ line: String, clockOffset: TimeInterval) -> HostFacts.Snapshot? {
+        let words = line.split(separator: " ", maxSplits: 1).map(String.init)
+        guard words.count == 2, let time = time(words[0]) else { return nil }
+        return .init(
+            path: TerminalText.line(words[1]), at: Date(timeIntervalSince1970: time - clockOffset))
     }
 
     /// Seconds since 1970; `nil` for what no clock shows.

@@ -12,6 +12,9 @@ package struct OcbootLogin: Sendable, Hashable {
         port = host.ssh.port ?? 22
     }
 
+    /// The server answered, and took no key.
+    package static func isDenied(_ cause: String) -> Bool { cause.lowercased().contains("denied") }
+
     /// The new host, and the master that ocboot runs on itself (`use_local: false`). On kubeadm the VIP, whose holder is asked for
     /// the join token with the same user and port (`delegate_to: controlplane_host`); on k3s every other master that is listed.
     static func all(of host: Inventory.Host, _ inventory: Inventory) -> [Self] {

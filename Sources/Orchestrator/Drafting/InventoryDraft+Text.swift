@@ -1,4 +1,4 @@
-import Inventories
+package import Inventories
 import SSH
 
 extension InventoryDraft {
@@ -124,7 +124,7 @@ extension InventoryDraft {
         for rule in rules {
             if rule.reason != reason { lines.append("  # \(comment(rule.reason))") }
             reason = rule.reason
-            lines.append("  - { \(Self.fields(rule.workload)) }")
+            lines.append("  - \(YAMLText.rule(rule.workload))")
         }
         if !undecided.isEmpty {
             lines.append("  # No rule is known for these: decide, take the # away and add the rule to the list.")
@@ -143,13 +143,16 @@ extension InventoryDraft {
         }
         return lines.joined(separator: "\n")
     }
+}
 
-    private static func fields(_ workload: Inventory.Workload) -> String {
-        var fields = ["namespace: \(YAMLText.scalar(workload.namespace))"]
+extension YAMLText {
+    /// A rule of the inventory's `workloads`, in flow style.
+    package static func rule(_ workload: Inventory.Workload) -> String {
+        var fields = ["namespace: \(scalar(workload.namespace))"]
         switch workload.target {
-        case .statefulSet(let name): fields.append("statefulset: \(YAMLText.scalar(name))")
-        case .deployment(let name): fields.append("deployment: \(YAMLText.scalar(name))")
-        case .claim(let name): fields.append("claim: \(YAMLText.scalar(name))")
+        case .statefulSet(let name): fields.append("statefulset: \(scalar(name))")
+        case .deployment(let name): fields.append("deployment: \(scalar(name))")
+        case .claim(let name): fields.append("claim: \(scalar(name))")
         }
         switch workload.rule {
         case .ignore: fields.append("action: ignore")
@@ -158,6 +161,6 @@ extension InventoryDraft {
             if let heal { fields.append("heal: \(heal.rawValue)") }
             if let recreator { fields.append("recreated_by: \(recreator.rawValue)") }
         }
-        return fields.joined(separator: ", ")
+        return "{ \(fields.joined(separator: ", ")) }"
     }
 }

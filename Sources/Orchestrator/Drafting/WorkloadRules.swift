@@ -1,8 +1,8 @@
-import Cluster
+package import Cluster
 import Inventories
 
 /// Rules for the workloads of a Cloudpods cluster, as the runbook has them; what it does not know is left to people.
-enum WorkloadRules {
+package enum WorkloadRules {
     /// - Returns: a rule for what is known, critical data first, and what nobody has thought about yet.
     static func suggest(_ state: ClusterState, localClasses: [String]) -> (
         rules: [InventoryDraft.Rule], undecided: [InventoryDraft.Undecided]
@@ -30,7 +30,8 @@ enum WorkloadRules {
             || claim.spec.volumeName.flatMap(state.objects.volume).map(state.isLocal) == true
     }
 
-    private static func rule(_ claim: Claim, owner: String?) -> InventoryDraft.Rule? {
+    /// - Returns: `nil` for what people have to decide.
+    package static func rule(_ claim: Claim, owner: String?) -> InventoryDraft.Rule? {
         func make(
             _ target: Inventory.Workload.Target, _ rule: Inventory.Workload.Rule, _ reason: String
         ) -> InventoryDraft.Rule {

@@ -28,7 +28,7 @@ public struct Proposal: Sendable {
     public var failedJoin: FailedJoin.Finding
     public var lost: [LostVolume]
     /// What is lost of each workload that claims are to be rebuilt of, and what is left.
-    var losses: [WorkloadLoss] = []
+    package var losses: [WorkloadLoss] = []
     /// The cluster's programs; none where no claim is to be rebuilt.
     var services: [Service] = []
     /// etcd members at the dead node's address and with its name.

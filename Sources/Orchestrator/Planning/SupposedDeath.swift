@@ -10,6 +10,11 @@ package struct SupposedDeath: Sendable {
     /// The survivor that keepalived gives the VIP to; `nil` where another host than the dead one holds it.
     package let holder: String?
 
+    package init(host: String, holder: String?) {
+        self.host = host
+        self.holder = holder
+    }
+
     /// The deaths of one master that differ in who takes the VIP over, where it holds it: keepalived gives it to the highest priority
     /// that is left, and of several equal ones to any.
     package static func all(of host: Inventory.Host, _ state: ClusterState) -> [SupposedDeath] {
@@ -36,7 +41,11 @@ package struct SupposedDeath: Sendable {
             if facts.peers[IPAddress.canonical(host.address)] != nil || facts.peers[host.address] != nil {
                 for address in addresses { facts.peers[address] = Self.silentView }
             }
-            if name == holder { facts.take(state.inventory.cluster.vip, from: state.facts(host)) }
+            if name == holder {
+                let vip = state.inventory.cluster.vip
+                facts.take(vip, from: state.facts(host))
+                if let own = state.inventory.host(named: name) { facts.logInToItself(at: vip, own.address) }
+            }
             after.hosts[name] = .reached(facts)
         }
         if state.cluster.source == host.name {
@@ -97,7 +106,7 @@ extension ClusterState {
     }
 
     /// The ids of a master's members, by its addresses or its name.
-    fileprivate func ownMembers(of host: Inventory.Host) -> Set<String> {
+    package func ownMembers(of host: Inventory.Host) -> Set<String> {
         let node = node(of: host)
         let addresses = Set(watchedAddresses(of: host.name)).union(addresses(of: host))
         let distribution = inventory.cluster.distribution
@@ -125,6 +134,13 @@ extension ClusterState {
 }
 
 extension HostFacts {
+    /// A login to an address that it has taken over is one to itself: the result for its own address counts. A connection that was
+    /// refused or timed out stays so: sshd may listen on given addresses only (ListenAddress).
+    fileprivate mutating func logInToItself(at vip: String, _ own: String) {
+        let unreachable = deniedLogins[vip].flatMap { OcbootLogin.isDenied($0) ? nil : $0 }
+        deniedLogins[vip] = deniedLogins[own] ?? unreachable
+    }
+
     /// keepalived puts the VIP on the interface that the other one had it on, or on the one that it is told.
     fileprivate mutating func take(_ vip: String, from other: HostFacts?) {
         guard !holds(vip) else { return }

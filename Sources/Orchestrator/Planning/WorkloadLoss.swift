@@ -1,12 +1,12 @@
 import Cluster
-import Inventories
+package import Inventories
 
 /// The lost claims of one workload, and what is left of it. The unit is the claim: for MinIO it is the drive, of which a pod has as
 /// many as the set has claim templates.
-struct WorkloadLoss {
-    var namespace: String
-    var target: Inventory.Workload.Target
-    var data: Inventory.Workload.DataClass
+package struct WorkloadLoss {
+    package var namespace: String
+    package var target: Inventory.Workload.Target
+    package var data: Inventory.Workload.DataClass
     /// Those to rebuild.
     var claims: [ObjectReference]
     /// All claims that the workload should have.
@@ -18,7 +18,7 @@ struct WorkloadLoss {
     /// Why the others elsewhere are not whole, each with its reason.
     var unwell: [String] = []
     /// What could not be found out, of what the data depends on.
-    var unknown: [String] = []
+    package var unknown: [String] = []
     /// Drives elsewhere that could not be looked at, each with the reason: they count as lost.
     var unseen: [String] = []
     var isParityKnown = true
@@ -29,23 +29,23 @@ struct WorkloadLoss {
     /// Drives that count as lost as nobody could look at them, and those whose last heal has ended and left something out.
     var warnings: [String] = []
 
-    struct ErasureSet {
-        var size: Int
+    package struct ErasureSet {
+        package var size: Int
         /// On the dead node, being healed, or not looked at.
-        var gone: Int
+        package var gone: Int
         /// How many may be gone without losing data.
-        var parity: Int
+        package var parity: Int
     }
 
     /// Lost claims that MinIO has no drive on: nothing heals what they held.
     var unhealed: [ObjectReference] { claims.filter { notDrives.contains($0.name) } }
 
-    var name: String { "\(namespace)/\(target.name)" }
-    var isRedundant: Bool { unknown.isEmpty && sets.allSatisfy { $0.gone <= $0.parity } }
+    package var name: String { "\(namespace)/\(target.name)" }
+    package var isRedundant: Bool { unknown.isEmpty && sets.allSatisfy { $0.gone <= $0.parity } }
     var othersAreHealthy: Bool { healthy == total - lost }
     var isCovered: Bool { isRedundant && othersAreHealthy }
     /// The set that is worst off.
-    private var worst: ErasureSet? {
+    package var worst: ErasureSet? {
         sets.max { ($0.gone - $0.parity, $0.size) < ($1.gone - $1.parity, $1.size) }
     }
 

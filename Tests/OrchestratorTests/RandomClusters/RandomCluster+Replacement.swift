@@ -216,6 +216,9 @@ extension RandomCluster {
             world.machines[index].denied = [new.inventoryAddress: "Permission denied"]
             if world.distribution == .kubeadm, !world.request.fences, chance(50) {
                 world.machines[index].denied = [World.vip: "Permission denied"]
+                // Whoever has the VIP logs in to itself there.
+                let (isHolder, own) = (world.machines[index].holdsVIP, world.machines[index].inventoryAddress)
+                if isHolder { world.machines[index].denied[own] = "Permission denied" }
             }
         }
         let lost = world.objects.volumes.filter { world.place[$0.name] == world.requested }

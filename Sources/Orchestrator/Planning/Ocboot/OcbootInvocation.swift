@@ -37,8 +37,17 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
 
     /// Why ocboot is not run, and what to do.
     package struct Obstacle: Error, Sendable, Hashable {
+        /// What removes it, where commands can.
+        package enum Remedy: Sendable, Hashable {
+            /// Another ocboot in the directory.
+            case ocboot
+            /// Ansible, its collections or PyYAML, as this release needs them.
+            case software(OcbootRelease)
+        }
+
         package var reason: String
         package var advice: String
+        package var remedy: Remedy?
     }
 
     /// - Parameters:
@@ -64,7 +73,8 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
             throw Obstacle(
                 reason:
                     "it does not pass SKIP_TAGS on to Ansible, as releases from 3.9 on do: it would set the web administrator's password to its public default",
-                advice: "put an unchanged ocboot of release \(ocboot.onecloudVersion) into \(ocboot.directory)")
+                advice: "put an unchanged ocboot of release \(ocboot.onecloudVersion) into \(ocboot.directory)",
+                remedy: .ocboot)
         }
         effects = row.effects[distribution] ?? []
         leftovers = row.leftovers
@@ -77,19 +87,20 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         guard facts.hasProgram else {
             throw Obstacle(
                 reason: "there is no \(ocboot.command?.first ?? "run.py") in \(ocboot.directory)",
-                advice: "put the ocboot of release \(ocboot.onecloudVersion) there, or set ocboot.directory")
+                advice: "put the ocboot of release \(ocboot.onecloudVersion) there, or set ocboot.directory",
+                remedy: .ocboot)
         }
         guard let version = facts.release else {
             throw Obstacle(
                 reason: "\(ocboot.directory)/VERSION is not there or empty, so that its release is not known",
-                advice: "put an unchanged ocboot of release \(ocboot.onecloudVersion) there")
+                advice: "put an unchanged ocboot of release \(ocboot.onecloudVersion) there", remedy: .ocboot)
         }
         guard let row = OcbootRelease.find(version, hasK3s: facts.hasK3s) else {
             throw Obstacle(
                 reason: "its release \(version)\(facts.hasK3s ? " with k3s" : "") is none that this program knows",
                 advice:
-                    "known are \(Array(uniqued: OcbootRelease.all.map(\.name)).joined(separator: ", ")); put one of them into \(ocboot.directory)"
-            )
+                    "known are \(Array(uniqued: OcbootRelease.all.map(\.name)).joined(separator: ", ")); put one of them into \(ocboot.directory)",
+                remedy: .ocboot)
         }
         let running = ocboot.onecloudVersion
         // A branch's VERSION lags behind it: 3.12 says v3.11.8, 4.0.1 says v3.11.10.
@@ -97,7 +108,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         guard rows.isEmpty || rows.contains(row) || (row.hasK3s && rows.contains(where: \.hasK3s)) else {
             throw Obstacle(
                 reason: "it is of release \(version), and the cloud runs \(running)",
-                advice: "put the ocboot of release \(running) into \(ocboot.directory)")
+                advice: "put the ocboot of release \(running) into \(ocboot.directory)", remedy: .ocboot)
         }
         return row
     }
@@ -138,11 +149,12 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
             throw Obstacle(
                 reason: "it makes kubeadm clusters only, and this one is k3s",
                 advice:
-                    "put an ocboot with roles for k3s into \(ocboot.directory): a tag master-v3.11.8 or newer, or 4.0")
+                    "put an ocboot with roles for k3s into \(ocboot.directory): a tag master-v3.11.8 or newer, or 4.0",
+                remedy: .ocboot)
         case .kubeadm where row.hasK3s && !facts.takesK8sV115:
             throw Obstacle(
                 reason: "it would set up k3s on the masters of a kubeadm cluster",
-                advice: "put the ocboot that this cluster was made with into \(ocboot.directory)")
+                advice: "put the ocboot that this cluster was made with into \(ocboot.directory)", remedy: .ocboot)
         case .k3s, .kubeadm: break
         }
         if let problem = facts.startProblem {
@@ -153,25 +165,24 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         guard let ansible = facts.ansible else {
             throw Obstacle(
                 reason: "there is no ansible-playbook",
-                advice: "install Ansible \(row.ansibleText) there, with its collections")
+                advice: "install Ansible \(row.ansibleText) there, with its collections", remedy: .software(row))
         }
         guard row.runs(withAnsible: ansible) else {
             throw Obstacle(
                 reason: "its roles do not run with Ansible \(ansible)",
-                advice: "install Ansible \(row.ansibleText) there")
+                advice: "install Ansible \(row.ansibleText) there", remedy: .software(row))
         }
-        // Up to 2.9 they come with it.
-        if let numbers = OcbootRelease.numbers(ansible), !numbers.lexicographicallyPrecedes([2, 10]),
-            !facts.hasCollections
-        {
+        if OcbootRelease.needsCollections(ansible), !facts.hasCollections {
             throw Obstacle(
                 reason: "Ansible \(ansible) has no collection ansible.posix, which its roles use",
                 advice:
-                    "install the collections there: ansible-galaxy collection install ansible.posix community.general")
+                    "install the collections there: ansible-galaxy collection install ansible.posix community.general",
+                remedy: .software(row))
         }
         guard facts.hasYAML else {
             throw Obstacle(
-                reason: "python3 has no module yaml", advice: "install PyYAML there: python3-pyyaml or python3-yaml")
+                reason: "python3 has no module yaml", advice: "install PyYAML there: python3-pyyaml or python3-yaml",
+                remedy: .software(row))
         }
     }
 

@@ -187,8 +187,43 @@ extension OcbootRelease {
             && ansible.before.map { numbers.lexicographicallyPrecedes($0) } ?? true
     }
 
-    var ansibleText: String {
+    /// Up to 2.9 they come with Ansible.
+    package static func needsCollections(_ ansible: String) -> Bool {
+        numbers(ansible).map { !$0.lexicographicallyPrecedes([2, 10]) } ?? false
+    }
+
+    package var ansibleText: String {
         func text(_ numbers: [Int]) -> String { numbers.map(String.init).joined(separator: ".") }
         return text(ansible.from) + (ansible.before.map { " or newer, before \(text($0))" } ?? " or newer")
+    }
+
+    /// What pip installs for it: an Ansible with the collections that its roles use, in a version that its roles were run with
+    /// (docs/ocboot.md). Releases without an upper bound take up to 9, as ocboot's own README says.
+    package var ansiblePackage: String {
+        switch ansible.before {
+        case [2, 10]?: "ansible==2.9.27"
+        case .some: "ansible==4.10.0"
+        case nil: "ansible>=4.10.0,<10"
+        }
+    }
+
+    /// The newest tag of ocboot's k3s for each 3.11, in its public repository as of August 2026; from 4.0 on there are branches.
+    private static let k3sTags = [8: "-3", 9: "-3", 10: "-1", 11: "-3", 12: "-6", 13: "-0"]
+
+    /// The branch or tag of ocboot's public repository for a cloud of that version.
+    /// - Parameter version: what runs: `v3.8.8`.
+    /// - Returns: `nil` where none is known.
+    package static func revision(for version: String, _ distribution: Inventory.Distribution) -> String? {
+        guard let numbers = numbers(version) else { return nil }
+        let patch = numbers.count > 2 ? numbers[2] : 0
+        switch (distribution, numbers[0], numbers[1]) {
+        case (.kubeadm, 3, 6...10): return "release/3.\(numbers[1])"
+        // Those below 3.11.7 have no branch of their own, and that of 3.11 goes on.
+        case (.kubeadm, 3, 11): return patch > 14 ? "release/3.11" : "release/3.11.\(max(patch, 7))"
+        case (.kubeadm, 3, 12): return "release/3.12"
+        case (.k3s, 3, 11): return k3sTags[patch].map { "master-v3.11.\(patch)\($0)" }
+        case (_, 4, 0): return patch > 4 ? "release/4.0" : "release/4.0.\(patch)"
+        default: return nil
+        }
     }
 }

@@ -46,7 +46,8 @@ public enum OcbootMatches: SafetyRule {
         guard let facts = proposal.state.hosts[primary.host]?.facts?.ocboot else {
             throw .init(
                 reason: "\(ocboot.directory) is not there, or could not be read",
-                advice: "put the ocboot of release \(ocboot.onecloudVersion) there, or set ocboot.directory")
+                advice: "put the ocboot of release \(ocboot.onecloudVersion) there, or set ocboot.directory",
+                remedy: .ocboot)
         }
         return try OcbootInvocation(
             ocboot, facts, distribution: proposal.state.inventory.cluster.distribution,

@@ -1,5 +1,5 @@
-import Cluster
-import Inventories
+package import Cluster
+package import Inventories
 import SSH
 
 /// What a join needs of the new host, looked at before anything is taken away.
@@ -56,7 +56,7 @@ public enum ReplacementFits: SafetyRule {
                         "see that this works on a master: kubectl get configmap kubeadm-config -n kube-system -o yaml"))
         }
         return refusals + network(facts, host, proposal) + endpoint(proposal) + staleEndpoints(proposal)
-            + deniedLogins(proposal)
+            + loginRefusals(proposal)
     }
 
     /// The new host is told its own address, and the interface that has it.
@@ -152,48 +152,66 @@ public enum ReplacementFits: SafetyRule {
         return parts.count == 2 ? String(parts[0]) : endpoint
     }
 
-    /// Every login that ocboot will make from the primary.
-    private static func deniedLogins(_ proposal: Proposal) -> [Refusal] {
+    /// A login that ocboot will make from the primary, and that does not work there.
+    package struct FailedLogin: Sendable, Hashable {
+        package var login: OcbootLogin
+        /// As it is told to people: `itself (10.0.0.1)`.
+        package var name: String
+        package var cause: String
+        /// The host whose authorized_keys count: for the VIP, its holder.
+        package var machine: Inventory.Host?
+
+        /// The server answered, and took no key.
+        package var isDenied: Bool { OcbootLogin.isDenied(cause) }
+    }
+
+    package static func failedLogins(_ proposal: Proposal) -> [FailedLogin] {
         let state = proposal.state
         guard let primary = proposal.primary, let host = state.inventory.host(named: primary.host),
             let denied = state.facts(host)?.deniedLogins
         else { return [] }
-        var logins = [
-            (OcbootLogin(proposal.replacement), "\(proposal.replacement.name) (\(proposal.replacement.address))"),
-            (OcbootLogin(host), "itself (\(host.address))"),
+        var logins: [(login: OcbootLogin, name: String, machine: Inventory.Host?)] = [
+            (
+                OcbootLogin(proposal.replacement), "\(proposal.replacement.name) (\(proposal.replacement.address))",
+                proposal.replacement
+            ), (OcbootLogin(host), "itself (\(host.address))", host),
         ]
         switch state.inventory.cluster.distribution {
         // An old master that is to be fenced still holds the VIP: who will hold it is not known yet.
         case .kubeadm where proposal.fences: break
-        case .kubeadm: logins.append((OcbootLogin(host, at: state.inventory.cluster.vip), "the VIP"))
+        case .kubeadm:
+            logins.append((OcbootLogin(host, at: state.inventory.cluster.vip), "the VIP", state.vipHolders.first))
         case .k3s:
             logins += proposal.survivors.filter { $0.host != primary.host }.compactMap { survivor in
-                state.inventory.host(named: survivor.host).map { (OcbootLogin($0), "\($0.name) (\($0.address))") }
+                state.inventory.host(named: survivor.host).map { (OcbootLogin($0), "\($0.name) (\($0.address))", $0) }
             }
         }
-        return logins.compactMap { login, name in
-            denied[login.address].map { cause in
-                refusal(
-                    "\(primary.host) cannot log in to \(name) by SSH without a password, as ocboot will: \(cause)",
-                    advice: advice(login, cause, on: primary.host, state))
-            }
+        return logins.compactMap { login, name, machine in
+            denied[login.address].map { FailedLogin(login: login, name: name, cause: $0, machine: machine) }
         }
     }
 
-    private static func advice(_ login: OcbootLogin, _ cause: String, on primary: String, _ state: ClusterState)
-        -> String
-    {
+    private static func loginRefusals(_ proposal: Proposal) -> [Refusal] {
+        failedLogins(proposal).map { failed in
+            let primary = proposal.primary?.host ?? ""
+            return refusal(
+                "\(primary) cannot log in to \(failed.name) by SSH without a password, as ocboot will: \(failed.cause)",
+                advice: advice(failed, on: primary))
+        }
+    }
+
+    private static func advice(_ failed: FailedLogin, on primary: String) -> String {
+        let login = failed.login
         let options = login.port == 22 ? "" : "-p \(login.port) "
         // A directory user's name may have a backslash.
-        func place(_ login: OcbootLogin, _ address: String) -> String { ShellQuoting.quote("\(login.user)@\(address)") }
-        guard cause.lowercased().contains("denied") else {
+        func place(_ address: String) -> String { ShellQuoting.quote("\(login.user)@\(address)") }
+        guard failed.isDenied else {
             return
-                "see on \(primary) that this works: ssh \(options)\(place(login, login.address)) true; a port that is not 22 is named in the inventory: ssh.port"
+                "see on \(primary) that this works: ssh \(options)\(place(login.address)) true; a port that is not 22 is named in the inventory: ssh.port"
         }
         // A key is kept on a machine, not on an address that moves.
-        let machine = login.address == state.inventory.cluster.vip ? state.vipHolders.first?.address : nil
         return
-            "run on \(primary): ssh-copy-id \(options)\(place(login, machine ?? login.address)); where it has no key of its own yet: ssh-keygen first"
+            "run on \(primary): ssh-copy-id \(options)\(place(failed.machine?.address ?? login.address)); where it has no key of its own yet: ssh-keygen first"
     }
 
     /// Compared with the primary's, whose certificates it will be shown.

@@ -52,6 +52,7 @@ public struct CheckReport: Sendable, Codable {
         case podsPending = "pods-pending"
         case ocbootCannotRun = "ocboot-cannot-run"
         case unsuitableForOcboot = "unsuitable-for-ocboot"
+        case snapshotOld = "snapshot-old"
     }
 
     public struct Finding: Sendable, Codable, Hashable {
@@ -138,6 +139,8 @@ public struct CheckReport: Sendable, Codable {
     public var vipHolders: [String]
     public var apiAnswersOnVip: Bool
     public var pendingPods: [String]
+    /// The newest snapshot of etcd of each place that is known, the newest first; missing where there is none.
+    public var snapshots: [KnownSnapshot]?
     public var findings: [Finding]
     /// When the last check was; nothing where there was none.
     public var since: Date?
@@ -150,7 +153,8 @@ extension CheckReport {
     static let certificateWarning: TimeInterval = 30 * 86400
     static let diskWarning = 85
 
-    public init(_ state: ClusterState, at now: Date) {
+    /// - Parameter here: the newest snapshot on this machine, or that there is none; `nil` where nobody looked.
+    public init(_ state: ClusterState, here: KnownSnapshot.Here? = nil, at now: Date) {
         let inventory = state.inventory
         cluster = inventory.cluster.name
         at = now
@@ -170,11 +174,14 @@ extension CheckReport {
         vipHolders = state.vipHolders.map(\.name)
         apiAnswersOnVip = state.cluster.apiAnswersOnVIP
         pendingPods = state.objects.pods.filter(\.isPending).map(\.reference)
+        let known = state.snapshots(here: here?.newest)
+        snapshots = known.isEmpty ? nil : known
         findings = []
         status = 0
         findings =
             HostChecks.findings(state, at: now) + KeepalivedChecks.findings(state)
             + ClusterChecks.findings(state, identity) + OcbootChecks.findings(state)
+        if here != nil { findings += KnownSnapshot.findings(known, at: now) }
         let isMasterUnreachable = inventory.masters.contains {
             state.hosts[$0.name]?.failure?.isUnreachableOrUntrusted == true
         }

@@ -79,6 +79,14 @@ public struct Readiness: KeptReport {
     public var masters: [Master]
     /// What is in the way of all of it, such as an inventory without a spare.
     public var problems: [Refusal]
+    /// What to paste on hosts about some of the refusals, in its order; missing where there is nothing.
+    public var commands: [Preparation.Command]?
+    /// What to add to the inventory's `workloads`; missing where there is nothing.
+    public var inventoryLines: [String]?
+    /// Each pair of masters that could die at once; missing where no master gave an answer.
+    public var twoDeaths: [TwoDeaths]?
+    /// The newest snapshot of each place that is known, the newest first.
+    public var snapshots: [KnownSnapshot]?
     /// Of this cluster, begun from this machine; missing where there was none.
     public var lastReplacement: LastReplacement?
     /// The newest snapshot on this machine; missing where there is none.
@@ -92,10 +100,14 @@ public struct Readiness: KeptReport {
 
     /// - Parameters:
     ///   - accepting: claims whose loss would be agreed to, as `--accept-data-loss` names them.
+    ///   - here: the newest snapshot on this machine.
     ///   - now: for the answer's date only.
-    public init(_ state: ClusterState, accepting: [String] = [], now: Date) {
+    public init(_ state: ClusterState, accepting: [String] = [], here: KnownSnapshot.Here? = nil, now: Date) {
         cluster = state.inventory.cluster.name
         at = now
+        snapshotAt = here?.newest?.at
+        let known = state.snapshots(here: here?.newest)
+        snapshots = known.isEmpty ? nil : known
         // The inventory may still name the masters from before the last replacement; the cluster knows the present ones.
         func isMaster(_ host: Inventory.Host) -> Bool { state.node(of: host)?.isControlPlane == true }
         let spares = state.inventory.hosts.filter { $0.role == .spare && !isMaster($0) }
@@ -107,13 +119,17 @@ public struct Readiness: KeptReport {
                     "a-spare-is-there", "the inventory has no spare that is not a master already",
                     advice: "add a machine to its hosts with 'role: spare'"))
         }
-        masters = state.inventory.hosts.filter { $0.role == .master || isMaster($0) }.map { host in
+        var preparation = Preparation()
+        let hosts = state.inventory.hosts.filter { $0.role == .master || isMaster($0) }
+        masters = hosts.map { host in
             var trials: [Trial] = []
             if hasAnswer {
                 for death in SupposedDeath.all(of: host, state) {
                     let (after, isLost) = (death.applied(to: state), death.lostMajority(in: state))
                     trials += spares.map { spare in
-                        guard let isLost else { return Self.trial(of: death, after, with: spare, accepting, now) }
+                        guard let isLost else {
+                            return Self.trial(of: death, after, with: spare, accepting, now, &preparation)
+                        }
                         return Trial(spare: spare.name, vipTo: death.holder, lost: [], steps: [], refusals: [isLost])
                     }
                 }
@@ -122,6 +138,24 @@ public struct Readiness: KeptReport {
             return Master(
                 host: host.name, node: state.node(of: host)?.name,
                 ready: bySpare.contains { $0.allSatisfy(\.isAccepted) }, trials: trials)
+        }
+        if !preparation.commands.isEmpty { commands = preparation.commands }
+        if !preparation.inventoryLines.isEmpty { inventoryLines = preparation.inventoryLines }
+        if hasAnswer {
+            twoDeaths = hosts.indices.flatMap { first in
+                hosts[(first + 1)...].map { second in
+                    TwoDeaths(hosts[first], second, state, snapshots: known) { dead, after in
+                        let holder = after.vipHolders.first?.name
+                        return Dictionary(
+                            uniqueKeysWithValues: spares.map { spare in
+                                var unused = Preparation()
+                                let death = SupposedDeath(host: dead.name, holder: holder)
+                                let trial = Self.trial(of: death, after, with: spare, accepting, now, &unused)
+                                return (spare.name, trial.refusals)
+                            })
+                    }
+                }
+            }
         }
         let isLost = { (name: String) in
             state.objects.volumes.contains { volume in
@@ -165,12 +199,14 @@ public struct Readiness: KeptReport {
     }
 
     private static func trial(
-        of death: SupposedDeath, _ after: ClusterState, with spare: Inventory.Host, _ accepting: [String], _ now: Date
+        of death: SupposedDeath, _ after: ClusterState, with spare: Inventory.Host, _ accepting: [String], _ now: Date,
+        _ preparation: inout Preparation
     ) -> Trial {
         // For how long it would be dead is nothing to judge in daylight.
         var request = ReplacementRequest(dead: death.host, replacement: spare.name, notReadyFor: 0)
+        let proposal = try? Proposal(after, request)
         // What is on another master is no mistake here.
-        let lost = (try? Proposal(after, request))?.lost ?? []
+        let lost = proposal?.lost ?? []
         request.acceptedLosses = accepting.filter { name in
             lost.contains { [$0.volume.name, $0.claim?.reference, $0.claim?.name].contains(name) }
         }
@@ -188,6 +224,7 @@ public struct Readiness: KeptReport {
             trial.steps = ReplacementSteps.make(plan).map(\.id)
         } catch let refused as Refused {
             trial.refusals = refused.refusals
+            if let proposal { preparation.add(proposal) }
         } catch {
             trial.refusals = [
                 Refusal("a-plan-is-made", "\(error)", advice: "see: masterswap plan \(death.host) --with \(spare.name)")

@@ -1,0 +1,146 @@
+import Cluster
+import Drafting
+import Inventories
+import Planning
+import SSH
+
+/// What an operator can do about some refusals before a master dies: commands to paste on hosts, and lines for the inventory. Nothing
+/// is run, and no command overwrites a file, removes one, or restarts anything.
+public struct Preparation: Sendable, Hashable {
+    public struct Command: Sendable, Codable, Hashable {
+        /// Where to paste it, by its inventory name.
+        public var host: String
+        /// One line for sh.
+        public var command: String
+        /// What is missing without it.
+        public var reason: String
+    }
+
+    /// In the order in which they are run; each once.
+    public private(set) var commands: [Command] = []
+    /// Items of the inventory's `workloads`.
+    public private(set) var inventoryLines: [String] = []
+
+    init() {}
+
+    /// Adds what would answer the refusals of one proposal.
+    mutating func add(_ proposal: Proposal) {
+        if let primary = proposal.primary, let host = proposal.state.inventory.host(named: primary.host) {
+            for failed in ReplacementFits.failedLogins(proposal) where failed.isDenied {
+                addKey(failed, on: host)
+            }
+            addOcboot(proposal, primary, on: host)
+        }
+        addRules(proposal)
+    }
+
+    private mutating func add(_ command: String, on host: Inventory.Host, asRoot: Bool = true, _ reason: String) {
+        // `~` must be root's home, not the home of the user who becomes root.
+        let isElevated = asRoot && host.ssh.become == .sudo
+        let line = isElevated ? ShellQuoting.join(["sudo", "-H", "sh", "-c", command]) : command
+        guard !commands.contains(where: { $0.host == host.name && $0.command == line }) else { return }
+        commands.append(.init(host: host.name, command: line, reason: reason))
+    }
+
+    // MARK: Logins
+
+    /// The key that ssh and ocboot use by default. It is named, because ssh-copy-id would copy the keys of a forwarded agent otherwise,
+    /// and no agent is there when ocboot runs.
+    private static let key = "~/.ssh/id_rsa"
+
+    /// Nothing here accepts a host key: ssh-copy-id asks the operator.
+    private mutating func addKey(_ failed: ReplacementFits.FailedLogin, on primary: Inventory.Host) {
+        let reason = "no login from \(primary.name) to \(failed.name)"
+        let (login, key) = (failed.login, Self.key)
+        add("[ -e \(key) ] || ssh-keygen -q -t rsa -b 4096 -N '' -f \(key)", on: primary, reason)
+        // ssh-copy-id logs in by a password, where the server takes one. ssh lists the methods in brackets.
+        let takesPassword = ["password", "keyboard-interactive"].contains(where: failed.cause.contains)
+        guard let machine = failed.machine, !takesPassword, failed.cause.contains("(") else {
+            let place = ShellQuoting.quote("\(login.user)@\(failed.machine?.address ?? login.address)")
+            return add("ssh-copy-id -i \(key).pub -p \(login.port) \(place)", on: primary, reason)
+        }
+        add("cat \(key).pub", on: primary, reason)
+        // The file's last line may lack its newline: an empty line comes first.
+        add(
+            "mkdir -p -m 700 ~/.ssh && (umask 077; { echo; cat; } >>~/.ssh/authorized_keys)", on: machine,
+            asRoot: false,
+            "as \(login.user): paste the line that \(primary.name) prints, then Ctrl-D; no password is taken there")
+    }
+
+    // MARK: ocboot
+
+    private static let repository = "https://github.com/yunionio/ocboot.git"
+    /// A virtual environment, so that no Python package of the system is changed.
+    private static let environment = "/opt/ocboot-ansible"
+
+    private mutating func addOcboot(_ proposal: Proposal, _ primary: Plan.Master, on host: Inventory.Host) {
+        let state = proposal.state
+        guard let ocboot = state.inventory.ocboot else { return }
+        do throws(OcbootInvocation.Obstacle) {
+            _ = try OcbootMatches.invocation(proposal, ocboot, on: primary)
+        } catch {
+            let facts = state.facts(host)?.ocboot
+            switch error.remedy {
+            case .ocboot?:
+                let release = state.cluster.onecloudVersion ?? ocboot.onecloudVersion
+                guard let revision = OcbootRelease.revision(for: release, state.inventory.cluster.distribution) else {
+                    return
+                }
+                let directory = ShellQuoting.quote(ocboot.directory)
+                // Without a repository of its own there git would take that of a folder above. It overwrites no edited file.
+                add(
+                    facts == nil
+                        ? "git clone --branch \(revision) \(Self.repository) \(directory)"
+                        : "cd \(directory) && [ -e .git ] && git fetch \(Self.repository) \(revision) && git checkout --detach FETCH_HEAD",
+                    on: host, "ocboot on \(host.name): \(error.reason)")
+            case .software(let row)?:
+                if let facts { addSoftware(facts, row, on: host, state.facts(host)?.machine.systemID) }
+            case nil: break
+            }
+        }
+    }
+
+    private mutating func addSoftware(
+        _ facts: OcbootFacts, _ row: OcbootRelease, on host: Inventory.Host, _ system: String?
+    ) {
+        if facts.ansible.map({ !row.runs(withAnsible: $0) }) ?? true {
+            let other = facts.ansible.map { ", but \($0): where ln finds its programs, see first who needs them" } ?? ""
+            let reason = "no Ansible \(row.ansibleText) on \(host.name)\(other)"
+            let python = "\(Self.environment)/bin/python"
+            add("python3 -m venv \(Self.environment)", on: host, reason)
+            add("\(python) -m pip install --upgrade pip", on: host, reason)
+            add("\(python) -m pip install \(ShellQuoting.quote(row.ansiblePackage))", on: host, reason)
+            add("ln -s \(Self.environment)/bin/ansible* /usr/local/bin/", on: host, reason)
+        } else if !facts.hasCollections, facts.ansible.map(OcbootRelease.needsCollections) == true {
+            add(
+                "ansible-galaxy collection install ansible.posix community.general", on: host,
+                "no collection ansible.posix on \(host.name)")
+        }
+        if !facts.hasYAML {
+            let isDebian = ["debian", "ubuntu", "uos"].contains(system?.lowercased())
+            add(
+                isDebian ? "apt-get install -y python3-yaml" : "yum install -y python3-pyyaml", on: host,
+                "no PyYAML on \(host.name)")
+        }
+    }
+
+    // MARK: The inventory
+
+    private mutating func addRules(_ proposal: Proposal) {
+        for lost in proposal.lost where lost.action == .noRule {
+            guard let claim = lost.claim else { continue }
+            var line: String
+            if let known = WorkloadRules.rule(claim, owner: lost.owner) {
+                line = "- \(YAMLText.rule(known.workload))"
+            } else {
+                // Only people know what its data is worth: the claim is left alone.
+                let ignored = Inventory.Workload(namespace: claim.namespace, target: .claim(claim.name), rule: .ignore)
+                line = "- \(YAMLText.rule(ignored))"
+                if let owner = lost.owner {
+                    line += "  # \(TerminalText.line(owner)) waits for it until somebody decides"
+                }
+            }
+            if !inventoryLines.contains(line) { inventoryLines.append(line) }
+        }
+    }
+}
