@@ -3,8 +3,8 @@ SWIFT ?= swift
 BINARY = .build/release/masterswap
 # Where `make install` puts it; DESTDIR goes before, for packagers.
 PREFIX ?= /usr/local
-# One file that runs where no Swift is. macOS has the runtime itself.
-STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib)
+# One file that runs where no Swift is, without symbols. macOS has the runtime itself.
+STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib -Xlinker -s)
 
 .PHONY: help build release install man deb deb-test test test-debug test-debian13 soak demo drill drill-field drill-faults bench lab-down format lint clean
 

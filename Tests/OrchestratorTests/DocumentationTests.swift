@@ -91,6 +91,39 @@ import Testing
         }
     }
 
+    /// The table of modules says what the compiler holds.
+    @Test func theModulesImportWhatTheTableSays() throws {
+        let package = try Self.document("Package.swift")
+        let order = try #require(package.firstMatch(of: /let orchestrator = \[([^\]]*)\]/)).1
+        let modules = order.matches(of: /"(\w+)"/).map { String($0.1) }
+        #expect(modules.count > 1)
+        let rows = try Self.document("CONTRIBUTING.md").split(separator: "\n").compactMap {
+            $0.firstMatch(of: /^ *\| `(\w+)` \|[^|]*\| ([^|]*) \|$/)
+        }
+        #expect(rows.map { String($0.1) } == modules, "in this order")
+        for row in rows {
+            let declared = try Regex("name: \"\(row.1)\",\\s*dependencies: \\[([^\\]]*)\\]")
+            let target = try #require(package.firstMatch(of: declared), "\(row.1)")
+            let imports = String(target.output[1].substring ?? "").matches(of: /"(\w+)"/).map { String($0.1) }
+            let named = row.2.matches(of: /\w+/).map { String($0.0) }
+            #expect(imports.filter(modules.contains) == named, "\(row.1)")
+            let before = modules.prefix { $0 != row.1 }
+            #expect(named.allSatisfy(before.contains), "\(row.1) imports what comes after it")
+        }
+    }
+
+    @Test func whereToChangeAThingIsThere() throws {
+        let text = try Self.document("CONTRIBUTING.md")
+        let start = try #require(text.range(of: "### Where do I change"))
+        let table = text[start.upperBound...].prefix(while: { $0 != "#" })
+        let paths = table.matches(of: /`([A-Z]\w*(?:\/[\w.]+)+)`/).map { String($0.1) }
+        #expect(paths.count > 8)
+        for path in paths {
+            let file = path.hasPrefix("Sources/") ? path : "Sources/Orchestrator/" + path
+            #expect(FileManager.default.fileExists(atPath: Self.root.appendingPathComponent(file).path), "\(path)")
+        }
+    }
+
     private static func stepIdentifiers() throws -> Set<String> {
         let folder = root.appendingPathComponent("Sources/Orchestrator/Execution/Steps")
         var ids: Set<String> = []
