@@ -557,7 +557,7 @@ def reset(options, address):
     if os.path.exists(f"{DB}/reset-flag"):
         fatal("Managed etcd cluster membership was previously reset, please remove the cluster-reset flag and start k3s normally. "
               f"If you need to perform another cluster reset, you must first manually delete the {DB}/reset-flag file")
-    if os.path.exists(READY):
+    if subprocess.run(["systemctl", "is-active", "--quiet", "k3s"]).returncode == 0:
         fatal("starting kubernetes: preparing server: start managed database: cluster-reset: the server is running")
     certificates(address, listed(options.get("tls-san")))
     snapshot = options.get("cluster-reset-restore-path")
