@@ -12,6 +12,12 @@ from pathlib import Path
 from drill import KNOWN_DEAD, changed_rule, say
 from lab import Failed
 
+# What a master cannot be restored without.
+NEEDED = {
+    "kubeadm": ("etc/kubernetes/pki/ca.key", "etc/kubernetes/manifests/etcd.yaml"),
+    "k3s": ("var/lib/rancher/k3s/server/token", "var/lib/rancher/k3s/server/tls/server-ca.key", "etc/rancher/k3s/config.yaml"),
+}
+
 
 def document(act, *arguments):
     status, out, err, seconds = act.tool(*arguments, "--output", "json")
@@ -63,13 +69,13 @@ def snapshot(act):
         raise Failed(f"etcdctl does not restore {database}:\n{done.stderr}\nnext: try it by hand")
     for master in said["masters"]:
         names = tarfile.open(folder / f"{master}.tar").getnames()
-        for name in ("etc/kubernetes/pki/ca.key", "etc/kubernetes/manifests/etcd.yaml"):
+        for name in NEEDED[act.lab.distribution]:
             if name not in names:
                 raise Failed(f"{name} is not in {master}.tar\nnext: look at {folder}")
-    left = [master for master in act.lab.masters if act.on(master, "ls /var/lib/etcd | grep masterswap")[0] == 0]
+    left = [master for master in act.lab.masters if act.on(master, "ls /var/lib/etcd /var/lib/rancher/k3s/server/db/* 2>/dev/null | grep masterswap")[0] == 0]
     if left or len(said["masters"]) != len(act.lab.masters):
-        raise Failed(f"left on {left}; the masters are {said['masters']}\nnext: look there at /var/lib/etcd")
-    say(f"ok: snapshot: {said['keys']} keys, {said['bytes'] >> 10} KiB, restored by etcdctl; {seconds:.1f} s")
+        raise Failed(f"left on {left}; the masters are {said['masters']}\nnext: look there at etcd's folder")
+    say(f"ok: snapshot: {said.get('keys', 'unknown')} keys, {said['bytes'] >> 10} KiB, restored by etcdctl; {seconds:.1f} s")
 
 
 def faults(act):
@@ -78,14 +84,14 @@ def faults(act):
     other = next(master for master in act.lab.masters if master != primary)
     ocboot = re.search(r"^ocboot:.*?^\s+directory:\s*(\S+)", act.inventory.read_text(), re.M | re.S).group(1)
     drive = minio_drive(act, other)
+    trace = {"kubeadm": "/etc/kubernetes/kubelet.conf", "k3s": "/etc/rancher/node/password"}[act.lab.distribution]
     without_rule = act.folder / "inventory-without-rule.yaml"
     without_rule.write_text(changed_rule(act.inventory.read_text(), "monitor-minio", lambda rule: []))
     for what, host, make, undo, rules, inventory in [
         ("no ocboot on the primary", primary, f"mv {ocboot} {ocboot}.away", f"mv {ocboot}.away {ocboot}", {"ocboot-matches"}, None),
         ("the primary has no key for other hosts", primary, "mv /root/.ssh/id_rsa /root/id_rsa.away", "mv /root/id_rsa.away /root/.ssh/id_rsa",
          {"replacement-fits"}, None),
-        ("the spare has been in a cluster", spare, "mkdir -p /etc/kubernetes && : >/etc/kubernetes/kubelet.conf",
-         "rm /etc/kubernetes/kubelet.conf", {"replacement-is-bare"}, None),
+        ("the spare has been in a cluster", spare, f"mkdir -p $(dirname {trace}) && : >{trace}", f"rm {trace}", {"replacement-is-bare"}, None),
         ("a drive of MinIO is being healed", other, f": >{drive}/.minio.sys/healing.bin", f"rm {drive}/.minio.sys/healing.bin",
          {"critical-data-survives", "other-replicas-healthy"}, None),
         ("a claim without a rule", primary, "true", "true", {"claims-have-rules"}, without_rule),

@@ -87,6 +87,7 @@ public struct HostProbe: Sendable {
             let keys = CloudFacts.k3sKeys.joined(separator: "\\|")
             script.optionalSection(
                 "k3s-networks", "sed -n '/^ *\\(\(keys)\\) *:/p' /etc/rancher/k3s/config.yaml 2>/dev/null; true")
+            script.optionalSection("etcd", EtcdBeside.script)
         }
         script.section("disks", "df -Pk / /var/lib /opt /tmp 2>/dev/null | tail -n +2")
         script.section("addresses", "ip -o addr")
@@ -98,7 +99,9 @@ public struct HostProbe: Sendable {
         script.section("listening", "ss -ltn 2>/dev/null || netstat -ltn")
         // The globs are left unquoted on purpose; the paths are constants without blanks.
         script.section(
-            "traces", "for file in \(distribution.traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true")
+            "traces",
+            "for file in \(distribution.traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true"
+        )
         let certificates = distribution.certificateDirectory
         script.section("authority", "sha256sum \(distribution.authorityCertificate) | cut -d' ' -f1")
         script.section(
@@ -176,6 +179,7 @@ public struct HostProbe: Sendable {
             section.succeeded ? try? JSONDecoder().decode(DockerDaemon.self, from: section.output) : nil
         }
         facts.k3sNetworks = lines("k3s-networks") ?? []
+        facts.etcd = lines("etcd").flatMap(EtcdBeside.init)
         return facts
     }
 

@@ -11,6 +11,16 @@ extension Plan {
     func kubectl(_ arguments: [String]) -> String { "\(primary.host): \(Kubectl.label(arguments))" }
     func etcdctl(_ arguments: [String]) -> String { "\(primary.host): \(Etcdctl.label(arguments))" }
 
+    /// What is asked for the members of etcd and their health.
+    func memberQuestions(_ distribution: Inventory.Distribution) -> [String] {
+        switch distribution {
+        case .kubeadm: [etcdctl(Etcdctl.listArguments), etcdctl(Etcdctl.healthArguments)]
+        case .k3s:
+            ["\(primary.host): \(EtcdBeside.membersLabel)"]
+                + (survivors.map(\.host) + [replacement.host]).map { "\($0): \(EtcdBeside.label)" }
+        }
+    }
+
     func deletion(_ object: ObjectReference, force: Bool = false) -> String {
         kubectl(Kubectl.deletion(object, version: kubernetes, force: force).arguments)
     }

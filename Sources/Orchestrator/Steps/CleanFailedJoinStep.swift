@@ -148,7 +148,7 @@ struct CleanFailedJoinStep: Step {
         let text = "etcd member \(member.id), which never started"
         try context.record(Event(.destroying, step: id, text: text))
         do {
-            try await etcdctl.run(["member", "remove", member.id])
+            try await etcdctl.remove(member.id)
         } catch {
             // The answer to a removal that was done may be lost on its way.
             if try await current() != nil { throw error }

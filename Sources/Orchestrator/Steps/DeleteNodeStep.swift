@@ -47,5 +47,23 @@ struct DeleteNodeStep: Step {
             }
             return .pending("\(pods.count) left: \(pods.prefix(3).map(\.reference).joined(separator: ", "))")
         }
+        try await awaitEnd(kubectl, context)
+    }
+
+    /// k3s' finalizers keep the node until its etcd member and its password are removed. They are waited for, and never taken off:
+    /// what they stand for would stay.
+    private func awaitEnd(_ kubectl: Kubectl, _ context: RunContext) async throws {
+        do {
+            try await context.wait(for: "node \(plan.dead.node) to be gone") {
+                guard let node = try await DeadNode.find(plan, kubectl) else { return .done(()) }
+                let finalizers = node.metadata.finalizers ?? []
+                return .pending(
+                    finalizers.isEmpty ? "it is there" : "its finalizers stay: \(finalizers.joined(separator: ", "))")
+            }
+        } catch var error as ClusterError where error.code == .waitTimedOut {
+            error.advice =
+                "see in the log of \(context.distribution.kubeletUnit) on the masters why: journalctl -u \(context.distribution.kubeletUnit); leave the finalizers where they are, and go on with: masterswap resume"
+            throw error
+        }
     }
 }
