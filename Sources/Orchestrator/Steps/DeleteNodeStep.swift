@@ -35,6 +35,8 @@ struct DeleteNodeStep: Step {
         let kubectl = try context.kubectl()
         try await DeadNode.refuseIfAlive(plan, context)
         if let node { try await context.delete(node) }
+        // For as long as the node object is there, DaemonSets make new pods for it in the place of those that are deleted.
+        try await awaitEnd(kubectl, context)
         // Pod garbage collection would take up to a minute; the node is dead and gone, and its pods' end is part of the plan.
         // A finalizer may hold a pod for a while: it is told once that it is to go.
         var deleted: Set<String> = []
@@ -47,7 +49,6 @@ struct DeleteNodeStep: Step {
             }
             return .pending("\(pods.count) left: \(pods.prefix(3).map(\.reference).joined(separator: ", "))")
         }
-        try await awaitEnd(kubectl, context)
     }
 
     /// k3s' finalizers keep the node until its etcd member and its password are removed. They are waited for, and never taken off:
