@@ -36,8 +36,11 @@ struct SnapshotCommand: AsyncParsableCommand {
             let (snapshot, deleted) = try await backup.run(keep: keep)
             let terminal = session.terminal
             if terminal.isJSON { return try terminal.printJSON(snapshot) }
+            let content = snapshot.revision.flatMap { revision in
+                snapshot.keys.map { " at revision \(revision), \($0) keys" }
+            }
             terminal.print(
-                "\(snapshot.directory): etcd at revision \(snapshot.revision), \(snapshot.keys) keys, \(snapshot.bytes >> 10) KiB, verified; taken of \(snapshot.host), with the certificates and manifests of \(snapshot.masters.joined(separator: ", "))"
+                "\(snapshot.directory): etcd\(content ?? ""), \(snapshot.bytes >> 10) KiB, verified; taken of \(snapshot.host), with the certificates and manifests of \(snapshot.masters.joined(separator: ", "))"
             )
             for directory in deleted { terminal.say("deleted: \(directory)") }
         }

@@ -3,7 +3,7 @@
 from state import by_a_person, changed_lines, is_fleeting, is_well, key, reference, setting, since
 
 MINIO = [("onecloud-minio", "minio"), ("onecloud-monitoring", "monitor-minio")]
-INFLUXDB = ("onecloud", "default-influxdb")     # claim and deployment have one name
+SERIES = [("onecloud", "default-influxdb"), ("onecloud", "default-victoria-metrics")]     # claim and deployment have one name
 KEPT = ["Node", "PersistentVolumeClaim", "PersistentVolume", "StatefulSet", "Deployment", "ReplicaSet", "DaemonSet", "ConfigMap", "Secret",
         "Namespace", "Service", "Pod"]
 PROMOTION = ("KEEPALIVED_PRIORITY", "KEEPALIVED_STATE")
@@ -34,7 +34,8 @@ class Verification:
         self.masters = sorted({*self.survivors, new})
         self.all_nodes = sorted(new if name == dead else name for name in before.nodes)
         self.lost_claims = {key(claim): claim for claim in before.claims_on(dead)}
-        self.is_influxdb_lost = ("PersistentVolumeClaim", *INFLUXDB) in self.lost_claims
+        self.series = next((name for name in SERIES if before.find("Deployment", *name)), SERIES[0])
+        self.is_series_lost = ("PersistentVolumeClaim", *self.series) in self.lost_claims
 
     def run(self):
         """[(name, passed, detail)]"""
@@ -57,7 +58,7 @@ class Verification:
         yield "pods", self.pods
         for namespace, name in MINIO:
             yield f"claims of {namespace}/{name}", lambda namespace=namespace, name=name: self.minio(namespace, name)
-        if self.is_influxdb_lost:
+        if self.is_series_lost:
             yield "influxdb recreated", self.influxdb
         yield "no volume left behind", self.volumes
         for kind in KEPT:
@@ -148,12 +149,12 @@ class Verification:
         return demand(wrong, f"4 Bound; now on {self.new}: {', '.join(moved) or 'none of them'}")
 
     def influxdb(self):
-        old, new = (s.find("Deployment", *INFLUXDB) for s in (self.before, self.after))
-        claim = self.after.find("PersistentVolumeClaim", *INFLUXDB)
+        old, new = (s.find("Deployment", *self.series) for s in (self.before, self.after))
+        claim = self.after.find("PersistentVolumeClaim", *self.series)
         wrong = [] if new and (not old or new["uid"] != old["uid"]) else [f"the deployment is {'the old one' if new else 'not there'}"]
         node = self.after.node_of(claim) if claim else None
         wrong += [] if node == self.new else [f"its claim is on {node}, expected {self.new}"]
-        nodes = [p["node"] for p in self.after.of("Pod") if p["namespace"] == INFLUXDB[0] and INFLUXDB[1] in p["claims"] and is_well(p)]
+        nodes = [p["node"] for p in self.after.of("Pod") if p["namespace"] == self.series[0] and self.series[1] in p["claims"] and is_well(p)]
         wrong += [] if nodes == [self.new] else [f"its pods are on {nodes}, expected {self.new}"]
         return demand(wrong, f"a new deployment, claim and pod on {self.new}")
 
@@ -167,18 +168,21 @@ class Verification:
     def is_planned(self, o):
         if o["kind"] == "Node":
             return o["name"] == self.dead
+        if o["kind"] == "Secret":
+            # k3s deletes a node's password with the node.
+            return o["namespace"] == "kube-system" and o["name"] == f"{self.dead}.node-password.k3s"
         if o["kind"] == "PersistentVolumeClaim":
             return key(o) in self.lost_claims
         if o["kind"] == "PersistentVolume":
             return o["nodes"] == [self.dead]
-        if o["kind"] in ("Deployment", "ReplicaSet") and self.is_influxdb_lost:
+        if o["kind"] in ("Deployment", "ReplicaSet") and self.is_series_lost:
             owner = o.get("owner", {})
-            return (o["namespace"], o["name"] if o["kind"] == "Deployment" else owner.get("name")) == INFLUXDB
+            return (o["namespace"], o["name"] if o["kind"] == "Deployment" else owner.get("name")) == self.series
         if o["kind"] == "Pod":
             # A pod without node is one that waits for a lost volume, and is on no surviving node.
-            is_influxdb = o["namespace"] == INFLUXDB[0] and INFLUXDB[1] in o["claims"]
+            is_influxdb = o["namespace"] == self.series[0] and self.series[1] in o["claims"]
             is_edited = self.promoted and o["mirror"] and reference(o) == f"kube-system/keepalived-{self.primary}"
-            return o["node"] in (self.dead, None) or is_edited or (self.is_influxdb_lost and is_influxdb)
+            return o["node"] in (self.dead, None) or is_edited or (self.is_series_lost and is_influxdb)
         return False
 
     def kept(self, kind):

@@ -13,6 +13,12 @@ import lab
 from drill import KNOWN_DEAD, changed_rule, say
 from lab import Failed
 
+# What a master cannot be restored without.
+NEEDED = {
+    "kubeadm": ("etc/kubernetes/pki/ca.key", "etc/kubernetes/manifests/etcd.yaml"),
+    "k3s": ("var/lib/rancher/k3s/server/token", "var/lib/rancher/k3s/server/tls/server-ca.key", "etc/rancher/k3s/config.yaml"),
+}
+
 
 def document(act, *arguments):
     status, out, err, seconds = act.tool(*arguments, "--output", "json")
@@ -64,13 +70,13 @@ def snapshot(act):
         raise Failed(f"etcdctl does not restore {database}:\n{done.stderr}\nnext: try it by hand")
     for master in said["masters"]:
         names = tarfile.open(folder / f"{master}.tar").getnames()
-        for name in ("etc/kubernetes/pki/ca.key", "etc/kubernetes/manifests/etcd.yaml"):
+        for name in NEEDED[act.lab.distribution]:
             if name not in names:
                 raise Failed(f"{name} is not in {master}.tar\nnext: look at {folder}")
-    left = [master for master in act.lab.masters if act.on(master, "ls /var/lib/etcd | grep masterswap")[0] == 0]
+    left = [master for master in act.lab.masters if act.on(master, "ls /var/lib/etcd /var/lib/rancher/k3s/server/db/* 2>/dev/null | grep masterswap")[0] == 0]
     if left or len(said["masters"]) != len(act.lab.masters):
-        raise Failed(f"left on {left}; the masters are {said['masters']}\nnext: look there at /var/lib/etcd")
-    say(f"ok: snapshot: {said['keys']} keys, {said['bytes'] >> 10} KiB, restored by etcdctl; {seconds:.1f} s")
+        raise Failed(f"left on {left}; the masters are {said['masters']}\nnext: look there at etcd's folder")
+    say(f"ok: snapshot: {said.get('keys', 'unknown')} keys, {said['bytes'] >> 10} KiB, restored by etcdctl; {seconds:.1f} s")
 
 
 def faults(act):
@@ -80,6 +86,7 @@ def faults(act):
     other = next(master for master in act.lab.masters if master != primary)
     ocboot = re.search(r"^ocboot:.*?^\s+directory:\s*(\S+)", act.inventory.read_text(), re.M | re.S).group(1)
     drive = minio_drive(act, other)
+    trace = {"kubeadm": "/etc/kubernetes/kubelet.conf", "k3s": "/etc/rancher/node/password"}[act.lab.distribution]
     without_rule = act.folder / "inventory-without-rule.yaml"
     without_rule.write_text(changed_rule(act.inventory.read_text(), "monitor-minio", lambda rule: []))
 
@@ -101,8 +108,7 @@ def faults(act):
         ("the primary has no key for other hosts",
          on(primary, "mkdir /root/away && mv /root/.ssh/id_rsa* /root/away", "mv /root/away/* /root/.ssh && rmdir /root/away"),
          {"replacement-fits"}, None, (spare, ">>~/.ssh/authorized_keys")),
-        ("the spare has been in a cluster", on(spare, "mkdir -p /etc/kubernetes && : >/etc/kubernetes/kubelet.conf",
-                                               "rm /etc/kubernetes/kubelet.conf"), {"replacement-is-bare"}, None, None),
+        ("the spare has been in a cluster", on(spare, f"mkdir -p $(dirname {trace}) && : >{trace}", f"rm {trace}"), {"replacement-is-bare"}, None, None),
         ("a full disk on the spare", on(spare, full, "umount /opt"), {"replacement-fits"}, None, None),
         ("the spare's clock is an hour ahead", (lambda: lab.must("clock", spare, "+3600"), lambda: lab.must("clock", spare, "0")),
          {"replacement-fits"}, None, None),

@@ -54,14 +54,14 @@ class Environment:
     def __init__(self):
         script = """
             set -e; text=$("$1" env); eval "$text"
-            printf '%s\\n' "$LAB_CLUSTER" "$LAB_VIP" "$LAB_PRIMARY" "$LAB_SPARE" "$LAB_DEAD" "$LAB_ADMIN_HOME" \
+            printf '%s\\n' "$LAB_CLUSTER" "$LAB_VIP" "$LAB_PRIMARY" "$LAB_SPARE" "$LAB_DEAD" "$LAB_ADMIN_HOME" "$LAB_DISTRIBUTION" \
                 "${LAB_NAMES[*]}" "${LAB_ADDRESSES[*]}" "${LAB_MASTERS[*]}" "${LAB_WORKERS[*]}" """
         done = subprocess.run(["bash", "-c", script, "bash", str(LAB)], capture_output=True, text=True)
         lines = done.stdout.splitlines()
-        if done.returncode != 0 or len(lines) != 10:
+        if done.returncode != 0 or len(lines) != 11:
             raise Failed(f"no lab to look at: {done.stderr.strip()}\nnext: {LAB} up")
-        self.cluster, self.vip, self.primary, self.spare, self.dead, self.admin_home = lines[:6]
-        self.names, addresses, self.masters, self.workers = (line.split() for line in lines[6:])
+        self.cluster, self.vip, self.primary, self.spare, self.dead, self.admin_home, self.distribution = lines[:7]
+        self.names, addresses, self.masters, self.workers = (line.split() for line in lines[7:])
         self.addresses = dict(zip(self.names, addresses))
 
     def has_power(self, host):

@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import lab
 
-MANIFEST = "/etc/kubernetes/manifests/keepalived.yaml"
+MANIFESTS = {"kubeadm": "/etc/kubernetes/manifests/keepalived.yaml", "k3s": "/var/lib/rancher/k3s/agent/pod-manifests/keepalived.yaml"}
+ADMINS = {"kubeadm": "/etc/kubernetes/admin.conf", "k3s": "/etc/rancher/k3s/k3s.yaml"}
 KINDS = "nodes,pods,persistentvolumes,persistentvolumeclaims,statefulsets,deployments,daemonsets,replicasets,services,namespaces"
 # Their data never leaves the host.
 METADATA = (
     '{{range .items}}{{.kind}}{{"\\t"}}{{.metadata.namespace}}{{"\\t"}}{{.metadata.name}}{{"\\t"}}{{.metadata.uid}}{{"\\t"}}{{.type}}{{"\\t"}}'
     '{{if .metadata.annotations}}{{if index .metadata.annotations "control-plane.alpha.kubernetes.io/leader"}}leader{{end}}{{end}}{{"\\n"}}{{end}}'
 )
-PKI = "/etc/kubernetes/pki/etcd"
-ETCDCTL = ["etcdctl", "--endpoints", "https://127.0.0.1:2379", "--cacert", f"{PKI}/ca.crt", "--cert", f"{PKI}/server.crt", "--key", f"{PKI}/server.key"]
+CREDENTIALS = {"kubeadm": ("/etc/kubernetes/pki/etcd", "ca.crt", "server"), "k3s": ("/var/lib/rancher/k3s/server/tls/etcd", "server-ca.crt", "client")}
 
 
 def take(seconds=120):
@@ -35,7 +35,7 @@ def take(seconds=120):
             lambda: next(((host, found) for host in masters if (found := lab.kubectl_json(host, "get", KINDS, "-A"))), None))
         objects = [trim(item) for item in listed["items"]]
         metadata = pool.submit(read_metadata, asked)
-        members = pool.submit(read_members, masters, seconds)
+        members = pool.submit(read_members, masters, seconds, environment.distribution)
         status = pool.submit(read_cluster_status, asked)
         audit = [entry for entries in pool.map(read_audit, masters) for entry in entries]
         objects += metadata.result()
@@ -58,10 +58,11 @@ def look_at_host(name, environment):
         return host
     addresses = lab.must("host", name, "--", "ip", "-o", "-4", "addr", "show")
     host["holds_vip"] = f" {environment.vip}/" in addresses
-    host["is_master"] = lab.run("host", name, "--", "test", "-r", "/etc/kubernetes/admin.conf")[0] == 0
-    status, mode, _ = lab.run("host", name, "--", "stat", "-c", "%a %U:%G", MANIFEST)
+    manifest = MANIFESTS[environment.distribution]
+    host["is_master"] = lab.run("host", name, "--", "test", "-r", ADMINS[environment.distribution])[0] == 0
+    status, mode, _ = lab.run("host", name, "--", "stat", "-c", "%a %U:%G", manifest)
     if status == 0:
-        text = lab.must("host", name, "--", "cat", MANIFEST)
+        text = lab.must("host", name, "--", "cat", manifest)
         host["keepalived"] = {"mode": mode.strip(), "text": without_password(text, name)}
     return host
 
@@ -75,7 +76,7 @@ def without_password(text, host):
     hidden, count = pattern.subn(hide, text)
     if count != text.count("KEEPALIVED_PASSWORD"):
         raise lab.Failed(
-            f"{host}:{MANIFEST} has its password in a form that is not known here, and is not written down\n"
+            f"{host}: keepalived's manifest has its password in a form that is not known here, and is not written down\n"
             f"next: teach without_password() in {__file__}")
     return hidden
 
@@ -136,11 +137,23 @@ def read_cluster_status(host):
     return sorted(re.findall(r"^  (\S+):[ \t]*$", section[1], re.M)) if section else []
 
 
-def read_members(masters, seconds):
-    """The members as one of the masters' etcd pods lists them. A new pod takes half a minute before exec works in it."""
+def etcdctl(host, distribution):
+    """In a master's etcd pod; on k3s the lab's own, beside the member."""
+    pki, authority, name = CREDENTIALS[distribution]
+    place = ["kubectl", "exec", "-n", "kube-system", f"etcd-{host}", "--"] if distribution == "kubeadm" else []
+    return [*place, "etcdctl", "--endpoints", "https://127.0.0.1:2379", "--cacert", f"{pki}/{authority}", "--cert", f"{pki}/{name}.crt", "--key", f"{pki}/{name}.key"]
+
+
+def node_of_member(name, distribution):
+    """k3s names a member after its node, with eight hex digits behind it."""
+    return re.sub(r"-[0-9a-f]{8}$", "", name) if distribution == "k3s" else name
+
+
+def read_members(masters, seconds, distribution):
+    """The members as one of the masters lists them. A new etcd pod takes half a minute before exec works in it."""
     def ask():
         for host in masters:
-            etcd = ["host", host, "--", "kubectl", "exec", "-n", "kube-system", f"etcd-{host}", "--", *ETCDCTL]
+            etcd = ["host", host, "--", *etcdctl(host, distribution)]
             status, out, _ = lab.run(*etcd, "member", "list", "-w", "json")
             if status != 0:
                 continue
@@ -152,13 +165,13 @@ def read_members(masters, seconds):
             except (ValueError, KeyError):
                 continue
             return [
-                {"id": f'{m["ID"]:x}', "name": m.get("name", ""), "started": bool(m.get("name")), "learner": m.get("isLearner", False),
+                {"id": f'{m["ID"]:x}', "name": node_of_member(m.get("name", ""), distribution), "started": bool(m.get("name")), "learner": m.get("isLearner", False),
                  "peer": m.get("peerURLs", []), "healthy": any(url in healthy for url in m.get("clientURLs", []))}
                 for m in members
             ]
         return None
 
-    return lab.wait_until("an etcd pod that lists the members", seconds, ask)
+    return lab.wait_until("a master that lists etcd's members", seconds, ask)
 
 
 def read_audit(host):

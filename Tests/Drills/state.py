@@ -84,7 +84,7 @@ def since(before, after):
 def by_a_person(entry):
     """A deletion by somebody's kubectl that took effect; a pod's kubectl has a service account."""
     return (entry["verb"] in ("delete", "deletecollection") and entry["agent"].startswith("kubectl") and not entry["dry_run"]
-            and 200 <= (entry["code"] or 0) < 300 and not (entry["user"] or "").startswith("system:"))
+            and 200 <= (entry["code"] or 0) < 300 and not (entry["user"] or "").startswith(("system:serviceaccount:", "system:node:")))
 
 
 # Objects that come and go by themselves: kubeadm's of a join, and the locks of leader elections.

@@ -52,50 +52,49 @@ public struct ClusterProbe: Sendable {
             "\(kubectl) --request-timeout=10s get daemonset calico-node -n kube-system --ignore-not-found -o jsonpath='{.spec.template.spec.containers[*].env[?(@.name==\"IP_AUTODETECTION_METHOD\")].value}'"
         )
         script.section("version", "\(kubectl) version --client -o json")
+        switch cluster.distribution {
+        case .kubeadm: askEtcdctl(host, kubectl, &script)
+        case .k3s: script.section("members", EtcdBeside.membersScript(.k3s))
+        }
+        return script
+    }
+
+    private func askEtcdctl(_ host: Inventory.Host, _ kubectl: String, _ script: inout SectionedScript) {
         // The static pod is named after the node. The node is found by the address; where that is none of a node's, by the name
         // that this host's kubelet goes by.
         let find = """
             node=$(\(kubectl) --request-timeout=10s get nodes -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}' | awk -v address=\(host.address) '{ for (i = 2; i <= NF; i++) if ($i == address) { print $1; exit } }')
-            [ -n "$node" ] || node=$(\(HostProbe.kubeletNode(cluster.distribution)))
+            [ -n "$node" ] || node=$(\(HostProbe.kubeletNode(.kubeadm)))
             [ -n "$node" ] || node=$(uname -n | tr '[:upper:]' '[:lower:]')
             """
         let etcdctl = etcdctl(kubectl)
         script.section("members", "\(find)\n\(etcdctl)\nask member list -w json")
         script.section("health", "\(find)\n\(etcdctl)\nask_health \(Etcdctl.healthArguments.joined(separator: " "))")
         for (name, arguments) in [("etcd-status", Etcdctl.statusArguments), ("etcd-alarms", Etcdctl.alarmArguments)] {
-            script.section(name, "\(find)\n\(Etcdctl.question(arguments, kubectl, cluster.distribution))")
+            script.section(name, "\(find)\n\(Etcdctl.question(arguments, kubectl))")
         }
-        return script
     }
 
     private func etcdctl(_ kubectl: String) -> String {
-        let credentials = inventory.cluster.distribution.etcdCredentials
+        let credentials = Inventory.Distribution.kubeadm.etcdCredentials
         let options =
             "--endpoints=https://127.0.0.1:2379 --cacert=\(credentials.authority) --cert=\(credentials.certificate) --key=\(credentials.key)"
-        switch inventory.cluster.distribution {
-        case .kubeadm:
-            // etcd 3.3 needs the variable, and its image has a shell; newer images may have none. Standard error is never mixed with
-            // the answer: kubectl logs there, beside right answers, too.
-            return """
-                direct() { \(kubectl) exec -n kube-system "etcd-$node" -- etcdctl \(options) "$@"; }
-                by_shell() { \(kubectl) exec -n kube-system "etcd-$node" -- sh -c 'ETCDCTL_API=3 exec etcdctl "$@"' sh \(options) "$@"; }
-                ask() {
-                    answer=$(direct "$@") && { printf '%s' "$answer"; return 0; }
-                    by_shell "$@"
-                }
-                # A member that is not healthy makes it fail, which is an answer; etcdctl 3.4 gives it on standard error.
-                ask_health() {
-                    answer=$(direct "$@" 2>&1)
-                    case $answer in *healthy*) printf '%s' "$answer"; return 0;; esac
-                    by_shell "$@" 2>&1
-                }
-                """
-        case .k3s:
-            return """
-                ask() { ETCDCTL_API=3 etcdctl \(options) "$@"; }
-                ask_health() { ask "$@" 2>&1; }
-                """
-        }
+        // etcd 3.3 needs the variable, and its image has a shell; newer images may have none. Standard error is never mixed with
+        // the answer: kubectl logs there, beside right answers, too.
+        return """
+            direct() { \(kubectl) exec -n kube-system "etcd-$node" -- etcdctl \(options) "$@"; }
+            by_shell() { \(kubectl) exec -n kube-system "etcd-$node" -- sh -c 'ETCDCTL_API=3 exec etcdctl "$@"' sh \(options) "$@"; }
+            ask() {
+                answer=$(direct "$@") && { printf '%s' "$answer"; return 0; }
+                by_shell "$@"
+            }
+            # A member that is not healthy makes it fail, which is an answer; etcdctl 3.4 gives it on standard error.
+            ask_health() {
+                answer=$(direct "$@" 2>&1)
+                case $answer in *healthy*) printf '%s' "$answer"; return 0;; esac
+                by_shell "$@" 2>&1
+            }
+            """
     }
 
     package func observation(_ sections: [String: SectionedScript.Section], host: String) throws -> ClusterObservation {
@@ -151,19 +150,27 @@ public struct ClusterProbe: Sendable {
             observation.onecloudProblem = cause("onecloud")
             observation.problems.append("\(host): kubectl get onecloudclusters: \(cause("onecloud"))")
         }
+        let isK3s = inventory.cluster.distribution == .k3s
         do {
             guard let section = sections["members"], section.succeeded else {
                 throw ClusterError(
-                    .commandFailed, host: host, operation: "etcdctl member list", cause: cause("members"),
+                    .commandFailed, host: host,
+                    operation: isK3s ? EtcdBeside.membersLabel : "etcdctl member list", cause: cause("members"),
                     advice: "run it on \(host) by hand and look at what it prints")
             }
-            observation.members = Etcdctl.mark(
-                try Etcdctl.parse(section.output, host: host), healthText: sections["health"]?.text ?? "")
+            // On k3s each member tells its health on its own host.
+            observation.members =
+                isK3s
+                ? try Etcdctl.parse(section.output, host: host, EtcdOutput.peerMembers)
+                : Etcdctl.mark(
+                    try Etcdctl.parse(section.output, host: host), healthText: sections["health"]?.text ?? "")
         } catch let error as ClusterError {
             observation.problems.append(error.message)
         }
-        observation.etcd = Etcdctl.condition(
-            status: sections["etcd-status"], alarms: sections["etcd-alarms"], host: host)
+        if !isK3s {
+            observation.etcd = Etcdctl.condition(
+                status: sections["etcd-status"], alarms: sections["etcd-alarms"], host: host)
+        }
         return observation
     }
 

@@ -16,6 +16,49 @@ extension Inventory.Distribution {
         }
     }
 
+    /// The processes that are a kubelet. k3s is one process with all of it: it goes by `k3s-server` or `k3s-agent` in /proc/PID/comm,
+    /// and shows itself as `/usr/local/bin/k3s server`, which pidof does not take for `k3s`.
+    static let kubeletProcesses = ["kubelet", "k3s-server", "k3s-agent", "k3s"]
+
+    /// Shell text that prints the address that the API server beside it is told to advertise, or nothing.
+    var advertisedAddress: String {
+        switch self {
+        case .kubeadm: "sed -n 's/.*--advertise-address=//p' \(apiServerManifest) 2>/dev/null | head -n 1"
+        // A node with two addresses has them as `node-ip: FIRST,SECOND`.
+        case .k3s:
+            "sed -n 's/^node-ip: *[\"'\\'']*\\([0-9a-fA-F.:]*\\).*/\\1/p' /etc/rancher/k3s/config.yaml 2>/dev/null | head -n 1"
+        }
+    }
+
+    /// What a cluster of this kind leaves on a host, as a glob pattern each.
+    var traces: [String] {
+        switch self {
+        case .kubeadm: [kubeletConfiguration, etcdDataDirectory + "/member", manifestDirectory + "/*"]
+        case .k3s:
+            [
+                kubeletConfiguration, etcdDataDirectory + "/member", manifestDirectory + "/*", certificateDirectory,
+                "/var/lib/rancher/k3s/server/token", "/etc/rancher/node/password",
+                "/etc/systemd/system/k3s*.service", "/usr/local/bin/k3s",
+            ]
+        }
+    }
+
+    /// How its certificates are renewed on a master.
+    var certificateRenewal: String {
+        switch self {
+        case .kubeadm: "kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)"
+        case .k3s: "systemctl stop k3s; k3s certificate rotate; systemctl start k3s, on one master after the other"
+        }
+    }
+
+    /// The service whose log tells about the kubelet.
+    var kubeletUnit: String {
+        switch self {
+        case .kubeadm: "kubelet"
+        case .k3s: "k3s"
+        }
+    }
+
     public var apiServerManifest: String { manifestDirectory + "/kube-apiserver.yaml" }
 
     public var keepalivedManifest: String { manifestDirectory + "/keepalived.yaml" }
@@ -59,6 +102,14 @@ extension Inventory.Distribution {
         switch self {
         case .kubeadm: "/etc/kubernetes/pki"
         case .k3s: "/var/lib/rancher/k3s/server/tls"
+        }
+    }
+
+    /// The certificate of the authority that the cluster's servers are known by.
+    public var authorityCertificate: String {
+        switch self {
+        case .kubeadm: certificateDirectory + "/ca.crt"
+        case .k3s: certificateDirectory + "/server-ca.crt"
         }
     }
 

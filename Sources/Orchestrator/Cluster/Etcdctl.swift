@@ -2,7 +2,8 @@ import Foundation
 public import Inventories
 public import SSH
 
-/// etcdctl beside one member: in the master's static etcd pod, or on the host itself with k3s.
+/// etcd as the steps of a run ask it and change it: by etcdctl in a master's static etcd pod; on k3s, whose hosts have no etcdctl, by
+/// what each member tells beside it (``EtcdBeside``) and by k3s itself.
 ///
 /// Cloudpods runs a second etcd, `onecloud/default-etcd-*`, for its own use: only kube-system's static pod of a named master is
 /// ever entered.
@@ -12,34 +13,36 @@ public struct Etcdctl: Sendable {
     private let words: [String]
     /// etcdutl, which reads files and asks no member.
     private let utility: [String]
-    private let isLocal: Bool
+    let isK3s: Bool
+    /// Where a member of k3s' etcd may be asked.
+    private let seats: [any Remote]
 
-    public init(_ kubectl: Kubectl, node: String, distribution: Inventory.Distribution) {
+    /// - Parameter newcomer: the host of a member that joins, which tells of itself on its own host alone.
+    public init(
+        _ kubectl: Kubectl, node: String, distribution: Inventory.Distribution, newcomer: (any Remote)? = nil
+    ) {
         self.kubectl = kubectl
-        isLocal = distribution == .k3s
-        utility = isLocal ? ["etcdutl"] : ["exec", "-n", "kube-system", "etcd-\(node)", "--", "etcdutl"]
-        words = Self.words(node: node, distribution: distribution, version: kubectl.version)
+        isK3s = distribution == .k3s
+        seats = kubectl.remotes + [newcomer].compactMap(\.self)
+        utility = ["exec", "-n", "kube-system", "etcd-\(node)", "--", "etcdutl"]
+        words = Self.words(node: node, version: kubectl.version)
     }
 
-    /// etcdctl and its options, after kubectl's own words where the member runs in a pod.
-    package static func words(
-        node: String, distribution: Inventory.Distribution, version: KubernetesVersion?
-    ) -> [String] {
+    /// etcdctl and its options, after kubectl's own words, where the member runs in a pod.
+    package static func words(node: String, version: KubernetesVersion?) -> [String] {
+        // etcd 3.3, up to Kubernetes 1.16, speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
+        let isOld = version.map { $0 < KubernetesVersion(1, 17) } ?? false
+        let program = isOld ? ["sh", "-c", #"ETCDCTL_API=3 exec etcdctl "$@""#, "sh"] : ["etcdctl"]
+        return ["exec", "-n", "kube-system", "etcd-\(node)", "--"] + program + options(.kubeadm)
+    }
+
+    private static func options(_ distribution: Inventory.Distribution) -> [String] {
         let credentials = distribution.etcdCredentials
-        let options = [
+        return [
             "--endpoints=https://127.0.0.1:2379", "--cacert=\(credentials.authority)",
             "--cert=\(credentials.certificate)",
             "--key=\(credentials.key)",
         ]
-        switch distribution {
-        case .kubeadm:
-            // etcd 3.3, up to Kubernetes 1.16, speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
-            let isOld = version.map { $0 < KubernetesVersion(1, 17) } ?? false
-            let program = isOld ? ["sh", "-c", #"ETCDCTL_API=3 exec etcdctl "$@""#, "sh"] : ["etcdctl"]
-            return ["exec", "-n", "kube-system", "etcd-\(node)", "--"] + program + options
-        case .k3s:
-            return ["env", "ETCDCTL_API=3", "etcdctl"] + options
-        }
     }
 
     /// - Throws: `SSHError`; ``ClusterError`` with `commandFailed`.
@@ -72,7 +75,7 @@ public struct Etcdctl: Sendable {
         if let status = read(said.result) { return status }
         let makeCommand = { (prefix: [String]) in
             Command(
-                (isLocal ? [] : prefix) + utility + arguments, timeout: .seconds(120),
+                prefix + utility + arguments, timeout: .seconds(120),
                 label: "etcdutl " + ShellQuoting.join(arguments))
         }
         let other = try await kubectl.execute(accepts: { _ in true }, makeCommand)
@@ -88,7 +91,7 @@ public struct Etcdctl: Sendable {
     ) async throws -> Kubectl.Answer {
         try await kubectl.execute(accepts: accepts) { prefix in
             Command(
-                (isLocal ? [] : prefix) + words + arguments, timeout: timeout,
+                prefix + words + arguments, timeout: timeout,
                 label: Self.label(arguments))
         }
     }
@@ -98,6 +101,13 @@ public struct Etcdctl: Sendable {
 
     /// Every member, each asked for its health.
     public func members() async throws -> [EtcdMember] {
+        if isK3s {
+            let list = try await kubectl.execute { _ in
+                .script(EtcdBeside.membersScript(.k3s), [], timeout: .seconds(20), label: EtcdBeside.membersLabel)
+            }
+            let members = try Self.parse(list.result.standardOutput, host: list.host, EtcdOutput.peerMembers)
+            return EtcdOutput.mark(members, (try? await beside()) ?? [])
+        }
         let list = try await answer(Self.listArguments, accepts: \.succeeded)
         let members = try Self.parse(list.result.standardOutput, host: list.host)
         // An unhealthy member makes the exit status 1; the answer is in the text.
@@ -107,17 +117,61 @@ public struct Etcdctl: Sendable {
         return Self.mark(members, healthText: health.text + "\n" + health.errorText)
     }
 
+    /// What the members of k3s' etcd tell, each on its own host.
+    /// - Throws: ``ClusterError`` where none tells anything.
+    package func beside() async throws -> [EtcdBeside] {
+        let told = await withTaskGroup { group in
+            for remote in seats {
+                group.addTask {
+                    let result = try? await remote.run(
+                        .script(EtcdBeside.script, [], timeout: .seconds(20), label: EtcdBeside.label))
+                    return result.flatMap { EtcdBeside($0.text.split(separator: "\n").map(String.init)) }
+                }
+            }
+            return await group.reduce(into: [EtcdBeside]()) { $0 += [$1].compactMap(\.self) }
+        }
+        guard !told.isEmpty else {
+            throw ClusterError(
+                .commandFailed, host: host, operation: EtcdBeside.label, cause: "no master's etcd tells anything",
+                advice: "see that k3s runs there: journalctl -u k3s; then: masterswap resume")
+        }
+        return told
+    }
+
+    /// Removes a member by its id.
+    /// - Throws: `SSHError`; ``ClusterError``, on k3s always: there it is k3s that removes the member of a node that is deleted.
+    package func remove(_ id: String) async throws {
+        guard isK3s else {
+            try await run(["member", "remove", id])
+            return
+        }
+        throw ClusterError(
+            .commandFailed, host: host, operation: Self.label(["member", "remove", id]),
+            cause: "the hosts of k3s have no etcdctl, and k3s removes only the member of a node that is deleted",
+            advice: Self.removalByHand(id))
+    }
+
+    /// What a person does about a member that k3s leaves behind, with an etcdctl of their own.
+    package static func removalByHand(_ id: String) -> String {
+        let words = ["etcdctl"] + options(.k3s) + ["member", "remove", id]
+        return
+            "see why in the log of k3s there: journalctl -u k3s; where its node is gone and the member stays, remove it with an etcdctl of the same release as k3s' etcd: ETCDCTL_API=3 \(ShellQuoting.join(words)); then: masterswap resume"
+    }
+
     package static let listArguments = ["member", "list", "-w", "json"]
 
     /// All members are asked at once; a dead one costs the two seconds.
     package static let healthArguments = ["endpoint", "health", "--cluster", "--command-timeout=2s"]
 
-    static func parse(_ json: Data, host: String) throws -> [EtcdMember] {
+    static func parse(
+        _ json: Data, host: String, _ read: (Data) throws -> [EtcdMember] = EtcdOutput.members
+    ) throws -> [EtcdMember] {
         do {
-            return try EtcdOutput.members(json)
+            return try read(json)
         } catch {
             throw ClusterError(
-                .badOutput, host: host, operation: "etcdctl member list", cause: "its JSON cannot be read: \(error)",
+                .badOutput, host: host, operation: "read the members of etcd",
+                cause: "its JSON cannot be read: \(error)",
                 advice: "run it on \(host) by hand and look at what it prints")
         }
     }

@@ -81,6 +81,8 @@ public struct HostFacts: Sendable, Hashable {
     public var deniedLogins: [String: String]
     /// What it sees of the other hosts, by address; one that it did not tell about is missing.
     public var peers: [String: PeerView] = [:]
+    /// What the member of etcd inside of its k3s tells; `nil` where it tells nothing, and on kubeadm, where etcdctl is asked.
+    public var etcd: EtcdBeside?
     /// What is in ocboot's directory; `nil` where there is none, and where it was not looked at.
     public var ocboot: OcbootFacts?
     /// What ocboot asks of a host before it does anything.

@@ -58,6 +58,9 @@ public struct HostProbe: Sendable {
         return "LC_ALL=C timeout \(limit) bash -c 'exec 3<>\"$0\"' \(place) 2>&1"
     }
 
+    /// The daemons of container runtimes.
+    private static let runtimes = ["dockerd", "containerd", "crio"]
+
     /// Of a connection to elsewhere and of a login there, in seconds; a server may look up names before it lets in.
     private static let (connectionLimit, loginLimit) = (5, 15)
 
@@ -68,9 +71,7 @@ public struct HostProbe: Sendable {
         script.section("hostname", "uname -n")
         script.section("machine", "cat /etc/machine-id")
         script.section("kubelet-node", Self.kubeletNode(distribution))
-        script.section(
-            "api-address",
-            "sed -n 's/.*--advertise-address=//p' \(distribution.apiServerManifest) 2>/dev/null | head -n 1")
+        script.section("api-address", distribution.advertisedAddress)
         script.section("system", "sed -n 's/^PRETTY_NAME=//p' /etc/os-release | tr -d '\"'")
         script.section("kernel", "uname -r")
         script.optionalSection(
@@ -89,23 +90,23 @@ public struct HostProbe: Sendable {
             let keys = CloudFacts.k3sKeys.joined(separator: "\\|")
             script.optionalSection(
                 "k3s-networks", "sed -n '/^ *\\(\(keys)\\) *:/p' /etc/rancher/k3s/config.yaml 2>/dev/null; true")
+            script.optionalSection("etcd", EtcdBeside.script)
         }
         script.section("disks", "df -Pk / /var/lib /opt /tmp 2>/dev/null | tail -n +2")
         script.section("addresses", "ip -o addr")
+        let kubelets = Inventory.Distribution.kubeletProcesses
         script.section(
             "processes",
-            "command -v pidof >/dev/null || exit 1; for name in kubelet k3s dockerd containerd crio; do pidof \"$name\" >/dev/null && echo \"$name\"; done; true"
+            "command -v pidof >/dev/null || exit 1; for name in \((kubelets + Self.runtimes).joined(separator: " ")); do pidof \"$name\" >/dev/null && echo \"$name\"; done; true"
         )
         script.section("listening", "ss -ltn 2>/dev/null || netstat -ltn")
-        let traces = [
-            distribution.kubeletConfiguration, distribution.etcdDataDirectory + "/member",
-            distribution.manifestDirectory + "/*",
-        ]
-        // The glob is left unquoted on purpose; the paths are constants without blanks.
+        // The globs are left unquoted on purpose; the paths are constants without blanks.
         script.section(
-            "traces", "for file in \(traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true")
+            "traces",
+            "for file in \(distribution.traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true"
+        )
         let certificates = distribution.certificateDirectory
-        script.section("authority", "sha256sum \(certificates)/ca.crt | cut -d' ' -f1")
+        script.section("authority", "sha256sum \(distribution.authorityCertificate) | cut -d' ' -f1")
         script.section(
             "certificates",
             """
@@ -161,8 +162,8 @@ public struct HostProbe: Sendable {
         facts.disks = read("disks", Self.disk).flatMap { $0.isEmpty ? nil : Array(uniqued: $0) }
         // Every host has at least its loopback address.
         facts.addresses = read("addresses", Self.address).flatMap { $0.isEmpty ? nil : $0 }
-        facts.kubeletRuns = processes.map { $0.contains { $0 == "kubelet" || $0 == "k3s" } }
-        facts.runtimes = processes.map { $0.filter { $0 != "kubelet" && $0 != "k3s" } }
+        facts.kubeletRuns = processes.map { $0.contains(where: Inventory.Distribution.kubeletProcesses.contains) }
+        facts.runtimes = processes.map { $0.filter(Self.runtimes.contains) }
         // sshd's own port is among them: none at all was not read.
         facts.listening = read("listening", skipping: 1, Self.port).flatMap { $0.isEmpty ? nil : Set($0) }
         facts.clusterTraces = lines("traces")
@@ -183,6 +184,7 @@ public struct HostProbe: Sendable {
         }
         facts.k3sNetworks = lines("k3s-networks") ?? []
         facts.snapshots = lines("snapshots")?.compactMap { Self.snapshot($0, clockOffset: facts.clockOffset ?? 0) }
+        facts.etcd = lines("etcd").flatMap(EtcdBeside.init)
         return facts
     }
 

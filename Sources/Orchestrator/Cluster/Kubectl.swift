@@ -37,6 +37,9 @@ public struct Kubectl: Sendable {
         self.note = note
     }
 
+    /// The masters that it may run on.
+    var remotes: [any Remote] { seats.map(\.remote) }
+
     /// The master that is asked first.
     public var host: String { seats[0].remote.name }
 

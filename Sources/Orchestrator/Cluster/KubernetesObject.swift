@@ -9,6 +9,8 @@ public struct ObjectMeta: Sendable, Hashable, Codable {
     public var labels: [String: String]?
     public var annotations: [String: String]?
     public var ownerReferences: [OwnerReference]?
+    /// Who has to do something before the object is gone.
+    public var finalizers: [String]?
 
     public struct OwnerReference: Sendable, Hashable, Codable {
         public var kind: String

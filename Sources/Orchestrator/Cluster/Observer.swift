@@ -66,6 +66,9 @@ public struct Observer: Sendable {
         }
         var observation = cluster ?? ClusterObservation()
         observation.problems = problems + observation.problems
+        if inventory.cluster.distribution == .k3s {
+            observation.take(inventory.hosts.compactMap { hosts[$0.name]?.facts?.etcd })
+        }
         var state = ClusterState(inventory: inventory, hosts: hosts, cluster: observation)
         // Which hosts have which drives, and which further addresses their nodes have, and where its images come from, is known only now.
         let seen = state

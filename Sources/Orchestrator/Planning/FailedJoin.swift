@@ -49,6 +49,11 @@ public struct FailedJoin: Sendable, Hashable, Codable {
         guard distribution == .kubeadm || facts.isBare else {
             return .otherwise("it has been in a cluster: \(traces.joined(separator: ", "))")
         }
+        if distribution == .k3s, let member = members.first {
+            return .otherwise(
+                "etcd member \(member.id) waits for it and has never started; k3s removes it after five minutes without progress"
+            )
+        }
         // keepalived's manifest is the first thing that ocboot writes; the authority's certificate comes with kubeadm.
         let hasOnlyKeepalived = traces == [distribution.keepalivedManifest] && !kubeletRuns
         let isOurs =

@@ -1,4 +1,5 @@
 package import Cluster
+package import Inventories
 package import SSH
 
 /// Commands as they are told when they are given, before they are: by the same labels.
@@ -11,6 +12,16 @@ extension Plan {
     /// kubectl is given on the primary, as long as that one answers.
     package func kubectl(_ arguments: [String]) -> String { "\(primary.host): \(Kubectl.label(arguments))" }
     package func etcdctl(_ arguments: [String]) -> String { "\(primary.host): \(Etcdctl.label(arguments))" }
+
+    /// What is asked for the members of etcd and their health.
+    package func memberQuestions(_ distribution: Inventory.Distribution) -> [String] {
+        switch distribution {
+        case .kubeadm: [etcdctl(Etcdctl.listArguments), etcdctl(Etcdctl.healthArguments)]
+        case .k3s:
+            ["\(primary.host): \(EtcdBeside.membersLabel)"]
+                + (survivors.map(\.host) + [replacement.host]).map { "\($0): \(EtcdBeside.label)" }
+        }
+    }
 
     package func deletion(_ object: ObjectReference, force: Bool = false) -> String {
         kubectl(Kubectl.deletion(object, version: kubernetes, force: force).arguments)

@@ -101,9 +101,11 @@ vip_holders() {
     return 0
 }
 nodes_ready() { [[ $(kube get nodes --no-headers | grep -cw Ready) == ${#NODES[@]} ]]; }
-# Five static pods on each master, each with its container ready.
+# Of kubeadm five static pods on each master, of k3s keepalived's alone.
+static_pods() { if is_k3s; then echo "${#MASTERS[@]}"; else echo $((5 * ${#MASTERS[@]})); fi; }
+# Each with its container ready.
 system_pods_ready() {
     local ready
     ready=$(kube get pods -n kube-system -l tier=control-plane -o jsonpath='{range .items[*]}{.status.containerStatuses[0].ready}{"\n"}{end}') || return 1
-    [[ $(grep -cx true <<<"$ready") == $((5 * ${#MASTERS[@]})) && $ready != *false* ]]
+    [[ $(grep -cx true <<<"$ready") == "$(static_pods)" && $ready != *false* ]]
 }

@@ -44,7 +44,7 @@ load_profile() {
     local file=$1
     [[ -f $file ]] || file=$LAB/profiles/$1
     [[ -f $file ]] || die "no profile '$1'" "there are: $(ls "$LAB/profiles" | xargs)"
-    WORKERS=() ETCD=
+    WORKERS=() ETCD= DISTRIBUTION=kubeadm ONECLOUD=v3.8.8
     # shellcheck source=/dev/null
     source "$file"
     PROFILE_FILE=$file
@@ -52,9 +52,13 @@ load_profile() {
     SPARE=${NAMES[-1]}
     NODES=("${NAMES[@]:0:${#NAMES[@]}-1}")    # the masters first, then the workers
     MASTERS=("${NODES[@]:0:${#NODES[@]}-${#WORKERS[@]}}")
+    # The lab's own tools, which a host with k3s has not, come last in the path of what the lab itself runs there.
+    ADMIN_KUBECONFIG=/etc/kubernetes/admin.conf IN_HOST_TOOLS=
+    ! is_k3s || ADMIN_KUBECONFIG=/etc/rancher/k3s/k3s.yaml IN_HOST_TOOLS=:/opt/lab/kubernetes:/opt/lab/programs
     [[ "${NODES[*]:${#MASTERS[@]}}" == "${WORKERS[*]}" ]] ||
         die "profile '$1': the workers must stand in NAMES after the masters, right before the spare" "names: ${NAMES[*]}; workers: ${WORKERS[*]}"
 }
+is_k3s() { [[ $DISTRIBUTION == k3s ]]; }
 is_worker() { [[ " ${WORKERS[*]} " == *" $1 "* ]]; }
 require_lab() {
     [[ -f $STATE/profile ]] || die "no lab is up (state would be in $STATE)" "next: $LAB/lab up"

@@ -26,7 +26,7 @@ start_host() {
         enter_cgroups "$name"
         export LAB_NAME=$name LAB_ADDRESS=${ADDRESSES[i]} LAB_DISK LAB_DATA=$STATE/hosts/$name/data LAB_SHARE=$SHARE
         export LAB_INTERFACE=$INTERFACE LAB_VIP=$VIP LAB_PODS=$POD_NETWORK.$((i + 1)).0/24 LAB_REPOSITORY=$REPOSITORY
-        export LAB_HIERARCHIES
+        export LAB_HIERARCHIES LAB_DISTRIBUTION=$DISTRIBUTION
         LAB_DISK=$(disk_of "$name")
         LAB_HIERARCHIES=$(hierarchies | xargs)
         start_first_process "$name" unshare --mount --uts --ipc --pid --cgroup --fork --kill-child "$SHARE/host/boot"
@@ -67,7 +67,7 @@ in_host() {
     shift
     pid=$(process_of "host-$name") || die "$name has no power" "next: $LAB/lab power-on $name"
     nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup -- /usr/bin/env -i TERM="${TERM:-dumb}" HOME=/root \
-        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin KUBECONFIG=/etc/kubernetes/admin.conf "$@"
+        PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin$IN_HOST_TOOLS" KUBECONFIG="$ADMIN_KUBECONFIG" "$@"
 }
 host_answers() { in_host "$1" test -e /run/lab/ready; }
 wait_for_host() {

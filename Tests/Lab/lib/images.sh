@@ -72,13 +72,16 @@ make_archive() (
     begin
     for program in "$etcd"/{etcd,etcdctl,etcdutl}; do [[ ! -e $program ]] || add "$program" /usr/local/bin; done
     image '["etcd"]' etcd:3.4.13-0
-    begin; image '["/bin/tail", "-f", "/dev/null"]' pause:3.2
+    begin; image '["/bin/tail", "-f", "/dev/null"]' pause:3.2 pause:3.1
     begin; add /usr/sbin/keepalived /usr/sbin; cp "$LAB/images/keepalived" "$root/entry"; image '["/entry"]' keepalived:v2.0.25
+    # The one for k3s asks the API server, by the manifest's own command.
+    mkdir -p "$root/container/tool"; mv "$root/entry" "$root/container/tool/run"; add /usr/bin/curl /usr/bin
+    image '["/container/tool/run"]' keepalived:v2.0.29
     begin; cp "$LAB/images/minio" "$root/entry"; add "$kubernetes/kubectl" /usr/local/bin; add /usr/bin/socat /usr/local/bin
     cp "$LAB/images/local-path-provisioner" "$LAB/images/onecloud-operator" "$root/usr/local/bin/"
     # One layer for these three: they differ in what they are told to run.
-    image '["/entry"]' minio:RELEASE.2021-06-17T00-10-46Z local-path-provisioner:v0.0.11 onecloud-operator:v3.8.8
-    begin; cp "$LAB/images/service" "$root/entry"; image '["/entry"]' influxdb:1.7.7 glance:v3.8.8 host:v3.8.8
+    image '["/entry"]' minio:RELEASE.2021-06-17T00-10-46Z local-path-provisioner:v0.0.11 onecloud-operator:{v3.8.8,v3.11.9}
+    begin; cp "$LAB/images/service" "$root/entry"; image '["/entry"]' influxdb:1.7.7 victoria-metrics:v1.95.1 {glance,host}:{v3.8.8,v3.11.9}
 
     jq -sc . "$work/list" >"$work/out/manifest.json"
     tar -C "$work/out" -cf "$archive" .

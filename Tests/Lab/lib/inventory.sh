@@ -9,7 +9,8 @@ verb_inventory() {
         ! is_worker "${NAMES[i]}" || continue
         hosts+="  ${NAMES[i]}: { address: ${ADDRESSES[i]}, role: $role }"$'\n'
     done
-    local HOSTS=${hosts%$'\n'} ONECLOUD
-    ONECLOUD=$(cat "$STATE/onecloud" 2>/dev/null || echo v3.8.8)
+    local HOSTS=${hosts%$'\n'} SERIES=default-influxdb
+    [[ ! -e $STATE/onecloud ]] || ONECLOUD=$(<"$STATE/onecloud")
+    ! is_k3s || SERIES=default-victoria-metrics
     render "$LAB/lib/inventory.yaml"
 }

@@ -51,7 +51,8 @@ verb_up() {
     keep_settings
     trap 'status=$?; ((status == 0)) || say "up failed; what is there stays for you to look at. next: $LAB/lab status, then $LAB/lab down"' EXIT
 
-    cp -r "$LAB/host" "$LAB/ocboot" "$SHARE/"
+    cp -r "$LAB/host" "$LAB/ocboot" "$LAB/k3s" "$SHARE/"
+    ! is_k3s || gather_programs
     mkdir -p "$SHARE/kubernetes"
     mount --bind -o ro "$kubernetes" "$SHARE/kubernetes"
     make_keys
@@ -64,9 +65,14 @@ verb_up() {
         start_host "$name"
         [[ $name != "$PRIMARY" ]] || wait_for_host "$name"
     done
-    cluster_up
+    if is_k3s; then k3s_cluster_up; else cluster_up; fi
     wait_for_host "$SPARE"
-    for name in "${MASTERS[@]}"; do install_ocboot "$name"; done
+    if is_k3s; then
+        for name in "${NAMES[@]}"; do suit_ocboot "$name"; done
+        for name in "${MASTERS[@]}"; do install_ocboot "$name" k3s; done
+    else
+        for name in "${MASTERS[@]}"; do install_ocboot "$name"; done
+    fi
     distribute_known_hosts
     wait_until 240 "${#NODES[@]} Ready nodes" nodes_ready || die "not all nodes are Ready" "see: $LAB/lab host $PRIMARY -- kubectl get nodes"
     workloads_up
@@ -142,7 +148,7 @@ verb_status() {
         printf '%-24s %-16s power %s\n' "$name" "$(address_of "$name")" "$state"
     done
     for name in "${NAMES[@]}"; do
-        process_of "host-$name" >/dev/null && in_host "$name" test -e /etc/kubernetes/admin.conf || continue
+        process_of "host-$name" >/dev/null && in_host "$name" test -e "$ADMIN_KUBECONFIG" || continue
         KUBE_HOST=$name kube --request-timeout 5s get nodes && KUBE_HOST=$name kube get pods -A -o wide && break
     done
     return 0
@@ -150,7 +156,7 @@ verb_status() {
 
 verb_env() {
     local name
-    for name in STATE CLUSTER VIP INTERFACE ROUTER_ID PRIMARY SPARE DEAD ADMIN_HOME ADMIN_ADDRESS DATABASE_ADDRESS NAMES ADDRESSES MASTERS WORKERS; do
+    for name in STATE CLUSTER DISTRIBUTION VIP INTERFACE ROUTER_ID PRIMARY SPARE DEAD ADMIN_HOME ADMIN_ADDRESS DATABASE_ADDRESS NAMES ADDRESSES MASTERS WORKERS; do
         # shellcheck disable=SC2001
         declare -p "$name" | sed -E 's/^declare -[-a-z]+ ([A-Z_]+)=/LAB_\1=/'
     done
@@ -166,10 +172,23 @@ verb_clock() {
     sed "s/@OFFSET@/$2/" "$LAB/host/date" | in_host "$name" sh -c 'cat >/usr/local/bin/date; chmod 755 /usr/local/bin/date'
 }
 
+# How long, or for ever, the finalizers stay that k3s puts on a node, after it was deleted.
+verb_finalizers() {
+    is_k3s || die "only nodes of k3s have such finalizers" "next: $LAB/lab up --profile k3s"
+    (($# == 1)) && [[ $1 =~ ^(hold|free|[0-9]+)$ ]] || { usage >&2; exit 64; }
+    local name
+    for name in "${NAMES[@]}"; do
+        process_of "host-$name" >/dev/null || continue
+        if [[ $1 == free ]]; then in_host "$name" rm -f /run/lab/k3s-finalizers; else in_host "$name" sh -c 'echo "$1" >/run/lab/k3s-finalizers' sh "$1"; fi
+    done
+}
+
 # /usr/local/bin stands before /usr/bin, where the lab's own is, for people and for programs over ssh.
 verb_kubectl() {
     (($# == 1)) || { usage >&2; exit 64; }
     local name program link=/usr/local/bin/kubectl
+    # There kubectl is k3s, which looks here.
+    ! is_k3s || link=/etc/lab/kubectl
     if [[ $1 != own ]]; then
         program=$("$LAB/fetch-kubectl" "$1")
         mkdir -p "$SHARE/kubectl"

@@ -14,15 +14,16 @@ minio_set() {
 }
 
 workloads_up() {
-    local OWNER AVOIDED
+    local OWNER AVOIDED STORAGE=/opt/local-path-provisioner SERIES=default-influxdb SERIES_APP=influxdb SERIES_IMAGE=influxdb:1.7.7 PRODUCT=
+    if is_k3s; then PRODUCT='productVersion: FullStack' STORAGE=/opt/k3s/storage SERIES=default-victoria-metrics SERIES_APP=victoria-metrics SERIES_IMAGE=victoria-metrics:v1.95.1; fi
     say "the workloads of the runbook"
-    kube label node "${MASTERS[@]}" onecloud.yunion.io/controller=enable >/dev/null
-    kube label node "${NODES[@]}" onecloud.yunion.io/host=enable >/dev/null
+    kube label --overwrite node "${MASTERS[@]}" onecloud.yunion.io/controller=enable >/dev/null
+    kube label --overwrite node "${NODES[@]}" onecloud.yunion.io/host=enable >/dev/null
     kube apply -f - <"$LAB/workloads/1-base.yaml" >"$STATE/log/workloads.log"
     wait_until 120 "the custom resources to be served" kube get onecloudclusters,etcdclusters -A || die "no custom resources"
     # The pod and the claims go first: the operator makes only what is not there.
     {
-        claim onecloud default-influxdb influxdb 20G "$INFLUXDB_ON"
+        claim onecloud "$SERIES" "$SERIES_APP" 20G "$INFLUXDB_ON"
         claim onecloud default-glance glance 100G "$GLANCE_ON"
         claim onecloud default-baremetal-agent baremetal-agent 10G
         minio_set onecloud-minio minio onecloud-images "${MINIO_ON[@]}"
@@ -40,9 +41,9 @@ workloads_up() {
 workloads_ready() {
     local pods ready
     pods=$(kube get pods -A -o jsonpath='{range .items[*]}{.metadata.name} {.status.phase} {.status.containerStatuses[*].ready}{"\n"}{end}') || return 1
-    # Two sets of four, one influxdb, one glance, a host on each node, one etcd, two stand-ins, and five static pods on each master.
+    # Two sets of four, one time series, one glance, a host on each node, one etcd, two stand-ins, and the static pods.
     ready=$(grep -c ' Running true$' <<<"$pods") || true
-    ((ready >= 8 + 1 + 1 + ${#NODES[@]} + 1 + 2 + 5 * ${#MASTERS[@]} && ready == $(grep -c . <<<"$pods")))
+    ((ready >= 8 + 1 + 1 + ${#NODES[@]} + 1 + 2 + $(static_pods) && ready == $(grep -c . <<<"$pods")))
 }
 
 workloads_lie_as_planned() {
@@ -65,18 +66,21 @@ verb_ocboot() {
         ! process_of "host-$name" >/dev/null || install_ocboot "$name" "$1"
     done
     for name in "${NAMES[@]}"; do
-        process_of "host-$name" >/dev/null || continue
-        in_host "$name" sh -c '
-            umask 022; mkdir -p /run/lab
-            # The kubelet looks for a clock speed in it, too.
-            for n in 0 1 2 3; do sed "/^$/q; s/^processor.*/processor : $n/" /proc/cpuinfo; done >/run/lab/cpuinfo
-            echo "$(cat /proc/cmdline) systemd.unified_cgroup_hierarchy=0" >/run/lab/cmdline
-            for file in cpuinfo cmdline; do umount "/proc/$file" 2>/dev/null; mount --bind "/run/lab/$file" "/proc/$file"; done
-            umount /etc/os-release 2>/dev/null; sed "s/^VERSION_ID=.*/VERSION_ID=11/" /etc/os-release >/run/lab/os-release
-            mount --bind /run/lab/os-release /etc/os-release'
+        ! process_of "host-$name" >/dev/null || suit_ocboot "$name"
     done
     PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$LAB/ocboot python3 -c 'import sys, releases; print(releases.RELEASES[sys.argv[1]].runs)' "$1" >"$STATE/onecloud"
     kube patch onecloudcluster default -n onecloud --type merge -p "{\"spec\":{\"version\":\"$(<"$STATE/onecloud")\",\"productVersion\":\"FullStack\"}}"
+}
+
+suit_ocboot() {
+    in_host "$1" sh -c '
+        umask 022; mkdir -p /run/lab
+        # The kubelet looks for a clock speed in it, too.
+        for n in 0 1 2 3; do sed "/^$/q; s/^processor.*/processor : $n/" /proc/cpuinfo; done >/run/lab/cpuinfo
+        echo "$(cat /proc/cmdline) systemd.unified_cgroup_hierarchy=0" >/run/lab/cmdline
+        for file in cpuinfo cmdline; do umount "/proc/$file" 2>/dev/null; mount --bind "/run/lab/$file" "/proc/$file"; done
+        umount /etc/os-release 2>/dev/null; sed "s/^VERSION_ID=.*/VERSION_ID=11/" /etc/os-release >/run/lab/os-release
+        mount --bind /run/lab/os-release /etc/os-release'
 }
 
 # install_ocboot HOST [RELEASE]: what its people have for it, Ansible among it, is in /usr/local/bin.

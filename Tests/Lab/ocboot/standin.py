@@ -1,12 +1,14 @@
 """Stand-in for ocboot: reads its configuration, prints what it and Ansible would print, logs in where they would, and does to a new
-master what matters: keepalived's manifest, the join by kubeadm, the labels. What the real one does to survivors and to the cloud beside
-that is written down, a line each, in EFFECTS on the host that it would be done to, and not done.
+master what matters: keepalived's manifest, the join by kubeadm, the labels; for k3s what its roles put on every host that they name, and
+k3s itself on the new one. What the real one does to survivors and to the cloud beside that is written down, a line each, in EFFECTS on the
+host that it would be done to, and not done.
 
 A file `slow` in ocboot's folder has the seconds that each task takes.
 """
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -20,7 +22,7 @@ SSH = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "Us
        "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=10"]
 MANIFEST = "/etc/kubernetes/manifests/keepalived.yaml"
 EFFECTS = "/var/log/ocboot-effects"
-CONFIG = "KUBECONFIG=/etc/kubernetes/admin.conf "
+CONFIG, K3S_CONFIG = "KUBECONFIG=/etc/kubernetes/admin.conf ", "KUBECONFIG=/etc/rancher/k3s/k3s.yaml k3s "
 RED, GREEN, YELLOW, CYAN, END = "\033[0;31m", "\033[0;32m", "\033[0;33m", "\033[0;36m", "\033[0m"
 
 
@@ -146,13 +148,19 @@ class Playbook:
         for effect in self.effects():
             self.each(self.hosts, f"common : {effect}", lambda host, effect=effect: host.effect(effect))
         self.title("PLAY", "primary_master_node")
-        self.each([self.primary], "primary-master-node/setup_k8s : Check node is init", self.initialised)
-        if release.shows_init:
+        if self.is_k3s:
+            self.each([self.primary], "k3s/config : Copy keepalived to static pod manifests",
+                      lambda host: self.install_k3s(host, "MASTER", "--cluster-init", starts=False))
+        else:
+            self.each([self.primary], "primary-master-node/setup_k8s : Check node is init", self.initialised)
+        if release.shows_init and not self.is_k3s:
             self.task("primary-master-node/setup_k8s : show init args")
             line(f'ok: [{self.primary.address}] => ' + json.dumps({
                 "msg": f'/opt/yunion/bin/ocadm init --mysql-host {self.section["db_host"]} --mysql-password {self.section["db_password"]}'}))
         self.title("PLAY", "master_nodes")
-        for node in self.nodes:
+        if self.is_k3s:
+            self.join_k3s()
+        for node in [] if self.is_k3s else self.nodes:
             if node.is_out:
                 continue
             try:
@@ -197,8 +205,7 @@ class Playbook:
     def effects(self):
         effects = ["iptables flushed", "packages installed; SELINUX=disabled; sysctl, kernel modules, cron jobs, /etc/profile"]
         if self.is_k3s:
-            return effects + ["keepalived.yaml", "/etc/rancher/k3s/config.yaml, and on the primary server/manifests: calico, traefik",
-                              "k3s.service, k3s.service.env", "/usr/local/bin/k3s"]
+            return effects + ["on the primary server/manifests: calico, traefik"]
         if not self.release.has_tags:
             effects[0] += "; boot loader: kernel arguments, the cloud's kernel"
         registries = {key: self.section.get(key) or [] for key in ("registry_mirrors", "insecure_registries")}
@@ -227,7 +234,7 @@ class Playbook:
 
     def wait(self, host):
         while True:
-            pods = host.must(CONFIG + "kubectl get pods -n onecloud --no-headers")
+            pods = host.must((K3S_CONFIG if self.is_k3s else CONFIG) + "kubectl get pods -n onecloud --no-headers")
             if not re.search(r"glance.*(Pending|Error|Evicted)", pods):
                 return host.ok()
             time.sleep(5)
@@ -238,7 +245,7 @@ class Playbook:
         self.task("master-node : Check node is join")
         joined = new.run("test -f /etc/kubernetes/kubelet.conf").returncode == 0
         new.ok()
-        if joined and not self.is_k3s:
+        if joined:
             for name in ("Render keepalived manifest", "Use ocadm join master node", "Label the node"):
                 self.task(f"master-node : {name}")
                 new.skip()
@@ -278,6 +285,45 @@ class Playbook:
             vip.must(f"{CONFIG}kubectl label --overwrite node {name} {labels}")
         vip.must(f"{CONFIG}kubeadm token delete {token}")
         new.ok(changed=True)
+
+    # k3s
+
+    def install_k3s(self, host, state, role, starts):
+        """Its program, configuration, unit and keepalived's manifest; on a survivor nothing is started again."""
+        section, vip = self.section, self.masters["controlplane_host"]
+        values = {
+            "NODE_ADDRESS": host.address, "VIP": vip, "STATE": state, "ROLE": role, "START": "yes" if starts else "no",
+            "REPOSITORY": section.get("image_repository", "registry.cn-beijing.aliyuncs.com/yunionio"), "TOKEN": "mytoken@yunionio",
+            "CLUSTER_CIDR": section.get("pod_network_cidr", "10.40.0.0/16"), "SERVICE_CIDR": section.get("service_cidr", "10.96.0.0/12")}
+        host.must("/opt/lab/k3s/install " + " ".join(shlex.quote(f"{name}={value}") for name, value in values.items()))
+        host.ok(changed=True)
+
+    def join_k3s(self):
+        # Its role asks for more than one: with a single host the play goes by, and nothing is joined.
+        vip = self.masters["controlplane_host"]
+        if len(self.nodes) <= 1:
+            return self.each(self.nodes, "k3s/k3s_server : Copy K3s service file [HA]", lambda host: host.skip())
+
+        def is_joined(host):
+            return host.run("systemctl is-active --quiet k3s").returncode == 0
+        self.each(self.nodes, "k3s/config : Copy keepalived to static pod manifests",
+                  lambda host: self.install_k3s(host, "BACKUP", f"--server https://{vip}:6443", starts=False))
+        self.each(self.nodes, "k3s/k3s_server : Enable and check K3s service",
+                  lambda host: host.skip() if is_joined(host) else self.start_k3s(host))
+        self.each(self.nodes, "k3s/k3s_server : Verify that all server nodes joined", self.all_joined)
+
+    def start_k3s(self, host):
+        host.must("systemctl daemon-reload; systemctl enable k3s && systemctl start k3s")
+        host.ok(changed=True)
+
+    def all_joined(self, host):
+        for _ in range(20):
+            nodes = host.run("KUBECONFIG=/etc/rancher/k3s/k3s.yaml k3s kubectl get nodes -l node-role.kubernetes.io/control-plane=true "
+                             "-o=jsonpath='{.items[*].metadata.name}'").stdout.split()
+            if len(nodes) == len(self.nodes) + 1:
+                return host.ok()
+            time.sleep(10)
+        host.out("FAILED", {"attempts": 20, "changed": False, "stdout": " ".join(nodes)})
 
     def keepalived(self, new):
         """The manifest of the new master: the cluster's, as a backup, with the new host's address."""

@@ -220,6 +220,20 @@ import Testing
         #expect(try findings(without).first?.text.contains("there is no ansible-playbook") == true)
     }
 
+    /// k3s' own container runtime is told of a spare that is still to be joined, and not of a master that the inventory calls a spare.
+    @Test(arguments: [true, false]) func aSpareThatWasJoinedIsNoNewHost(isJoined: Bool) throws {
+        var state = try RunbookCluster.state(isDead: false)
+        state.becomeK3s()
+        state.inventory.hosts[isJoined ? 2 : 3].role = .spare
+        for host in state.inventory.hosts {
+            state.change(host.name) { facts in
+                facts.runtimes = host.role == .master || isJoined ? ["containerd"] : ["dockerd"]
+            }
+        }
+        let told = CheckReport(state, at: Date()).findings.filter { $0.text.contains("a container runtime of its own") }
+        #expect(told.map(\.subject).contains(state.inventory.hosts[isJoined ? 2 : 3].name) == !isJoined)
+    }
+
     @Test func anOldReleaseAsksTheVIPsHolderOnPort22() throws {
         var state = try OcbootCases.state(RunbookCluster.ocboot)
         state.inventory.hosts[1].ssh.port = 2222

@@ -61,8 +61,8 @@ public struct ClusterBackup: Sendable {
             ).fetch("snapshot-\(RunStore.stamp(now))", to: database)
             let size = try FileManager.default.attributesOfItem(atPath: database)[.size] as? Int
             return SnapshotStore.Snapshot(
-                cluster: cluster.name, at: now, host: source.host.name, revision: content.status.revision,
-                keys: content.status.totalKey, bytes: size ?? 0, sha256: content.hash,
+                cluster: cluster.name, at: now, host: source.host.name, revision: content.status?.revision,
+                keys: content.status?.totalKey, bytes: size ?? 0, sha256: content.hash,
                 masters: sources.map(\.host.name), directory: directory)
         }
         return (snapshot, store.prune(cluster.name, keeping: keep))
@@ -89,12 +89,14 @@ public struct ClusterBackup: Sendable {
         ) { _ in }
     }
 
+    static func readFiles(_ distribution: Inventory.Distribution) -> Command {
+        .script(
+            #"cd / || exit 1; n=$#; for f; do [ ! -e "/$f" ] || set -- "$@" "$f"; done; shift "$n"; [ $# -gt 0 ] && exec tar -cf - "$@""#,
+            distribution.restorePaths, timeout: .seconds(60), label: "read certificates, manifests and configuration")
+    }
+
     private func files(of host: Inventory.Host) async throws -> Data {
-        let result = try await remotes[host].run(
-            .script(
-                #"cd / || exit 1; n=$#; for f; do [ ! -e "/$f" ] || set -- "$@" "$f"; done; shift "$n"; [ $# -gt 0 ] && exec tar -cf - "$@""#,
-                state.inventory.cluster.distribution.restorePaths, timeout: .seconds(60),
-                label: "read certificates, manifests and configuration"))
+        let result = try await remotes[host].run(Self.readFiles(state.inventory.cluster.distribution))
         guard result.succeeded, !result.standardOutput.isEmpty else {
             throw ClusterError(
                 .commandFailed, host: host.name, operation: "read certificates, manifests and configuration",
@@ -107,7 +109,7 @@ public struct ClusterBackup: Sendable {
 
 extension Inventory.Distribution {
     /// Paths below `/` that a master cannot be restored without. A k3s snapshot is useless without the server's token.
-    fileprivate var restorePaths: [String] {
+    var restorePaths: [String] {
         switch self {
         case .kubeadm: ["etc/kubernetes"]
         case .k3s:

@@ -2,10 +2,11 @@ import Cluster
 import Crypto
 import Foundation
 import Inventories
+public import Planning
 import SSH
 
-/// Brings a snapshot of etcd to this machine: taken beside one member, verified there by etcdctl and here by its checksum. No copy of
-/// it stays on the master: it holds every secret of the cluster.
+/// Brings a snapshot of etcd to this machine: taken beside one member, verified there by etcdctl (on k3s by the checksum that etcd puts
+/// at its end) and here by its checksum. No copy of it stays on the master: it holds every secret of the cluster.
 struct EtcdSnapshot {
     let remote: any Remote
     let etcdctl: Etcdctl
@@ -15,7 +16,8 @@ struct EtcdSnapshot {
 
     /// What arrived.
     struct Content: Sendable, Hashable {
-        var status: Etcdctl.SnapshotStatus
+        /// What it holds; `nil` on k3s, whose hosts have nothing that reads a snapshot.
+        var status: Etcdctl.SnapshotStatus?
         /// SHA-256, in hexadecimal.
         var hash: String
     }
@@ -27,6 +29,47 @@ struct EtcdSnapshot {
         distribution.etcdDataDirectory + "/masterswap-\(name).db"
     }
     static func saveArguments(_ path: String) -> [String] { ["snapshot", "save", path] }
+
+    /// What is done on the primary for it, in the words of a plan.
+    static func commands(_ plan: Plan, _ distribution: Inventory.Distribution) -> [String] {
+        let path = remotePath(Plan.runName, distribution)
+        let host = plan.primary.host
+        let taken =
+            switch distribution {
+            case .kubeadm: [plan.etcdctl(saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path))]
+            case .k3s: [plan.told(host, saveByK3s(path)), plan.told(host, verification(path))]
+            }
+        return taken + [plan.told(host, checksum(path)), plan.told(host, removal(path))]
+    }
+
+    /// k3s gives the file a name of its own, in the folder that it is told.
+    private static func saveByK3s(_ path: String) -> Command {
+        let script = #"""
+            umask 077
+            PATH=$PATH:/usr/local/bin
+            rm -rf -- "$1.d" && mkdir -- "$1.d" || exit 1
+            k3s etcd-snapshot save --etcd-snapshot-dir "$1.d" --name masterswap && mv -- "$1.d"/* "$1"
+            status=$?
+            rm -rf -- "$1.d"
+            exit $status
+            """#
+        return .script(
+            script, [path], timeout: .seconds(300),
+            label: "k3s etcd-snapshot save --etcd-snapshot-dir \(path).d --name masterswap")
+    }
+
+    /// etcd writes the SHA-256 of all that comes before it at the end of a snapshot, whose pages are multiples of 512 bytes.
+    private static func verification(_ path: String) -> Command {
+        let script = #"""
+            size=$(stat -c %s -- "$1") || exit 1
+            [ "$((size % 512))" -eq 32 ] || { echo "it has no checksum at its end" >&2; exit 1; }
+            told=$(tail -c 32 -- "$1" | od -An -v -tx1 | tr -d ' \n')
+            made=$(head -c -32 -- "$1" | sha256sum | cut -d' ' -f1)
+            [ "$told" = "$made" ] || { echo "it holds something else than the checksum at its end says" >&2; exit 1; }
+            """#
+        return .script(script, [path], timeout: .seconds(120), label: "compare the checksum at the end of \(path)")
+    }
+
     static func checksum(_ path: String) -> Command {
         Command(["sha256sum", "--", path], timeout: .seconds(120))
     }
@@ -73,15 +116,32 @@ struct EtcdSnapshot {
             throw failure(
                 "see that there is room for a snapshot", "less than twice the size of etcd's database is free")
         }
-        try await etcdctl.run(Self.saveArguments(remotePath), timeout: .seconds(300))
-        let status = try await etcdctl.snapshotStatus(remotePath)
-        guard status.totalKey > 0 else { throw failure("verify the etcd snapshot", "it holds no key") }
+        let status = try await take(remotePath)
         let sum = try await remote.run(Self.checksum(remotePath))
         let hash = try await download(remotePath, to: part)
         guard sum.succeeded, sum.text.hasPrefix(hash) else {
             throw failure("fetch the etcd snapshot", "it arrived with another checksum than it has there")
         }
         return Content(status: status, hash: hash)
+    }
+
+    /// Takes it on the master, and verifies it there.
+    private func take(_ remotePath: String) async throws -> Etcdctl.SnapshotStatus? {
+        switch distribution {
+        case .kubeadm:
+            try await etcdctl.run(Self.saveArguments(remotePath), timeout: .seconds(300))
+            let status = try await etcdctl.snapshotStatus(remotePath)
+            guard status.totalKey > 0 else { throw failure("verify the etcd snapshot", "it holds no key") }
+            return status
+        case .k3s:
+            for command in [Self.saveByK3s(remotePath), Self.verification(remotePath)] {
+                let result = try await remote.run(command)
+                guard result.succeeded else {
+                    throw failure(command.display, "\(result.outcome): \(result.errorText.lastLines(2))")
+                }
+            }
+            return nil
+        }
     }
 
     /// In pieces, so that a snapshot of gigabytes needs no memory of that size.

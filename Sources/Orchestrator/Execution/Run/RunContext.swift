@@ -81,9 +81,11 @@ public struct RunContext: Sendable {
         }
     }
 
-    /// etcdctl in the primary's static etcd pod.
+    /// etcdctl in the primary's static etcd pod; on k3s what stands for it.
     public func etcdctl() throws -> Etcdctl {
-        Etcdctl(try kubectl(), node: plan.primary.node, distribution: distribution)
+        Etcdctl(
+            try kubectl(), node: plan.primary.node, distribution: distribution,
+            newcomer: distribution == .k3s ? try remote(plan.replacement.host) : nil)
     }
 
     // MARK: Destroying

@@ -11,8 +11,9 @@ public struct SnapshotStore: Sendable {
         public var at: Date
         /// The master whose member it was taken of, by its inventory name.
         public var host: String
-        public var revision: Int
-        public var keys: Int
+        /// Of etcd; `nil` on k3s, whose hosts have nothing that reads a snapshot.
+        public var revision: Int?
+        public var keys: Int?
         public var bytes: Int
         /// SHA-256 of `etcd-snapshot.db`.
         public var sha256: String

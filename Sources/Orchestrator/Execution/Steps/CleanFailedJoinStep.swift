@@ -151,7 +151,7 @@ struct CleanFailedJoinStep: Step {
         let text = "etcd member \(member.id), which never started"
         try context.record(Event(.destroying, step: id, text: text))
         do {
-            try await etcdctl.run(["member", "remove", member.id])
+            try await etcdctl.remove(member.id)
         } catch {
             // The answer to a removal that was done may be lost on its way.
             if try await current() != nil { throw error }
@@ -173,7 +173,7 @@ extension FailedJoin {
         }
         host.role = .spare
         let facts = try await HostProbe(inventory, for: host, looksAtPeers: false).run(on: try remote(host.name))
-        let certificate = inventory.cluster.distribution.certificateDirectory + "/ca.crt"
+        let certificate = inventory.cluster.distribution.authorityCertificate
         let sum = try await remote(plan.primary.host).run(Command(["sha256sum", certificate], timeout: .seconds(20)))
         let members = try await Etcdctl(
             kubectl, node: plan.primary.node, distribution: inventory.cluster.distribution

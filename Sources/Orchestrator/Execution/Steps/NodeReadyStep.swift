@@ -17,9 +17,8 @@ struct NodeReadyStep: Step {
 
     func commands(_ inventory: Inventory) -> [String] {
         [
-            plan.kubectl(["get", "node", plan.replacement.node, "-o", "json"]), plan.etcdctl(Etcdctl.listArguments),
-            plan.etcdctl(Etcdctl.healthArguments),
-        ]
+            plan.kubectl(["get", "node", plan.replacement.node, "-o", "json"])
+        ] + plan.memberQuestions(inventory.cluster.distribution)
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {

@@ -16,12 +16,14 @@ struct RemoveMemberStep: Step {
     }
 
     func commands(_ inventory: Inventory) -> [String] {
-        plan.member.map {
-            [
-                plan.etcdctl(Etcdctl.listArguments), plan.etcdctl(Etcdctl.healthArguments),
-                plan.etcdctl(Self.removal($0.id)),
-            ]
-        } ?? []
+        guard let member = plan.member else { return [] }
+        let distribution = inventory.cluster.distribution
+        let questions = plan.memberQuestions(distribution)
+        return switch distribution {
+        case .kubeadm: questions + [plan.etcdctl(Self.removal(member.id))]
+        // Its controller does it, once the node is told to go.
+        case .k3s: questions
+        }
     }
 
     private static func removal(_ id: String) -> [String] { ["member", "remove", id] }
@@ -33,13 +35,27 @@ struct RemoveMemberStep: Step {
 
     func run(_ context: RunContext) async throws {
         guard let member = try await current(context) else { return }
+        if context.distribution == .k3s { return try await awaitRemoval(of: member, context) }
         try await context.assertMayAct()
         try context.record(Event(.destroying, step: id, text: "etcd member \(member.id) '\(member.name)'"))
         do {
-            try await context.etcdctl().run(Self.removal(member.id))
+            try await context.etcdctl().remove(member.id)
         } catch {
             // The answer to a removal that was done may be lost on its way.
             if try await current(context) != nil { throw error }
+        }
+        context.destroyed("etcd member \(member.id) '\(member.name)'")
+    }
+
+    /// k3s removes the member of a node that is deleted; what it leaves is never removed behind its back.
+    private func awaitRemoval(of member: EtcdMember, _ context: RunContext) async throws {
+        do {
+            try await context.wait(for: "k3s to remove etcd member \(member.id) '\(member.name)'") {
+                try await current(context) == nil ? .done(()) : .pending("it is listed")
+            }
+        } catch var error as ClusterError where error.code == .waitTimedOut {
+            error.advice = Etcdctl.removalByHand(member.id)
+            throw error
         }
         context.destroyed("etcd member \(member.id) '\(member.name)'")
     }

@@ -28,18 +28,18 @@ struct SaveStep: Step {
 
     func commands(_ inventory: Inventory) -> [String] {
         let distribution = inventory.cluster.distribution
-        let path = EtcdSnapshot.remotePath(Plan.runName, distribution)
         return (distribution == .kubeadm ? [plan.kubectl(KubeadmConfig.arguments)] : [])
             + plan.survivors.map { plan.told($0.host, Self.readManifests(distribution)) } + objects.commands()
-            + [
-                plan.etcdctl(EtcdSnapshot.saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path)),
-                plan.told(plan.primary.host, EtcdSnapshot.checksum(path)),
-                plan.told(plan.primary.host, EtcdSnapshot.removal(path)),
-            ]
+            + EtcdSnapshot.commands(plan, distribution)
     }
 
     private static func readManifests(_ distribution: Inventory.Distribution) -> Command {
-        Command(["tar", "-C", distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30))
+        switch distribution {
+        case .kubeadm:
+            Command(["tar", "-C", distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30))
+        // With the server's token, without which a snapshot is useless.
+        case .k3s: ClusterBackup.readFiles(distribution)
+        }
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -93,7 +93,7 @@ struct SaveStep: Step {
             distribution: context.distribution, next: Self.next)
         let content = try await snapshot.fetch(context.run.id, to: path(Self.snapshotName, context))
         context.note(
-            "snapshot at revision \(content.status.revision): \(content.status.totalKey) keys, sha256 \(content.hash.prefix(12))…"
+            "snapshot\(content.status.map { " at revision \($0.revision): \($0.totalKey) keys" } ?? ""), sha256 \(content.hash.prefix(12))…"
         )
     }
 

@@ -14,9 +14,9 @@ struct VerifyStep: Step {
 
     func commands(_ inventory: Inventory) -> [String] {
         [
-            plan.kubectl(["get", KubernetesObjects.kinds, "-A", "-o", "json"]), plan.etcdctl(Etcdctl.listArguments),
-            plan.etcdctl(Etcdctl.healthArguments),
-        ] + VIP.commands(plan, plan.survivors.map(\.host) + [plan.replacement.host], inventory)
+            plan.kubectl(["get", KubernetesObjects.kinds, "-A", "-o", "json"])
+        ] + plan.memberQuestions(inventory.cluster.distribution)
+            + VIP.commands(plan, plan.survivors.map(\.host) + [plan.replacement.host], inventory)
     }
 
     /// Always looked at in `run`, which gives what is still on its way the time to settle.

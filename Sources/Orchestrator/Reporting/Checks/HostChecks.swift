@@ -11,7 +11,8 @@ enum HostChecks {
             switch state.hosts[host.name] {
             case .reached(let facts):
                 host.role == .spare && state.node(of: host) == nil
-                    ? spare(host, facts, ours, state) : master(host, facts, ours, now)
+                    ? spare(host, facts, ours, state)
+                    : master(host, facts, ours, now, state.inventory.cluster.distribution)
             case .failed(let failure):
                 [
                     .init(
@@ -42,14 +43,14 @@ enum HostChecks {
     }
 
     private static func master(
-        _ host: Inventory.Host, _ facts: HostFacts, _ ours: Double, _ now: Date
+        _ host: Inventory.Host, _ facts: HostFacts, _ ours: Double, _ now: Date, _ distribution: Inventory.Distribution
     ) -> [CheckReport.Finding] {
         var findings = both(host, facts, ours)
         if facts.kubeletRuns == false {
             findings.append(
                 .init(
                     code: .kubeletDown, severity: .failure, subject: host.name, text: "the kubelet does not run",
-                    advice: "look at it: journalctl -u kubelet"))
+                    advice: "look at it: journalctl -u \(distribution.kubeletUnit)"))
         }
         if facts.runtimes?.isEmpty == true {
             findings.append(
@@ -65,9 +66,7 @@ enum HostChecks {
                         code: .certificates, severity: left < 0 ? .failure : .warning, subject: host.name,
                         text: left < 0
                             ? "\(first.path) has expired" : "\(first.path) ends in \(Int(left / 86400)) days",
-                        advice:
-                            "renew them there: kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)")
-                )
+                        advice: "renew them there: \(distribution.certificateRenewal)"))
             }
         }
         return findings

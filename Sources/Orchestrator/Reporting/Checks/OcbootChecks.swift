@@ -31,7 +31,9 @@ enum OcbootChecks {
         return hosts(state, primary).flatMap { host -> [CheckReport.Finding] in
             guard let facts = state.facts(host) else { return [] }
             return OcbootRequirements.unmet(
-                facts, row, isNew: host.role == .spare, distribution: state.inventory.cluster.distribution
+                // A spare that was joined, and is called one in the inventory still, is new no more.
+                facts, row, isNew: host.role == .spare && state.node(of: host) == nil,
+                distribution: state.inventory.cluster.distribution
             ).map { what in
                 .init(
                     code: .unsuitableForOcboot, severity: .warning, subject: host.name, text: what,

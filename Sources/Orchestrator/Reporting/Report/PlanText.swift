@@ -87,17 +87,16 @@ public struct PlanText: Sendable {
         let distribution = inventory.cluster.distribution
         let kubectl = Kubectl.words(
             distribution, apiServer: "\(IPAddress.inURL(plan.primary.address)):\(inventory.cluster.apiPort)")
-        let etcdctl = Etcdctl.words(node: plan.primary.node, distribution: distribution, version: plan.kubernetes)
-        let isInPod = distribution == .kubeadm
+        let etcdctl = Etcdctl.words(node: plan.primary.node, version: plan.kubernetes)
         let takesUID =
             Kubectl.deletion(.init(.node, name: "", uid: ""), version: plan.kubernetes, force: false).input != nil
         return [
             Line("Commands stand as HOST: COMMAND; RUN is the run's name, kept by 'masterswap runs'. In them"),
             Line("  kubectl is: \(ShellQuoting.join(kubectl))"),
-            Line("  etcdctl is: \(isInPod ? "kubectl " : "")\(ShellQuoting.join(etcdctl))"),
+        ] + (distribution == .kubeadm ? [Line("  etcdctl is: kubectl \(ShellQuoting.join(etcdctl))")] : []) + [
             Line(
                 "  delete \(takesUID ? "--raw is given the planned UID" : "follows a comparison of the UID with the planned one"), so that a successor of the same name is left alone"
-            ),
+            )
         ]
     }
 
