@@ -44,7 +44,7 @@ extension Inventory.Distribution {
     }
 
     /// How its certificates are renewed on a master.
-    var certificateRenewal: String {
+    package var certificateRenewal: String {
         switch self {
         case .kubeadm: "kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)"
         case .k3s: "systemctl stop k3s; k3s certificate rotate; systemctl start k3s, on one master after the other"
@@ -52,7 +52,7 @@ extension Inventory.Distribution {
     }
 
     /// The service whose log tells about the kubelet.
-    var kubeletUnit: String {
+    package var kubeletUnit: String {
         switch self {
         case .kubeadm: "kubelet"
         case .k3s: "k3s"

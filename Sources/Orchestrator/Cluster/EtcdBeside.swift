@@ -1,5 +1,5 @@
 import Foundation
-public import Inventories
+import Inventories
 import SSH
 
 /// etcd inside of k3s, asked without etcdctl, which the hosts of such a cluster do not have.
@@ -47,7 +47,7 @@ public struct EtcdBeside: Sendable, Hashable {
         """
 
     /// How the question is told to people.
-    static let label = "read health and metrics of etcd at \(place)"
+    package static let label = "read health and metrics of etcd at \(place)"
 
     /// Shell text that prints etcd's members as JSON, of the member on this host; where it cannot be asked it ends with 1, and standard
     /// error says why.
@@ -64,7 +64,7 @@ public struct EtcdBeside: Sendable, Hashable {
             """
     }
 
-    static let membersLabel = "read etcd's members at its peer port"
+    package static let membersLabel = "read etcd's members at its peer port"
 
     /// - Returns: `nil` where no member told of itself.
     init?(_ lines: [String]) {

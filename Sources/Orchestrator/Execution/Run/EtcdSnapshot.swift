@@ -2,7 +2,7 @@ import Cluster
 import Crypto
 import Foundation
 import Inventories
-public import Planning
+import Planning
 import SSH
 
 /// Brings a snapshot of etcd to this machine: taken beside one member, verified there by etcdctl (on k3s by the checksum that etcd puts
