@@ -61,7 +61,7 @@ struct InspectView {
         if !inspection.otherPods.isEmpty {
             var table = Table(["POD", "PHASE", "OWNER"])
             table.rows = inspection.otherPods.map {
-                [$0.pod, $0.phase, $0.isLost ? "NONE: nothing makes it again" : $0.owner ?? "-"]
+                [$0.pod, $0.phase, $0.isLost ? "NONE: nothing recreates it" : $0.owner ?? "-"]
             }
             lines += terminal.lines(table)
         }

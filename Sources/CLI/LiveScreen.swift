@@ -37,7 +37,7 @@ final class LiveScreen: Sendable {
     /// Draws these in place of those before.
     func draw(_ lines: [String], size: Size, on descriptor: Int32 = STDOUT_FILENO) {
         state.withLock { state in
-            // After a change of size nobody knows where the old lines are.
+            // After a change of size the position of the old lines is not known.
             let start = state.size == nil || state.size == size ? Self.home(state.lines) : "\u{1B}[H\u{1B}[2J"
             Descriptor.write(start + Self.text(lines) + "\u{1B}[J", to: descriptor)
             state = State(lines: lines, size: size, descriptor: descriptor)

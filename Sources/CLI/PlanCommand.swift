@@ -145,7 +145,7 @@ enum PlanFile {
         func failure(_ cause: String) -> ClusterError {
             ClusterError(
                 .localFile, host: "this machine", operation: "read the plan \(path)", cause: cause,
-                advice: "make it anew: masterswap plan NODE --with HOST --out \(path)")
+                advice: "plan again: masterswap plan NODE --with HOST --out \(path)")
         }
         guard let data = FileManager.default.contents(atPath: path) else { throw failure("it cannot be read") }
         let plan: Plan

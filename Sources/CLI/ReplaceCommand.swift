@@ -147,7 +147,7 @@ enum Confirmation {
             throw error
         }
         guard typed == answer else {
-            throw Declined("not confirmed; nothing was changed; to be asked again, run the same again")
+            throw Declined("not confirmed; nothing was changed; to confirm it after all, run the same command")
         }
     }
 }

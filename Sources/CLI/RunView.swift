@@ -16,7 +16,7 @@ final class RunView: Sendable {
         var number = 0
         var total = 0
         var progress: Progress
-        /// Draws anew every second, for the clocks and after a change of the screen's size.
+        /// Redraws every second, for the clocks and after a change of the screen's size.
         var ticker: Task<Void, Never>?
     }
     private let state: Mutex<State>

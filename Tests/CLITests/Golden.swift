@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Texts that were looked at by a person and are held to: files under `Golden`, written anew with `MASTERSWAP_RECORD_GOLDEN=1`.
+/// Texts that were looked at by a person and are held to: files under `Golden`, written again with `MASTERSWAP_RECORD_GOLDEN=1`.
 enum Golden {
     static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
 

@@ -27,7 +27,7 @@ class Verification:
         # Pods that the node controller took off a node that was NotReady for a while, and nobody else.
         self.evicted = {(e["namespace"], e["name"]) for e in since(before, after) if evictions and e["verb"] == "delete"
                         and e["resource"] == "pods" and (e["user"] or "").endswith(":node-controller")}
-        # Those that the drill itself had made again: NAMESPACE/NAME.
+        # Those that the drill itself had recreated: NAMESPACE/NAME.
         self.evicted |= {tuple(pod.split("/")) for pod in remade}
         self.dead, self.new, self.primary, self.promoted = dead, new, primary, promoted
         self.survivors = sorted(set(before.masters()) - {dead})
@@ -197,7 +197,7 @@ class Verification:
         return demand(wrong, f"{count}, each with its UID")
 
     def deleted_once(self):
-        """A name that was made anew in between stands for another object."""
+        """A name that was recreated in between stands for another object."""
         deleted, wrong, count = set(), [], 0
         for entry in since(self.before, self.after):
             place = (entry["resource"], entry["namespace"], entry["name"])

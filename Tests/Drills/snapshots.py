@@ -175,7 +175,7 @@ def read_members(masters, seconds, distribution):
 
 
 def read_audit(host):
-    """Who deleted what, and what was made (a name that is made anew stands for another object)."""
+    """Who deleted what, and what was made (a name that is recreated stands for another object)."""
     script = "for f in /var/log/kubernetes/audit*.log; do [ -r \"$f\" ] && grep -E '\"verb\":\"(delete|deletecollection|create)\"' \"$f\"; done; true"
     entries = []
     for line in lab.must("host", host, "--", "sh", "-c", script).splitlines():

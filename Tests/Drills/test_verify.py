@@ -32,7 +32,7 @@ def made(kind, name, uid, namespace=None, **more):
 
 
 def snapshot(nodes, dead, holder, promoted, places, suffix, audit):
-    """A cluster in which what lay on `a` first has UIDs with a suffix, where it was made anew."""
+    """A cluster in which what lay on `a` first has UIDs with a suffix, where it was recreated."""
     def uid(name, is_lost):
         return f"{name}{suffix if is_lost else ''}"
 
@@ -136,7 +136,7 @@ def text(state, host, old, new):
 
 
 def of_kind(kind):
-    """A kept object of the kind, made anew."""
+    """A kept object of the kind, recreated."""
     return {"Node": "b", "PersistentVolumeClaim": "export-minio-1", "PersistentVolume": "pv-export-minio-1", "StatefulSet": "minio",
             "Deployment": "default-glance", "ReplicaSet": "default-glance-1", "DaemonSet": "default-host", "ConfigMap": "settings",
             "Secret": "password", "Namespace": "onecloud", "Service": "minio", "Pod": "default-glance-1-x"}[kind]
@@ -172,7 +172,7 @@ MUTATIONS = [
     ("a pod is ending", "pods", lambda s: get(s, "Pod", "minio-1").update(terminating=True)),
     ("a claim is Pending", "claims of onecloud-minio/minio", lambda s: get(s, "PersistentVolumeClaim", "export-minio-0").update(phase="Pending")),
     ("a claim is not there", "claims of onecloud-minio/minio", lambda s: remove(s, "PersistentVolumeClaim", "export-minio-3")),
-    ("a claim was not made anew", "claims of onecloud-minio/minio",
+    ("a claim was not recreated", "claims of onecloud-minio/minio",
      lambda s: get(s, "PersistentVolumeClaim", "export-minio-0").update(uid="claim-export-minio-0")),
     ("a claim is on the dead node", "claims of onecloud-monitoring/monitor-minio",
      lambda s: get(s, "PersistentVolume", "pv-export-monitor-minio-0-2").update(nodes=["a"])),
@@ -186,7 +186,7 @@ MUTATIONS = [
     ("a volume is Released", "no volume left behind",
      lambda s: s["objects"].append(made("PersistentVolume", "old", "old", phase="Released", nodes=["a"], claim="onecloud-minio/export-minio-0"))),
     ("a volume has Failed", "no volume left behind", lambda s: get(s, "PersistentVolume", "pv-export-minio-1").update(phase="Failed")),
-    *[(f"{kind} made anew", f"kept: {kind}", lambda s, kind=kind: get(s, kind, of_kind(kind)).update(uid="another")) for kind in KEPT],
+    *[(f"{kind} recreated", f"kept: {kind}", lambda s, kind=kind: get(s, kind, of_kind(kind)).update(uid="another")) for kind in KEPT],
     *[(f"{kind} is gone", f"kept: {kind}", lambda s, kind=kind: remove(s, kind, of_kind(kind)))
       for kind in ("Deployment", "ReplicaSet", "DaemonSet", "ConfigMap", "Secret", "Namespace", "Service", "Pod")],
     ("another survivor's keepalived pod", "kept: Pod", lambda s: get(s, "Pod", "keepalived-c").update(uid="another")),

@@ -132,10 +132,11 @@ import Testing
         var again = dead
         again.compare(with: dead)
         #expect(again.changes == [])
-        var mended = try healthy()
-        mended.compare(with: dead)
-        #expect(mended.changes?.contains { $0.kind == .goneProblem && $0.subject == RunbookCluster.names[0] } == true)
-        #expect(mended.changes?.contains { $0.kind == .newProblem } == false)
+        var recovered = try healthy()
+        recovered.compare(with: dead)
+        #expect(
+            recovered.changes?.contains { $0.kind == .goneProblem && $0.subject == RunbookCluster.names[0] } == true)
+        #expect(recovered.changes?.contains { $0.kind == .newProblem } == false)
     }
 
     /// Figures in a problem's words change every day; the problem does not.

@@ -11,7 +11,7 @@ import Testing
 
 /// Every error says where, doing what, why, and what to do next; `docs/errors.md` lists them all, from the sources.
 ///
-/// `MASTERSWAP_RECORD=1 swift test --filter ErrorIndex` writes the document anew.
+/// `MASTERSWAP_RECORD=1 swift test --filter ErrorIndex` writes the document again.
 @Suite struct ErrorIndexTests {
     @Test func everySSHErrorNamesHostOperationCauseAndNextStep() {
         for code in SSHError.Code.allCases {
@@ -159,7 +159,7 @@ enum ErrorIndex {
         case .programFault:
             "a fault of the program | `masterswap check` shows where things stand; report it, with a recording (`--record FILE`)"
         case .checkOrStepFailed:
-            "a check or a step failed | read the error; mend it, then `masterswap resume` if a run was under way"
+            "a check or a step failed | read the error; fix it, then `masterswap resume` if a run was under way"
         case .refused: "a safety rule, below | do what the refusal says, then the same command again"
         case .unreachableOrUntrusted:
             "a needed host could not be reached or trusted | see the first table below; `masterswap check`"

@@ -189,7 +189,7 @@ import Testing
     @Test func theWatchKeepsWhatItSawWhereItSeesNothing() async throws {
         struct Unseen: Error {}
         let looks = Mutex(0)
-        let watch = DeadMasterWatch(host: "a", every: .milliseconds(1), patience: .seconds(600)) {
+        let watch = DeadMasterWatch(host: "a", every: .milliseconds(1), firstLookLimit: .seconds(600)) {
             guard
                 looks.withLock({
                     $0 += 1
@@ -202,7 +202,9 @@ import Testing
         while looks.withLock({ $0 }) < 5 { try await Task.sleep(for: .milliseconds(1)) }
         try await watch.assertDead()
         watch.stop()
-        let blind = DeadMasterWatch(host: "a", every: .milliseconds(1), patience: .milliseconds(20)) { throw Unseen() }
+        let blind = DeadMasterWatch(host: "a", every: .milliseconds(1), firstLookLimit: .milliseconds(20)) {
+            throw Unseen()
+        }
         let error = try #require(await #expect(throws: ClusterError.self) { try await blind.assertDead() })
         #expect(error.cause.contains("nothing can be seen"))
         blind.stop()
@@ -220,7 +222,7 @@ import Testing
     @Test func aLookFromBeforeTheFenceDoesNotCount() async throws {
         let (looks, continuation) = AsyncStream.makeStream(of: String?.self)
         let began = Mutex(0)
-        let watch = DeadMasterWatch(host: "a", every: .milliseconds(1), patience: .seconds(600), isArmed: false) {
+        let watch = DeadMasterWatch(host: "a", every: .milliseconds(1), firstLookLimit: .seconds(600), isArmed: false) {
             began.withLock { $0 += 1 }
             var iterator = looks.makeAsyncIterator()
             guard let seen = await iterator.next() else { throw CancellationError() }
@@ -274,16 +276,17 @@ import Testing
                 }
             }
         }
-        let stranger = StrangerAtVIP(vip: "10.127.100.102", port: 6443, pause: .zero)
-        #expect(try await stranger.isSeen(by: remotes) == isSeen)
+        let foreignHolder = ForeignVIPHolder(vip: "10.127.100.102", port: 6443, pause: .zero)
+        #expect(try await foreignHolder.isSeen(by: remotes) == isSeen)
     }
 
     @Test func whoDoesNotTellMayHoldTheVIP() async throws {
         let remotes = [FakeCluster.output(Self.elsewhere), FakeCluster.failure("sh: ip: not found")].map { result in
             AskedRemote(name: "a") { _ in result }
         }
-        let stranger = StrangerAtVIP(vip: "10.127.100.102", port: 6443, pause: .zero)
-        let error = try #require(await #expect(throws: ClusterError.self) { try await stranger.isSeen(by: remotes) })
+        let foreignHolder = ForeignVIPHolder(vip: "10.127.100.102", port: 6443, pause: .zero)
+        let error = try #require(
+            await #expect(throws: ClusterError.self) { try await foreignHolder.isSeen(by: remotes) })
         #expect(error.cause.contains("ip: not found"))
     }
 
@@ -302,7 +305,7 @@ import Testing
         let inventory = try RunbookCluster.inventory()
         let watch = try #require(
             DeadMasterWatch.start(
-                plan, inventory, remotes, every: .milliseconds(1), patience: .seconds(600), pause: .zero))
+                plan, inventory, remotes, every: .milliseconds(1), firstLookLimit: .seconds(600), pause: .zero))
         let error = try #require(await #expect(throws: ClusterError.self) { try await watch.assertDead() })
         #expect(error.cause.contains("it may be back: 10.127.100.102 answers, and none of"))
         watch.stop()
@@ -313,6 +316,6 @@ import Testing
     func whoHoldsTheVIPIsSeenOnTheHost(vip: String, holders: [String], isAnswered: Bool) async throws {
         let here = LocalRemote(shell: "sh")
         #expect(try await VIP.holders(of: vip, [here]) == holders)
-        #expect(try await StrangerAtVIP(vip: vip, port: 1).isAnswered([here]) == isAnswered)
+        #expect(try await ForeignVIPHolder(vip: vip, port: 1).isAnswered([here]) == isAnswered)
     }
 }

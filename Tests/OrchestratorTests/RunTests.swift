@@ -217,7 +217,7 @@ final class TemporaryFolder {
     let claim = ObjectReference(.claim, namespace: "n", name: "c", uid: "old")
 
     func kubectl(_ remotes: [ScriptedRemote], version: KubernetesVersion? = nil) -> Kubectl {
-        Kubectl(remotes.map { .init(remote: $0) }, distribution: .kubeadm, version: version, patience: .seconds(5))
+        Kubectl(remotes.map { .init(remote: $0) }, distribution: .kubeadm, version: version, retryTimeout: .seconds(5))
     }
 
     @Test func aSuccessorOfTheSameNameIsNotDeleted() async throws {

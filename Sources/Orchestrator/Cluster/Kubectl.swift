@@ -7,7 +7,7 @@ public import SSH
 /// Every command given to it can be given again without harm: reads, and changes that name a UID or a state to reach.
 public struct Kubectl: Sendable {
     /// A master to run on and the API server beside it, `ADDRESS:PORT`: a VIP on the move is no obstacle then.
-    public struct Seat: Sendable {
+    public struct Target: Sendable {
         public var remote: any Remote
         public var apiServer: String?
 
@@ -17,31 +17,31 @@ public struct Kubectl: Sendable {
         }
     }
 
-    private let seats: [Seat]
+    private let targets: [Target]
     private let distribution: Inventory.Distribution
     /// kubectl's own; flags follow it. `nil` counts as current.
     public let version: KubernetesVersion?
-    /// For how long a server that is away is asked again.
-    private let patience: Duration
+    /// For how long a server that is away is retried.
+    private let retryTimeout: Duration
     private let note: @Sendable (String) -> Void
 
     public init(
-        _ seats: [Seat], distribution: Inventory.Distribution, version: KubernetesVersion? = nil,
-        patience: Duration = .zero, note: @escaping @Sendable (String) -> Void = { _ in }
+        _ targets: [Target], distribution: Inventory.Distribution, version: KubernetesVersion? = nil,
+        retryTimeout: Duration = .zero, note: @escaping @Sendable (String) -> Void = { _ in }
     ) {
-        precondition(!seats.isEmpty, "kubectl needs a master to run on")
-        self.seats = seats
+        precondition(!targets.isEmpty, "kubectl needs a master to run on")
+        self.targets = targets
         self.distribution = distribution
         self.version = version
-        self.patience = patience
+        self.retryTimeout = retryTimeout
         self.note = note
     }
 
     /// The masters that it may run on.
-    var remotes: [any Remote] { seats.map(\.remote) }
+    var remotes: [any Remote] { targets.map(\.remote) }
 
     /// The master that is asked first.
-    public var host: String { seats[0].remote.name }
+    public var host: String { targets[0].remote.name }
 
     /// What stands before the arguments of every call.
     package static func prefix(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
@@ -70,24 +70,24 @@ public struct Kubectl: Sendable {
         package var result: CommandResult
     }
 
-    /// Runs a command that is made for the seat it is run on.
-    /// - Parameter accepts: whether the result is an answer; what is none is an error, and asked again if it is transient.
+    /// Runs a command that is made for the target it is run on.
+    /// - Parameter accepts: whether the result is an answer; what is none is an error, and retried if it is transient.
     func execute(
         accepts: (CommandResult) -> Bool = { $0.succeeded }, _ command: (_ prefix: [String]) -> Command
     ) async throws -> Answer {
-        let deadline = ContinuousClock.now + patience
+        let deadline = ContinuousClock.now + retryTimeout
         var index = 0
         while true {
-            let seat = seats[index % seats.count]
-            let command = command(Self.prefix(distribution, apiServer: seat.apiServer))
+            let target = targets[index % targets.count]
+            let command = command(Self.prefix(distribution, apiServer: target.apiServer))
             do {
-                let result = try await seat.remote.run(command)
-                if accepts(result) { return Answer(host: seat.remote.name, result: result) }
-                throw Self.failure(command.display, result, host: seat.remote.name)
+                let result = try await target.remote.run(command)
+                if accepts(result) { return Answer(host: target.remote.name, result: result) }
+                throw Self.failure(command.display, result, host: target.remote.name)
             } catch let error where Transient.isTransient(error) && ContinuousClock.now < deadline {
-                note("\(Transient.message(error).lastLines(1)); it is asked again")
+                note("\(Transient.message(error).lastLines(1)); retrying")
                 index += 1
-                if index % seats.count == 0 { try await Task.sleep(for: .seconds(1)) }
+                if index % targets.count == 0 { try await Task.sleep(for: .seconds(1)) }
             }
         }
     }

@@ -1,7 +1,7 @@
 import Foundation
 import SSH
 
-/// Errors that waiting may mend: an API server that restarts, a VIP on the move, a connection that was dropped.
+/// Errors that waiting may fix: an API server that restarts, a VIP on the move, a connection that was dropped.
 package enum Transient {
     package static func isTransient(_ error: any Error) -> Bool {
         if let error = error as? SSHError {

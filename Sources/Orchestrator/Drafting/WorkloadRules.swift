@@ -57,7 +57,7 @@ package enum WorkloadRules {
         case "deployment" where ["default-influxdb", "default-victoria-metrics"].contains(parts[1]):
             return make(
                 .deployment(parts[1]), .rebuild(.disposable, heal: nil, recreatedBy: .operator),
-                "Monitoring data begins anew; onecloud-operator makes claim and deployment again.")
+                "Monitoring data starts empty; onecloud-operator recreates claim and deployment.")
         case "deployment" where !claim.isBound:
             return make(.claim(claim.name), .ignore, "Bound to no volume: left as it is.")
         default: return nil

@@ -1,4 +1,4 @@
-/// Everything that is wrong with an inventory, each with its place: an operator mends them in one go.
+/// Everything that is wrong with an inventory, each with its place: an operator fixes them in one go.
 public struct InventoryError: Error, Sendable, Hashable, CustomStringConvertible {
     public struct Problem: Sendable, Hashable, Comparable, CustomStringConvertible {
         /// Counted from 1; 0 where the whole file is meant.

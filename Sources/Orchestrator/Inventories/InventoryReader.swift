@@ -337,7 +337,7 @@ private struct InventoryReader {
         if case .deployment = target, recreator == nil {
             problems.add(
                 map.node,
-                "\(map.path): a deployment's claim comes back only if somebody makes it again",
+                "\(map.path): a deployment's claim comes back only if something recreates it",
                 fix: "add 'recreated_by: operator' if onecloud-operator does")
         }
         if case .statefulSet = target, recreator != nil {

@@ -33,7 +33,7 @@ public struct Plan: Sendable, Hashable, Codable {
     public var failedJoin: FailedJoin?
     /// The old master answers, and is to be fenced first.
     public var fences: Bool?
-    /// The old master was back since the run began, and its kubelet registered its node anew: `dead.uid` is that one's.
+    /// The old master was back since the run began, and its kubelet registered its node again: `dead.uid` is that one's.
     public var nodeReturned: Bool?
     /// The dead node's entry stands in kubeadm's ClusterStatus.
     public var hasStaleClusterStatus: Bool
@@ -234,7 +234,7 @@ public struct Refusal: Error, Sendable, Hashable, Codable, CustomStringConvertib
     public var description: String { "\(rule): \(reason); \(advice)" }
 }
 
-/// Several refusals at once: all are shown, so that an operator mends them in one go.
+/// Several refusals at once: all are shown, so that an operator fixes them in one go.
 public struct Refused: Error, Sendable, CustomStringConvertible {
     public var refusals: [Refusal]
 

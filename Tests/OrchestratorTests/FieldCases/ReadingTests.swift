@@ -85,7 +85,7 @@ enum KubectlNoise {
         }
         let kubectl = Kubectl(
             [.init(remote: FakeCluster.Seat(name: "m1", cluster: cluster))], distribution: .kubeadm,
-            patience: .seconds(60))
+            retryTimeout: .seconds(60))
         #expect(try await kubectl.find(Node.self, ["node", "m9"]) == nil)
         #expect(cluster.asked.count == 1)
     }

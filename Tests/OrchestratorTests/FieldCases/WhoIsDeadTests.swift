@@ -424,7 +424,7 @@ import Testing
 
     /// The old master is not reached from here; what the survivors see of it decides.
     func watch(
-        _ cause: String, peers: String?, addresses: [String]? = nil, patience: Duration = .seconds(600)
+        _ cause: String, peers: String?, addresses: [String]? = nil, firstLookLimit: Duration = .seconds(600)
     ) throws -> DeadMasterWatch {
         var planned = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: now)
         planned.dead.addresses = addresses
@@ -443,7 +443,7 @@ import Testing
         }
         return try #require(
             DeadMasterWatch.start(
-                plan, try RunbookCluster.inventory(), remotes, every: .milliseconds(1), patience: patience,
+                plan, try RunbookCluster.inventory(), remotes, every: .milliseconds(1), firstLookLimit: firstLookLimit,
                 pause: .zero))
     }
 
@@ -489,7 +489,7 @@ import Testing
 
     /// A firewall that rejects us alone gives "No route to host", too.
     @Test func noRouteFromHereIsNotTakenForDeathWithoutASurvivor() async throws {
-        let watch = try watch("No route to host", peers: nil, patience: .milliseconds(20))
+        let watch = try watch("No route to host", peers: nil, firstLookLimit: .milliseconds(20))
         let error = try #require(await #expect(throws: ClusterError.self) { try await watch.assertDead() })
         #expect(error.cause.contains("nothing can be seen of it"))
         watch.stop()

@@ -78,14 +78,14 @@ public struct ClusterBackup: Sendable {
 
     private func kubectl(of sources: [Source]) throws -> Kubectl {
         let cluster = state.inventory.cluster
-        let seats = try sources.map { source in
+        let targets = try sources.map { source in
             let address = state.apiAddresses[source.host.name] ?? source.host.address
-            return Kubectl.Seat(
+            return Kubectl.Target(
                 remote: try remotes[source.host], apiServer: "\(IPAddress.inURL(address)):\(cluster.apiPort)")
         }
         return Kubectl(
-            seats, distribution: cluster.distribution,
-            version: sources[0].node.kubeletVersion.flatMap { KubernetesVersion($0) }, patience: .seconds(30)
+            targets, distribution: cluster.distribution,
+            version: sources[0].node.kubeletVersion.flatMap { KubernetesVersion($0) }, retryTimeout: .seconds(30)
         ) { _ in }
     }
 

@@ -5,7 +5,7 @@ import Foundation
 ///
 /// Clocks are never compared between machines: a lease counts as abandoned when it was seen unchanged for its whole duration by
 /// this machine's own clock, as client-go's leader election does it. `leaseTransitions` is the fencing number: it grows with each
-/// change of hands, and is asked again before every destructive act.
+/// change of hands, and is checked again before every destructive act.
 public actor ClusterLock {
     /// How long a lease lives without being renewed, in seconds.
     package static let duration = 30
@@ -280,7 +280,7 @@ public struct Locked: Error, Sendable, CustomStringConvertible {
     init(_ lease: ClusterLock.Lease?) {
         guard lease?.holder != nil else {
             description =
-                "this run's lock of the cluster was taken away; nothing more is done; to go on: masterswap resume"
+                "this run's lock of the cluster was released by somebody else; nothing more is done; to continue: masterswap resume"
             return
         }
         description =

@@ -24,7 +24,7 @@ public final class DeadMasterWatch: Sendable {
                 advice: "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
         }
 
-        static func stranger(at vip: String, _ ours: [Inventory.Host]) -> Sign {
+        static func foreignHolder(at vip: String, _ ours: [Inventory.Host]) -> Sign {
             Sign(
                 "it may be back: \(vip) answers, and none of \(ours.map(\.name).joined(separator: ", ")) holds it",
                 advice: "find who answers there and shut it down, then: masterswap resume")
@@ -49,16 +49,17 @@ public final class DeadMasterWatch: Sendable {
     private let task = Mutex<Task<Void, Never>?>(nil)
 
     /// How long the first look may take before an act is refused for want of it.
-    private let patience: Duration
+    private let firstLookLimit: Duration
 
     /// - Parameter look: one look; `nil` where it is dead, else what was seen. Where it throws nothing was seen, and what was
     ///   seen before stands.
     public init(
-        host: String, every interval: Duration = .seconds(2), patience: Duration = .seconds(30), isArmed: Bool = true,
+        host: String, every interval: Duration = .seconds(2), firstLookLimit: Duration = .seconds(30),
+        isArmed: Bool = true,
         look: @escaping @Sendable () async throws -> Sign?
     ) {
         self.host = host
-        self.patience = patience
+        self.firstLookLimit = firstLookLimit
         state = Mutex(State(isArmed: isArmed))
         task.withLock { task in
             task = Task { [weak self] in
@@ -97,7 +98,7 @@ public final class DeadMasterWatch: Sendable {
         while true {
             switch state.withLock({ $0.sight }) {
             case .dead: return
-            case .unknown where ContinuousClock.now - begun > patience:
+            case .unknown where ContinuousClock.now - begun > firstLookLimit:
                 throw ClusterError(
                     .changed, host: host, operation: "see that the old master stays dead",
                     cause:
@@ -123,7 +124,7 @@ extension DeadMasterWatch {
     /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
     static func start(
         _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes, every interval: Duration = .seconds(2),
-        patience: Duration = .seconds(30), pause: Duration = .seconds(4)
+        firstLookLimit: Duration = .seconds(30), pause: Duration = .seconds(4)
     ) -> DeadMasterWatch? {
         // Where the machine was reinstalled under the same name, the spare is what answers there.
         guard plan.dead.knownAddress != plan.replacement.address, plan.dead.host != plan.replacement.host,
@@ -133,9 +134,9 @@ extension DeadMasterWatch {
         }
         let fences = plan.fences == true
         let ours = (plan.survivors.map(\.host) + [plan.replacement.host]).compactMap(inventory.host(named:))
-        let stranger = StrangerAtVIP(vip: plan.vip, port: inventory.cluster.apiPort, pause: pause)
-        return DeadMasterWatch(host: host.name, every: interval, patience: patience, isArmed: !fences) {
-            async let isTaken = stranger.isSeen(by: ours.map { try remotes[$0] })
+        let foreignHolder = ForeignVIPHolder(vip: plan.vip, port: inventory.cluster.apiPort, pause: pause)
+        return DeadMasterWatch(host: host.name, every: interval, firstLookLimit: firstLookLimit, isArmed: !fences) {
+            async let isTaken = foreignHolder.isSeen(by: ours.map { try remotes[$0] })
             let answer: Result<String?, any Error>
             do {
                 answer = .success(try await self.answer(of: host, plan, fences, inventory, remotes))
@@ -145,7 +146,7 @@ extension DeadMasterWatch {
             // Waited for in any case: a look that is left alone is cancelled, and with it a connection that others use.
             let isStranger = (try? await isTaken) == true
             if let seen = try? answer.get() { return .back(seen) }
-            if isStranger { return .stranger(at: plan.vip, ours) }
+            if isStranger { return .foreignHolder(at: plan.vip, ours) }
             _ = try answer.get()
             return nil
         }

@@ -140,6 +140,6 @@ public final class Journal: Sendable {
     private static func fault(_ path: String, _ operation: String, _ code: Int32) -> ClusterError {
         ClusterError(
             .localFile, host: "this machine", operation: "\(operation) \(path)", cause: String(cString: strerror(code)),
-            advice: "nothing further is done without a journal; mend it, then go on with: masterswap resume")
+            advice: "nothing further is done without a journal; fix it, then: masterswap resume")
     }
 }

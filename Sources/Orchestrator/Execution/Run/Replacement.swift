@@ -50,19 +50,19 @@ public struct Replacement: Sendable {
     /// kubectl on the first of these masters that answers.
     /// - Parameter version: theirs; kubectl's and etcdctl's words follow it.
     public func kubectl(_ masters: [Inventory.Host], version: KubernetesVersion? = nil) throws -> Kubectl {
-        let seats = try masters.map {
-            Kubectl.Seat(
+        let targets = try masters.map {
+            Kubectl.Target(
                 remote: try remotes[$0],
                 apiServer:
                     "\(IPAddress.inURL(apiAddresses[$0.name] ?? $0.address)):\(inventory.cluster.apiPort)")
         }
-        guard !seats.isEmpty else {
+        guard !targets.isEmpty else {
             throw ClusterError(
                 .noMaster, host: inventory.cluster.name, operation: "find a master to ask", cause: "none answers",
                 advice: "see which are up: masterswap check")
         }
         return Kubectl(
-            seats, distribution: inventory.cluster.distribution, version: version, patience: .seconds(60))
+            targets, distribution: inventory.cluster.distribution, version: version, retryTimeout: .seconds(60))
     }
 
     /// Begins a run of a plan and goes through it.

@@ -60,7 +60,7 @@ public struct RunContext: Sendable {
                 .changed, host: name, operation: "find the host", cause: "the inventory does not name it any more",
                 advice: "resume with the inventory that the run was begun with")
         }
-        return ToldRemote(base: try remotes[host], stopwatch: stopwatch) { [self] command in
+        return LoggingRemote(base: try remotes[host], stopwatch: stopwatch) { [self] command in
             // What is polled is told once a step.
             let text = String("\(name): \(command.display)".prefix(400))
             if told.insert("\(step ?? "") \(text)") { tell(Event(.command, step: step, text: text)) }
@@ -70,12 +70,12 @@ public struct RunContext: Sendable {
     /// kubectl on the primary, and on the next survivor where that one does not answer.
     public func kubectl() throws -> Kubectl {
         let masters = [plan.primary] + plan.survivors.filter { $0.host != plan.primary.host }
-        let seats = try masters.map { master in
-            Kubectl.Seat(
+        let targets = try masters.map { master in
+            Kubectl.Target(
                 remote: try remote(master.host),
                 apiServer: "\(IPAddress.inURL(master.address)):\(inventory.cluster.apiPort)")
         }
-        return Kubectl(seats, distribution: distribution, version: plan.kubernetes, patience: .seconds(90)) {
+        return Kubectl(targets, distribution: distribution, version: plan.kubernetes, retryTimeout: .seconds(90)) {
             [self] text in
             note(text)
         }
@@ -157,7 +157,7 @@ public struct RunContext: Sendable {
     /// Asks until it is so. Says what it waits for when that changes, and every ten seconds; a host that does not answer for a
     /// while is no reason to give up before the limit.
     /// - Parameter longest: the interval grows with the time waited so far, up to this; `nil` where it stays as it is.
-    /// - Throws: ``ClusterError`` with `waitTimedOut`; whatever `ask` throws that waiting cannot mend; `CancellationError`.
+    /// - Throws: ``ClusterError`` with `waitTimedOut`; whatever `ask` throws that waiting cannot fix; `CancellationError`.
     public func wait<T: Sendable>(
         for what: String, on host: String? = nil, limit: Duration? = nil, every interval: Duration = .milliseconds(400),
         growingTo longest: Duration? = nil, _ ask: () async throws -> Poll<T>
@@ -204,7 +204,7 @@ public struct RunContext: Sendable {
 }
 
 /// Counts the time in which a remote host works as waiting, and tells what it is given to do.
-private struct ToldRemote: Remote {
+private struct LoggingRemote: Remote {
     let base: any Remote
     let stopwatch: Stopwatch
     let tell: @Sendable (Command) -> Void

@@ -44,7 +44,7 @@ public struct Runner: Sendable {
         }
         context.tell(Event(.stepStarted, step: step.id, title: step.title))
         do {
-            switch try await Self.patiently(context, { try await step.check(context) }) {
+            switch try await Self.withRetry(context, { try await step.check(context) }) {
             case .satisfied(let seen):
                 try context.record(timed(.stepSkipped, seen))
                 return
@@ -53,7 +53,7 @@ public struct Runner: Sendable {
             }
             try await context.assertMayAct()
             try await step.run(context)
-            switch try await Self.patiently(context, { try await step.verify(context) }) {
+            switch try await Self.withRetry(context, { try await step.verify(context) }) {
             case .satisfied(let seen):
                 try context.record(timed(.stepFinished, seen))
             case .needed(let why):
@@ -69,8 +69,8 @@ public struct Runner: Sendable {
         }
     }
 
-    /// A question that a restarting API server leaves open is asked again for a minute and a half.
-    private static func patiently(_ context: RunContext, _ ask: () async throws -> StepStatus) async throws
+    /// A question that a restarting API server does not answer is retried for a minute and a half.
+    private static func withRetry(_ context: RunContext, _ ask: () async throws -> StepStatus) async throws
         -> StepStatus
     {
         try await context.wait(for: "an answer", limit: .seconds(90)) { .done(try await ask()) }

@@ -119,7 +119,7 @@ struct CleanFailedJoinStep: Step {
     private func changed(_ cause: String) -> ClusterError {
         ClusterError(
             .changed, host: plan.replacement.host, operation: "clean up after a failed join", cause: cause,
-            advice: "look at it; to be asked anew about what is there now: masterswap resume")
+            advice: "look at it; to confirm what is there now: masterswap resume")
     }
 
     /// Never under the hands of an ocboot or a kubeadm that is still at work.

@@ -49,7 +49,7 @@ struct CordonStep: Step {
         var items: [Claim]
     }
 
-    /// Claims of the plan that are gone, or made again and not bound.
+    /// Claims of the plan that are gone, or recreated and not bound.
     private func unbound(_ context: RunContext) async throws -> [String] {
         let claims = try await context.kubectl().get(Claims.self, ["persistentvolumeclaims", "-A"]).items
         return plan.rebuilds.flatMap(\.claims).map(\.claim).filter { planned in

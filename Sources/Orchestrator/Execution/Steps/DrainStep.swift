@@ -81,7 +81,7 @@ enum DeadNode {
             if isAnew(node, plan) {
                 throw ClusterError(
                     .changed, host: plan.dead.host, operation: "look at node \(plan.dead.node)",
-                    cause: "it has registered anew, with the uid \(node.uid): the old master was back",
+                    cause: "it has registered again, with the uid \(node.uid): the old master was back",
                     advice: "shut it down for good, then: masterswap resume")
             }
             throw ClusterError(
@@ -92,7 +92,7 @@ enum DeadNode {
         return node
     }
 
-    /// The old master's node where its kubelet registered it anew after the planned one was deleted.
+    /// The old master's node where its kubelet registered it again after the planned one was deleted.
     static func returned(_ plan: Plan, _ kubectl: Kubectl) async throws -> Node? {
         guard let node = try await kubectl.find(Node.self, ["node", plan.dead.node]), isAnew(node, plan) else {
             return nil

@@ -66,14 +66,14 @@ package struct JoinStep: Step {
     }
 
     /// Where the join stands, by what is on the primary and in the cluster.
-    private enum Stand {
+    private enum JoinState {
         case atWork(RemoteJob)
         case joined
         case toDo(String)
     }
 
     /// - Returns: that, and the number of the last attempt; 0 where there was none.
-    private func stand(_ context: RunContext) async throws -> (Stand, attempt: Int) {
+    private func joinState(_ context: RunContext) async throws -> (JoinState, attempt: Int) {
         let (attempt, job) = try await latest(context)
         let state = try await job?.progress(after: .max - 1).state
         if let job, state == .running { return (.atWork(job), attempt) }
@@ -90,7 +90,7 @@ package struct JoinStep: Step {
     }
 
     package func check(_ context: RunContext) async throws -> StepStatus {
-        switch try await stand(context).0 {
+        switch try await joinState(context).0 {
         case .atWork: return .needed("ocboot is at work already")
         case .toDo(let what): return .needed(what)
         case .joined:
@@ -101,7 +101,7 @@ package struct JoinStep: Step {
     }
 
     package func run(_ context: RunContext) async throws {
-        let (stand, attempt) = try await stand(context)
+        let (stand, attempt) = try await joinState(context)
         let followed: RemoteJob
         switch stand {
         // It came to its end while nobody looked.

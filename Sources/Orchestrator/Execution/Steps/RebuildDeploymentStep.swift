@@ -10,7 +10,7 @@ struct RebuildDeploymentStep: Step {
     let rebuild: Plan.Rebuild
 
     var id: String { "rebuild-\(rebuild.namespace)-\(rebuild.name)" }
-    var title: String { "Have deployment \(rebuild.reference) made again on \(plan.replacement.node)" }
+    var title: String { "Have deployment \(rebuild.reference) recreated on \(plan.replacement.node)" }
     let reason = "A deployment does not make its claim again; the operator does, and only beside a new deployment."
     let estimate = 7
     var effects: [Effect] {
@@ -31,7 +31,7 @@ struct RebuildDeploymentStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         if let missing = try await missing(context) { return .needed(missing) }
-        return .satisfied("made again, available, its claim Bound on \(plan.replacement.node)")
+        return .satisfied("recreated, available, its claim Bound on \(plan.replacement.node)")
     }
 
     func run(_ context: RunContext) async throws {
@@ -63,7 +63,7 @@ struct RebuildDeploymentStep: Step {
         let kubectl = try context.kubectl()
         guard let now = try await kubectl.find(Deployment.self, ["deployment", rebuild.name, "-n", rebuild.namespace])
         else {
-            return "the deployment is not made again yet"
+            return "the deployment is not recreated yet"
         }
         if now.uid == rebuild.uid { return "the deployment is still the old one" }
         for lost in rebuild.claims {
@@ -71,7 +71,7 @@ struct RebuildDeploymentStep: Step {
                 let claim = try await kubectl.find(
                     Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace])
             else {
-                return "the claim \(lost.claim.name) is not made again yet"
+                return "the claim \(lost.claim.name) is not recreated yet"
             }
             if claim.uid == lost.claim.uid { return "the claim \(claim.name) is still the one on \(plan.dead.node)" }
             guard claim.isBound, let name = claim.spec.volumeName else {

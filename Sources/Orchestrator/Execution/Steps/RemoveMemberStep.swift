@@ -61,7 +61,7 @@ struct RemoveMemberStep: Step {
     }
 
     func verify(_ context: RunContext) async throws -> StepStatus {
-        // After a removal the members elect anew at times; they are asked until they agree.
+        // After a removal the members may hold a new election; they are asked until they agree.
         try await context.wait(for: "etcd to be without the dead member", limit: .seconds(60)) {
             let members = try await context.etcdctl().members()
             if members.contains(where: { $0.id == plan.member?.id }) { return .pending("it is listed") }

@@ -2,7 +2,7 @@ public import Planning
 
 /// The steps of a replacement, in their order.
 public enum ReplacementSteps {
-    /// Those that an undisturbed replacement does not have: what a resume asks about anew.
+    /// Those that an undisturbed replacement does not have: what a resume asks to confirm.
     package static func added(_ plan: Plan) -> [any Step] {
         (plan.fences == true ? [FenceStep(plan: plan)] : [])
             + (plan.nodeReturned == true ? [DeleteNodeStep(plan: plan)] : [])

@@ -197,7 +197,7 @@ public enum NodeIsDead: SafetyRule {
                 refusal(
                     "\(host) has the machine id of \(proposal.dead.node), \(machine): the old installation",
                     advice:
-                        "install it anew; if it was, from an image with a machine id in it, run there: rm /etc/machine-id; systemd-machine-id-setup"
+                        "reinstall it; if it was, from an image with a machine id in it, run there: rm /etc/machine-id; systemd-machine-id-setup"
                 ))
         }
         return refusals

@@ -120,19 +120,19 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
             if storageClass?.metadata.deletionTimestamp != nil {
                 return (
                     "\(self.name) is being deleted, so that new claims of it would not be bound",
-                    "make it again first, as it was, \(leaveAlone)"
+                    "recreate it first, as it was, \(leaveAlone)"
                 )
             }
             if storageClass?.volumeBindingMode == "Immediate" {
                 return (
                     "\(self.name) binds claims as soon as they are made (volumeBindingMode: Immediate), before their pods are placed: the new claims of \(claims) could get their volumes on any node",
-                    "a storage class cannot be changed: make it again with 'volumeBindingMode: WaitForFirstConsumer', which leaves bound claims as they are, \(leaveAlone)"
+                    "a storage class cannot be changed: recreate it with 'volumeBindingMode: WaitForFirstConsumer', which leaves bound claims as they are, \(leaveAlone)"
                 )
             }
             if isAllowedThere == false {
                 return (
                     "\(self.name) makes no volumes on \(node) (allowedTopologies), so that the new claims of \(claims) would never be bound",
-                    "a storage class cannot be changed: make it again, as it was, with \(node) among its allowedTopologies, \(leaveAlone)"
+                    "a storage class cannot be changed: recreate it, as it was, with \(node) among its allowedTopologies, \(leaveAlone)"
                 )
             }
             guard case .volumes(let free) = supply, free < self.claims.count else { return nil }

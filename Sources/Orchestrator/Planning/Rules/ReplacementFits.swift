@@ -2,7 +2,7 @@ package import Cluster
 package import Inventories
 import SSH
 
-/// What a join needs of the new host, looked at before anything is taken away.
+/// What a join needs of the new host, looked at before anything is deleted.
 public enum ReplacementFits: SafetyRule {
     public static let id = "replacement-fits"
     public static let prevents = "finding out in the middle of the join that the new host cannot do it"

@@ -153,7 +153,7 @@ public struct HTMLReport: Sendable {
         }
         return section(
             "Commands run",
-            "<p class=\"hint\">Each once in a step, however often it was asked again.</p>\n"
+            "<p class=\"hint\">Each once in a step, however often it was retried.</p>\n"
                 + groups.joined(separator: "\n"))
     }
 

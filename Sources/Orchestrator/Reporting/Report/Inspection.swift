@@ -23,7 +23,7 @@ public struct Inspection: Sendable, Codable {
         public var pod: String
         public var phase: String
         public var owner: String?
-        /// Nothing makes it again.
+        /// Nothing recreates it.
         public var isLost: Bool
     }
 

@@ -51,7 +51,7 @@ public struct PlanText: Sendable {
         return lines + [Line(""), Line(time)]
     }
 
-    /// What a resume does beside the plan that was agreed to: fencing, deleting a node that registered anew, cleaning up after a
+    /// What a resume does beside the plan that was agreed to: fencing, deleting a node that registered again, cleaning up after a
     /// failed join.
     public var added: [Line] {
         let steps = ReplacementSteps.added(plan)

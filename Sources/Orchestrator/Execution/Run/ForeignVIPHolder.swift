@@ -3,7 +3,7 @@ import SSH
 
 /// What VRRP does where the old master comes back and SSH does not see it: its keepalived, MASTER with the higher priority, takes
 /// the VIP. Then none of ours holds the VIP, and still somebody answers there.
-struct StrangerAtVIP: Sendable {
+struct ForeignVIPHolder: Sendable {
     let vip: String
     let port: Int
     /// keepalived takes a dead master's VIP over after three advertisements, a second each, and a part of one.
