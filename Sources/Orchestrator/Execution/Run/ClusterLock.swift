@@ -280,7 +280,7 @@ public struct Locked: Error, Sendable, CustomStringConvertible {
     init(_ lease: ClusterLock.Lease?) {
         guard lease?.holder != nil else {
             description =
-                "this run's lock of the cluster was released by somebody else; nothing more is done; to continue: masterswap resume"
+                "this run's lock of the cluster was released by somebody else; nothing more is done; to go on: masterswap resume"
             return
         }
         description =
