@@ -143,6 +143,10 @@ struct OutcomeView {
             lines += table.lines + [""]
         }
         if report.status == 0 {
+            if !report.remaining.isEmpty {
+                lines += [terminal.paint("Left to do:", .bold)]
+                lines += report.remaining.flatMap { terminal.lines("- ", $0, style: .bold) } + [""]
+            }
             return lines
                 + terminal.lines(
                     "Done and verified. ", "To read it again: masterswap report \(report.run)", style: .green)

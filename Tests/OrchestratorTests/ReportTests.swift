@@ -63,6 +63,23 @@ import Testing
         #expect(markdown.contains("    a: kubectl drain | x"))
     }
 
+    @Test func whatIsLeftToPeopleIsToldOnceAReplacementIsDone() throws {
+        let unfinished = RunReport(run: "r", events: try events())
+        #expect(unfinished.remaining.isEmpty)
+        let ended = try events() + [Event(.result, at: start, text: "done", status: 0, run: "r")]
+        var report = RunReport(run: "r", events: ended)
+        let (old, new) = (RunbookCluster.names[0], RunbookCluster.spare)
+        #expect(report.remaining.count == 3)
+        #expect(report.remaining[0].contains("take \(old) out of the hosts and write 'role: master' for \(new)"))
+        #expect(report.markdown.contains("## Left to do\n\n- In the inventory"))
+        #expect(HTMLReport(report, events: ended).text.contains("<h2>Left to do</h2>"))
+        // The same machine again: its disk is the new one's.
+        report.plan?.dead.host = new
+        #expect(report.remaining.count == 1)
+        report.plan?.ocboot = nil
+        #expect(report.remaining.isEmpty)
+    }
+
     @Test func theHTMLStandsByItselfAndEscapesWhatItTells() throws {
         let odd = Event(.note, at: start, text: "<script>alert('x')</script> & \u{1B}[31m")
         let events = try events() + [odd]

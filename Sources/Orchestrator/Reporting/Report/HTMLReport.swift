@@ -15,7 +15,7 @@ public struct HTMLReport: Sendable {
 
     public var text: String {
         let title = report.plan.map { "\($0.dead.node) replaced with \($0.replacement.node)" } ?? "Run \(report.run)"
-        let sections = [header, timeline, comparison, destroyed, warnings, commands, log]
+        let sections = [header, timeline, comparison, remaining, destroyed, warnings, commands, log]
         return """
             <!DOCTYPE html>
             <html lang="en">
@@ -133,6 +133,10 @@ public struct HTMLReport: Sendable {
         section(
             "Destroyed",
             report.destroyed.isEmpty ? "<p>Nothing.</p>" : Self.list(report.destroyed, "destroyed"))
+    }
+
+    private var remaining: String {
+        report.remaining.isEmpty ? "" : section("Left to do", Self.list(report.remaining, "remaining"))
     }
 
     private var warnings: String {

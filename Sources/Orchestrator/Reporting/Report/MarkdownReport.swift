@@ -31,6 +31,9 @@ extension RunReport {
             "\n## Destroyed\n\n"
             + (destroyed.isEmpty ? "Nothing.\n" : destroyed.map { "- \(Markdown.escape($0))\n" }.joined())
         if !warnings.isEmpty { text += "\n## Warnings\n\n" + warnings.map { "- \(Markdown.escape($0))\n" }.joined() }
+        if !remaining.isEmpty {
+            text += "\n## Left to do\n\n" + remaining.map { "- \(Markdown.escape($0))\n" }.joined()
+        }
         if !commands.isEmpty {
             text += "\n## Commands run\n\n" + commands.map { "    \($0.replacing("\n", with: " "))\n" }.joined()
         }
