@@ -83,7 +83,9 @@ struct PlanCommand: AsyncParsableCommand {
             let plan = try Planner.plan(try await session.observe(for: request), request, now: session.now)
             let document = try EventCoding.encode(PlanDocument(plan, session.inventory))
             if let out { try PlanFile.write(document, to: out) }
-            if session.terminal.isJSON { return session.terminal.print(String(decoding: document, as: UTF8.self)) }
+            if session.terminal.isJSON {
+                return session.terminal.printDocument(String(decoding: document, as: UTF8.self))
+            }
             PlanText(plan, session.inventory).lines.flatMap(session.terminal.lines).forEach(session.terminal.print)
             let next =
                 out.map { "--plan \($0)" }

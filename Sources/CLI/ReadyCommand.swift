@@ -175,7 +175,9 @@ struct ReadyView {
                 : "goes on; to be replaced first: \(pair.replaceable.joined(separator: " or "))"
         }
         let snapshot = pair.snapshots.first.map { "from a snapshot, \($0.text(at: readiness.at))" }
-        guard pair.isRecoverable else { return "NOT RECOVERABLE: no etcd and no snapshot is left" }
+        guard pair.isRecoverable else {
+            return "NOT RECOVERABLE by what is known: no other etcd that answers, and no snapshot"
+        }
         let survivors = pair.survivors.joined(separator: " or ")
         let own = survivors.isEmpty ? nil : "recover from the data of \(survivors)"
         return [own, snapshot].compactMap(\.self).joined(separator: ", or ")

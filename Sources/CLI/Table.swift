@@ -11,7 +11,8 @@ struct Table {
         let widths = widths
         return ([header] + rows).map { row in
             var line = ""
-            for (column, cell) in row.enumerated() {
+            // A name with a newline in it must not make a row of its own.
+            for (column, cell) in row.map({ $0.replacing("\n", with: "\\n") }).enumerated() {
                 line += column == row.count - 1 ? cell : Columns.pad(cell, to: widths[column] + 2)
             }
             while line.hasSuffix(" ") { line.removeLast() }

@@ -58,12 +58,28 @@ struct Terminal: Sendable {
 
     /// The verb's answer: standard output.
     func print(_ line: String) {
-        Self.screen.write(line + "\n", to: STDOUT_FILENO)
+        Self.screen.write(Self.safe(line) + "\n", to: STDOUT_FILENO)
+    }
+
+    /// The same for a document that programs read.
+    func printDocument(_ text: String) {
+        Self.screen.write(text + "\n", to: STDOUT_FILENO)
+    }
+
+    /// What a host or the cluster said must not move the cursor or change what stands on the screen; colours are ``paint(_:_:)``'s.
+    static func safe(_ line: String) -> String {
+        var safe = ""
+        var rest = line[...]
+        while let style = rest.firstMatch(of: /\u{1B}\[[0-9;]*m/) {
+            safe += TerminalText.sanitize(String(rest[..<style.range.lowerBound])) + style.0
+            rest = rest[style.range.upperBound...]
+        }
+        return safe + TerminalText.sanitize(String(rest))
     }
 
     /// Words for a person that are no answer: standard error.
     func say(_ line: String) {
-        Self.screen.write(line + "\n", to: STDERR_FILENO)
+        Self.screen.write(Self.safe(line) + "\n", to: STDERR_FILENO)
     }
 
     /// Progress is the answer of a run in text; with JSON it would be in the way.
@@ -78,21 +94,21 @@ struct Terminal: Sendable {
             pretty ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .iso8601
         encoder.keyEncodingStrategy = .convertToSnakeCase
-        print(String(decoding: try encoder.encode(value), as: UTF8.self))
+        printDocument(String(decoding: try encoder.encode(value), as: UTF8.self))
     }
 
     /// One line of JSON, where JSON is asked for.
     func printEvent(_ event: Event) {
         guard isJSON, let json = try? EventCoding.encode(event) else { return }
         if event.event == .result { answered.isResultWritten = true }
-        print(String(decoding: json, as: UTF8.self))
+        printDocument(String(decoding: json, as: UTF8.self))
     }
 
     /// The last line of JSON, however it ended; written once.
     func printResult(_ result: ResultLine) {
         guard isJSON, !answered.isResultWritten, let json = try? EventCoding.encode(result) else { return }
         answered.isResultWritten = true
-        print(String(decoding: json, as: UTF8.self))
+        printDocument(String(decoding: json, as: UTF8.self))
     }
 
     /// One sentence that is a verb's whole answer.

@@ -40,3 +40,18 @@ import Testing
         #expect(table().split(to: nil).map(\.lines) == [table().lines])
     }
 }
+
+@Suite struct SafeOutputTests {
+    @Test(arguments: [
+        ("plain", "plain"), ("\u{1B}[31mred\u{1B}[0m é", "\u{1B}[31mred\u{1B}[0m é"),
+        ("a\u{1B}]0;title\u{7}b", "a\\x1b]0;title\\x07b"), ("\u{1B}[2J", "\\x1b[2J"), ("a\rb", "a\\x0db"),
+    ]) func onlyColoursReachTheTerminal(text: String, expected: String) {
+        #expect(Terminal.safe(text) == expected)
+    }
+
+    @Test func aCellIsOneLine() {
+        var table = Table(["A"])
+        table.rows = [["x\ny"]]
+        #expect(table.lines == ["A", "x\\ny"])
+    }
+}

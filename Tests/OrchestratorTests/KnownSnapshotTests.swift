@@ -73,6 +73,19 @@ import Testing
         #expect(found?.first?.at == Date(timeIntervalSince1970: 200))
     }
 
+    @Test func aDateInTheFutureIsNoAge() throws {
+        var state = try RunbookCluster.state(isDead: false)
+        let now = Date(timeIntervalSince1970: 1000)
+        state.change(RunbookCluster.names[0]) {
+            $0.snapshots = [
+                .init(path: "/old", at: now.addingTimeInterval(-9)),
+                .init(path: "/future", at: now.addingTimeInterval(999)),
+            ]
+        }
+        let ahead = KnownSnapshot(path: "/here", at: now.addingTimeInterval(99))
+        #expect(state.snapshots(here: ahead, at: now).map(\.path) == ["/old"])
+    }
+
     @Test func noneIsNotTheSameAsNotLooked() async throws {
         #expect(try await facts(.kubeadm).snapshots == [])
         let inventory = try RunbookCluster.inventory()

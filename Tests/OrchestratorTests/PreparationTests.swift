@@ -95,6 +95,58 @@ import Testing
         #expect(try await isShell(there[0]))
     }
 
+    /// Each of the masters has a key of its own, and each has to be added.
+    @Test func everyMastersKeyIsPasted() {
+        let readiness = readiness { state in
+            for master in masters {
+                state.change(master) { $0.deniedLogins = [spare.address: "Permission denied (publickey)."] }
+            }
+        }
+        let reasons = (readiness.commands ?? []).filter { $0.host == spare.name }.map(\.reason)
+        for master in masters.prefix(2) {
+            #expect(reasons.count { $0.contains("the line that \(master) prints") } == 1, "\(reasons)")
+        }
+    }
+
+    /// What reads from the terminal comes last: it would take the next pasted line for its answer. For itself nothing is to be pasted.
+    @Test func aBlockCanBePastedAsAWhole() async throws {
+        let own = healthy.inventory.masters[0].address
+        let readiness = readiness { state in
+            state.change(masters[0]) {
+                $0.deniedLogins = [
+                    spare.address: "Permission denied (publickey).", own: "Permission denied (publickey,password).",
+                ]
+                $0.ocboot?.hasYAML = false
+            }
+        }
+        let all = (readiness.commands ?? []).map(\.command)
+        let asking = all.indices.filter { all[$0].contains("read -r") || all[$0].contains("ssh-copy-id") }
+        #expect(!asking.isEmpty && asking == Array(all.indices.suffix(asking.count)), "\(all)")
+        let publicKeyOnly = denied(healthy.inventory.masters[0].address, "Permission denied (publickey).")
+        let itself = commands(publicKeyOnly, on: masters[0])
+        #expect(itself.last?.contains("cat ~/.ssh/id_rsa.pub; } >>~/.ssh/authorized_keys") == true, "\(itself)")
+        for command in itself { #expect(try await isShell(command)) }
+    }
+
+    /// At zsh's prompt a comment is a command.
+    @Test func whatAHostSaysIsNoCommandInAComment() {
+        let readiness = readiness { $0.change(masters[0]) { $0.ocboot?.release = "v3.11.9'$(id)`id`;id" } }
+        let reasons = (readiness.commands ?? []).map(\.reason)
+        #expect(!reasons.isEmpty)
+        for reason in reasons { #expect(reason.allSatisfy { !"`$;'".contains($0) }, "\(reason)") }
+    }
+
+    @Test func aWorkloadOfSomebodyElseIsNotKnownByItsName() {
+        func rule(_ namespace: String) -> InventoryDraft.Rule? {
+            let claim = Claim(
+                metadata: ObjectMeta(name: "data", namespace: namespace, uid: "1"), spec: .init(volumeName: "v"),
+                status: .init(phase: "Bound"))
+            return WorkloadRules.rule(claim, owner: "deployment/default-influxdb")
+        }
+        #expect(rule("onecloud") != nil)
+        #expect(rule("billing") == nil)
+    }
+
     /// No key helps against a closed port.
     @Test func noKeyIsCopiedWhereNobodyAnswers() {
         let readiness = denied(spare.address, "Connection refused")

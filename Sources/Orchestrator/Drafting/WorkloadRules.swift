@@ -31,6 +31,8 @@ package enum WorkloadRules {
     }
 
     /// - Returns: `nil` for what people have to decide.
+    private static func isOfTheCloud(_ claim: Claim) -> Bool { claim.namespace.hasPrefix("onecloud") }
+
     package static func rule(_ claim: Claim, owner: String?) -> InventoryDraft.Rule? {
         func make(
             _ target: Inventory.Workload.Target, _ rule: Inventory.Workload.Rule, _ reason: String
@@ -45,7 +47,8 @@ package enum WorkloadRules {
         let parts = owner.split(separator: "/", maxSplits: 1).map(String.init)
         guard parts.count == 2 else { return nil }
         switch parts[0] {
-        case "statefulset" where parts[1].contains("minio"):
+        // A name alone says nothing about a workload of somebody else's.
+        case "statefulset" where parts[1].contains("minio") && isOfTheCloud(claim):
             // The monitoring's set holds logs; any other holds what the cloud cannot lose: glance's images.
             return claim.namespace.contains("monitor")
                 ? make(
@@ -54,7 +57,8 @@ package enum WorkloadRules {
                 : make(
                     .statefulSet(parts[1]), .rebuild(.critical, heal: .minio, recreatedBy: nil),
                     "glance's images: the other drives are counted before a claim is deleted, and heal the new one.")
-        case "deployment" where ["default-influxdb", "default-victoria-metrics"].contains(parts[1]):
+        case "deployment"
+        where ["default-influxdb", "default-victoria-metrics"].contains(parts[1]) && isOfTheCloud(claim):
             return make(
                 .deployment(parts[1]), .rebuild(.disposable, heal: nil, recreatedBy: .operator),
                 "Monitoring data starts empty; onecloud-operator recreates claim and deployment.")

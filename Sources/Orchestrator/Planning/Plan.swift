@@ -2,6 +2,7 @@ public import Cluster
 import Crypto
 public import Foundation
 public import Inventories
+import SSH
 
 /// What a replacement will do, down to UIDs and the member id: what the operator agrees to, and what every destructive step
 /// compares again right before its act.
@@ -226,8 +227,8 @@ public struct Refusal: Error, Sendable, Hashable, Codable, CustomStringConvertib
 
     public init(_ rule: String, _ reason: String, advice: String, isUnreachable: Bool = false) {
         self.rule = rule
-        self.reason = reason
-        self.advice = advice
+        // What a host said may be in it.
+        (self.reason, self.advice) = (TerminalText.line(reason), TerminalText.line(advice))
         self.isUnreachable = isUnreachable
     }
 

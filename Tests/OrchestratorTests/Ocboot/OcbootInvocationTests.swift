@@ -95,7 +95,10 @@ import Testing
     @Test(arguments: [
         (OcbootFacts(release: nil), "VERSION is not there"),
         (OcbootFacts(release: "v9.1.0"), "none that this program knows"),
-        (OcbootFacts(release: "v3.9.14", takesTags: true), "is of release v3.9.14, and the cloud runs v3.8.8"),
+        (
+            OcbootFacts(release: "v3.9.14", takesTags: true),
+            "is of release v3.9.14, and the inventory says that the cloud runs v3.8.8"
+        ),
         (OcbootFacts(release: "v3.8.8", ansible: nil), "there is no ansible-playbook"),
         (OcbootFacts(release: "v3.8.8", ansible: "2.15.13"), "do not run with Ansible 2.15.13"),
         (OcbootFacts(release: "v3.8.8", hasYAML: false), "no module yaml"),
@@ -180,6 +183,19 @@ import Testing
         #expect(refusals.contains { $0.reason.hasPrefix("\(RunbookCluster.names[1]) has 3 processors") })
         let old = try OcbootCases.state(RunbookCluster.ocboot)
         #expect(FieldCluster.refusals(old).isEmpty, "3.8 asks for none of these")
+    }
+
+    /// A host is not to be changed for an ocboot that has to go.
+    @Test func whatTheWrongOcbootWantsIsNotAsked() throws {
+        var state = try OcbootCases.state(OcbootCases.stacks("v3.11.13"), running: "v3.8.8", product: "Edge")
+        state.change(RunbookCluster.spare) { $0.machine.processors = 1 }
+        #expect(FieldCluster.refusals(state).map(\.rule) == ["ocboot-matches"])
+    }
+
+    /// A host's words stay words on a terminal.
+    @Test func aRefusalHoldsNoEscapes() {
+        let refusal = Refusal("x", "it says \u{1B}]0;a\u{7}\nb", advice: "\u{202E}c")
+        #expect(refusal.description == "x: it says \\x1b]0;a\\x07\\nb; \\u{202e}c")
     }
 
     @Test(arguments: [

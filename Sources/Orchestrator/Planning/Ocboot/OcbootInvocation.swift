@@ -107,7 +107,7 @@ public struct OcbootInvocation: Sendable, Hashable, Codable {
         let rows = [false, true].compactMap { OcbootRelease.find(running, hasK3s: $0) }
         guard rows.isEmpty || rows.contains(row) || (row.hasK3s && rows.contains(where: \.hasK3s)) else {
             throw Obstacle(
-                reason: "it is of release \(version), and the cloud runs \(running)",
+                reason: "it is of release \(version), and the inventory says that the cloud runs \(running)",
                 advice: "put the ocboot of release \(running) into \(ocboot.directory)", remedy: .ocboot)
         }
         return row

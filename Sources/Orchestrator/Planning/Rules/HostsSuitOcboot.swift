@@ -11,6 +11,12 @@ public enum HostsSuitOcboot: SafetyRule {
             let facts = proposal.state.hosts[primary.host]?.facts?.ocboot,
             let row = facts.release.flatMap({ OcbootRelease.find($0, hasK3s: facts.hasK3s) })
         else { return [] }
+        // What another release wants, which has to go anyway, is of no interest.
+        do throws(OcbootInvocation.Obstacle) {
+            _ = try OcbootMatches.invocation(proposal, ocboot, on: primary)
+        } catch {
+            if case .ocboot? = error.remedy { return [] }
+        }
         var refusals: [Refusal] = []
         let hosts = OcbootRequirements.hosts(proposal)
         for host in hosts {

@@ -2,6 +2,7 @@ public import Cluster
 import Execution
 public import Foundation
 import Inventories
+import SSH
 
 /// What `check` finds: a value made of what was seen, for the table and for JSON alike.
 public struct CheckReport: Sendable, Codable {
@@ -62,6 +63,14 @@ public struct CheckReport: Sendable, Codable {
         public var subject: String
         public var text: String
         public var advice: String
+
+        init(code: Code, severity: Severity, subject: String, text: String, advice: String) {
+            self.code = code
+            self.severity = severity
+            self.subject = subject
+            // What a host said may be in it.
+            (self.text, self.advice) = (TerminalText.line(text), TerminalText.line(advice))
+        }
     }
 
     public struct Host: Sendable, Codable {
@@ -174,7 +183,7 @@ extension CheckReport {
         vipHolders = state.vipHolders.map(\.name)
         apiAnswersOnVip = state.cluster.apiAnswersOnVIP
         pendingPods = state.objects.pods.filter(\.isPending).map(\.reference)
-        let known = state.snapshots(here: here?.newest)
+        let known = state.snapshots(here: here?.newest, at: now)
         snapshots = known.isEmpty ? nil : known
         findings = []
         status = 0

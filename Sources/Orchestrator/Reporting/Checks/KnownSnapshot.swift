@@ -51,13 +51,15 @@ public struct KnownSnapshot: Sendable, Codable, Hashable {
 }
 
 extension ClusterState {
-    /// The newest one of each place, the newest first.
+    /// The newest one of each place, the newest first. How old a file is that is dated in the future is not known: it does not count.
     /// - Parameter here: the newest on this machine.
-    func snapshots(here: KnownSnapshot?) -> [KnownSnapshot] {
+    func snapshots(here: KnownSnapshot?, at now: Date) -> [KnownSnapshot] {
+        // Clocks are a little apart.
+        let latest = now.addingTimeInterval(60)
         let there = inventory.hosts.compactMap { host in
-            let snapshots = facts(host)?.snapshots ?? []
+            let snapshots = (facts(host)?.snapshots ?? []).filter { $0.at <= latest }
             return snapshots.max { $0.at < $1.at }.map { KnownSnapshot(host: host.name, path: $0.path, at: $0.at) }
         }
-        return ([here].compactMap(\.self) + there).sorted { $0.at > $1.at }
+        return ([here].compactMap(\.self).filter { $0.at <= latest } + there).sorted { $0.at > $1.at }
     }
 }

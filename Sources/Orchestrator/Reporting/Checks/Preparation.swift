@@ -16,8 +16,11 @@ public struct Preparation: Sendable, Hashable {
         public var reason: String
     }
 
-    /// In the order in which they are run; each once.
-    public private(set) var commands: [Command] = []
+    /// Each once, in the order in which they are run: those that ask or read something come last, as what is pasted after them would be
+    /// taken for the answer.
+    public var commands: [Command] { quiet + asking }
+    private var quiet: [Command] = []
+    private var asking: [Command] = []
     /// Items of the inventory's `workloads`.
     public private(set) var inventoryLines: [String] = []
 
@@ -34,12 +37,20 @@ public struct Preparation: Sendable, Hashable {
         addRules(proposal)
     }
 
-    private mutating func add(_ command: String, on host: Inventory.Host, asRoot: Bool = true, _ reason: String) {
+    /// - Parameter asks: it reads from the terminal.
+    private mutating func add(
+        _ command: String, on host: Inventory.Host, asRoot: Bool = true, asks: Bool = false, _ reason: String
+    ) {
         // `~` must be root's home, not the home of the user who becomes root.
         let isElevated = asRoot && host.ssh.become == .sudo
         let line = isElevated ? ShellQuoting.join(["sudo", "-H", "sh", "-c", command]) : command
-        guard !commands.contains(where: { $0.host == host.name && $0.command == line }) else { return }
-        commands.append(.init(host: host.name, command: line, reason: reason))
+        // It is printed as a comment above its command, and zsh at a prompt takes a comment for a command.
+        let added = Command(host: host.name, command: line, reason: reason.filter { !"`$\\!;&|<>\"'".contains($0) })
+        guard asks else {
+            if !quiet.contains(where: { $0.host == host.name && $0.command == line }) { quiet.append(added) }
+            return
+        }
+        if !asking.contains(added) { asking.append(added) }
     }
 
     // MARK: Logins
@@ -57,14 +68,21 @@ public struct Preparation: Sendable, Hashable {
         let takesPassword = ["password", "keyboard-interactive"].contains(where: failed.cause.contains)
         guard let machine = failed.machine, !takesPassword, failed.cause.contains("(") else {
             let place = ShellQuoting.quote("\(login.user)@\(failed.machine?.address ?? login.address)")
-            return add("ssh-copy-id -i \(key).pub -p \(login.port) \(place)", on: primary, reason)
+            return add("ssh-copy-id -i \(key).pub -p \(login.port) \(place)", on: primary, asks: true, reason)
         }
-        add("cat \(key).pub", on: primary, reason)
+        let show = "cat \(key).pub"
         // The file's last line may lack its newline: an empty line comes first.
+        guard machine.name != primary.name else {
+            let own = primary.ssh.become == .sudo ? ShellQuoting.join(["sudo", "-H", "sh", "-c", show]) : show
+            return add(
+                "mkdir -p -m 700 ~/.ssh && (umask 077; { echo; \(own); } >>~/.ssh/authorized_keys)", on: machine,
+                asRoot: false, reason)
+        }
+        add(show, on: primary, reason)
         add(
-            "mkdir -p -m 700 ~/.ssh && (umask 077; { echo; cat; } >>~/.ssh/authorized_keys)", on: machine,
-            asRoot: false,
-            "as \(login.user): paste the line that \(primary.name) prints, then Ctrl-D; no password is taken there")
+            "mkdir -p -m 700 ~/.ssh && read -r key && (umask 077; printf '\\n%s\\n' \"$key\" >>~/.ssh/authorized_keys)",
+            on: machine, asRoot: false, asks: true,
+            "as \(login.user): paste the line that \(primary.name) prints, then Enter; no password is taken there")
     }
 
     // MARK: ocboot

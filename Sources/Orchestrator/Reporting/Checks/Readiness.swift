@@ -106,7 +106,7 @@ public struct Readiness: KeptReport {
         cluster = state.inventory.cluster.name
         at = now
         snapshotAt = here?.newest?.at
-        let known = state.snapshots(here: here?.newest)
+        let known = state.snapshots(here: here?.newest, at: now)
         snapshots = known.isEmpty ? nil : known
         // The inventory may still name the masters from before the last replacement; the cluster knows the present ones.
         func isMaster(_ host: Inventory.Host) -> Bool { state.node(of: host)?.isControlPlane == true }
