@@ -127,7 +127,7 @@ struct ReadyView {
             var reason: String?
             for command in commands where command.host == host {
                 if command.reason != reason {
-                    lines.append(terminal.paint("  # \(TerminalText.line(command.reason))", .dim))
+                    lines.append(terminal.paint("  # \(command.comment)", .dim))
                 }
                 reason = command.reason
                 lines.append("  \(command.command)")

@@ -9,10 +9,9 @@ struct Table {
 
     var lines: [String] {
         let widths = widths
-        return ([header] + rows).map { row in
+        return cells.map { row in
             var line = ""
-            // A name with a newline in it must not make a row of its own.
-            for (column, cell) in row.map({ $0.replacing("\n", with: "\\n") }).enumerated() {
+            for (column, cell) in row.enumerated() {
                 line += column == row.count - 1 ? cell : Columns.pad(cell, to: widths[column] + 2)
             }
             while line.hasSuffix(" ") { line.removeLast() }
@@ -43,6 +42,13 @@ struct Table {
     }
 
     private var widths: [Int] {
-        header.indices.map { column in ([header] + rows).map { Columns.width($0[column]) }.max() ?? 0 }
+        header.indices.map { column in cells.map { Columns.width($0[column]) }.max() ?? 0 }
+    }
+
+    /// A name with a newline in it must not make a row of its own.
+    private var cells: [[String]] {
+        ([header] + rows).map {
+            $0.map { $0.split(separator: /\R/, omittingEmptySubsequences: false).joined(separator: "\\n") }
+        }
     }
 }

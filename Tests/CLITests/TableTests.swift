@@ -51,7 +51,10 @@ import Testing
 
     @Test func aCellIsOneLine() {
         var table = Table(["A"])
-        table.rows = [["x\ny"]]
-        #expect(table.lines == ["A", "x\\ny"])
+        table.rows = [["x\ny"], ["x\r\ny"], ["z"]]
+        #expect(table.lines == ["A", "x\\ny", "x\\ny", "z"])
+        table = Table(["A", "B"])
+        table.rows = [["x\ny", "b"]]
+        #expect(table.lines == ["A     B", "x\\ny  b"], "the columns stay under each other")
     }
 }

@@ -33,14 +33,14 @@ public struct EtcdBeside: Sendable, Hashable {
         self.applied = applied
     }
 
-    private static let place = "127.0.0.1:2381"
+    fileprivate static let place = "127.0.0.1:2381"
     private static let numbers = [
         "id", "version", "has_leader", "is_leader", "proposals_committed_total", "proposals_applied_total",
     ]
 
     /// Shell text that prints what the member on this host tells of itself; nothing where there is none.
     static let script = """
-        told() { LC_ALL=C timeout 5 bash -c 'exec 3<>/dev/tcp/127.0.0.1/2381 && printf "GET /%s HTTP/1.0\\r\\n\\r\\n" "$0" >&3 && cat <&3' "$1" 2>/dev/null; }
+        told() { LC_ALL=C timeout 5 bash -c 'exec 3<>/dev/tcp/\(place.replacing(":", with: "/")) && printf "GET /%s HTTP/1.0\\r\\n\\r\\n" "$0" >&3 && cat <&3' "$1" 2>/dev/null; }
         told health | grep '^{"health"'
         told metrics | grep '^etcd_server_\\(\(numbers.joined(separator: "\\|"))\\)[ {]'
         true
@@ -140,7 +140,7 @@ extension ClusterObservation {
         guard !members.isEmpty else { return }
         members = EtcdOutput.mark(members, told)
         guard !told.isEmpty else {
-            etcd = EtcdCondition(problems: ["on no master etcd tells its health at 127.0.0.1:2381"])
+            etcd = EtcdCondition(problems: ["on no master etcd tells its health at \(EtcdBeside.place)"])
             return
         }
         let leader = told.first(where: \.isLeader)?.memberID ?? "a member that was not asked"

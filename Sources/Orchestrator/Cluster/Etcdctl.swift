@@ -15,7 +15,7 @@ public struct Etcdctl: Sendable {
     private let utility: [String]
     let isK3s: Bool
     /// Where a member of k3s' etcd may be asked.
-    private let seats: [any Remote]
+    private let memberHosts: [any Remote]
 
     /// - Parameter newcomer: the host of a member that joins, which tells of itself on its own host alone.
     public init(
@@ -23,7 +23,7 @@ public struct Etcdctl: Sendable {
     ) {
         self.kubectl = kubectl
         isK3s = distribution == .k3s
-        seats = kubectl.remotes + [newcomer].compactMap(\.self)
+        memberHosts = kubectl.remotes + [newcomer].compactMap(\.self)
         utility = ["exec", "-n", "kube-system", "etcd-\(node)", "--", "etcdutl"]
         words = Self.words(node: node, version: kubectl.version)
     }
@@ -121,7 +121,7 @@ public struct Etcdctl: Sendable {
     /// - Throws: ``ClusterError`` where none tells anything.
     package func beside() async throws -> [EtcdBeside] {
         let told = await withTaskGroup { group in
-            for remote in seats {
+            for remote in memberHosts {
                 group.addTask {
                     let result = try? await remote.run(
                         .script(EtcdBeside.script, [], timeout: .seconds(20), label: EtcdBeside.label))

@@ -34,17 +34,23 @@ public struct Source: Sendable, Hashable {
 extension ClusterState {
     /// - Returns: what this host does not reach and a master does; empty where it is not known.
     package func sourcesOutOfReach(of host: Inventory.Host) -> [Source] {
-        sources[host.name, default: [:]].filter { source, isReached in
-            !isReached && liveMasters.contains { sources[$0.name]?[source] == true }
-        }.map(\.key).sorted { $0.text < $1.text }
+        unreached(by: host).filter { mastersReach($0).contains(true) }
     }
 
-    /// - Returns: what neither this host nor any master reaches; empty where it is not known.
+    /// - Returns: what neither this host nor any master reaches; empty where it is not known, also of all the masters.
     package func sourcesBeyondAll(_ host: Inventory.Host) -> [Source] {
-        sources[host.name, default: [:]].filter { source, isReached in
-            !isReached && liveMasters.allSatisfy { sources[$0.name]?[source] != true }
-        }.map(\.key).sorted { $0.text < $1.text }
+        unreached(by: host).filter { source in
+            let reached = mastersReach(source)
+            return !reached.isEmpty && !reached.contains(true)
+        }
     }
+
+    private func unreached(by host: Inventory.Host) -> [Source] {
+        sources[host.name, default: [:]].filter { !$0.value }.map(\.key).sorted { $0.text < $1.text }
+    }
+
+    /// Of each master that told.
+    private func mastersReach(_ source: Source) -> [Bool] { liveMasters.compactMap { sources[$0.name]?[source] } }
 }
 
 /// Asks the masters and the spares which of these sources they reach. A spare that does not reach what a master reaches will not get its

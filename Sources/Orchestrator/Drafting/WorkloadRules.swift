@@ -31,8 +31,6 @@ package enum WorkloadRules {
     }
 
     /// - Returns: `nil` for what people have to decide.
-    private static func isOfTheCloud(_ claim: Claim) -> Bool { claim.namespace.hasPrefix("onecloud") }
-
     package static func rule(_ claim: Claim, owner: String?) -> InventoryDraft.Rule? {
         func make(
             _ target: Inventory.Workload.Target, _ rule: Inventory.Workload.Rule, _ reason: String
@@ -47,7 +45,6 @@ package enum WorkloadRules {
         let parts = owner.split(separator: "/", maxSplits: 1).map(String.init)
         guard parts.count == 2 else { return nil }
         switch parts[0] {
-        // A name alone says nothing about a workload of somebody else's.
         case "statefulset" where parts[1].contains("minio") && isOfTheCloud(claim):
             // The monitoring's set holds logs; any other holds what the cloud cannot lose: glance's images.
             return claim.namespace.contains("monitor")
@@ -76,4 +73,7 @@ package enum WorkloadRules {
         case .ignore: 3
         }
     }
+
+    /// A name alone says nothing about a workload of somebody else's.
+    private static func isOfTheCloud(_ claim: Claim) -> Bool { claim.namespace.hasPrefix("onecloud") }
 }

@@ -71,6 +71,16 @@ import Testing
         #expect(FieldCluster.refusals(state).isEmpty)
     }
 
+    /// Behind a proxy a master does not tell: nobody may say that it reaches nothing.
+    @Test func whatTheMastersReachIsNotKnown() throws {
+        var state = try RunbookCluster.state()
+        state.sources = [RunbookCluster.spare: [registry: false]]
+        #expect(FieldCluster.refusals(state).isEmpty)
+        #expect(try FieldCluster.plan(state).warnings?.contains { $0.contains(registry.text) } != true)
+        state.sources[RunbookCluster.names[2]] = [registry: false]
+        #expect(try FieldCluster.plan(state).warnings?.contains { $0.contains(registry.text) } == true)
+    }
+
     /// A cloud without a way out: its images came by another way, and will again.
     @Test func whatNobodyReachesIsAWarning() throws {
         var state = try RunbookCluster.state()

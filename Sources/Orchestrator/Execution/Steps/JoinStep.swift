@@ -101,9 +101,9 @@ package struct JoinStep: Step {
     }
 
     package func run(_ context: RunContext) async throws {
-        let (stand, attempt) = try await joinState(context)
+        let (state, attempt) = try await joinState(context)
         let followed: RemoteJob
-        switch stand {
+        switch state {
         // It came to its end while nobody looked.
         case .joined:
             await JoinChanges(plan, run: context.run.id)?.tell(context)

@@ -14,6 +14,10 @@ public struct Preparation: Sendable, Hashable {
         public var command: String
         /// What is missing without it.
         public var reason: String
+
+        /// The reason as it may stand in a comment above the command: zsh at a prompt takes a comment for a command, and runs what a host
+        /// has put into its words.
+        public var comment: String { TerminalText.line(reason).filter { !"`$\\!;&|<>\"'".contains($0) } }
     }
 
     /// Each once, in the order in which they are run: those that ask or read something come last, as what is pasted after them would be
@@ -44,8 +48,7 @@ public struct Preparation: Sendable, Hashable {
         // `~` must be root's home, not the home of the user who becomes root.
         let isElevated = asRoot && host.ssh.become == .sudo
         let line = isElevated ? ShellQuoting.join(["sudo", "-H", "sh", "-c", command]) : command
-        // It is printed as a comment above its command, and zsh at a prompt takes a comment for a command.
-        let added = Command(host: host.name, command: line, reason: reason.filter { !"`$\\!;&|<>\"'".contains($0) })
+        let added = Command(host: host.name, command: line, reason: reason)
         guard asks else {
             if !quiet.contains(where: { $0.host == host.name && $0.command == line }) { quiet.append(added) }
             return
