@@ -81,6 +81,17 @@ import Testing
     }
 
     /// A VIP that the old master does not hold is not freed by fencing it.
+    /// Found by a random cluster: of two members, the one that is left cannot remove the other once that one is stopped.
+    @Test func aMemberThatTheMajorityNeedsIsNotStopped() throws {
+        let two = try state { state in
+            state.cluster.members.removeLast()
+            state.cluster.objects.nodes.removeAll { $0.name == RunbookCluster.names[2] }
+            state.inventory.hosts.removeAll { $0.name == RunbookCluster.names[2] }
+        }
+        #expect(refusals(two).contains("quorum-survives"))
+        #expect(!refusals(try state()).contains("quorum-survives"))
+    }
+
     @Test func aVIPThatNobodyHoldsIsRefusedHereToo() throws {
         #expect(refusals(try state { $0.change(Self.dead) { $0.addresses = [] } }) == ["one-vip-holder"])
     }

@@ -20,6 +20,16 @@ public enum QuorumSurvives: SafetyRule {
         func numbers(_ voting: Int, _ needed: Int) -> String {
             "\(voting) voting member\(voting == 1 ? "" : "s"), of which \(needed) must be healthy; \(healthy) \(healthy == 1 ? "is" : "are")"
         }
+        // A fence stops a member that may answer still, and until it is removed, which takes a majority, it is counted.
+        let before = proposal.state.cluster.members.count { !$0.isLearner }
+        if proposal.fences, healthy < before / 2 + 1 {
+            return [
+                refusal(
+                    "once \(proposal.dead.host) is fenced, and before its member is removed, etcd has \(numbers(before, before / 2 + 1))",
+                    advice: "leave it running, and add another master first"
+                )
+            ]
+        }
         let needed = voting.count / 2 + 1
         if healthy < needed {
             return [
