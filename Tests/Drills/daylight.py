@@ -171,12 +171,16 @@ def snapshot_ages(act):
     try:
         said, _ = document(act, "check")
         places = [snapshot.get("host") for snapshot in said["snapshots"]]
-        if places != [master, None] or any(f["code"] == "snapshot-old" for f in said["findings"]):
-            raise Failed(f"check knows snapshots on {places}, expected {[master, None]}; {said['findings']}\nnext: masterswap check")
+        # k3s takes snapshots of its own on every master.
+        own = act.lab.masters if act.lab.distribution == "k3s" else ()
+        if places[:2] != [master, None] or not set(places[2:]) <= set(own) or any(f["code"] == "snapshot-old" for f in said["findings"]):
+            raise Failed(f"check knows snapshots on {places}, expected {[master, None]} first; {said['findings']}\nnext: masterswap check")
         hidden = act.folder / "state" / "snapshots"
         hidden.rename(act.folder / "snapshots-away")
         try:
             act.on(master, f"touch -d '3 days ago' {path}")
+            for host in own:
+                act.on(host, "find /var/lib/rancher/k3s/server/db/snapshots -type f -exec touch -d '4 days ago' {} +")
             said, _ = document(act, "check")
             told = [f for f in said["findings"] if f["code"] == "snapshot-old"]
             if len(told) != 1 or "3 days old" not in told[0]["text"] or master not in told[0]["text"]:
