@@ -64,6 +64,33 @@ import Testing
         #expect(silent.fences == nil, "one that does not answer needs none")
     }
 
+    /// The kubelet's word on the static pod, which runs on the oldest survivor otherwise.
+    static func stopKeepalived(on place: Int, _ state: inout ClusterState) {
+        var pod = RunbookCluster.pod(
+            "keepalived-\(RunbookCluster.names[place])", "kube-system", on: place, claim: nil, owner: nil,
+            isReady: false)
+        pod.metadata.annotations = ["kubernetes.io/config.mirror": "1"]
+        state.cluster.objects.pods.append(pod)
+    }
+
+    @Test func theVIPGoesToASurvivorWhoseKeepalivedRuns() throws {
+        var request = RunbookCluster.request
+        request.fences = true
+        let plan = try Planner.plan(try state { Self.stopKeepalived(on: 1, &$0) }, request, now: Date())
+        #expect(plan.primary.node == RunbookCluster.names[2])
+        let nobody = try state { for place in 1...2 { Self.stopKeepalived(on: place, &$0) } }
+        #expect(refusals(nobody) == ["one-vip-holder"])
+    }
+
+    /// It can hold the VIP still, and its promotion would be waited for in vain.
+    @Test func aBrokenKeepalivedIsNotPromoted() throws {
+        var state = try RunbookCluster.state()
+        Self.stopKeepalived(on: 1, &state)
+        #expect(refusals(state, fences: false) == ["one-vip-holder"])
+        let codes = CheckReport(state, at: Date()).findings.filter { $0.subject == RunbookCluster.names[1] }.map(\.code)
+        #expect(codes == [.keepalivedDown])
+    }
+
     @Test func onlyADeadNodeOfKubeadmIsFencedWhereAQuorumIsLeft() throws {
         #expect(
             refusals(

@@ -92,6 +92,12 @@ extension ClusterState {
             .min { age($0) < age($1) }
     }
 
+    /// Whether the kubelet says of a node's keepalived, a static pod, that it does not run; `false` where the pod is not known.
+    package func keepalivedIsDown(on node: String) -> Bool {
+        let pod = objects.pods.first { $0.namespace == "kube-system" && $0.name == "keepalived-\(node)" && $0.isMirror }
+        return pod.map { !$0.isReady } ?? false
+    }
+
     private func age(_ host: Inventory.Host) -> String { node(of: host)?.metadata.creationTimestamp ?? "~" }
 
     /// The workload rule that covers a claim: the claim's own, else that of the set or deployment that mounts it.

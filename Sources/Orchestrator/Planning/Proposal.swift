@@ -181,11 +181,12 @@ public struct Proposal: Sendable {
         }
         let holders = state.vipHolders.map(\.name)
         if let holder = survivors.first(where: { holders.contains($0.host) }) { return (holder, true) }
-        // The old master holds it until it is fenced: ocboot's rule, the oldest node.
+        // The old master holds it until it is fenced: ocboot's rule, the oldest node, of those that can take it.
         func age(_ master: Plan.Master) -> String {
             state.objects.node(master.node)?.metadata.creationTimestamp ?? "~"
         }
-        return (fences ? survivors.min { age($0) < age($1) } : nil, true)
+        let able = survivors.filter { !state.keepalivedIsDown(on: $0.node) }
+        return (fences ? (able.isEmpty ? survivors : able).min { age($0) < age($1) } : nil, true)
     }
 }
 

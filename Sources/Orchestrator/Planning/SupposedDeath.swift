@@ -20,7 +20,9 @@ package struct SupposedDeath: Sendable {
     package static func all(of host: Inventory.Host, _ state: ClusterState) -> [SupposedDeath] {
         let alone = [SupposedDeath(host: host.name, holder: nil)]
         guard state.vipHolders.map(\.name) == [host.name] else { return alone }
-        let others = state.liveMasters.filter { $0.name != host.name }
+        let others = state.liveMasters.filter { other in
+            other.name != host.name && state.node(of: other).map { state.keepalivedIsDown(on: $0.name) } != true
+        }
         let priorities = others.compactMap { other in state.facts(other)?.manifest.map { (other.name, $0.priority) } }
         guard let highest = priorities.map(\.1).max() else { return alone }
         return priorities.filter { $0.1 == highest }.map { SupposedDeath(host: host.name, holder: $0.0) }
@@ -84,7 +86,8 @@ package struct SupposedDeath: Sendable {
 }
 
 extension ClusterState {
-    /// Its kubelet says nothing any more: kube-controller-manager makes its conditions Unknown, and its pods not Ready.
+    /// Its kubelet says nothing any more: kube-controller-manager makes its conditions Unknown. Its pods lose the condition Ready alone
+    /// (MarkPodsNotReady in k/k's pkg/controller/util/node); what is read of them, the containers' own states, keeps the kubelet's last word.
     fileprivate mutating func silence(_ node: Node) {
         for index in cluster.objects.nodes.indices where cluster.objects.nodes[index].uid == node.uid {
             guard let conditions = cluster.objects.nodes[index].status?.conditions else { continue }
@@ -93,14 +96,6 @@ extension ClusterState {
                 condition.status = "Unknown"
                 condition.reason = "NodeStatusUnknown"
                 return condition
-            }
-        }
-        for index in cluster.objects.pods.indices where cluster.objects.pods[index].nodeName == node.name {
-            let statuses = cluster.objects.pods[index].status?.containerStatuses
-            cluster.objects.pods[index].status?.containerStatuses = statuses?.map { status in
-                var status = status
-                status.ready = false
-                return status
             }
         }
     }

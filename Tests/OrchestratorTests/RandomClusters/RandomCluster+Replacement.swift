@@ -105,10 +105,7 @@ extension RandomCluster {
         if chance(2) { world.machines[new].clock = 3600 }
         if chance(2) { world.machines[new].freeKiB = 1 << 20 }
         if chance(2) { world.machines[new].unreachable = ["10.127.100.101:3306": "Connection refused"] }
-        // By a generator of its own: one more draw from the other one would make another cluster of each that comes after.
-        var drawn = random
-        var aside = SeededGenerator(seed: drawn.next() ^ 0x5ca1_ab1e)
-        world.machines[new].isCutOff = Double.random(in: 0..<100, using: &aside) < 2
+        if chance(2) { world.machines[new].isCutOff = true }
         if chance(9) { makeFailedJoin() }
         if chance(2) { addStaleNode(at: new) }
         for unread in world.machines[new].unread where chance(50) {

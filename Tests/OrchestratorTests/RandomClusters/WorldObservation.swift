@@ -17,6 +17,7 @@ extension World {
         }
         var cluster = ClusterObservation(source: machines[source].host, apiAnswersOnVIP: apiServesOnVIP)
         cluster.objects = objects
+        cluster.objects.pods += machines.filter { $0.isUp && !$0.keepalivedRuns }.map(Self.brokenKeepalived)
         cluster.clock = clockIsUnread ? nil : Self.now.addingTimeInterval(machines[source].clock)
         cluster.members = members.map { member in
             EtcdMember(
@@ -38,6 +39,15 @@ extension World {
             state.sources[machine.host] = [.packages: !machine.isCutOff]
         }
         return state
+    }
+
+    /// The mirror of its static pod, as the kubelet that runs it reports it.
+    private static func brokenKeepalived(on machine: Machine) -> Pod {
+        var metadata = RunbookCluster.meta("keepalived-\(machine.node)", "kube-system")
+        metadata.annotations = ["kubernetes.io/config.mirror": "1"]
+        return Pod(
+            metadata: metadata, spec: PodSpec(nodeName: machine.node),
+            status: .init(phase: "Running", containerStatuses: [.init(name: "keepalived", ready: false)]))
     }
 
     private static let base = try? RunbookCluster.inventory()

@@ -139,6 +139,11 @@ public enum OneVIPHolder: SafetyRule {
     private static func editObjection(_ proposal: Proposal) -> Refusal? {
         guard proposal.promotes, let primary = proposal.primary, let facts = proposal.state.hosts[primary.host]?.facts
         else { return nil }
+        guard !proposal.state.keepalivedIsDown(on: primary.node) else {
+            return refusal(
+                "\(primary.host) is to become keepalived's MASTER, and its keepalived does not run",
+                advice: "see why: kubectl -n kube-system describe pod keepalived-\(primary.node)")
+        }
         guard let manifest = facts.manifest else {
             return refusal(
                 "\(primary.host) is to become keepalived's MASTER, and has no manifest of keepalived",

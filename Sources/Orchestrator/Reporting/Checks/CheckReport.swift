@@ -24,6 +24,7 @@ public struct CheckReport: Sendable, Codable {
         case spareCannotReach = "spare-cannot-reach"
         case keepalivedMissing = "keepalived-missing"
         case keepalivedUnreadable = "keepalived-unreadable"
+        case keepalivedDown = "keepalived-down"
         case keepalivedVIP = "keepalived-vip"
         case keepalivedRouterID = "keepalived-router-id"
         case keepalivedPassword = "keepalived-password"

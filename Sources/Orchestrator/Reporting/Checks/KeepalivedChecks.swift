@@ -26,6 +26,13 @@ enum KeepalivedChecks {
                         advice: "look at \(state.inventory.cluster.distribution.keepalivedManifest)"))
             case nil: break
             }
+            if let node = state.node(of: host), state.keepalivedIsDown(on: node.name) {
+                findings.append(
+                    .init(
+                        code: .keepalivedDown, severity: .failure, subject: host.name,
+                        text: "its keepalived does not run, so that it cannot take the VIP over",
+                        advice: "see why: kubectl -n kube-system describe pod keepalived-\(node.name)"))
+            }
         }
         for (name, manifest) in manifests where !manifest.virtualIPs.contains(vip) {
             findings.append(
