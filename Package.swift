@@ -20,7 +20,9 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
@@ -32,6 +34,7 @@ let package = Package(
             dependencies: [
                 "CLibSSH2", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             swiftSettings: settings),
         // Each of these sees only what comes before it: what an operator says, what is seen, what is decided, what is done, what is told.
@@ -39,7 +42,11 @@ let package = Package(
             name: "Inventories", dependencies: ["SSH", "Yams"], path: "Sources/Orchestrator/Inventories",
             swiftSettings: settings),
         .target(
-            name: "Cluster", dependencies: ["Inventories", "SSH", .product(name: "Crypto", package: "swift-crypto")],
+            name: "Cluster",
+            dependencies: [
+                "Inventories", "SSH", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Sources/Orchestrator/Cluster", swiftSettings: settings),
         .target(
             name: "Planning",
@@ -61,18 +68,22 @@ let package = Package(
             name: "masterswap",
             dependencies: orchestrator.map { .init(stringLiteral: $0) } + [
                 "SSH", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/CLI",
             swiftSettings: settings),
         // Not a product: `make bench` builds it.
         .executableTarget(
             name: "bench-upload", dependencies: ["SSH"], path: "Tests/Bench/Upload", swiftSettings: settings),
-        .testTarget(name: "SSHTests", dependencies: ["SSH"], swiftSettings: settings),
-        .testTarget(name: "SSHIntegrationTests", dependencies: ["SSH"], swiftSettings: settings),
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: settings),
+        .testTarget(name: "SSHTests", dependencies: ["SSH", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "SSHIntegrationTests", dependencies: ["SSH", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "OrchestratorTests", dependencies: orchestrator.map { .init(stringLiteral: $0) } + ["SSH"],
+            name: "OrchestratorTests",
+            dependencies: orchestrator.map { .init(stringLiteral: $0) } + ["SSH", "TestSupport"],
             swiftSettings: settings),
         .testTarget(
-            name: "CLITests", dependencies: ["masterswap"], exclude: ["Fixtures", "Golden"], swiftSettings: settings),
+            name: "CLITests", dependencies: ["masterswap", "TestSupport"], exclude: ["Fixtures", "Golden"],
+            swiftSettings: settings),
     ]
 )

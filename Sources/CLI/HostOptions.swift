@@ -32,6 +32,7 @@ struct ReplacedHostKey: ExpressibleByArgument {
 struct HostOptions: ParsableArguments {
     @OptionGroup var inventory: InventoryOption
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var log: LogOptions
     @OptionGroup var global: GlobalOptions
 }
 

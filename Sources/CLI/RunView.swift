@@ -92,7 +92,6 @@ final class RunView: Sendable {
         case .waiting:
             let clock = "\(Int(event.elapsed ?? 0)) of \(Int(event.limit ?? 0)) s"
             return [terminal.paint("      … \(event.title ?? ""): \(event.text ?? "") (\(clock))", .dim)]
-        case .command: return terminal.isVerbose ? [terminal.paint("      $ \(event.text ?? "")", .dim)] : []
         case .output: return [terminal.paint("      | \(event.text ?? "")", .dim)]
         case .note: return ["      \(event.text ?? "")"]
         case .warning: return [terminal.paint("      warning: \(event.text ?? "")", .yellow)]
@@ -104,7 +103,7 @@ final class RunView: Sendable {
                     + (event.text ?? "")
             ]
         case .stepFailed: return [terminal.paint("      failed", .red)]
-        case .stateBefore, .stateAfter, .destroying: return []
+        case .command, .stateBefore, .stateAfter, .destroying: return []
         case .result:
             let report = RunReport(run: event.run ?? "", events: state.events)
             return OutcomeView(report: report, terminal: terminal, isLive: isLive).lines

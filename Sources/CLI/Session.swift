@@ -27,6 +27,7 @@ struct Session: Sendable {
         let text = try Inventory.text(of: options.inventory.path)
         let inventory = try Inventory.parse(text, file: options.inventory.path)
         let terminal = Terminal(options.global)
+        let logger = try options.log.logger(terminal)
         let pool = Self.pool(options.connection, terminal, keepsConnections: keepsConnections)
         let needsPassword = options.connection.askSudoPassword && inventory.hosts.contains { $0.ssh.become == .sudo }
         let password = needsPassword ? terminal.askSecret("sudo password: ") : nil
@@ -42,7 +43,7 @@ struct Session: Sendable {
             return pool.remote(try endpoint.get())
         }
         guard let verb, let file = verb.options.recordFile else {
-            self.remotes = remotes
+            self.remotes = remotes.logging(to: logger)
             source = .hosts
             return
         }
@@ -50,7 +51,7 @@ struct Session: Sendable {
         let recorder = try Recorder(
             file, program: Masterswap.configuration.version, verb: verb.name, arguments: verb.arguments,
             inventory: text, secrets: inventory.secretsAtHand + [password].compactMap(\.self))
-        self.remotes = recorder.recording(remotes)
+        self.remotes = recorder.recording(remotes).logging(to: logger)
         source = .recordedHosts(recorder)
     }
 
@@ -61,7 +62,7 @@ struct Session: Sendable {
         terminal = Terminal(options.global)
         pool = Self.pool(options.connection, terminal)
         inventory = try options.inventory.file.map { try Inventory.read($0) } ?? replay.inventory()
-        remotes = replay.remotes
+        remotes = replay.remotes.logging(to: try options.log.logger(terminal))
         source = .recording(replay)
     }
 

@@ -1,4 +1,11 @@
 import Foundation
+import Subprocess
+
+#if canImport(System)
+    import System
+#else
+    import SystemPackage
+#endif
 
 /// What the user's own ssh_config says of a host, as `ssh -G` resolves it: with its includes, matches and wildcards.
 ///
@@ -199,14 +206,17 @@ public actor UserConfigurations {
 
     private let ssh: String
     private let arguments: [String]
+    private let limit: Duration
     private let limiter = Limiter(max(2, ProcessInfo.processInfo.activeProcessorCount))
     private var answers: [Query: Task<Result<UserConfiguration?, SSHError>, Never>] = [:]
 
     /// - Parameters:
     ///   - ssh: OpenSSH's client; where it is missing every host has OpenSSH's defaults.
     ///   - arguments: go before `-G`: `-F FILE` for another configuration.
-    public init(ssh: String = "/usr/bin/ssh", arguments: [String] = []) {
+    ///   - limit: the time for one answer: `Match exec` lines may hang.
+    public init(ssh: String = "/usr/bin/ssh", arguments: [String] = [], limit: Duration = .seconds(20)) {
         self.ssh = ssh
+        self.limit = limit
         self.arguments = arguments
     }
 
@@ -220,20 +230,20 @@ public actor UserConfigurations {
     }
 
     func answer(to query: Query) async -> Result<UserConfiguration?, SSHError> {
-        let (ssh, arguments, limiter) = (ssh, arguments, limiter)
+        let (ssh, arguments, limit, limiter) = (ssh, arguments, limit, limiter)
         let task =
             answers[query]
             ?? Task {
                 // This task is never cancelled: others wait for it too, and its time is limited.
                 _ = await limiter.acquire()
                 defer { limiter.release() }
-                return await Self.ask(ssh, arguments, query)
+                return await Self.ask(ssh, arguments, query, limit: limit)
             }
         answers[query] = task
         return await task.value
     }
 
-    private static func ask(_ ssh: String, _ arguments: [String], _ query: Query) async
+    private static func ask(_ ssh: String, _ arguments: [String], _ query: Query, limit: Duration) async
         -> Result<UserConfiguration?, SSHError>
     {
         do throws(SSHError) {
@@ -246,9 +256,6 @@ public actor UserConfigurations {
         guard FileManager.default.isExecutableFile(atPath: ssh) else { return .success(nil) }
         let given =
             (query.port.map { ["-p", String($0)] } ?? []) + (query.user.map { ["-l", $0] } ?? []) + ["--", query.host]
-        let result = await PooledThread.value {
-            Result { try LocalProcess.finish(ssh, arguments + ["-G"] + given, limit: .seconds(20)) }
-        }
         func failure(_ why: String) -> Result<UserConfiguration?, SSHError> {
             .failure(
                 SSHError(
@@ -256,20 +263,37 @@ public actor UserConfigurations {
                     cause: "`ssh -G \(ShellQuoting.join(given))` failed: \(why)",
                     advice: "run it to see why, and correct ssh_config"))
         }
-        switch result {
-        case .failure(let error): return failure("\(error)")
-        case .success(.failure(Stop.deadline)):
-            return failure("no answer within 20 s; does a `Match exec` line hang?")
-        case .success(.failure(let error)): return failure("\(error)")
-        case .success(.success(let output)) where output.status != 0:
-            let words = TerminalText.line(
-                String(decoding: output.errors.suffix(2048), as: UTF8.self)
-                    .trimmingCharacters(in: .whitespacesAndNewlines))
-            return failure(words.isEmpty ? "exit status \(output.status)" : words)
-        case .success(.success(let output)):
-            return Result { () throws(SSHError) in
-                try UserConfiguration(parsing: String(decoding: output.output, as: UTF8.self), host: query.host)
+        do {
+            guard let output = try await run(ssh, arguments + ["-G"] + given, limit: limit) else {
+                return failure("no answer within \(limit.components.seconds) s; does a `Match exec` line hang?")
             }
+            guard output.terminationStatus.isSuccess else {
+                let words = TerminalText.line(
+                    String(output.standardError.suffix(2048)).trimmingCharacters(in: .whitespacesAndNewlines))
+                return failure(words.isEmpty ? "\(output.terminationStatus)" : words)
+            }
+            return Result { () throws(SSHError) in
+                try UserConfiguration(parsing: output.standardOutput, host: query.host)
+            }
+        } catch { return failure("\(error)") }
+    }
+
+    private typealias Output = ExecutionResult<Void, StringOutput<UTF8>, StringOutput<UTF8>>
+
+    /// - Returns: what a program wrote; `nil` where it lasted longer than the limit and was killed.
+    private static func run(_ path: String, _ arguments: [String], limit: Duration) async throws -> Output? {
+        try await withThrowingTaskGroup(of: Output?.self) { group in
+            group.addTask {
+                try await Subprocess.run(
+                    .path(FilePath(path)), arguments: Arguments(arguments), output: .string(limit: 1 << 20),
+                    error: .string(limit: 1 << 20))
+            }
+            group.addTask {
+                try await Task.sleep(for: limit)
+                return nil
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? nil
         }
     }
 }

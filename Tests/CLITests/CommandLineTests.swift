@@ -68,7 +68,8 @@ import Testing
         ]
         let onHosts: Set = ["check", "exec", "ready", "snapshot", "inspect", "plan", "replace", "resume", "unlock"]
         let heeded: [(option: String, value: String, verbs: Set<String>)] = [
-            ("--limit", "a", ["check", "exec"]), ("--drain-timeout", "5", ["plan", "replace"]),
+            ("--limit", "a", ["check", "exec"]), ("--log-file", "f", onHosts),
+            ("--drain-timeout", "5", ["plan", "replace"]),
             ("--wait-timeout", "5", ["replace", "resume"]), ("--concurrency", "5", onHosts),
             ("--inventory", "f", onHosts.union(["inventory check"])), ("--output", "json", Set(verbs.keys)),
         ]

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import SSH
@@ -85,7 +86,7 @@ final class Scratch: Sendable {
 @discardableResult
 func tool(_ path: String, _ arguments: [String], input: String = "") throws -> String {
     let (status, output) = try LocalProcess.output(
-        of: path, arguments, input: Data(input.utf8), limit: .seconds(60))
+        of: path, arguments, input: Data(input.utf8))
     guard status == 0 else { throw Failure("\(path) \(arguments.joined(separator: " ")) ended with \(status)") }
     return String(decoding: output, as: UTF8.self)
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 #if canImport(Glibc)
     import Glibc
@@ -9,7 +10,7 @@ import Foundation
 /// A program on a pseudo-terminal of its own, with a test in the person's place.
 final class PseudoTerminal {
     private let master: Int32
-    private let pid: pid_t
+    private let process: LocalProcess
     private var status: Int32?
     /// All that the program has shown.
     private(set) var transcript = ""
@@ -19,47 +20,18 @@ final class PseudoTerminal {
         let name: String
         (master, name) = try Self.open()
         _ = fcntl(master, F_SETFD, FD_CLOEXEC)
-        #if canImport(Darwin)
-            var actions: posix_spawn_file_actions_t?
-            var attributes: posix_spawnattr_t?
-        #else
-            var actions = posix_spawn_file_actions_t()
-            var attributes = posix_spawnattr_t()
-        #endif
-        posix_spawn_file_actions_init(&actions)
-        posix_spawnattr_init(&attributes)
-        defer {
-            posix_spawn_file_actions_destroy(&actions)
-            posix_spawnattr_destroy(&attributes)
-        }
-        // A session's leader gets the first terminal that it opens as its own: /dev/tty.
-        posix_spawnattr_setflags(&attributes, Int16(Self.newSession) | Int16(POSIX_SPAWN_SETSIGMASK))
-        var none = sigset_t()
-        sigemptyset(&none)
-        posix_spawnattr_setsigmask(&attributes, &none)
-        posix_spawn_file_actions_addopen(&actions, 0, name, O_RDWR, 0)
-        posix_spawn_file_actions_adddup2(&actions, 0, 1)
-        posix_spawn_file_actions_adddup2(&actions, 0, 2)
-        var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
-        var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for word in words + variables { free(word) } }
-        var pid: pid_t = 0
-        let code = posix_spawn(&pid, path, &actions, &attributes, &words, &variables)
-        guard code == 0 else { throw Failure("start \(path): \(String(cString: strerror(code)))") }
-        self.pid = pid
+        process = try LocalProcess.start(path, arguments, environment: environment, terminal: name)
     }
 
     deinit {
         if status == nil {
-            kill(pid, SIGKILL)
-            waitpid(pid, nil, 0)
+            process.signal(SIGKILL)
+            process.wait()
         }
         close(master)
     }
 
     #if canImport(Darwin)
-        private static let newSession = POSIX_SPAWN_SETSID
-
         private static func open() throws -> (master: Int32, name: String) {
             let master = posix_openpt(O_RDWR | O_NOCTTY)
             guard master >= 0, grantpt(master) == 0, unlockpt(master) == 0, let name = ptsname(master) else {
@@ -68,8 +40,7 @@ final class PseudoTerminal {
             return (master, String(cString: name))
         }
     #else
-        /// POSIX_SPAWN_SETSID of spawn.h, which Swift's module of glibc leaves out, as it does posix_openpt(3) and what belongs to it.
-        private static let newSession = 0x80
+        /// Swift's module of glibc leaves out posix_openpt(3) and what belongs to it.
         /// TIOCSPTLCK and TIOCGPTN of asm-generic/ioctls.h: unlock, and tell the number.
         private static let (unlock, number): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
 
@@ -110,11 +81,8 @@ final class PseudoTerminal {
     /// - Returns: the exit status; 128 and its number for a signal.
     func end() throws -> Int32 {
         while try receive() {}
-        var status: Int32 = 0
-        while waitpid(pid, &status, 0) < 0 && errno == EINTR {}
-        let signal = status & 0x7F
-        let exit = signal == 0 ? (status >> 8) & 0xFF : 128 + signal
-        self.status = exit
+        let exit = process.wait()
+        status = exit
         return exit
     }
 

@@ -126,6 +126,32 @@ struct RecordedVerbTests {
         }
     }
 
+    /// Appended, for whoever made the file alone, and without what the hosts said.
+    @Test func everyQuestionIsLogged() throws {
+        let cluster = try Cluster()
+        let log = "\(cluster.folder.path)/questions.log"
+        let arguments = ["inspect", "m1", "-i", cluster.inventory, "--log-file", log, "-v"]
+        let result = try Program.run(arguments, environment: cluster.environment)
+        let lines = try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n")
+        for (level, words) in [
+            ("info", "m2: look at the host: exit status 0, "), ("info", ": read the cluster: exit status 0, "),
+            ("warning", "m1: look at the host: m1: connect to 127.0.0.1"),
+        ] {
+            let line = try #require(lines.first { $0.contains(words) }, "\(words): \(lines)")
+            let parts = line.split(separator: " ", maxSplits: 2)
+            #expect((try? Date(String(parts[0]), strategy: .iso8601)) != nil && parts[1] == level, "\(line)")
+            #expect(line.hasSuffix(" s"), "it ends with the time: \(line)")
+            #expect(result.errors.contains("$ \(parts[2])\n"), "-v prints it, too")
+        }
+        #expect(!lines.contains { $0.contains("hunter2") })
+        #expect(try FileManager.default.attributesOfItem(atPath: log)[.posixPermissions] as? Int == 0o600)
+        _ = try Program.run(arguments, environment: cluster.environment)
+        #expect(try String(contentsOfFile: log, encoding: .utf8).split(separator: "\n").count >= 2 * lines.count)
+        let missing = try Program.run(
+            ["check", "-i", cluster.inventory, "--log-file", "/nowhere/log"], environment: cluster.environment)
+        #expect(missing.status == 2 && missing.errors.contains("open the log /nowhere/log"), "\(missing)")
+    }
+
     /// What is asked depends on the host's role, not on the verb.
     @Test func anotherVerbReplaysTheSameRecording() throws {
         let cluster = try Cluster()

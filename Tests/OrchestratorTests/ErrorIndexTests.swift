@@ -90,8 +90,8 @@ enum ErrorIndex {
             HOST: WHAT WAS BEING DONE: CAUSE; WHAT TO DO NEXT
             ```
 
-            A refusal names its rule in the host's place, a mistake in an inventory the file and the line. `-v` shows the commands that hosts were
-            given; `masterswap report` tells what a run did before it failed.
+            A refusal names its rule in the host's place, a mistake in an inventory the file and the line. `-v` and
+            `--log-file FILE` show what hosts were asked; `masterswap report` tells what a run did before it failed.
 
             ## By exit status
 

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import SSH
@@ -172,7 +173,7 @@ final class Tool: Sendable {
 
     @discardableResult
     static func run(_ path: String, _ arguments: [String], input: Data = Data()) throws -> Data {
-        let (status, output) = try LocalProcess.output(of: path, arguments, input: input, limit: .seconds(60))
+        let (status, output) = try LocalProcess.output(of: path, arguments, input: input)
         guard status == 0 else { throw TestFailure("\(path) \(arguments) ended with \(status)") }
         return output
     }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import SSH
@@ -15,7 +16,7 @@ struct LoginShellTests {
     private func run(_ shell: [String], _ arguments: [String], input: Data = Data()) throws -> (Int32, Data) {
         let line = RemoteShell(arguments, timeout: .seconds(5), become: .none)
         let (status, output) = try LocalProcess.output(
-            of: shell[0], shell[1...] + ["-c", line.line], input: Data(line.prologue) + input, limit: .seconds(60))
+            of: shell[0], shell[1...] + ["-c", line.line], input: Data(line.prologue) + input)
         // The marker comes before what the command prints.
         let mark = Data("\(line.marker)\n".utf8)
         return (status, output.starts(with: mark) ? Data(output.dropFirst(mark.count)) : output)

@@ -123,6 +123,18 @@ struct UserConfigurationTests {
         #expect(remarks[0].contains(words))
     }
 
+    /// ssh is killed; what it started may run on, with ssh's standard error.
+    @Test(.enabled(if: FileManager.default.isExecutableFile(atPath: "/usr/bin/ssh"), "no ssh on this machine"))
+    func anAnswerThatDoesNotComeIsNotWaitedFor() async throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data("Match exec \"exec sleep 30\"\n  User other\n".utf8).write(to: file)
+        let configurations = UserConfigurations(arguments: ["-F", file.path], limit: .milliseconds(100))
+        let error = await #expect(throws: SSHError.self) { try await configurations.configuration(host: "m1") }
+        #expect(error?.cause.contains("Match exec") == true)
+        #expect(error?.cause.contains("no answer within") == true)
+    }
+
     @Test(arguments: ["internal", "$SSH_SK_PROVIDER"]) func theDefaultProviderOfFIDOKeysIsNotTold(value: String) throws
     {
         #expect(try read("securitykeyprovider \(value)").remarks == [])
