@@ -23,6 +23,20 @@ import Testing
         }
     }
 
+    /// A master's kubectl need not be of its kubelet's release: flags follow the one, etcd's image the other.
+    @Test func kubectlsOwnVersionIsTold() async throws {
+        let state = try await ReadinessTests.state("dead-primary-kubectl-1.37")
+        #expect(state.cluster.kubectl == KubernetesVersion(1, 37))
+        #expect(state.objects.nodes.allSatisfy { $0.kubeletVersion?.hasPrefix("v1.20.") == true })
+        var old = try RunbookCluster.state()
+        old.cluster.kubectl = KubernetesVersion(1, 17)
+        let plan = try Planner.plan(old, RunbookCluster.request, now: Date())
+        #expect(plan.deletion(.init(.node, name: "m1", uid: "u")).contains("delete node m1 --wait=false"))
+        old.cluster.kubectl = KubernetesVersion(1, 18)
+        let newer = try Planner.plan(old, RunbookCluster.request, now: Date())
+        #expect(newer.deletion(.init(.node, name: "m1", uid: "u")).contains("delete --raw"))
+    }
+
     @Test func theRunbooksClusterGivesTheRunbooksPlan() throws {
         let plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: now)
         #expect(plan.dead.node == "lzx-ocboot-ha-test")

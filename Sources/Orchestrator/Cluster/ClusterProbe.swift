@@ -120,6 +120,10 @@ public struct ClusterProbe: Sendable {
                 .badOutput, host: host, operation: operation, cause: "it lists no node",
                 advice: "run it on \(host) by hand and look at what it prints: kubectl get nodes")
         }
+        observation.kubectl = sections["version"].flatMap {
+            try? JSONDecoder().decode(ClientVersion.self, from: $0.output)
+        }
+        .flatMap { KubernetesVersion($0.clientVersion.gitVersion) }
         observation.clock = sections["clock"].flatMap { HostProbe.time($0.text) }.map(Date.init(timeIntervalSince1970:))
         observation.apiAnswersOnVIP = sections["vip"]?.succeeded == true
         if let config = sections["kubeadm-config"], config.succeeded {
@@ -172,6 +176,12 @@ public struct ClusterProbe: Sendable {
                 status: sections["etcd-status"], alarms: sections["etcd-alarms"], host: host)
         }
         return observation
+    }
+
+    /// `kubectl version --client -o json`.
+    private struct ClientVersion: Decodable {
+        var clientVersion: Version
+        struct Version: Decodable { var gitVersion: String }
     }
 
     /// The cluster does not have that kind of object: kubectl knows it from the list of kinds, or the API server says it.

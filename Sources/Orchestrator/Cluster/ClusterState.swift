@@ -48,6 +48,8 @@ public struct ClusterObservation: Sendable {
     public var cloud = CloudFacts()
     /// Why the release is not known, where there may be one.
     public var onecloudProblem: String?
+    /// The source's kubectl; `nil` where it did not tell.
+    public var kubectl: KubernetesVersion?
     /// The source's own clock right before the cluster was read; `nil` where it is not known.
     public var clock: Date?
 

@@ -25,7 +25,7 @@ public struct Etcdctl: Sendable {
         isK3s = distribution == .k3s
         memberHosts = kubectl.remotes + [newcomer].compactMap(\.self)
         utility = ["exec", "-n", "kube-system", "etcd-\(node)", "--", "etcdutl"]
-        words = Self.words(node: node, version: kubectl.version)
+        words = Self.words(node: node, version: kubectl.kubernetes)
     }
 
     /// etcdctl and its options, after kubectl's own words, where the member runs in a pod.

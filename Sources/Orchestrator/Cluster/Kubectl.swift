@@ -20,19 +20,23 @@ public struct Kubectl: Sendable {
     private let targets: [Target]
     private let distribution: Inventory.Distribution
     /// kubectl's own; flags follow it. `nil` counts as current.
-    public let version: KubernetesVersion?
+    private let version: KubernetesVersion?
+    /// The cluster's; the image of etcd follows it. `nil` counts as current.
+    let kubernetes: KubernetesVersion?
     /// For how long a server that is away is retried.
     private let retryTimeout: Duration
     private let note: @Sendable (String) -> Void
 
     public init(
         _ targets: [Target], distribution: Inventory.Distribution, version: KubernetesVersion? = nil,
-        retryTimeout: Duration = .zero, note: @escaping @Sendable (String) -> Void = { _ in }
+        kubernetes: KubernetesVersion? = nil, retryTimeout: Duration = .zero,
+        note: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         precondition(!targets.isEmpty, "kubectl needs a master to run on")
         self.targets = targets
         self.distribution = distribution
         self.version = version
+        self.kubernetes = kubernetes
         self.retryTimeout = retryTimeout
         self.note = note
     }
@@ -142,7 +146,7 @@ public struct Kubectl: Sendable {
     }
 
     /// `nil` where the API server says NotFound.
-    public func find<T: KubernetesObject>(_ type: T.Type, _ arguments: [String]) async throws -> T? {
+    public func find<T: Decodable>(_ type: T.Type, _ arguments: [String]) async throws -> T? {
         do {
             return try await get(type, arguments)
         } catch let error as ClusterError where error.serverReason == "NotFound" {

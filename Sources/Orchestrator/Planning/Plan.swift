@@ -14,8 +14,10 @@ public struct Plan: Sendable, Hashable, Codable {
     public var cluster: String
     public var vip: String
     public var madeAt: Date
-    /// The survivors' Kubernetes; flags follow it.
+    /// The survivors' Kubernetes.
     public var kubernetes: KubernetesVersion?
+    /// kubectl on a survivor; `nil` where it is not known.
+    public var kubectlClient: KubernetesVersion?
     public var dead: DeadNode
     public var replacement: Replacement
     public var survivors: [Master]

@@ -7,6 +7,9 @@ extension Plan {
     /// Stands for the run's name, which a plan does not have yet.
     package static let runName = "RUN"
 
+    /// What kubectl's flags follow.
+    package var kubectlVersion: KubernetesVersion? { kubectlClient ?? kubernetes }
+
     package func told(_ host: String, _ command: Command) -> String { "\(host): \(command.display)" }
 
     /// kubectl is given on the primary, as long as that one answers.
@@ -24,6 +27,6 @@ extension Plan {
     }
 
     package func deletion(_ object: ObjectReference, force: Bool = false) -> String {
-        kubectl(Kubectl.deletion(object, version: kubernetes, force: force).arguments)
+        kubectl(Kubectl.deletion(object, version: kubectlVersion, force: force).arguments)
     }
 }

@@ -28,6 +28,7 @@ public enum Planner {
         return Plan(
             cluster: state.inventory.cluster.name, vip: state.inventory.cluster.vip, madeAt: now,
             kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) },
+            kubectlClient: state.cluster.kubectl,
             dead: dead(proposal),
             replacement: .init(
                 host: proposal.replacement.name, address: proposal.replacement.address, node: newNode,

@@ -259,11 +259,7 @@ public actor ClusterLock {
     }
 
     private static func read(_ kubectl: Kubectl) async throws -> Lease? {
-        do {
-            return try await kubectl.get(Lease.self, ["lease", name, "-n", "kube-system"])
-        } catch let error as ClusterError where error.serverReason == "NotFound" {
-            return nil
-        }
+        try await kubectl.find(Lease.self, ["lease", name, "-n", "kube-system"])
     }
 
     /// MicroTime, RFC 3339 with six digits.

@@ -102,7 +102,7 @@ public struct Replacement: Sendable {
             return try remotes[host]
         }
         let kubectl = try kubectl(
-            plan.survivors.compactMap { inventory.host(named: $0.host) }, version: plan.kubernetes)
+            plan.survivors.compactMap { inventory.host(named: $0.host) }, version: plan.kubectlVersion)
         if fence, plan.dead.host != plan.replacement.host {
             guard inventory.cluster.distribution == .kubeadm else {
                 throw Refused([

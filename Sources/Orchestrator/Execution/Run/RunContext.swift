@@ -75,7 +75,10 @@ public struct RunContext: Sendable {
                 remote: try remote(master.host),
                 apiServer: "\(IPAddress.inURL(master.address)):\(inventory.cluster.apiPort)")
         }
-        return Kubectl(targets, distribution: distribution, version: plan.kubernetes, retryTimeout: .seconds(90)) {
+        return Kubectl(
+            targets, distribution: distribution, version: plan.kubectlVersion, kubernetes: plan.kubernetes,
+            retryTimeout: .seconds(90)
+        ) {
             [self] text in
             note(text)
         }

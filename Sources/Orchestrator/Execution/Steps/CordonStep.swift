@@ -45,13 +45,9 @@ struct CordonStep: Step {
         try await Cordons.release(context)
     }
 
-    private struct Claims: Decodable {
-        var items: [Claim]
-    }
-
     /// Claims of the plan that are gone, or recreated and not bound.
     private func unbound(_ context: RunContext) async throws -> [String] {
-        let claims = try await context.kubectl().get(Claims.self, ["persistentvolumeclaims", "-A"]).items
+        let claims = try await context.kubectl().list(Claim.self, ["persistentvolumeclaims", "-A"])
         return plan.rebuilds.flatMap(\.claims).map(\.claim).filter { planned in
             let claim = claims.first { $0.reference == planned.reference }
             return claim?.isBound != true
@@ -98,12 +94,8 @@ enum Cordons {
         [["uncordon", node], ["annotate", "node", node, "\(Node.cordonAnnotation)-"]]
     }
 
-    private struct Nodes: Decodable {
-        var items: [Node]
-    }
-
     static func nodes(_ context: RunContext) async throws -> [Node] {
-        try await context.kubectl().get(Nodes.self, ["nodes"]).items
+        try await context.kubectl().list(Node.self, ["nodes"])
     }
 
     /// Nodes that this tool cordoned, whichever run of it.

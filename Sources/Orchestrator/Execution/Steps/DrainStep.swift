@@ -25,7 +25,7 @@ struct DrainStep: Step {
             "--skip-wait-for-delete-timeout": KubernetesVersion(1, 18),
         ]
         let flags = arguments { flag in
-            guard let version = plan.kubernetes, let first = since[flag] else { return true }
+            guard let version = plan.kubectlVersion, let first = since[flag] else { return true }
             return version >= first
         }
         return [plan.kubectl(Self.helpArguments) + " # its flags are used as it knows them", plan.kubectl(flags)]
@@ -112,15 +112,10 @@ enum DeadNode {
             advice: "shut it down for good, then go on with: masterswap resume")
     }
 
-    private struct Pods: Decodable {
-        var items: [Pod]
-    }
-
     /// All pods on it. Where the replacement has taken over its name, those of that name are the replacement's.
     static func pods(_ plan: Plan, _ kubectl: Kubectl) async throws -> [Pod] {
         if try await ReplacementNode.hasItsName(plan, kubectl) { return [] }
-        return try await kubectl.get(Pods.self, ["pods", "-A", "--field-selector", "spec.nodeName=\(plan.dead.node)"])
-            .items
+        return try await kubectl.list(Pod.self, ["pods", "-A", "--field-selector", "spec.nodeName=\(plan.dead.node)"])
     }
 
     /// Those that a drain evicts and that are not on their way out yet.

@@ -35,15 +35,11 @@ enum ReplacementNode {
                 Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", namespace]),
             claim.uid == lost.claim.uid, claim.metadata.deletionTimestamp != nil
         else { return }
-        for pod in try await kubectl.get(Pods.self, ["pods", "-n", namespace]).items
+        for pod in try await kubectl.list(Pod.self, ["pods", "-n", namespace])
         where pod.nodeName == plan.replacement.node && pod.spec.claimNames.contains(claim.name)
             && pod.metadata.deletionTimestamp == nil
         {
             try await context.delete(ObjectReference(.pod, pod))
         }
-    }
-
-    private struct Pods: Decodable {
-        var items: [Pod]
     }
 }

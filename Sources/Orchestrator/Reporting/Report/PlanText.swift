@@ -89,7 +89,7 @@ public struct PlanText: Sendable {
             distribution, apiServer: "\(IPAddress.inURL(plan.primary.address)):\(inventory.cluster.apiPort)")
         let etcdctl = Etcdctl.words(node: plan.primary.node, version: plan.kubernetes)
         let takesUID =
-            Kubectl.deletion(.init(.node, name: "", uid: ""), version: plan.kubernetes, force: false).input != nil
+            Kubectl.deletion(.init(.node, name: "", uid: ""), version: plan.kubectlVersion, force: false).input != nil
         return [
             Line("Commands stand as HOST: COMMAND; RUN is the run's name, kept by 'masterswap runs'. In them"),
             Line("  kubectl is: \(ShellQuoting.join(kubectl))"),
