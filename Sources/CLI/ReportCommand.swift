@@ -37,7 +37,7 @@ struct ReportCommand: ParsableCommand {
                 switch format ?? (terminal.isJSON ? .json : .markdown) {
                 case .markdown: report.markdown
                 case .html: HTMLReport(report, events: events).text
-                case .json: String(decoding: try EventCoding.encode(report), as: UTF8.self) + "\n"
+                case .json: try Terminal.document(report) + "\n"
                 }
             guard let out else { return terminal.print(String(text.dropLast())) }
             do { try Data(text.utf8).write(to: URL(fileURLWithPath: out), options: .atomic) } catch {

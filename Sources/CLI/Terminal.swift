@@ -89,12 +89,17 @@ struct Terminal: Sendable {
 
     /// One document, or one line, of JSON.
     func printJSON(_ value: some Encodable, pretty: Bool = true) throws {
+        printDocument(try Self.document(value, pretty: pretty))
+    }
+
+    /// JSON as verbs print it, with keys in snake_case; an event's are as the journal has them.
+    static func document(_ value: some Encodable, pretty: Bool = true) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting =
             pretty ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .iso8601
         encoder.keyEncodingStrategy = .convertToSnakeCase
-        printDocument(String(decoding: try encoder.encode(value), as: UTF8.self))
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
     /// One line of JSON, where JSON is asked for.

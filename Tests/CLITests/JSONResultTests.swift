@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import Execution
+
 /// The program itself, as a script runs it: whatever becomes of it, the last line of `--output json` is a result.
 @Suite struct JSONResultTests {
     struct Outcome {
@@ -82,5 +84,20 @@ import Testing
         let outcome = try run([verb, "--output", "json"], inventory: nil)
         #expect(outcome.status == 65)
         #expect(outcome.lines.last?["status"] as? Int == 65)
+    }
+
+    /// `report` tells of a run what `runs` tells of it.
+    @Test func aRunIsSpelledOneWay() throws {
+        let folder = try Scratch()
+        let run = try RunStore(environment: ["MASTERSWAP_STATE": folder.path]).create()
+        let journal = try Journal(path: run.journalPath)
+        for event in try RecordedRun.events() { try journal.append(event, durable: false) }
+        let environment = ["MASTERSWAP_STATE": folder.path]
+        let listed = try Program.run(["runs", "--output", "json"], environment: environment)
+        let told = try Program.run(["report", run.id, "--format", "json"], environment: environment)
+        let all = try #require(try JSONSerialization.jsonObject(with: Data(listed.output.utf8)) as? [NSDictionary])
+        let one = try #require(try JSONSerialization.jsonObject(with: Data(told.output.utf8)) as? NSDictionary)
+        #expect(all == [one])
+        #expect(one["started_at"] is String && one["status"] as? Int == 0)
     }
 }
