@@ -47,7 +47,7 @@ soak: packages ## the SSH tests at full size: 1,000 killed servers, 10,000 conne
 demo: lab-packages release ## bring the lab up, cut the first master's power, replace it
 	MASTERSWAP=$(BINARY) Tests/Drills/demo
 
-drill: lab-packages release ## the drills on the lab: a dead primary, a dead non-primary under other names, and a dead primary of k3s' shape
+drill: lab-packages release ## the drills on the lab: a dead primary, a dead non-primary under other names, and two dead ones of k3s' shape
 	MASTERSWAP=$(BINARY) Tests/Drills/run
 
 drill-field: lab-packages release ## drills of what operators met: dead worker, five masters, firewall, work by hand; FIELD: names of scenarios

@@ -134,11 +134,11 @@ class Drill:
 
     # The power cut
 
-    def cut_power(self, dead=None):
+    def cut_power(self, dead=None, survivors=None):
         """Cuts the power of the profile's dead master, or of another node; gives the master that holds the VIP thereafter."""
         dead = dead or self.dead
         lab.live("power-cut", dead)
-        survivors = [m for m in self.lab.masters if m != dead]
+        survivors = survivors or [m for m in self.lab.masters if m != dead]
 
         def is_not_ready():
             for host in survivors:
@@ -175,12 +175,20 @@ class Drill:
     def delete_node_by_hand(self, survivor):
         lab.must("host", survivor, "--", "kubectl", "delete", "node", self.dead)
 
+    def etcdctl(self, survivor):
+        """Shell words. The lab's own way into a host of k3s' shape finds an etcdctl there."""
+        if self.lab.distribution == "kubeadm":
+            program, folder, names = f"kubectl exec -n kube-system etcd-{survivor} -- etcdctl", "/etc/kubernetes/pki/etcd", ("ca", "server", "server")
+        else:
+            program, folder, names = "etcdctl", "/var/lib/rancher/k3s/server/tls/etcd", ("server-ca", "client", "client")
+        return f"{program} --endpoints https://127.0.0.1:2379 --cacert {folder}/{names[0]}.crt --cert {folder}/{names[1]}.crt --key {folder}/{names[2]}.key"
+
     def remove_member_by_hand(self, survivor):
         def dead_member():
-            lines = self.on(survivor, f"{etcdctl(survivor)} member list")[1].splitlines()
-            return next((line.split(",")[0] for line in lines if f", {self.dead}," in line), None)
+            lines = self.on(survivor, f"{self.etcdctl(survivor)} member list")[1].splitlines()
+            return next((line.split(",")[0] for line in lines if re.search(rf", {self.dead}(-[0-9a-f]{{8}})?,", line)), None)
 
-        remove = f"{etcdctl(survivor)} member remove " + lab.wait_until(f"the member {self.dead} in etcd's list", 60, dead_member)
+        remove = f"{self.etcdctl(survivor)} member remove " + lab.wait_until(f"the member {self.dead} in etcd's list", 60, dead_member)
         lab.wait_until("the member to be removed by hand", 60, lambda: self.on(survivor, remove)[0] == 0)
 
     # A join that is killed after the new member was added and before it started
@@ -198,13 +206,15 @@ class Drill:
 
     def unstarted_member(self, survivor):
         """Its line in etcd's list; None where every member has started."""
-        lines = self.on(survivor, f"{etcdctl(survivor)} member list")[1].splitlines()
+        lines = self.on(survivor, f"{self.etcdctl(survivor)} member list")[1].splitlines()
         return next((line for line in lines if ", unstarted, " in line), None)
 
     def kill_join(self, primary):
         say("the member was added: " + lab.wait_until("a member that has not started", 300, lambda: self.unstarted_member(primary)))
         self.on(primary, "kill -9 $(pgrep -f '[p]ython3.* ./run.py ')")
-        self.on(self.spare, "kill -9 $(pgrep -x kubeadm)")
+        # k3s itself goes on, and waits for its peers.
+        if self.lab.distribution == "kubeadm":
+            self.on(self.spare, "kill -9 $(pgrep -x kubeadm)")
 
     # The tool
 
@@ -228,11 +238,19 @@ class Drill:
     def replacement(self):
         return ("replace", self.dead, "--with", self.spare, "--yes", *KNOWN_DEAD)
 
-    def replace(self):
+    def new_host_key(self, arguments):
+        """What lets in a machine that was installed again under its old name: refused at first, with the option that is to be given."""
+        status, out, err, seconds = self.tool(*arguments)
+        accept = re.search(r"--replace-host-key \S+=SHA256:[A-Za-z0-9+/]{43}", err)
+        if status != 4 or not accept:
+            raise Failed(f"with a changed host key: exit {status}, expected 4, and the fingerprint: {err[-400:]}")
+        return accept.group().split()
+
+    def replace(self, *options):
         """The replacement, its output on the terminal; gives its seconds."""
         started = time.monotonic()
         sys.stdout.flush()
-        status = subprocess.run(self.command(*self.replacement()), stdin=subprocess.DEVNULL).returncode
+        status = subprocess.run(self.command(*self.replacement(), *options), stdin=subprocess.DEVNULL).returncode
         if status != 0:
             raise Failed(
                 f"masterswap replace ended with {status}, expected 0\n"
@@ -280,12 +298,6 @@ class Drill:
             inventory = self.folder / f"inventory-{name}.yaml"
             inventory.write_text(changed_rule(self.inventory.read_text(), name, change))
             self.replace_refused(what, lost, inventory, self.dead)
-
-
-def etcdctl(survivor):
-    return f"kubectl exec -n kube-system etcd-{survivor} -- etcdctl --endpoints https://127.0.0.1:2379" + "".join(
-        f" --{option} /etc/kubernetes/pki/etcd/{name}" for option, name in
-        [("cacert", "ca.crt"), ("cert", "server.crt"), ("key", "server.key")])
 
 
 def changed_rule(inventory, statefulset, change):

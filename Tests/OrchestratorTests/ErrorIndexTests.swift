@@ -430,14 +430,30 @@ enum SwiftText {
         return literals.count == 1 ? literals[0] : literals.filter { !$0.isEmpty }.joined(separator: " / ")
     }
 
+    private static let wordsOfKinds: [String: @Sendable (Inventory.Distribution) -> String] = [
+        "etcdctlByHand": \.etcdctlByHand, "etcdLog": \.etcdLog, "alarmQuestion": \.alarmQuestion,
+        "statusQuestion": \.statusQuestion, "kubeletUnit": \.kubeletUnit, "certificateRenewal": \.certificateRenewal,
+        "removalOfLeft": { $0.removalOfLeft("…") }, "removalByHand": { $0.removalByHand(of: "…", named: "…") },
+    ]
+
+    /// What a member of `Distribution` says: `etcdctl alarm list (k3s: …)`; `nil` for any other expression.
+    private static func inTheWordsOfEachKind(_ expression: String) -> String? {
+        guard let match = expression.wholeMatch(of: /(?:\w+\.)*(?:distribution|kind)\.(\w+)(?:\(.*\))?/),
+            let words = wordsOfKinds[String(match.1)]
+        else { return nil }
+        let others = Inventory.Distribution.allCases.dropFirst().map { "\($0.rawValue): \(words($0))" }
+        return "\(words(.kubeadm)) (\(others.joined(separator: "; ")))"
+    }
+
     private static func withoutInterpolations(_ text: [Character]) -> String {
         var shown = ""
         var index = 0
         while index < text.count {
             if text[index] == "\\", index + 1 < text.count {
                 if text[index + 1] == "(" {
-                    index = endOfParenthesis(text, from: index + 2)
-                    shown += "…"
+                    let end = endOfParenthesis(text, from: index + 2)
+                    shown += inTheWordsOfEachKind(String(text[(index + 2)..<max(index + 2, end - 1)])) ?? "…"
+                    index = end
                 } else {
                     shown.append(text[index + 1] == "n" ? " " : text[index + 1])
                     index += 2

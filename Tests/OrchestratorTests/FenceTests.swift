@@ -91,14 +91,14 @@ import Testing
         #expect(codes == [.keepalivedDown])
     }
 
-    @Test func onlyADeadNodeOfKubeadmIsFencedWhereAQuorumIsLeft() throws {
+    @Test func onlyADeadNodeIsFencedWhereAQuorumIsLeft() throws {
         #expect(
             refusals(
                 try state {
                     $0.cluster.objects.nodes[0] = RunbookCluster.node(
                         Self.dead, RunbookCluster.addresses[0], isReady: true)
                 }) == ["node-is-dead"])
-        #expect(refusals(try state { $0.inventory.cluster.distribution = .k3s }).contains("node-is-dead"))
+        #expect(!refusals(try state { $0.inventory.cluster.distribution = .k3s }).contains("node-is-dead"))
         #expect(refusals(try state { $0.cluster.members[2].isHealthy = false }).contains("quorum-survives"))
         #expect(
             refusals(
@@ -177,8 +177,14 @@ import Testing
         }
     }
 
-    /// The script itself, by a real shell, with programs that write down what they are asked.
-    @Test func theScriptKeepsWhatItTakesAway() throws {
+    /// The script itself, by a real shell, with programs that write down what they are asked. The process of a container is one of the
+    /// test's own: grep is none that looks through this machine's.
+    @Test(arguments: [
+        (
+            Inventory.Distribution.kubeadm,
+            ["systemctl disable kubelet", "systemctl stop kubelet", "docker stop 88", "crictl stop 77"]
+        ), (.k3s, ["systemctl disable k3s", "systemctl stop k3s", "k3s-killall.sh", "grep -l kubepods"]),
+    ]) func theScriptKeepsWhatItTakesAway(distribution: Inventory.Distribution, stops: [String]) throws {
         let root = folder.path
         let files = FileManager.default
         for name in ["bin", "manifests"] {
@@ -188,7 +194,10 @@ import Testing
             try Data("secret of \(name)".utf8).write(to: URL(fileURLWithPath: "\(root)/manifests/\(name)"))
         }
         let programs = [
-            "systemctl": #"echo "systemctl $*" >>"$LOG""#,
+            "systemctl":
+                #"case $* in "is-enabled k3s") echo enabled;; is-enabled*) echo not-found; exit 4;; *) echo "systemctl $*" >>"$LOG";; esac"#,
+            "k3s-killall.sh": #"echo k3s-killall.sh >>"$LOG""#,
+            "grep": #"echo "grep $1 $2" >>"$LOG"; echo "/proc/$POD/cgroup""#,
             "crictl": #"case $* in "ps -q --name ^etcd$") echo 77;; ps*) ;; *) echo "crictl $*" >>"$LOG";; esac"#,
             "docker": #"case $* in ps*keepalived*) echo 88;; ps*) ;; *) echo "docker $*" >>"$LOG";; esac"#,
             "ip":
@@ -199,13 +208,15 @@ import Testing
             try files.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(root)/bin/\(name)")
         }
         for _ in 1...2 {
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/bin/sh")
-            process.arguments = ["-c", FenceStep.script, "sh", "\(root)/manifests", "\(root)/run/fenced", "10.0.0.9"]
-            process.environment = ["PATH": "\(root)/bin:/usr/bin:/bin", "LOG": "\(root)/log"]
-            try process.run()
-            process.waitUntilExit()
-            #expect(process.terminationStatus == 0)
+            let pod =
+                #"sleep 600 & POD=$!; export POD; sh -c "$@"; status=$?; kill "$POD"; wait "$POD"; echo $?; exit $status"#
+            let result = try LocalRemote(shell: "sh", path: "\(root)/bin", environment: ["LOG": "\(root)/log"]).runNow(
+                .script(
+                    pod, [distribution.fence, "sh", "\(root)/manifests", "\(root)/run/fenced", "10.0.0.9"],
+                    label: "fence"))
+            #expect(result.succeeded)
+            // SIGKILL from the script, or SIGTERM from here.
+            #expect(result.text.hasSuffix(distribution == .k3s ? "137\n" : "143\n"))
             #expect(try files.contentsOfDirectory(atPath: "\(root)/manifests") == [])
         }
         for kept in ["copy", "manifests"] {
@@ -217,11 +228,38 @@ import Testing
         let mode = try files.attributesOfItem(atPath: "\(root)/run/fenced")[.posixPermissions] as? Int
         #expect(mode == 0o700)
         let log = try String(contentsOfFile: "\(root)/log", encoding: .utf8).split(separator: "\n").map(String.init)
-        let once = [
-            "systemctl disable kubelet", "systemctl stop kubelet", "docker stop 88", "crictl stop 77",
-            "ip addr del 10.0.0.9/32 dev br0",
-        ]
+        let once = stops + ["ip addr del 10.0.0.9/32 dev br0"]
         #expect(log == once + once)
+    }
+
+    /// What still runs of an old master is seen, the containers that have lost k3s among it, and silence is no answer.
+    @Test func whatRunsOfK3sIsSeen() throws {
+        let root = folder.path
+        let files = FileManager.default
+        for name in ["bin", "manifests"] {
+            try files.createDirectory(atPath: "\(root)/\(name)", withIntermediateDirectories: true)
+        }
+        func look(_ programs: [String: String]) throws -> String {
+            let quiet = ["pidof": "exit 1", "systemctl": "exit 1", "grep": "exit 1", "ip": "exit 0"]
+            for (name, body) in quiet.merging(programs, uniquingKeysWith: { $1 }) {
+                try Data("#!/bin/sh\n\(body)\n".utf8).write(to: URL(fileURLWithPath: "\(root)/bin/\(name)"))
+                try files.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(root)/bin/\(name)")
+            }
+            let words = FenceStep.look(.k3s, vip: "10.0.0.9").arguments.map {
+                $0.replacing(Inventory.Distribution.k3s.manifestDirectory, with: root + "/manifests")
+            }
+            return try LocalRemote(shell: "sh", path: root + "/bin").runNow(Command(words, timeout: nil, label: "look"))
+                .text.trimmingCharacters(in: .newlines)
+        }
+        #expect(try look([:]).isEmpty)
+        #expect(try look(["pidof": "[ $1 = k3s-server ] && echo 7"]) == "k3s-server runs, process 7")
+        #expect(try look(["systemctl": "[ $2 = k3s ] && echo enabled"]) == "k3s starts with the host")
+        let pod = try look(["grep": "echo /proc/$$/cgroup; exec sleep 0"])
+        #expect(pod.contains("of a pod runs, process "))
+        #expect(
+            try look(["ip": "echo '2: eth0 inet 10.0.0.9/32 scope global'"]) == "it holds 10.0.0.9/32 on eth0")
+        try Data().write(to: URL(fileURLWithPath: "\(root)/manifests/keepalived.yaml"))
+        #expect(try look([:]).hasSuffix("keepalived.yaml is there"))
     }
 
     @Test func theWatchKeepsWhatItSawWhereItSeesNothing() async throws {

@@ -52,9 +52,13 @@ public struct ClusterProbe: Sendable {
             "\(kubectl) --request-timeout=10s get daemonset calico-node -n kube-system --ignore-not-found -o jsonpath='{.spec.template.spec.containers[*].env[?(@.name==\"IP_AUTODETECTION_METHOD\")].value}'"
         )
         script.section("version", "\(kubectl) version --client -o json")
-        switch cluster.distribution {
-        case .kubeadm: askEtcdctl(host, kubectl, &script)
-        case .k3s: script.section("members", EtcdBeside.membersScript(.k3s))
+        for question in cluster.distribution.clusterQuestions(kubectl) {
+            script.optionalSection(question.name, question.script)
+        }
+        if cluster.distribution.hasEtcdctl {
+            askEtcdctl(host, kubectl, &script)
+        } else {
+            script.section("members", EtcdBeside.membersScript(cluster.distribution))
         }
         return script
     }
@@ -64,21 +68,19 @@ public struct ClusterProbe: Sendable {
         // that this host's kubelet goes by.
         let find = """
             node=$(\(kubectl) --request-timeout=10s get nodes -o jsonpath='{range .items[*]}{.metadata.name}{" "}{.status.addresses[?(@.type=="InternalIP")].address}{"\\n"}{end}' | awk -v address=\(host.address) '{ for (i = 2; i <= NF; i++) if ($i == address) { print $1; exit } }')
-            [ -n "$node" ] || node=$(\(HostProbe.kubeletNode(.kubeadm)))
+            [ -n "$node" ] || node=$(\(HostProbe.kubeletNode(inventory.cluster.distribution)))
             [ -n "$node" ] || node=$(uname -n | tr '[:upper:]' '[:lower:]')
             """
         let etcdctl = etcdctl(kubectl)
         script.section("members", "\(find)\n\(etcdctl)\nask member list -w json")
         script.section("health", "\(find)\n\(etcdctl)\nask_health \(Etcdctl.healthArguments.joined(separator: " "))")
         for (name, arguments) in [("etcd-status", Etcdctl.statusArguments), ("etcd-alarms", Etcdctl.alarmArguments)] {
-            script.section(name, "\(find)\n\(Etcdctl.question(arguments, kubectl))")
+            script.section(name, "\(find)\n\(Etcdctl.question(arguments, kubectl, inventory.cluster.distribution))")
         }
     }
 
     private func etcdctl(_ kubectl: String) -> String {
-        let credentials = Inventory.Distribution.kubeadm.etcdCredentials
-        let options =
-            "--endpoints=https://127.0.0.1:2379 --cacert=\(credentials.authority) --cert=\(credentials.certificate) --key=\(credentials.key)"
+        let options = inventory.cluster.distribution.etcdctlOptions.joined(separator: " ")
         // etcd 3.3 needs the variable, and its image has a shell; newer images may have none. Standard error is never mixed with
         // the answer: kubectl logs there, beside right answers, too.
         return """
@@ -134,7 +136,7 @@ public struct ClusterProbe: Sendable {
                 observation.clusterStatusProblem = "its ClusterStatus is written in a way that cannot be read"
             }
             observation.cloud.read(map)
-        } else if let config = sections["kubeadm-config"], inventory.cluster.distribution == .kubeadm,
+        } else if let config = sections["kubeadm-config"], inventory.cluster.distribution.hasKubeadmConfig,
             KubectlMessage(config.errorText).reason != "NotFound"
         {
             observation.clusterStatusProblem = cause("kubeadm-config")
@@ -154,24 +156,28 @@ public struct ClusterProbe: Sendable {
             observation.onecloudProblem = cause("onecloud")
             observation.problems.append("\(host): kubectl get onecloudclusters: \(cause("onecloud"))")
         }
-        let isK3s = inventory.cluster.distribution == .k3s
+        for line in sections["node-passwords"]?.lines ?? [] {
+            let words = line.split(separator: " ").map(String.init)
+            if words.count == 2 { observation.nodePasswords[words[0]] = words[1] }
+        }
+        let hasEtcdctl = inventory.cluster.distribution.hasEtcdctl
         do {
             guard let section = sections["members"], section.succeeded else {
                 throw ClusterError(
                     .commandFailed, host: host,
-                    operation: isK3s ? EtcdBeside.membersLabel : "etcdctl member list", cause: cause("members"),
+                    operation: hasEtcdctl ? "etcdctl member list" : EtcdBeside.membersLabel, cause: cause("members"),
                     advice: "run it on \(host) by hand and look at what it prints")
             }
-            // On k3s each member tells its health on its own host.
+            // Without etcdctl each member tells its health on its own host.
             observation.members =
-                isK3s
-                ? try Etcdctl.parse(section.output, host: host, EtcdOutput.peerMembers)
-                : Etcdctl.mark(
+                hasEtcdctl
+                ? Etcdctl.mark(
                     try Etcdctl.parse(section.output, host: host), healthText: sections["health"]?.text ?? "")
+                : try Etcdctl.parse(section.output, host: host, EtcdOutput.peerMembers)
         } catch let error as ClusterError {
             observation.problems.append(error.message)
         }
-        if !isK3s {
+        if hasEtcdctl {
             observation.etcd = Etcdctl.condition(
                 status: sections["etcd-status"], alarms: sections["etcd-alarms"], host: host)
         }

@@ -50,6 +50,8 @@ public struct ClusterObservation: Sendable {
     public var onecloudProblem: String?
     /// The source's kubectl; `nil` where it did not tell.
     public var kubectl: KubernetesVersion?
+    /// k3s' secrets with which it knows its nodes again, by name; UIDs.
+    public var nodePasswords: [String: String] = [:]
     /// The source's own clock right before the cluster was read; `nil` where it is not known.
     public var clock: Date?
 
@@ -66,6 +68,17 @@ public struct ClusterObservation: Sendable {
         self.clusterStatus = clusterStatus
         self.apiAnswersOnVIP = apiAnswersOnVIP
         self.onecloudVersion = onecloudVersion
+    }
+}
+
+extension ClusterObservation {
+    /// The secret with the password of a node; `nil` where there is none.
+    package func password(ofNode node: String, in inventory: Inventory) -> ObjectReference? {
+        guard let name = inventory.cluster.distribution.passwordSecret(ofNode: node), let uid = nodePasswords[name]
+        else {
+            return nil
+        }
+        return ObjectReference(.secret, namespace: "kube-system", name: name, uid: uid)
     }
 }
 

@@ -1,11 +1,40 @@
 public import Inventories
 
-/// Where the kinds of cluster keep things.
+/// Where the kinds of cluster keep things, side by side.
+///
+/// What differs between the kinds stands in three files and nowhere else: where things are in this one, what is asked in
+/// `Distribution+Questions`, what is done in `Distribution+Acts`. A third kind is a case of `Inventory.Distribution` and a line in each
+/// of their switches, which the compiler names. What ocboot's releases do to each kind is in `Planning/Ocboot`.
 extension Inventory.Distribution {
     public var kubectl: [String] {
         switch self {
-        case .kubeadm: ["kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"]
+        case .kubeadm: ["kubectl", "--kubeconfig", kubeconfig]
         case .k3s: ["k3s", "kubectl"]
+        }
+    }
+
+    /// The administrator's, on every master.
+    package var kubeconfig: String {
+        switch self {
+        case .kubeadm: "/etc/kubernetes/admin.conf"
+        case .k3s: "/etc/rancher/k3s/k3s.yaml"
+        }
+    }
+
+    /// - Parameter apiServer: `ADDRESS:PORT` of the one beside the master that kubectl is given on; `nil` for the kubeconfig's own.
+    func kubectl(apiServer: String?) -> [String] {
+        switch self {
+        case .kubeadm: kubectl + (apiServer.map { ["--server", "https://\($0)"] } ?? [])
+        // Its own kubeconfig names the local API server already.
+        case .k3s: kubectl
+        }
+    }
+
+    /// A path that a master of this kind has, and no other host.
+    package var masterMark: String {
+        switch self {
+        case .kubeadm: kubeconfig
+        case .k3s: "/var/lib/rancher/k3s/server"
         }
     }
 
@@ -21,7 +50,7 @@ extension Inventory.Distribution {
     static let kubeletProcesses = ["kubelet", "k3s-server", "k3s-agent", "k3s"]
 
     /// Shell text that prints the address that the API server beside it is told to advertise, or nothing.
-    var advertisedAddress: String {
+    package var advertisedAddress: String {
         switch self {
         case .kubeadm: "sed -n 's/.*--advertise-address=//p' \(apiServerManifest) 2>/dev/null | head -n 1"
         // A node with two addresses has them as `node-ip: FIRST,SECOND`.
@@ -43,11 +72,22 @@ extension Inventory.Distribution {
         }
     }
 
-    /// How its certificates are renewed on a master.
-    package var certificateRenewal: String {
+    /// Whether such a trace is there before a host has anything of a cluster's own: what ocboot writes first.
+    package func isPreparation(_ trace: String) -> Bool {
         switch self {
-        case .kubeadm: "kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)"
-        case .k3s: "systemctl stop k3s; k3s certificate rotate; systemctl start k3s, on one master after the other"
+        case .kubeadm: trace == keepalivedManifest
+        case .k3s:
+            trace == keepalivedManifest || trace == "/usr/local/bin/k3s"
+                || (trace.hasPrefix("/etc/systemd/system/k3s") && trace.hasSuffix(".service"))
+        }
+    }
+
+    /// A trace that says that the host was to be a master, and no worker.
+    package var masterTrace: String {
+        switch self {
+        // kubeadm writes it before the kubelet registers.
+        case .kubeadm: apiServerManifest
+        case .k3s: certificateDirectory
         }
     }
 
@@ -105,6 +145,14 @@ extension Inventory.Distribution {
         }
     }
 
+    /// The folders with a master's certificates, without those that the kubelet renews by itself.
+    var certificateFolders: [String] {
+        switch self {
+        case .kubeadm: [certificateDirectory, certificateDirectory + "/etcd"]
+        case .k3s: [certificateDirectory, certificateDirectory + "/etcd", "/var/lib/rancher/k3s/agent"]
+        }
+    }
+
     /// The certificate of the authority that the cluster's servers are known by.
     public var authorityCertificate: String {
         switch self {
@@ -122,6 +170,40 @@ extension Inventory.Distribution {
             guard member.hasPrefix(node + "-") else { return false }
             let suffix = member.dropFirst(node.count + 1)
             return suffix.count == 8 && suffix.allSatisfy(\.isHexDigit)
+        }
+    }
+
+    /// The node that a member is named after.
+    package func nodeName(ofMember member: String) -> String {
+        switch self {
+        case .kubeadm: return member
+        case .k3s:
+            guard let dash = member.lastIndex(of: "-") else { return member }
+            let node = String(member[..<dash])
+            return isMemberName(member, ofNode: node) ? node : member
+        }
+    }
+
+    /// The secret with which k3s knows a node that comes again, and refuses another host under its name; `nil` where there is none.
+    package func passwordSecret(ofNode node: String) -> String? {
+        switch self {
+        case .kubeadm: nil
+        case .k3s: node.lowercased() + Self.passwordSuffix
+        }
+    }
+    static let passwordSuffix = ".node-password.k3s"
+
+    /// Paths below `/` that a master cannot be restored without.
+    package var restorePaths: [String] {
+        switch self {
+        case .kubeadm: ["etc/kubernetes"]
+        // A snapshot is useless without the server's token.
+        case .k3s:
+            [
+                "etc/rancher/k3s", "etc/systemd/system/k3s.service", "etc/systemd/system/k3s.service.env",
+                "var/lib/rancher/k3s/server/token", "var/lib/rancher/k3s/server/tls",
+                "var/lib/rancher/k3s/agent/pod-manifests",
+            ]
         }
     }
 }

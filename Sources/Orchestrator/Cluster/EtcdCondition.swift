@@ -145,7 +145,7 @@ extension Etcdctl {
 
     /// - Throws: `SSHError`; ``ClusterError`` where etcdctl does not answer, or not as it should.
     package func alarms() async throws -> [EtcdAlarm] {
-        if isK3s { return Array(uniqued: try await beside().flatMap(\.alarms)) }
+        guard distribution.hasEtcdctl else { return Array(uniqued: try await beside().flatMap(\.alarms)) }
         let answer = try await run(Self.alarmArguments)
         do {
             return try EtcdOutput.alarms(answer.standardOutput)
@@ -159,21 +159,20 @@ extension Etcdctl {
 
     /// Shell text that prints the JSON that etcdctl answers beside the member of `$node`, and nothing else; where there is none, it
     /// ends with 1, and standard error says why. The JSON counts, not the exit status: a member that does not answer makes it 1.
-    static func question(_ arguments: [String], _ kubectl: String) -> String {
-        let credentials = Inventory.Distribution.kubeadm.etcdCredentials
-        let options =
-            "--endpoints=https://127.0.0.1:2379 --cacert=\(credentials.authority) --cert=\(credentials.certificate) --key=\(credentials.key)"
+    static func question(
+        _ arguments: [String], _ kubectl: String, _ distribution: Inventory.Distribution
+    ) -> String {
         // etcd 3.3 speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
-        return """
-            direct() { \(kubectl) exec -n kube-system "etcd-$node" -- etcdctl "$@"; }
-            told() { \(kubectl) exec -n kube-system "etcd-$node" -- sh -c 'ETCDCTL_API=3 exec etcdctl "$@"' sh "$@"; }
-            set -- \(options) \(arguments.joined(separator: " "))
-            for way in direct told; do
-                answer=$($way "$@")
-                case $answer in '{'*|'['*|null) printf '%s' "$answer"; exit 0 ;; esac
-            done
-            exit 1
-            """
+        """
+        direct() { \(kubectl) exec -n kube-system "etcd-$node" -- etcdctl "$@"; }
+        told() { \(kubectl) exec -n kube-system "etcd-$node" -- sh -c 'ETCDCTL_API=3 exec etcdctl "$@"' sh "$@"; }
+        set -- \(distribution.etcdctlOptions.joined(separator: " ")) \(arguments.joined(separator: " "))
+        for way in direct told; do
+            answer=$($way "$@")
+            case $answer in '{'*|'['*|null) printf '%s' "$answer"; exit 0 ;; esac
+        done
+        exit 1
+        """
     }
 
     /// Reads what the two sections of the probe's script hold.

@@ -13,8 +13,8 @@ public struct Etcdctl: Sendable {
     private let words: [String]
     /// etcdutl, which reads files and asks no member.
     private let utility: [String]
-    let isK3s: Bool
-    /// Where a member of k3s' etcd may be asked.
+    let distribution: Inventory.Distribution
+    /// Where a member may be asked that has no etcdctl.
     private let memberHosts: [any Remote]
 
     /// - Parameter newcomer: the host of a member that joins, which tells of itself on its own host alone.
@@ -22,27 +22,20 @@ public struct Etcdctl: Sendable {
         _ kubectl: Kubectl, node: String, distribution: Inventory.Distribution, newcomer: (any Remote)? = nil
     ) {
         self.kubectl = kubectl
-        isK3s = distribution == .k3s
+        self.distribution = distribution
         memberHosts = kubectl.remotes + [newcomer].compactMap(\.self)
         utility = ["exec", "-n", "kube-system", "etcd-\(node)", "--", "etcdutl"]
-        words = Self.words(node: node, version: kubectl.kubernetes)
+        words = Self.words(node: node, version: kubectl.kubernetes, distribution)
     }
 
     /// etcdctl and its options, after kubectl's own words, where the member runs in a pod.
-    package static func words(node: String, version: KubernetesVersion?) -> [String] {
+    package static func words(
+        node: String, version: KubernetesVersion?, _ distribution: Inventory.Distribution
+    ) -> [String] {
         // etcd 3.3, up to Kubernetes 1.16, speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
         let isOld = version.map { $0 < KubernetesVersion(1, 17) } ?? false
         let program = isOld ? ["sh", "-c", #"ETCDCTL_API=3 exec etcdctl "$@""#, "sh"] : ["etcdctl"]
-        return ["exec", "-n", "kube-system", "etcd-\(node)", "--"] + program + options(.kubeadm)
-    }
-
-    private static func options(_ distribution: Inventory.Distribution) -> [String] {
-        let credentials = distribution.etcdCredentials
-        return [
-            "--endpoints=https://127.0.0.1:2379", "--cacert=\(credentials.authority)",
-            "--cert=\(credentials.certificate)",
-            "--key=\(credentials.key)",
-        ]
+        return ["exec", "-n", "kube-system", "etcd-\(node)", "--"] + program + distribution.etcdctlOptions
     }
 
     /// - Throws: `SSHError`; ``ClusterError`` with `commandFailed`.
@@ -101,9 +94,10 @@ public struct Etcdctl: Sendable {
 
     /// Every member, each asked for its health.
     public func members() async throws -> [EtcdMember] {
-        if isK3s {
+        guard distribution.hasEtcdctl else {
             let list = try await kubectl.execute { _ in
-                .script(EtcdBeside.membersScript(.k3s), [], timeout: .seconds(20), label: EtcdBeside.membersLabel)
+                .script(
+                    EtcdBeside.membersScript(distribution), [], timeout: .seconds(20), label: EtcdBeside.membersLabel)
             }
             let members = try Self.parse(list.result.standardOutput, host: list.host, EtcdOutput.peerMembers)
             return EtcdOutput.mark(members, (try? await beside()) ?? [])
@@ -133,30 +127,14 @@ public struct Etcdctl: Sendable {
         guard !told.isEmpty else {
             throw ClusterError(
                 .commandFailed, host: host, operation: EtcdBeside.label, cause: "no master's etcd tells anything",
-                advice: "see that k3s runs there: journalctl -u k3s; then: masterswap resume")
+                advice: "look at \(distribution.etcdLog); then: masterswap resume")
         }
         return told
     }
 
     /// Removes a member by its id.
-    /// - Throws: `SSHError`; ``ClusterError``, on k3s always: there it is k3s that removes the member of a node that is deleted.
-    package func remove(_ id: String) async throws {
-        guard isK3s else {
-            try await run(["member", "remove", id])
-            return
-        }
-        throw ClusterError(
-            .commandFailed, host: host, operation: Self.label(["member", "remove", id]),
-            cause: "the hosts of k3s have no etcdctl, and k3s removes only the member of a node that is deleted",
-            advice: Self.removalByHand(id))
-    }
-
-    /// What a person does about a member that k3s leaves behind, with an etcdctl of their own.
-    package static func removalByHand(_ id: String) -> String {
-        let words = ["etcdctl"] + options(.k3s) + ["member", "remove", id]
-        return
-            "see why in the log of k3s there: journalctl -u k3s; where its node is gone and the member stays, remove it with an etcdctl of the same release as k3s' etcd: ETCDCTL_API=3 \(ShellQuoting.join(words)); then: masterswap resume"
-    }
+    /// - Throws: `SSHError`; ``ClusterError``.
+    package func remove(_ id: String) async throws { try await run(["member", "remove", id]) }
 
     package static let listArguments = ["member", "list", "-w", "json"]
 

@@ -82,16 +82,7 @@ public struct HostProbe: Sendable {
             sed -n 's/^ID=/id /p; s/^VERSION_ID=/version /p' /etc/os-release | tr -d '"'
             echo "arguments $(grep -o 'systemd\\.unified_cgroup_hierarchy=[^ ]*' /proc/cmdline || echo none)"
             """)
-        switch distribution {
-        case .kubeadm:
-            script.optionalSection("docker", "[ -e /etc/docker/daemon.json ] || exit 44\ncat /etc/docker/daemon.json")
-        case .k3s:
-            // Nothing else of that file: it has the token.
-            let keys = CloudFacts.k3sKeys.joined(separator: "\\|")
-            script.optionalSection(
-                "k3s-networks", "sed -n '/^ *\\(\(keys)\\) *:/p' /etc/rancher/k3s/config.yaml 2>/dev/null; true")
-            script.optionalSection("etcd", EtcdBeside.script)
-        }
+        for question in distribution.hostQuestions { script.optionalSection(question.name, question.script) }
         script.section("disks", "df -Pk / /var/lib /opt /tmp 2>/dev/null | tail -n +2")
         script.section("addresses", "ip -o addr")
         let kubelets = Inventory.Distribution.kubeletProcesses
@@ -105,13 +96,13 @@ public struct HostProbe: Sendable {
             "traces",
             "for file in \(distribution.traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true"
         )
-        let certificates = distribution.certificateDirectory
+        let certificates = distribution.certificateFolders.map { $0 + "/*.crt" }.joined(separator: " ")
         script.section("authority", "sha256sum \(distribution.authorityCertificate) | cut -d' ' -f1")
         script.section(
             "certificates",
             """
             command -v openssl >/dev/null || exit 1
-            for file in \(certificates)/*.crt \(certificates)/etcd/*.crt; do
+            for file in \(certificates); do
                 [ -f "$file" ] && echo "$file $(openssl x509 -noout -enddate -in "$file" 2>/dev/null)"
             done; true
             """)
@@ -188,15 +179,11 @@ public struct HostProbe: Sendable {
         return facts
     }
 
-    /// Shell text that prints the time and the path of the newest snapshot of etcd in the usual places: k3s's own folder,
+    /// Shell text that prints the time and the path of the newest snapshot of etcd in the usual places: k3s' own folder,
     /// `/var/backups` (kubespray, KubeKey), and folders that are called after etcd and backup. A file counts that begins as bbolt's do
     /// (the magic number 0xED0CDAED in its first page), and k3s's compressed ones by their names; whether it is whole is not known.
     static func snapshots(_ distribution: Inventory.Distribution) -> String {
-        var folders = ["/var/backups", "/backup/etcd*"]
-        switch distribution {
-        case .kubeadm: folders += ["/var/lib", "/opt", "/root", "/data"].map { "\($0)/etcd*backup*" }
-        case .k3s: folders.append("/var/lib/rancher/k3s/server/db/snapshots")
-        }
+        let folders = ["/var/backups", "/backup/etcd*"] + distribution.snapshotFolders
         // find complains of folders that are not there.
         return """
             find \(folders.joined(separator: " ")) -maxdepth 3 -type f -size +0 -printf '%T@ %p\\n' 2>/dev/null | sort -rn | head -n 50 |

@@ -159,15 +159,6 @@ extension HostFacts {
     private static let sharedInterfaces: Set<String> = ["lo", "docker0", "nodelocaldns", HostFacts.serviceInterface]
 }
 
-extension Inventory.Distribution {
-    /// The node that a member is named after: k3s adds a dash and eight hex digits.
-    package func nodeName(ofMember member: String) -> String {
-        guard self == .k3s, let dash = member.lastIndex(of: "-") else { return member }
-        let node = String(member[..<dash])
-        return isMemberName(member, ofNode: node) ? node : member
-    }
-}
-
 extension [String] {
     /// `a`, `a and b`, `a, b and c`.
     package var listed: String {

@@ -54,9 +54,7 @@ public struct Kubectl: Sendable {
 
     /// kubectl as a person would type it there.
     package static func words(_ distribution: Inventory.Distribution, apiServer: String?) -> [String] {
-        // k3s' own kubeconfig names the local API server already.
-        guard let apiServer, distribution == .kubeadm else { return distribution.kubectl }
-        return distribution.kubectl + ["--server", "https://\(apiServer)"]
+        distribution.kubectl(apiServer: apiServer)
     }
 
     /// Before kubectl's own words. A proxy that a master's environment names (/etc/environment) is not on the way to the API server
@@ -199,6 +197,7 @@ public struct ObjectReference: Sendable, Hashable, Codable, CustomStringConverti
         case statefulSet = "statefulset"
         case claim = "persistentvolumeclaim"
         case volume = "persistentvolume"
+        case secret
     }
 
     public var kind: Kind

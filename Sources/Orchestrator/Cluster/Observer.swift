@@ -66,7 +66,7 @@ public struct Observer: Sendable {
         }
         var observation = cluster ?? ClusterObservation()
         observation.problems = problems + observation.problems
-        if inventory.cluster.distribution == .k3s {
+        if !inventory.cluster.distribution.hasEtcdctl {
             observation.take(inventory.hosts.compactMap { hosts[$0.name]?.facts?.etcd })
         }
         var state = ClusterState(inventory: inventory, hosts: hosts, cluster: observation)

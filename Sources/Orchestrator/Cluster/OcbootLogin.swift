@@ -19,11 +19,10 @@ package struct OcbootLogin: Sendable, Hashable {
     /// the join token with the same user and port (`delegate_to: controlplane_host`); on k3s every other master that is listed.
     static func all(of host: Inventory.Host, _ inventory: Inventory) -> [Self] {
         let others = inventory.hosts.filter { $0.name != host.name }
-        let more =
-            switch inventory.cluster.distribution {
-            case .kubeadm: [Self(host, at: inventory.cluster.vip)]
-            case .k3s: others.filter { $0.role == .master }.map { Self($0) }
-            }
-        return Array(uniqued: others.filter { $0.role == .spare }.map { Self($0) } + [Self(host)] + more)
+        let distribution = inventory.cluster.distribution
+        var logins = others.filter { $0.role == .spare }.map { Self($0) } + [Self(host)]
+        if distribution.ocbootAsksVIP { logins.append(Self(host, at: inventory.cluster.vip)) }
+        if distribution.ocbootNamesEveryMaster { logins += others.filter { $0.role == .master }.map { Self($0) } }
+        return Array(uniqued: logins)
     }
 }

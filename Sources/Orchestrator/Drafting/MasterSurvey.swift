@@ -32,24 +32,22 @@ struct MasterSurvey: Sendable {
 
     /// POSIX sh, as everywhere. Lines with secrets in them are taken out on the host itself.
     static var script: SectionedScript {
-        let kubeadm = Inventory.Distribution.kubeadm
-        let k3s = Inventory.Distribution.k3s
-        let kubectl = """
-            if [ -d /var/lib/rancher/k3s/server ]; then ask() { \(ShellQuoting.join(Kubectl.environment + k3s.kubectl)) --request-timeout=10s "$@"; }
-            else ask() { \(ShellQuoting.join(Kubectl.environment + kubeadm.kubectl)) --request-timeout=10s "$@"; }; fi
-            """
+        /// Of the kind of cluster that the host is a master of.
+        func byKind(_ text: (Inventory.Distribution) -> String) -> String {
+            let tries = Inventory.Distribution.allCases.reversed().map {
+                "if [ -e \($0.masterMark) ]; then \(text($0))"
+            }
+            return tries.joined(separator: "; el") + "; else exit 1; fi"
+        }
+        let kubectl = byKind {
+            "ask() { \(ShellQuoting.join(Kubectl.environment + $0.kubectl)) --request-timeout=10s \"$@\"; }"
+        }
         var script = SectionedScript()
-        script.section(
-            "distribution",
-            "if [ -d /var/lib/rancher/k3s/server ]; then echo k3s; elif [ -e /etc/kubernetes/admin.conf ]; then echo kubeadm; else exit 1; fi"
-        )
+        script.section("distribution", byKind { "echo \($0.rawValue)" })
         script.section("addresses", "ip -o -4 addr")
-        script.section(
-            "advertised",
-            "sed -n 's/.*--advertise-address=//p' \(kubeadm.manifestDirectory)/kube-apiserver.yaml | head -n 1")
-        script.section("server", "sed -n 's/^ *server: *//p' /etc/kubernetes/admin.conf")
-        script.section(
-            "keepalived", "cat \(kubeadm.keepalivedManifest) 2>/dev/null || cat \(k3s.keepalivedManifest)")
+        script.section("advertised", byKind(\.advertisedAddress))
+        script.section("server", byKind { "sed -n 's/^ *server: *//p' \($0.kubeconfig)" })
+        script.section("keepalived", byKind { "cat \($0.keepalivedManifest)" })
         script.section(
             "storage",
             "\(kubectl)\nask get storageclasses -o jsonpath='{range .items[*]}{.metadata.name} {.provisioner}{\"\\n\"}{end}'"
@@ -89,7 +87,8 @@ struct MasterSurvey: Sendable {
         else {
             throw ClusterError(
                 .noMaster, host: host, operation: Self.operation,
-                cause: "neither /etc/kubernetes/admin.conf nor /var/lib/rancher/k3s/server is there",
+                cause:
+                    "none of these is there: \(Inventory.Distribution.allCases.map(\.masterMark).joined(separator: ", "))",
                 advice: "name a master that is well, and a user that may read them, or add --sudo")
         }
         func text(_ name: String) -> String? {

@@ -10,6 +10,10 @@ public struct FailedJoin: Sendable, Hashable, Codable {
     public var member: Plan.PlannedMember?
     /// The node that its kubelet registered, which never became a control plane.
     public var node: ObjectReference?
+    /// k3s' secret with the password of a node that is not there: another host of that name would be refused.
+    public var password: ObjectReference?
+    /// The run that joins it had found it bare: etcd data that no member waits for is of its join then. `nil` where that is not known.
+    public var wasBare: Bool?
 
     /// Until it is stopped, a kubelet that kubeadm has begun to set up may register its node at any moment: that is no other join.
     package var mayStillRegister: Bool { node == nil && !traces.isEmpty }
@@ -29,16 +33,18 @@ public struct FailedJoin: Sendable, Hashable, Codable {
     ///   - authority: the SHA-256 of this cluster's own authority.
     ///   - node: the node with the host's name or address, if there is one; never the dead one.
     ///   - members: without the dead one's.
+    ///   - password: of the host's name, where no node has that name.
+    ///   - wasBare: the run that goes on had found it bare.
     public static func look(
         _ facts: HostFacts, at addresses: Set<String>, cluster: Inventory.Cluster, authority: String?, node: Node?,
-        members: [EtcdMember]
+        members: [EtcdMember], password: ObjectReference? = nil, wasBare: Bool = false
     ) -> Finding {
         let distribution = cluster.distribution
         let members = members.filter { !addresses.isDisjoint(with: $0.addresses) }
         guard let traces = facts.clusterTraces, let kubeletRuns = facts.kubeletRuns else {
             return .otherwise("what is on it could not be read")
         }
-        if facts.isBare, members.isEmpty { return .nothing }
+        if facts.isBare, members.isEmpty, password == nil { return .nothing }
         if let started = members.first(where: { $0.isStarted || $0.isHealthy }) {
             return .otherwise("its etcd member \(started.id) has started")
         }
@@ -46,35 +52,30 @@ public struct FailedJoin: Sendable, Hashable, Codable {
             return .otherwise("several etcd members are at its addresses: \(members.map(\.id).joined(separator: ", "))")
         }
         if let node, node.isControlPlane { return .otherwise("\(node.name) is a master") }
-        guard distribution == .kubeadm || facts.isBare else {
-            return .otherwise("it has been in a cluster: \(traces.joined(separator: ", "))")
-        }
-        if distribution == .k3s, let member = members.first {
-            return .otherwise(
-                "etcd member \(member.id) waits for it and has never started; k3s removes it after five minutes without progress"
-            )
-        }
-        // keepalived's manifest is the first thing that ocboot writes; the authority's certificate comes with kubeadm.
-        let hasOnlyKeepalived = traces == [distribution.keepalivedManifest] && !kubeletRuns
+        // keepalived's manifest is among the first things that ocboot writes; the authority's certificate comes with the join. What
+        // waits for that is a kubelet already where it is one process with all the rest.
+        let isPrepared =
+            !traces.isEmpty && traces.allSatisfy(distribution.isPreparation)
+            && (!kubeletRuns || distribution.joiner == nil)
+            && facts.manifest?.virtualIPs.contains(cluster.vip) == true
         let isOurs =
             facts.isBare || (facts.authority != nil && facts.authority == authority)
-            || (facts.authority == nil && hasOnlyKeepalived && facts.manifest?.virtualIPs.contains(cluster.vip) == true)
+            || (facts.authority == nil && isPrepared)
         guard isOurs else {
             return .otherwise(
                 "it has been in another cluster: \((traces + (kubeletRuns ? ["a running kubelet"] : [])).joined(separator: ", "))"
             )
         }
-        if members.isEmpty, traces.contains(distribution.etcdDataDirectory + "/member") {
+        if members.isEmpty, !wasBare, traces.contains(distribution.etcdDataDirectory + "/member") {
             return .otherwise("it has etcd data, and no member waits for it: it looks like a former master")
         }
-        // kubeadm writes the API server's manifest before the kubelet registers: a worker has none.
-        if let node, members.isEmpty, !traces.contains(distribution.apiServerManifest) {
+        if let node, members.isEmpty, !traces.contains(distribution.masterTrace) {
             return .otherwise("it is the node \(node.name), and nothing says that it was to be a master")
         }
         return .found(
             FailedJoin(
                 traces: traces,
                 member: members.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
-                node: node.map { ObjectReference(.node, $0) }))
+                node: node.map { ObjectReference(.node, $0) }, password: password, wasBare: wasBare ? true : nil))
     }
 }

@@ -12,6 +12,8 @@ public struct Plan: Sendable, Hashable, Codable {
 
     public var version = Plan.currentVersion
     public var cluster: String
+    /// `nil` in plans of before 0.3.
+    public var distribution: Inventory.Distribution?
     public var vip: String
     public var madeAt: Date
     /// The survivors' Kubernetes.
@@ -68,6 +70,8 @@ public struct Plan: Sendable, Hashable, Codable {
     public var oldCordons: [String]?
     /// By what the node was taken for dead, a phrase each; `nil` in plans of before 0.2.
     public var signsOfDeath: [String]?
+
+    package var kind: Inventory.Distribution { distribution ?? .kubeadm }
 
     /// SHA-256 of the plan's JSON with sorted keys, in hexadecimal.
     public var hash: String {

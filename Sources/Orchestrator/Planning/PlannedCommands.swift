@@ -18,12 +18,9 @@ extension Plan {
 
     /// What is asked for the members of etcd and their health.
     package func memberQuestions(_ distribution: Inventory.Distribution) -> [String] {
-        switch distribution {
-        case .kubeadm: [etcdctl(Etcdctl.listArguments), etcdctl(Etcdctl.healthArguments)]
-        case .k3s:
-            ["\(primary.host): \(EtcdBeside.membersLabel)"]
-                + (survivors.map(\.host) + [replacement.host]).map { "\($0): \(EtcdBeside.label)" }
-        }
+        if distribution.hasEtcdctl { return [etcdctl(Etcdctl.listArguments), etcdctl(Etcdctl.healthArguments)] }
+        return ["\(primary.host): \(EtcdBeside.membersLabel)"]
+            + (survivors.map(\.host) + [replacement.host]).map { "\($0): \(EtcdBeside.label)" }
     }
 
     package func deletion(_ object: ObjectReference, force: Bool = false) -> String {

@@ -26,7 +26,8 @@ public enum Planner {
         }
         let newNode = state.facts(proposal.replacement)?.hostname.lowercased() ?? proposal.replacement.name
         return Plan(
-            cluster: state.inventory.cluster.name, vip: state.inventory.cluster.vip, madeAt: now,
+            cluster: state.inventory.cluster.name, distribution: state.inventory.cluster.distribution,
+            vip: state.inventory.cluster.vip, madeAt: now,
             kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) },
             kubectlClient: state.cluster.kubectl,
             dead: dead(proposal),
@@ -71,9 +72,10 @@ public enum Planner {
             throw Refused([Refusal(OcbootMatches.id, error.reason, advice: error.advice)])
         }
         var cloud = state.cluster.cloud
-        let isK3s = state.inventory.cluster.distribution == .k3s
-        if isK3s { cloud.read(k3s: state.facts(host)?.k3sNetworks ?? []) }
-        let companions = proposal.survivors.filter { isK3s && $0.host != primary.host }
+        cloud.read(k3s: state.facts(host)?.k3sNetworks ?? [])
+        let companions =
+            state.inventory.cluster.distribution.ocbootNamesEveryMaster
+            ? proposal.survivors.filter { $0.host != primary.host } : []
         let source = OcbootConfiguration.Source(
             inventory: state.inventory, ocboot: ocboot, invocation: invocation, primary: host,
             primaryAddress: primary.address,

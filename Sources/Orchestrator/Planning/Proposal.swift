@@ -90,11 +90,13 @@ public struct Proposal: Sendable {
             return node.internalAddresses.isEmpty
                 ? node.name == newNodeName : node.internalAddresses.contains(where: places.contains)
         }
+        let name = newNodeName ?? replacement.name
+        let password = state.objects.node(name) == nil ? state.cluster.password(ofNode: name, in: state.inventory) : nil
         failedJoin =
             state.facts(replacement).map { facts in
                 FailedJoin.look(
                     facts, at: state.addresses(of: replacement), cluster: state.inventory.cluster,
-                    authority: authority, node: node, members: remaining)
+                    authority: authority, node: node, members: remaining, password: password)
             } ?? .nothing
         losses = WorkloadLoss.all(self)
         if !losses.isEmpty { services = Service.all(self) }

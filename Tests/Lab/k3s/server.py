@@ -29,12 +29,12 @@ DATA = "/var/lib/rancher/k3s"
 SERVER, AGENT, TLS, DB = f"{DATA}/server", f"{DATA}/agent", f"{DATA}/server/tls", f"{DATA}/server/db"
 BIN = f"{DATA}/data/stand-in/bin"
 CONTAINERD = "/run/k3s/containerd/containerd.sock"
-READY, HOLD = "/run/k3s/ready", "/run/lab/k3s-finalizers"
+READY, HOLD, LEARNERS = "/run/k3s/ready", "/run/lab/k3s-finalizers", "/run/lab/k3s-learners"
 SUPERVISOR = 9345
 KUBERNETES, PROGRAMS = "/opt/lab/kubernetes", "/opt/lab/programs"
 NODE = socket.gethostname().lower()
 CONTROL = ("control-plane", "etcd", "master")
-LEARNER_LIMIT = 300    # seconds without progress after which k3s removes a learner
+LEARNER_LIMIT = 300    # seconds without progress after which k3s removes a learner; or what the file LEARNERS says
 
 
 def log(level, text):
@@ -427,10 +427,11 @@ class Controllers(threading.Thread):
         """Promotes a learner that has caught up, and removes one that makes no progress."""
         learners = {member["id"] for member in members(self.address) if member.get("isLearner")}
         self.learners = {number: self.learners.get(number, time.time()) for number in learners}
+        limit = int(read(LEARNERS)) if os.path.exists(LEARNERS) else LEARNER_LIMIT
         for number, since in self.learners.items():
             if etcdctl("member", "promote", f"{number:x}").returncode == 0:
                 log("info", f"Promoted learner {number:x}")
-            elif time.time() - since > LEARNER_LIMIT:
+            elif time.time() - since > limit:
                 etcdctl("member", "remove", f"{number:x}")
                 log("warning", f"Removed learner {number:x} from etcd cluster")
 

@@ -86,7 +86,7 @@ import Testing
         ),
         ("echo 'Error: context deadline exceeded' >&2; exit 1", "", 1),
     ]) func onlyJSONIsData(program: String, output: String, status: Int32) throws {
-        let question = Etcdctl.question(Etcdctl.alarmArguments, "kubectl")
+        let question = Etcdctl.question(Etcdctl.alarmArguments, "kubectl", .kubeadm)
         let script = "kubectl() { \(program); }\nkubectl_() { :; }\n(\nnode=m1\n\(question)\n)"
             .replacing(program, with: program.replacing("exit", with: "return"))
         let result = try LocalRemote(shell: "sh").runNow(.script(script, timeout: nil, label: "x"))

@@ -44,7 +44,7 @@ public struct ClusterBackup: Sendable {
         let cluster = state.inventory.cluster
         let snapshot = try await store.keep(of: cluster.name, at: now) { directory in
             let kubectl = try kubectl(of: [source] + sources.filter { $0.host.name != source.host.name })
-            if cluster.distribution == .kubeadm {
+            if cluster.distribution.hasKubeadmConfig {
                 let config = try await kubectl.run(KubeadmConfig.arguments)
                 try LocalFile.write(config, to: "\(directory)/kubeadm-config.json", next: SnapshotStore.next)
             }
@@ -104,20 +104,5 @@ public struct ClusterBackup: Sendable {
                 advice: "nothing was changed in the cluster; \(SnapshotStore.next)")
         }
         return result.standardOutput
-    }
-}
-
-extension Inventory.Distribution {
-    /// Paths below `/` that a master cannot be restored without. A k3s snapshot is useless without the server's token.
-    var restorePaths: [String] {
-        switch self {
-        case .kubeadm: ["etc/kubernetes"]
-        case .k3s:
-            [
-                "etc/rancher/k3s", "etc/systemd/system/k3s.service", "etc/systemd/system/k3s.service.env",
-                "var/lib/rancher/k3s/server/token", "var/lib/rancher/k3s/server/tls",
-                "var/lib/rancher/k3s/agent/pod-manifests",
-            ]
-        }
     }
 }

@@ -5,8 +5,8 @@ import Inventories
 import Planning
 import SSH
 
-/// Brings a snapshot of etcd to this machine: taken beside one member, verified there by etcdctl (on k3s by the checksum that etcd puts
-/// at its end) and here by its checksum. No copy of it stays on the master: it holds every secret of the cluster.
+/// Brings a snapshot of etcd to this machine: taken beside one member, verified there by etcdctl (without one by the checksum that etcd
+/// puts at its end) and here by its checksum. No copy of it stays on the master: it holds every secret of the cluster.
 struct EtcdSnapshot {
     let remote: any Remote
     let etcdctl: Etcdctl
@@ -35,27 +35,9 @@ struct EtcdSnapshot {
         let path = remotePath(Plan.runName, distribution)
         let host = plan.primary.host
         let taken =
-            switch distribution {
-            case .kubeadm: [plan.etcdctl(saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path))]
-            case .k3s: [plan.told(host, saveByK3s(path)), plan.told(host, verification(path))]
-            }
+            distribution.snapshot(to: path).map { [plan.told(host, $0), plan.told(host, verification(path))] }
+            ?? [plan.etcdctl(saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path))]
         return taken + [plan.told(host, checksum(path)), plan.told(host, removal(path))]
-    }
-
-    /// k3s gives the file a name of its own, in the folder that it is told.
-    private static func saveByK3s(_ path: String) -> Command {
-        let script = #"""
-            umask 077
-            PATH=$PATH:/usr/local/bin
-            rm -rf -- "$1.d" && mkdir -- "$1.d" || exit 1
-            k3s etcd-snapshot save --etcd-snapshot-dir "$1.d" --name masterswap && mv -- "$1.d"/* "$1"
-            status=$?
-            rm -rf -- "$1.d"
-            exit $status
-            """#
-        return .script(
-            script, [path], timeout: .seconds(300),
-            label: "k3s etcd-snapshot save --etcd-snapshot-dir \(path).d --name masterswap")
     }
 
     /// etcd writes the SHA-256 of all that comes before it at the end of a snapshot, whose pages are multiples of 512 bytes.
@@ -127,21 +109,19 @@ struct EtcdSnapshot {
 
     /// Takes it on the master, and verifies it there.
     private func take(_ remotePath: String) async throws -> Etcdctl.SnapshotStatus? {
-        switch distribution {
-        case .kubeadm:
+        guard let taking = distribution.snapshot(to: remotePath) else {
             try await etcdctl.run(Self.saveArguments(remotePath), timeout: .seconds(300))
             let status = try await etcdctl.snapshotStatus(remotePath)
             guard status.totalKey > 0 else { throw failure("verify the etcd snapshot", "it holds no key") }
             return status
-        case .k3s:
-            for command in [Self.saveByK3s(remotePath), Self.verification(remotePath)] {
-                let result = try await remote.run(command)
-                guard result.succeeded else {
-                    throw failure(command.display, "\(result.outcome): \(result.errorText.lastLines(2))")
-                }
-            }
-            return nil
         }
+        for command in [taking, Self.verification(remotePath)] {
+            let result = try await remote.run(command)
+            guard result.succeeded else {
+                throw failure(command.display, "\(result.outcome): \(result.errorText.lastLines(2))")
+            }
+        }
+        return nil
     }
 
     /// In pieces, so that a snapshot of gigabytes needs no memory of that size.

@@ -89,6 +89,7 @@ public struct Replacement: Sendable {
     /// - Parameter fence: an old master that answers is fenced.
     public func resumption(of run: RunStore.Run, fence: Bool) async throws -> Plan {
         var plan = try Self.plan(of: run)
+        let wasBare = plan.failedJoin == nil
         // Agreed to once and done or not: what there is now counts.
         plan.failedJoin = nil
         plan.fences = nil
@@ -104,13 +105,6 @@ public struct Replacement: Sendable {
         let kubectl = try kubectl(
             plan.survivors.compactMap { inventory.host(named: $0.host) }, version: plan.kubectlVersion)
         if fence, plan.dead.host != plan.replacement.host {
-            guard inventory.cluster.distribution == .kubeadm else {
-                throw Refused([
-                    Refusal(
-                        "node-is-dead", "\(plan.dead.host) cannot be fenced: k3s keeps all of it in one process",
-                        advice: "shut it down for good, then: masterswap resume")
-                ])
-            }
             do {
                 _ = try await remote(plan.dead.host).run(Command(["true"], timeout: .seconds(20)))
                 plan.fences = true
@@ -126,7 +120,7 @@ public struct Replacement: Sendable {
         if try await OcbootRuns.atWork(on: remote(plan.primary.host)) == nil,
             try await OcbootRuns.exist(of: run.id, on: remote(plan.primary.host))
         {
-            plan.failedJoin = try await FailedJoin.look(plan, inventory, kubectl, remote).found
+            plan.failedJoin = try await FailedJoin.look(plan, inventory, kubectl, remote, wasBare: wasBare).found
         }
         return plan
     }

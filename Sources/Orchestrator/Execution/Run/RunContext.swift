@@ -84,11 +84,11 @@ public struct RunContext: Sendable {
         }
     }
 
-    /// etcdctl in the primary's static etcd pod; on k3s what stands for it.
+    /// etcdctl in the primary's static etcd pod, or what stands for it.
     public func etcdctl() throws -> Etcdctl {
         Etcdctl(
             try kubectl(), node: plan.primary.node, distribution: distribution,
-            newcomer: distribution == .k3s ? try remote(plan.replacement.host) : nil)
+            newcomer: distribution.hasEtcdctl ? nil : try remote(plan.replacement.host))
     }
 
     // MARK: Destroying

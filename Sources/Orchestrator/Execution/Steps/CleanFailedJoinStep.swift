@@ -13,7 +13,7 @@ struct CleanFailedJoinStep: Step {
     let id = "clean-failed-join"
     var title: String { "Clean \(plan.replacement.host) after a join that failed half-way" }
     let reason =
-        "ocboot skips a host that has a kubelet configuration, and old etcd data makes a member that never joins."
+        "A host that has been in a cluster is skipped or refused, and old etcd data makes a member that never joins."
     let estimate = 30
     var effects: [Effect] {
         var effects: [Effect] = []
@@ -23,47 +23,41 @@ struct CleanFailedJoinStep: Step {
             effects.append(.destroys("node \(plan.replacement.node), should its kubelet register it meanwhile"))
         }
         if let member = agreed.member {
+            let who =
+                plan.kind.removesMembersItself ? ", by \(plan.kind.rawValue), after five minutes without progress" : ""
             effects.append(
-                .destroys("etcd member \(member.id), never started, at \(member.peerURLs.joined(separator: ", "))"))
+                .destroys(
+                    "etcd member \(member.id), never started, at \(member.peerURLs.joined(separator: ", "))\(who)"))
         }
+        if let password = agreed.password { effects.append(.destroys("\(password), of a node that is not there")) }
         if !agreed.traces.isEmpty {
             effects.append(
-                .destroys("on \(plan.replacement.host), by kubeadm reset: \(agreed.traces.joined(separator: ", "))"))
+                .destroys(
+                    "on \(plan.replacement.host), by \(plan.kind.resetName): \(agreed.traces.joined(separator: ", "))"))
         }
         return effects
     }
 
     func commands(_ inventory: Inventory) -> [String] {
-        (agreed.traces.isEmpty ? [] : [plan.told(plan.replacement.host, Self.stopKubelet)])
-            + (agreed.node.map { [plan.deletion($0)] } ?? [])
-            + (agreed.member.map { [plan.etcdctl(["member", "remove", $0.id])] } ?? [])
+        let distribution = inventory.cluster.distribution
+        let removal = agreed.member.map { member in
+            distribution.removesMembersItself
+                ? plan.memberQuestions(distribution) : [plan.etcdctl(["member", "remove", member.id])]
+        }
+        return (agreed.traces.isEmpty ? [] : [plan.told(plan.replacement.host, distribution.stopJoin)])
+            + (agreed.node.map { [plan.deletion($0)] } ?? []) + (removal ?? [])
+            + (agreed.password.map { [plan.deletion($0)] } ?? [])
             + (agreed.traces.isEmpty
-                ? [] : [plan.told(plan.replacement.host, reset(inventory.cluster.distribution))])
-    }
-
-    private static let stopKubelet = Command(["systemctl", "stop", "kubelet"], timeout: .seconds(60))
-
-    /// kubeadm leaves the data of a member whose manifest was never written, and containers where it finds no way to the runtime:
-    /// a keepalived among them that holds the VIP.
-    private func reset(_ distribution: Inventory.Distribution) -> Command {
-        let script = """
-            vip=$3
-            \(StaticPods.stop)
-            kubeadm reset -f || exit 1
-            rm -rf -- "$1" && rm -f -- "$2"/*
-            """
-        return .script(
-            script, [distribution.etcdDataDirectory + "/member", distribution.manifestDirectory, plan.vip],
-            timeout: .seconds(300),
-            label:
-                "kubeadm reset -f, its containers stopped before, the rest of etcd's data and of the manifests removed after"
-        )
+                ? [] : [plan.told(plan.replacement.host, distribution.reset(vip: plan.vip))])
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         guard let left = try await left(context) else { return .satisfied("nothing is left of an earlier join") }
         let what =
-            left.traces + [left.node.map { "\($0)" }, left.member.map { "etcd member \($0.id)" }].compactMap { $0 }
+            left.traces
+            + [
+                left.node.map { "\($0)" }, left.member.map { "etcd member \($0.id)" }, left.password.map { "\($0)" },
+            ].compactMap(\.self)
         return .needed("left: \(what.joined(separator: ", "))")
     }
 
@@ -75,15 +69,24 @@ struct CleanFailedJoinStep: Step {
             // Waiting for kubeadm's end may have taken long.
             try await context.assertMayAct()
             // A kubelet that runs would register its node again.
-            try await run(Self.stopKubelet, on: remote)
+            try await run(context.distribution.stopJoin, on: remote)
         }
-        if let node = left.node { try await context.delete(node) }
+        if let node = left.node {
+            try await context.delete(node)
+            try await DeadNode.awaitEnd(of: node.name, context) {
+                try await context.kubectl().find(Node.self, ["node", node.name]).flatMap {
+                    $0.uid == node.uid ? $0 : nil
+                }
+            }
+        }
         if let member = left.member { try await remove(member, context) }
+        if let password = left.password { try await context.delete(password) }
         guard !left.traces.isEmpty else { return }
         try await context.assertMayAct()
         try context.record(
             Event(.destroying, step: id, text: "on \(plan.replacement.host): \(left.traces.joined(separator: ", "))"))
-        try await context.uninterrupted { try await run(reset(context.distribution), on: remote) }
+        let reset = context.distribution.reset(vip: plan.vip)
+        try await context.uninterrupted { try await run(reset, on: remote) }
         context.destroyed("on \(plan.replacement.host): \(left.traces.joined(separator: ", "))")
     }
 
@@ -100,7 +103,9 @@ struct CleanFailedJoinStep: Step {
     /// What is left of an earlier join, now; it may be less than was agreed to, never more.
     private func left(_ context: RunContext) async throws -> FailedJoin? {
         let left: FailedJoin
-        switch try await FailedJoin.look(plan, context.inventory, try context.kubectl(), context.remote) {
+        switch try await FailedJoin.look(
+            plan, context.inventory, try context.kubectl(), context.remote, wasBare: agreed.wasBare == true)
+        {
         case .nothing: return nil
         case .found(let found): left = found
         case .otherwise(let what): throw changed(what)
@@ -111,6 +116,7 @@ struct CleanFailedJoinStep: Step {
         if let node = left.node, agreed.node.map({ $0.uid != node.uid }) ?? !agreed.mayStillRegister {
             throw changed("\(node) registered since")
         }
+        if let password = left.password, password != agreed.password { throw changed("\(password) was made since") }
         let more = left.traces.filter { !agreed.traces.contains($0) }
         if !more.isEmpty { throw changed("\(more.joined(separator: ", ")) came since") }
         return left
@@ -122,20 +128,21 @@ struct CleanFailedJoinStep: Step {
             advice: "look at it; to confirm what is there now: masterswap resume")
     }
 
-    /// Never under the hands of an ocboot or a kubeadm that is still at work.
+    /// Never under the hands of an ocboot or what joins for it, which is still at work.
     private func refuseIfAtWork(_ context: RunContext) async throws {
         if let job = try await OcbootRuns.atWork(on: try context.remote(plan.primary.host)) {
             throw ClusterError(
                 .changed, host: plan.primary.host, operation: "clean up after a failed join",
                 cause: "ocboot is at work there: \(job)", advice: "wait for its end, then: masterswap resume")
         }
+        guard let joiner = context.distribution.joiner else { return }
         let remote = try context.remote(plan.replacement.host)
-        try await context.wait(for: "kubeadm to end", on: plan.replacement.host) {
+        try await context.wait(for: "\(joiner) to end", on: plan.replacement.host) {
             let found = try await remote.run(
                 .script(
-                    "command -v pidof >/dev/null || exit 1; pidof kubeadm || true", timeout: .seconds(20),
-                    label: "look for kubeadm"))
-            guard found.succeeded else { throw changed("whether kubeadm runs there cannot be told: no pidof") }
+                    #"command -v pidof >/dev/null || exit 1; pidof "$1" || true"#, [joiner], timeout: .seconds(20),
+                    label: "look for \(joiner)"))
+            guard found.succeeded else { throw changed("whether \(joiner) runs there cannot be told: no pidof") }
             return found.text.isEmpty ? .done(()) : .pending("process \(found.text)")
         }
     }
@@ -150,6 +157,10 @@ struct CleanFailedJoinStep: Step {
         }
         let text = "etcd member \(member.id), which never started"
         try context.record(Event(.destroying, step: id, text: text))
+        if context.distribution.removesMembersItself {
+            try await context.awaitRemoval(of: member.id) { try await current() != nil }
+            return context.destroyed(text)
+        }
         do {
             try await etcdctl.remove(member.id)
         } catch {
@@ -163,7 +174,8 @@ struct CleanFailedJoinStep: Step {
 extension FailedJoin {
     /// Looks at the new host and the cluster as they are now.
     static func look(
-        _ plan: Plan, _ inventory: Inventory, _ kubectl: Kubectl, _ remote: (String) throws -> any Remote
+        _ plan: Plan, _ inventory: Inventory, _ kubectl: Kubectl, _ remote: (String) throws -> any Remote,
+        wasBare: Bool
     ) async throws -> Finding {
         guard var host = inventory.host(named: plan.replacement.host) else {
             throw ClusterError(
@@ -178,10 +190,21 @@ extension FailedJoin {
         let members = try await Etcdctl(
             kubectl, node: plan.primary.node, distribution: inventory.cluster.distribution
         ).members()
+        let node = try await ReplacementNode.find(plan, kubectl)
+        var password: ObjectReference?
+        // The dead one's own goes with its node.
+        if let name = inventory.cluster.distribution.passwordSecret(ofNode: plan.replacement.node),
+            try await kubectl.find(Node.self, ["node", plan.replacement.node]) == nil
+        {
+            let secret = ObjectReference(.secret, namespace: "kube-system", name: name, uid: "")
+            password = try await kubectl.uid(of: secret).map {
+                ObjectReference(.secret, namespace: "kube-system", name: name, uid: $0)
+            }
+        }
         return look(
             facts, at: plan.replacement.allAddresses, cluster: inventory.cluster,
-            authority: sum.text.split(separator: " ").first.map(String.init),
-            node: try await ReplacementNode.find(plan, kubectl), members: members.filter { $0.id != plan.member?.id })
+            authority: sum.text.split(separator: " ").first.map(String.init), node: node,
+            members: members.filter { $0.id != plan.member?.id }, password: password, wasBare: wasBare)
     }
 }
 

@@ -15,6 +15,9 @@ struct DeleteNodeStep: Step {
             .destroys("node \(plan.dead.node)" + (plan.dead.uid.map { " (uid \($0))" } ?? "")),
             .destroys("its pods, without grace: nothing runs them any more"),
         ]
+            + (plan.kind.passwordSecret(ofNode: plan.dead.node).map {
+                [.destroys("secret kube-system/\($0), by \(plan.kind.rawValue), with the node")]
+            } ?? [])
     }
 
     func commands(_ inventory: Inventory) -> [String] {
@@ -40,7 +43,7 @@ struct DeleteNodeStep: Step {
         try await DeadNode.refuseIfAlive(plan, context)
         if let node { try await context.delete(node) }
         // For as long as the node object is there, DaemonSets make new pods for it in the place of those that are deleted.
-        try await awaitEnd(kubectl, context)
+        try await DeadNode.awaitEnd(of: plan.dead.node, context) { try await DeadNode.find(plan, kubectl) }
         // Pod garbage collection would take up to a minute; the node is dead and gone, and its pods' end is part of the plan.
         // A finalizer may hold a pod for a while: it is told once that it is to go.
         var deleted: Set<String> = []
@@ -52,23 +55,6 @@ struct DeleteNodeStep: Step {
                 deleted.insert(pod.uid)
             }
             return .pending("\(pods.count) left: \(pods.prefix(3).map(\.reference).joined(separator: ", "))")
-        }
-    }
-
-    /// k3s' finalizers keep the node until its etcd member and its password are removed. They are waited for, and never taken off:
-    /// what they stand for would stay.
-    private func awaitEnd(_ kubectl: Kubectl, _ context: RunContext) async throws {
-        do {
-            try await context.wait(for: "node \(plan.dead.node) to be gone") {
-                guard let node = try await DeadNode.find(plan, kubectl) else { return .done(()) }
-                let finalizers = node.metadata.finalizers ?? []
-                return .pending(
-                    finalizers.isEmpty ? "it is there" : "its finalizers stay: \(finalizers.joined(separator: ", "))")
-            }
-        } catch var error as ClusterError where error.code == .waitTimedOut {
-            error.advice =
-                "see in the log of \(context.distribution.kubeletUnit) on the masters why: journalctl -u \(context.distribution.kubeletUnit); leave the finalizers where they are, and go on with: masterswap resume"
-            throw error
         }
     }
 }

@@ -100,6 +100,26 @@ enum DeadNode {
         return node
     }
 
+    /// Waits for the end of a node that was told to go. k3s' finalizers keep it until its etcd member and its password are removed. They
+    /// are waited for, and never taken off: what they stand for would stay.
+    static func awaitEnd(
+        of name: String, _ context: RunContext, _ find: () async throws -> Node?
+    ) async throws {
+        do {
+            try await context.wait(for: "node \(name) to be gone") {
+                guard let node = try await find() else { return .done(()) }
+                let finalizers = node.metadata.finalizers ?? []
+                return .pending(
+                    finalizers.isEmpty ? "it is there" : "its finalizers stay: \(finalizers.joined(separator: ", "))")
+            }
+        } catch var error as ClusterError where error.code == .waitTimedOut {
+            let unit = context.distribution.kubeletUnit
+            error.advice =
+                "see in the log of \(unit) on the masters why: journalctl -u \(unit); leave the finalizers where they are, and go on with: masterswap resume"
+            throw error
+        }
+    }
+
     private static func isAnew(_ node: Node, _ plan: Plan) -> Bool {
         !plan.reusesName && node.uid != plan.dead.uid && node.internalAddresses.contains(where: plan.dead.isAt)
     }

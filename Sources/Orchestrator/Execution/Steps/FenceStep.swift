@@ -3,8 +3,8 @@ import Inventories
 import Planning
 import SSH
 
-/// Takes the old master, which answers again, out of what it still thinks it is: its kubelet stopped and disabled, its static pods'
-/// manifests moved away and their containers stopped, the VIP off its interfaces. A copy of the manifests is kept there.
+/// Takes the old master, which answers again, out of what it still thinks it is: its kubelet (or k3s) stopped and disabled, its static
+/// pods' manifests moved away, its containers stopped, the VIP off its interfaces. A copy of the manifests is kept there.
 struct FenceStep: Step {
     let plan: Plan
 
@@ -15,8 +15,8 @@ struct FenceStep: Step {
     var effects: [Effect] {
         [
             .makes("a copy of its manifests, there, in /var/lib/masterswap, 0700"),
-            .changes("its kubelet: stopped and disabled"),
-            .destroys("its static pods, keepalived and etcd among them: manifests moved away, containers stopped"),
+            .changes("\(plan.kind.fencedService): stopped and disabled"),
+            .destroys(plan.kind.fencedContainers),
             .destroys("the VIP \(plan.vip) on its interfaces; node \(plan.dead.node) where it registered again"),
         ]
     }
@@ -32,8 +32,8 @@ struct FenceStep: Step {
 
     private func act(_ run: String, _ distribution: Inventory.Distribution) -> Command {
         .script(
-            Self.script, [distribution.manifestDirectory, Self.kept(run), plan.vip], timeout: .seconds(180),
-            label: "stop the kubelet and its static pods, keep the manifests in \(Self.kept(run))")
+            distribution.fence, [distribution.manifestDirectory, Self.kept(run), plan.vip], timeout: .seconds(180),
+            label: "\(distribution.fenceLabel), keep the manifests in \(Self.kept(run))")
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -43,7 +43,7 @@ struct FenceStep: Step {
         }
         guard signs.isEmpty else { return .needed(signs.joined(separator: ", ")) }
         context.armWatch()
-        return .satisfied("no kubelet, etcd or keepalived runs there, and it does not hold the VIP")
+        return .satisfied("nothing of a master runs there, and it does not hold the VIP")
     }
 
     func run(_ context: RunContext) async throws {
@@ -51,7 +51,7 @@ struct FenceStep: Step {
         try context.record(
             Event(
                 .destroying, step: id,
-                text: "static pods of \(plan.dead.host): manifests kept in its \(Self.kept(context.run.id))"))
+                text: "containers of \(plan.dead.host): manifests kept in its \(Self.kept(context.run.id))"))
         let (remote, act) = (try context.remote(plan.dead.host), act(context.run.id, context.distribution))
         let result = try await context.uninterrupted { try await remote.run(act) }
         guard result.succeeded else {
@@ -60,9 +60,10 @@ struct FenceStep: Step {
                 cause: "\(result.outcome): \(result.errorText.lastLines(3))",
                 advice: "shut it down for good, then: masterswap resume")
         }
-        context.destroyed("static pods of \(plan.dead.host)")
+        context.destroyed("containers of \(plan.dead.host)")
         if let node = try await DeadNode.returned(plan, context.kubectl()) {
             try await context.delete(ObjectReference(.node, node))
+            try await DeadNode.awaitEnd(of: node.name, context) { try await DeadNode.returned(plan, context.kubectl()) }
         }
         try await context.wait(for: "\(plan.dead.host) to be out", on: plan.dead.host, limit: .seconds(60)) {
             let signs = try await signs(context)
@@ -73,21 +74,6 @@ struct FenceStep: Step {
             return answers ? .pending("it answers") : .done(())
         }
     }
-
-    /// Stopped containers first lose who would start them again. `$1` manifests, `$2` where they are kept, `$3` the VIP.
-    /// `done` is written last: a fence that was cut off half-way is none.
-    static let script = """
-        umask 077
-        mkdir -p "$2" && chmod 700 "$2" || exit 1
-        [ -d "$2/copy" ] || { cp -a "$1" "$2/copy.new" && mv "$2/copy.new" "$2/copy"; } || exit 1
-        systemctl disable kubelet || exit 1
-        systemctl stop kubelet || exit 1
-        mkdir -p "$2/manifests" || exit 1
-        for file in "$1"/*; do [ ! -e "$file" ] || mv -f -- "$file" "$2/manifests/" || exit 1; done
-        vip=$3
-        \(StaticPods.stop)
-        : >"$2/done"
-        """
 
     /// Whether a run of this tool took its manifests away: what answers then is what was left of it.
     static func wasFenced(_ remote: any Remote) async throws -> Bool {
@@ -116,9 +102,7 @@ struct FenceStep: Step {
         // Without these every sign would be missing, and silence taken for death.
         let script = """
             command -v pidof >/dev/null && command -v ip >/dev/null || { echo 'no pidof or no ip(8) there' >&2; exit 1; }
-            for name in kubelet etcd keepalived kube-apiserver; do
-                pid=$(pidof "$name") && echo "$name runs, process $pid"
-            done
+            \(distribution.signsOfLife)
             for file in "$1"/*; do [ ! -e "$file" ] || echo "$file is there"; done
             ip -o -4 addr | while read -r _ device _ address _; do
                 case $address in "$2"/*) echo "it holds $address on $device" ;; esac
@@ -136,7 +120,6 @@ struct FenceStep: Step {
                 .changed, host: plan.dead.host, operation: "fence the old master", cause: cause,
                 advice: "it is left as it is; look at the cluster: masterswap check")
         }
-        guard context.distribution == .kubeadm else { throw refusal("k3s keeps all of a master in one process") }
         let node = try await context.kubectl().find(Node.self, ["node", plan.dead.node])
         if let node, node.uid == plan.dead.uid, node.isReady { throw refusal("node \(node.name) is Ready") }
         let all = try await context.etcdctl().members()

@@ -21,7 +21,10 @@ package struct JoinStep: Step {
                 "copies, 0700, of what ocboot may write on \(plan.survivors.map(\.host).listed): \(JoinChanges.folder(run: Plan.runName))"
             ),
             .makes("node \(plan.replacement.node) (\(plan.replacement.address)) and its etcd member"),
-        ] + (plan.ocboot?.invocation.effects ?? []).map { .changes("ocboot \($0)") }
+        ]
+            + (plan.promotes && plan.kind.ocbootPromotes
+                ? [.changes("keepalived on \(plan.primary.host): ocboot makes it MASTER with priority 100, as below")]
+                : []) + (plan.ocboot?.invocation.effects ?? []).map { .changes("ocboot \($0)") }
             + (plan.ocboot?.invocation.restartsNewHost == true
                 ? [.changes("\(plan.replacement.host): ocboot may restart it, for a kernel of its own")] : [])
             + (JoinChanges(plan, run: Plan.runName)?.effects ?? [])
@@ -169,6 +172,16 @@ package struct JoinStep: Step {
     /// ocboot skips the join of a host that has a kubelet configuration: a join that failed half-way has to be cleaned up first.
     private func refuseIfHalfJoined(_ context: RunContext) async throws {
         guard try await node(context) == nil else { return }
+        if let name = context.distribution.passwordSecret(ofNode: plan.replacement.node),
+            try await context.kubectl().uid(of: ObjectReference(.secret, namespace: "kube-system", name: name, uid: ""))
+                != nil
+        {
+            throw ClusterError(
+                .changed, host: plan.primary.host, operation: "join \(plan.replacement.node)",
+                cause:
+                    "the secret kube-system/\(name) is there without its node, and \(context.distribution.rawValue) would refuse another host under that name",
+                advice: "delete it: kubectl -n kube-system delete secret \(name); then: masterswap resume")
+        }
         let file = context.distribution.kubeletConfiguration
         let there = try await context.remote(plan.replacement.host).run(
             Command(["test", "-e", file], timeout: .seconds(20)))

@@ -9,14 +9,19 @@ package struct PromoteStep: Step {
     package let plan: Plan
 
     package let id = "promote"
-    package var title: String { "Make \(plan.primary.node) the keepalived MASTER" }
-    package let reason =
+    package var title: String {
+        (plan.kind.ocbootPromotes ? "See \(plan.primary.node) as" : "Make \(plan.primary.node)")
+            + " the keepalived MASTER"
+    }
+    package var reason: String {
         "The dead one was keepalived's MASTER: its successor is to hold the VIP by right, not by chance."
+            + (plan.kind.ocbootPromotes ? " The join made it so; what it left out is done here." : "")
+    }
     package let estimate = 27
     package var effects: [Effect] {
         [
             .changes(
-                "keepalived.yaml on \(plan.primary.host): KEEPALIVED_PRIORITY 100, KEEPALIVED_STATE MASTER; every other byte stays"
+                "keepalived.yaml on \(plan.primary.host)\(plan.kind.ocbootPromotes ? ", where the join left it otherwise" : ""): KEEPALIVED_PRIORITY 100, KEEPALIVED_STATE MASTER; every other byte stays"
             )
         ]
     }
@@ -64,7 +69,7 @@ package struct PromoteStep: Step {
             }
         } catch var error as ClusterError where error.code == .waitTimedOut {
             error.advice =
-                "restart the kubelet on \(plan.primary.host): systemctl restart kubelet; then: masterswap resume"
+                "restart the kubelet on \(plan.primary.host): systemctl restart \(context.distribution.kubeletUnit); then: masterswap resume"
             throw error
         }
         _ = try await VIP.settle(masters, on: plan.primary.host, samples: 4, context)

@@ -7,7 +7,11 @@ struct RemoveMemberStep: Step {
     let plan: Plan
 
     let id = "remove-member"
-    var title: String { "Remove the dead etcd member" + (plan.member.map { " \($0.id)" } ?? "") }
+    var title: String {
+        let id = plan.member.map { " \($0.id)" } ?? ""
+        return plan.kind.removesMembersItself
+            ? "See \(plan.kind.rawValue) remove the dead etcd member\(id)" : "Remove the dead etcd member\(id)"
+    }
     let reason = "A dead member counts for the quorum, and would stand in the way of the new one."
     let estimate = 5
     var effects: [Effect] {
@@ -18,12 +22,8 @@ struct RemoveMemberStep: Step {
     func commands(_ inventory: Inventory) -> [String] {
         guard let member = plan.member else { return [] }
         let distribution = inventory.cluster.distribution
-        let questions = plan.memberQuestions(distribution)
-        return switch distribution {
-        case .kubeadm: questions + [plan.etcdctl(Self.removal(member.id))]
-        // Its controller does it, once the node is told to go.
-        case .k3s: questions
-        }
+        return plan.memberQuestions(distribution)
+            + (distribution.removesMembersItself ? [] : [plan.etcdctl(Self.removal(member.id))])
     }
 
     private static func removal(_ id: String) -> [String] { ["member", "remove", id] }
@@ -35,7 +35,11 @@ struct RemoveMemberStep: Step {
 
     func run(_ context: RunContext) async throws {
         guard let member = try await current(context) else { return }
-        if context.distribution == .k3s { return try await awaitRemoval(of: member, context) }
+        if context.distribution.removesMembersItself {
+            // It was to be done before the node was gone.
+            try await context.awaitRemoval(of: member.id, limit: .seconds(60)) { try await current(context) != nil }
+            return context.destroyed("etcd member \(member.id) '\(member.name)'")
+        }
         try await context.assertMayAct()
         try context.record(Event(.destroying, step: id, text: "etcd member \(member.id) '\(member.name)'"))
         do {
@@ -43,19 +47,6 @@ struct RemoveMemberStep: Step {
         } catch {
             // The answer to a removal that was done may be lost on its way.
             if try await current(context) != nil { throw error }
-        }
-        context.destroyed("etcd member \(member.id) '\(member.name)'")
-    }
-
-    /// k3s removes the member of a node that is deleted; what it leaves is never removed behind its back.
-    private func awaitRemoval(of member: EtcdMember, _ context: RunContext) async throws {
-        do {
-            try await context.wait(for: "k3s to remove etcd member \(member.id) '\(member.name)'") {
-                try await current(context) == nil ? .done(()) : .pending("it is listed")
-            }
-        } catch var error as ClusterError where error.code == .waitTimedOut {
-            error.advice = Etcdctl.removalByHand(member.id)
-            throw error
         }
         context.destroyed("etcd member \(member.id) '\(member.name)'")
     }
@@ -107,5 +98,21 @@ struct RemoveMemberStep: Step {
                 "bring the others back first, then: masterswap resume")
         }
         return member
+    }
+}
+
+extension RunContext {
+    /// Waits until a member is gone that the cluster removes by itself; what that leaves is never removed behind its back.
+    /// - Parameter limit: `nil` for that of every wait.
+    func awaitRemoval(of member: String, limit: Duration? = nil, _ isThere: () async throws -> Bool) async throws {
+        do {
+            try await wait(for: "\(distribution.rawValue) to remove etcd member \(member)", limit: limit) {
+                try await isThere() ? .pending("it is listed") : .done(())
+            }
+        } catch var error as ClusterError where error.code == .waitTimedOut {
+            error.advice =
+                "see why on the masters: journalctl -u \(distribution.kubeletUnit); where it stays, and its machine is gone for good or stopped, remove it by hand: \(distribution.removalOfLeft(member)); then: masterswap resume"
+            throw error
+        }
     }
 }

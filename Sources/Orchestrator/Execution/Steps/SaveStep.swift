@@ -16,7 +16,9 @@ struct SaveStep: Step {
     var effects: [Effect] {
         [
             .makes(
-                "etcd-snapshot.db of \(plan.primary.node), kubeadm-config.json and manifests-HOST.tar in this run's folder, 0700"
+                plan.kind.hasKubeadmConfig
+                    ? "etcd-snapshot.db of \(plan.primary.node), kubeadm-config.json and manifests-HOST.tar in this run's folder, 0700"
+                    : "etcd-snapshot.db of \(plan.primary.node), and manifests-HOST.tar with token, certificates and configuration in this run's folder, 0700"
             ),
             .makes("objects/ beside them: the manifest of each object that the steps below delete"),
         ]
@@ -28,18 +30,16 @@ struct SaveStep: Step {
 
     func commands(_ inventory: Inventory) -> [String] {
         let distribution = inventory.cluster.distribution
-        return (distribution == .kubeadm ? [plan.kubectl(KubeadmConfig.arguments)] : [])
+        return (distribution.hasKubeadmConfig ? [plan.kubectl(KubeadmConfig.arguments)] : [])
             + plan.survivors.map { plan.told($0.host, Self.readManifests(distribution)) } + objects.commands()
             + EtcdSnapshot.commands(plan, distribution)
     }
 
     private static func readManifests(_ distribution: Inventory.Distribution) -> Command {
-        switch distribution {
-        case .kubeadm:
-            Command(["tar", "-C", distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30))
-        // With the server's token, without which a snapshot is useless.
-        case .k3s: ClusterBackup.readFiles(distribution)
-        }
+        distribution.hasKubeadmConfig
+            ? Command(["tar", "-C", distribution.manifestDirectory, "-cf", "-", "."], timeout: .seconds(30))
+            // With the server's token, without which a snapshot is useless.
+            : ClusterBackup.readFiles(distribution)
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -62,7 +62,7 @@ struct SaveStep: Step {
             try write(data, name, context)
         }
         if isSaved(SavedObjects.index) { try Journal.synchronizeFolder(of: path(SavedObjects.index, context)) }
-        if context.distribution == .kubeadm, !isSaved("kubeadm-config.json") {
+        if context.distribution.hasKubeadmConfig, !isSaved("kubeadm-config.json") {
             let config = try await context.kubectl().run(KubeadmConfig.arguments)
             try write(config, "kubeadm-config.json", context)
         }
@@ -80,7 +80,7 @@ struct SaveStep: Step {
     }
 
     private func names(_ context: RunContext) -> [String] {
-        (context.distribution == .kubeadm ? ["kubeadm-config.json"] : [])
+        (context.distribution.hasKubeadmConfig ? ["kubeadm-config.json"] : [])
             + plan.survivors.map { "manifests-\($0.host).tar" }
             + [Self.snapshotName]
     }

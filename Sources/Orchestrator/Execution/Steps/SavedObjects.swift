@@ -16,7 +16,7 @@ struct SavedObjects: Sendable {
     /// recreates, and the volumes.
     private var planned: [ObjectReference] {
         var objects = plan.dead.uid.map { [ObjectReference(.node, name: plan.dead.node, uid: $0)] } ?? []
-        objects += plan.failedJoin?.node.map { [$0] } ?? []
+        objects += [plan.failedJoin?.node, plan.failedJoin?.password].compactMap(\.self)
         for rebuild in plan.rebuilds {
             objects.append(
                 ObjectReference(

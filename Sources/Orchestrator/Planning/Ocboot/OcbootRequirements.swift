@@ -41,7 +41,7 @@ package enum OcbootRequirements {
             unmet.append(
                 "was not started with systemd.unified_cgroup_hierarchy=0, as ocboot \(row.name) wants it on \(system)")
         }
-        if isNew, distribution == .k3s, let runtimes = facts.runtimes, !runtimes.isEmpty {
+        if isNew, distribution.bringsRuntime, let runtimes = facts.runtimes, !runtimes.isEmpty {
             unmet.append(
                 "runs \(runtimes.joined(separator: " and ")), and k3s brings a container runtime of its own: Cloudpods wants a machine without one"
             )
@@ -49,11 +49,12 @@ package enum OcbootRequirements {
         return unmet
     }
 
-    /// The hosts that ocboot will name in a replacement: the new one, the primary, and on k3s every other survivor.
+    /// The hosts that ocboot will name in a replacement: the new one, the primary, and with some kinds every other survivor.
     package static func hosts(_ proposal: Proposal) -> [Inventory.Host] {
         let inventory = proposal.state.inventory
         let survivors =
-            inventory.cluster.distribution == .k3s ? proposal.survivors : [proposal.primary].compactMap(\.self)
+            inventory.cluster.distribution.ocbootNamesEveryMaster
+            ? proposal.survivors : [proposal.primary].compactMap(\.self)
         return [proposal.replacement] + survivors.compactMap { inventory.host(named: $0.host) }
     }
 }

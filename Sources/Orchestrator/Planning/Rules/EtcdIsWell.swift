@@ -1,4 +1,5 @@
 package import Cluster
+package import Inventories
 
 /// etcd takes a change of its members well: no alarm, one leader that all see, every member that counts close behind it.
 public enum EtcdIsWell: SafetyRule {
@@ -12,7 +13,7 @@ public enum EtcdIsWell: SafetyRule {
         let counted = proposal.remainingMembers.filter { $0.isHealthy && $0.isStarted }
         let leaders = Set(counted.compactMap { cluster.etcd.status(of: $0)?.leader })
         let dead = proposal.deadMembers.filter { leaders.contains($0.id) && !proposal.fences }
-        return faults(cluster, counted: counted).map(\.refusal)
+        return faults(cluster, counted: counted, proposal.state.inventory.cluster.distribution).map(\.refusal)
             + dead.map {
                 refusal(
                     "etcd's leader is the dead one's member \($0.id)",
@@ -41,20 +42,22 @@ public enum EtcdIsWell: SafetyRule {
     static let lagLimit: UInt64 = 5000
 
     /// - Parameter counted: the members that a majority is made of: started, healthy, and not the dead one's.
-    package static func faults(_ cluster: ClusterObservation, counted: [EtcdMember]) -> [Fault] {
+    package static func faults(
+        _ cluster: ClusterObservation, counted: [EtcdMember], _ distribution: Inventory.Distribution
+    ) -> [Fault] {
         // Without members nothing is known of etcd, and that is told elsewhere.
         guard !cluster.members.isEmpty else { return [] }
-        return alarms(cluster) + statuses(cluster, counted)
+        return alarms(cluster, distribution) + statuses(cluster, counted, distribution)
     }
 
-    private static func alarms(_ cluster: ClusterObservation) -> [Fault] {
+    private static func alarms(_ cluster: ClusterObservation, _ distribution: Inventory.Distribution) -> [Fault] {
         guard let alarms = cluster.etcd.alarms else {
             return [
                 Fault(
                     kind: .unread,
                     refusal: refusal(
                         "whether etcd has raised an alarm is not known: \(cluster.etcd.whyUnknown)",
-                        advice: "see that etcd answers, on a master: etcdctl alarm list"))
+                        advice: "see that etcd answers, on a master: \(distribution.alarmQuestion)"))
             ]
         }
         return alarms.map { alarm in
@@ -65,7 +68,7 @@ public enum EtcdIsWell: SafetyRule {
                     refusal(
                         "etcd has raised the alarm NOSPACE: \(member)",
                         advice:
-                            "its database has reached its quota, and etcd takes no writes: compact and defragment it, or raise --quota-backend-bytes; then: etcdctl alarm disarm"
+                            "its database has reached its quota, and etcd takes no writes: compact and defragment it, or raise --quota-backend-bytes; then: \(distribution.etcdctlByHand) alarm disarm"
                     )
                 case .corrupt:
                     refusal(
@@ -76,20 +79,22 @@ public enum EtcdIsWell: SafetyRule {
                 case .other(let number):
                     refusal(
                         "etcd has raised the alarm number \(number): \(member)",
-                        advice: "look it up in the documentation of this etcd: etcdctl alarm list")
+                        advice: "look it up in the documentation of this etcd: \(distribution.alarmQuestion)")
                 }
             return Fault(kind: .alarm, refusal: told)
         }
     }
 
-    private static func statuses(_ cluster: ClusterObservation, _ counted: [EtcdMember]) -> [Fault] {
+    private static func statuses(
+        _ cluster: ClusterObservation, _ counted: [EtcdMember], _ distribution: Inventory.Distribution
+    ) -> [Fault] {
         guard cluster.etcd.statuses != nil else {
             return [
                 Fault(
                     kind: .unread,
                     refusal: refusal(
                         "the status of etcd's members is not known: \(cluster.etcd.whyUnknown)",
-                        advice: "see that etcd answers, on a master: etcdctl endpoint status --cluster"))
+                        advice: "see that etcd answers, on a master: \(distribution.statusQuestion)"))
             ]
         }
         var faults: [Fault] = []
@@ -104,7 +109,7 @@ public enum EtcdIsWell: SafetyRule {
                     refusal(
                         "\(cluster.name(ofMember: member.id)) is healthy and gives no status",
                         advice:
-                            "look at it: etcdctl endpoint status --cluster; another member may answer at its address"))
+                            "look at it: \(distribution.statusQuestion); another member may answer at its address"))
             }
         }
         let election = "an election takes seconds; if it stays so, look at the network between the masters"
@@ -126,7 +131,9 @@ public enum EtcdIsWell: SafetyRule {
                 .leader,
                 refusal(
                     "etcd's members are in different clusters: \(views { "is in \($0.clusterID)" })",
-                    advice: "one was begun again with empty data: look at its etcd pod before anything is removed"))
+                    advice:
+                        "one was begun again with empty data: look at \(distribution.etcdLog), before anything is removed"
+                ))
         }
         // Of what any of them knows of, not only of what another has applied: all of them may be behind.
         let front = known.map { max($0.status.raftIndex, $0.status.progress) }.max() ?? 0
@@ -135,7 +142,7 @@ public enum EtcdIsWell: SafetyRule {
                 .behind,
                 refusal(
                     "\(cluster.name(ofMember: member.id)) is \(front - status.progress) entries behind the log",
-                    advice: "wait until it has caught up, and look at its disk: etcdctl endpoint status --cluster"))
+                    advice: "wait until it has caught up, and look at its disk: \(distribution.statusQuestion)"))
         }
         return faults
     }

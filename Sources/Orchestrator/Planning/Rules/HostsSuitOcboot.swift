@@ -39,7 +39,7 @@ public enum HostsSuitOcboot: SafetyRule {
                     advice: "use root in the inventory for \(others.map(\.name).listed), or an ocboot of 3.11 or newer")
             )
         }
-        if !row.takesPortOfVIP, proposal.state.inventory.cluster.distribution == .kubeadm {
+        if !row.takesPortOfVIP, proposal.state.inventory.cluster.distribution.ocbootAsksVIP {
             refusals += proposal.state.vipHolders.filter { $0.name != proposal.dead.host }.compactMap { holder in
                 guard let listening = proposal.state.facts(holder)?.listening, (holder.ssh.port ?? 22) != 22,
                     !listening.contains(22)

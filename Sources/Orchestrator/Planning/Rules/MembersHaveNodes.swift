@@ -1,4 +1,5 @@
 import Cluster
+import Inventories
 
 /// Every member of etcd belongs to exactly one master, or is the dead one's, and every master that is left has one: the rule of
 /// Cluster API's control plane.
@@ -8,21 +9,33 @@ public enum MembersHaveNodes: SafetyRule {
 
     public static func refusals(_ proposal: Proposal) -> [Refusal] {
         let state = proposal.state
+        let distribution = state.inventory.cluster.distribution
         let memberships = proposal.memberships
         var refusals: [Refusal] = []
+        if distribution.removesMembersItself, proposal.deadNode == nil {
+            refusals += memberships.ofTheDead.map { member in
+                refusal(
+                    "etcd member \(member.id) '\(member.name)' is left of \(proposal.dead.node), whose node is gone, and \(distribution.rawValue) removes only the member of a node that is deleted",
+                    advice:
+                        "its machine is to be gone for good; then remove it by hand, on a master: \(distribution.removalOfLeft(member.id))"
+                )
+            }
+        }
         if memberships.ofTheDead.count > 1 {
             let ids = memberships.ofTheDead.map(\.id).joined(separator: ", ")
             refusals.append(
                 refusal(
                     "\(memberships.ofTheDead.count) etcd members are at \(proposal.dead.node)'s addresses: \(ids)",
-                    advice: "find out which one it was, and remove the other by hand: etcdctl member list"))
+                    advice:
+                        "find out which one it was, and remove the other by hand: \(distribution.etcdctlByHand) member list"
+                ))
         }
         for stray in memberships.strays {
             // Nobody is told how to remove a member that is at work.
             let advice =
                 stray.member.isHealthy
-                ? "it is healthy, so that somebody runs it: find out who, by its addresses: etcdctl member list"
-                : "find out whose it is: etcdctl member list; a member whose machine is gone for good is removed by hand: etcdctl member remove \(stray.member.id)"
+                ? "it is healthy, so that somebody runs it: find out who, by its addresses: \(distribution.etcdctlByHand) member list"
+                : "find out whose it is: \(distribution.etcdctlByHand) member list; a member whose machine is gone for good is removed by hand: \(distribution.removalOfLeft(stray.member.id))"
             refusals.append(refusal(stray.reason, advice: advice))
         }
         for member in proposal.remainingMembers
@@ -31,8 +44,9 @@ public enum MembersHaveNodes: SafetyRule {
                 refusal(
                     "etcd member \(member.id) at \(member.addresses.joined(separator: ", ")) \(member.isLearner ? "is a learner" : "has never started")",
                     advice: member.isHealthy
-                        ? "it answers, so that somebody runs it: finish its join, or find out whose it is: etcdctl member list"
-                        : "a join was left half done; finish or remove it first: etcdctl member remove \(member.id)"))
+                        ? "it answers, so that somebody runs it: finish its join, or find out whose it is: \(distribution.etcdctlByHand) member list"
+                        : "a join was left half done; finish or remove it first: \(distribution.removalOfLeft(member.id))"
+                ))
         }
         guard !state.cluster.members.isEmpty else { return refusals }
         for master in proposal.survivors {
@@ -40,7 +54,9 @@ public enum MembersHaveNodes: SafetyRule {
             refusals.append(
                 refusal(
                     "the master \(master.node) (\(master.address)) has no etcd member",
-                    advice: "look at its etcd pod, and at etcdctl member list; a master without etcd is joined again"))
+                    advice:
+                        "look at \(distribution.etcdLog), and at \(distribution.etcdctlByHand) member list; a master without etcd is joined again"
+                ))
         }
         return refusals
     }

@@ -35,14 +35,7 @@ public enum NodeIsDead: SafetyRule {
         switch proposal.state.hosts[dead.host] {
         case .reached(let facts) where proposal.isSameMachine:
             refusals += objections(to: facts, proposal)
-        case .reached where proposal.fences:
-            if proposal.state.inventory.cluster.distribution != .kubeadm {
-                refusals.append(
-                    refusal(
-                        "\(dead.host) cannot be fenced: k3s keeps all of it in one process",
-                        advice: orNothing(
-                            proposal, "shut it down for good and wait until it is NotReady, then try again")))
-            }
+        case .reached where proposal.fences: break
         case .reached:
             refusals.append(
                 refusal(

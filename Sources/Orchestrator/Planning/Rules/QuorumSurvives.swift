@@ -68,18 +68,16 @@ public enum QuorumSurvives: SafetyRule {
             let version = versions.compactMap(\.self).min().map { " \($0)" } ?? ""
             causes.append("etcd\(version) adds none (strict-reconfig-check; fixed in 3.5.30 and 3.6.11)")
         }
-        // kubeadm's check of etcd wants every listed member to answer (kubernetes/kubernetes#138403).
+        let distribution = proposal.state.inventory.cluster.distribution
         let version = proposal.primary.flatMap { proposal.state.objects.node($0.node)?.kubeletVersion }
-        if proposal.state.inventory.cluster.distribution == .kubeadm,
-            version.flatMap({ KubernetesVersion($0) }).map({ $0 < KubernetesVersion(1, 37) }) ?? true
-        {
+        if distribution.joinWantsEveryMember(version.flatMap { KubernetesVersion($0) }) {
             causes.append("kubeadm\(version.map { " \($0)" } ?? "") joins no master (kubernetes/kubernetes#138403)")
         }
         guard !causes.isEmpty else { return nil }
         return refusal(
             "\(cluster.name(ofMember: member.id)) does not answer, and as long as it is listed \(causes.joined(separator: ", and "))",
             advice:
-                "bring it back first; if its machine is gone for good, too, take the member out by hand, which etcd's quorum allows: etcdctl member remove \(member.id); replace that machine after this one"
+                "bring it back first; if its machine is gone for good, too, take the member out by hand, which etcd's quorum allows: \(distribution.removalByHand(of: member.id, named: member.name)); replace that machine after this one"
         )
     }
 }

@@ -176,12 +176,12 @@ public enum ReplacementFits: SafetyRule {
                 proposal.replacement
             ), (OcbootLogin(host), "itself (\(host.address))", host),
         ]
-        switch state.inventory.cluster.distribution {
+        let distribution = state.inventory.cluster.distribution
         // An old master that is to be fenced still holds the VIP: who will hold it is not known yet.
-        case .kubeadm where proposal.fences: break
-        case .kubeadm:
+        if distribution.ocbootAsksVIP, !proposal.fences {
             logins.append((OcbootLogin(host, at: state.inventory.cluster.vip), "the VIP", state.vipHolders.first))
-        case .k3s:
+        }
+        if distribution.ocbootNamesEveryMaster {
             logins += proposal.survivors.filter { $0.host != primary.host }.compactMap { survivor in
                 state.inventory.host(named: survivor.host).map { (OcbootLogin($0), "\($0.name) (\($0.address))", $0) }
             }

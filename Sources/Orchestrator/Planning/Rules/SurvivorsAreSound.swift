@@ -55,7 +55,8 @@ public enum SurvivorsAreSound: SafetyRule {
         }
         switch host.flatMap({ state.hosts[$0.name] }) {
         case .reached(let facts):
-            faults += self.faults(facts, of: master.host, at: state.cluster.clock)
+            faults += self.faults(
+                facts, of: master.host, at: state.cluster.clock, state.inventory.cluster.distribution)
             // It would fight for the VIP with whoever is made MASTER in the dead one's stead.
             let isPrimary = facts.manifest?.state == .master && (!faults.isEmpty || member?.isHealthy != true)
             if isPrimary {
@@ -89,7 +90,9 @@ public enum SurvivorsAreSound: SafetyRule {
 
     /// What makes a master fail soon that is Ready still.
     /// - Parameter now: by a master's clock; `nil` where that is not known.
-    private static func faults(_ facts: HostFacts, of host: String, at now: Date?) -> [MasterFault] {
+    private static func faults(
+        _ facts: HostFacts, of host: String, at now: Date?, _ distribution: Inventory.Distribution
+    ) -> [MasterFault] {
         var faults: [MasterFault] = []
         func add(_ reason: String, _ advice: String) {
             faults.append(MasterFault(refusal: refusal("\(host): \(reason)", advice: advice), isSpared: true))
@@ -102,7 +105,9 @@ public enum SurvivorsAreSound: SafetyRule {
         if !unread.isEmpty {
             add("could not be read: \(unread.joined(separator: ", "))", "see there that pidof, df and openssl work")
         }
-        if facts.kubeletRuns == false { add("the kubelet does not run", "look at it there: journalctl -u kubelet") }
+        if facts.kubeletRuns == false {
+            add("the kubelet does not run", "look at it there: journalctl -u \(distribution.kubeletUnit)")
+        }
         if facts.runtimes?.isEmpty == true {
             add("no container runtime runs", "look at docker or containerd there")
         }
@@ -114,7 +119,7 @@ public enum SurvivorsAreSound: SafetyRule {
         if let now, let expired = facts.certificates?.first(where: { $0.notAfter < now }) {
             add(
                 "\(expired.path) has expired",
-                "renew it there: kubeadm certs renew all (1.19 and older: kubeadm alpha certs renew all)")
+                "renew it there: \(distribution.certificateRenewal)")
         }
         return faults
     }

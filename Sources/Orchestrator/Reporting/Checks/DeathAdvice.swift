@@ -61,14 +61,15 @@ enum DeathAdvice {
 
     static func notReady(_ node: Node, _ state: ClusterState) -> String {
         let host = state.host(of: node)
+        let unit = state.inventory.cluster.distribution.kubeletUnit
         guard state.isMaster(node: node, addresses: node.internalAddresses, role: host?.role) else {
             return NodeIsAMaster.workerAdvice(node.name)
         }
         guard let host, let observation = state.hosts[host.name] else {
-            return "see why: kubectl describe node \(node.name); then look at the kubelet there: journalctl -u kubelet"
+            return "see why: kubectl describe node \(node.name); then look at the kubelet there: journalctl -u \(unit)"
         }
         switch observation {
-        case .reached: return "its host answers: look at the kubelet there: journalctl -u kubelet"
+        case .reached: return "its host answers: look at the kubelet there: journalctl -u \(unit)"
         case .failed(let failure): return unreachable(host, failure, state)
         }
     }

@@ -1,10 +1,12 @@
 import Cluster
+import Inventories
 import Planning
 
 /// etcd's members, whose they are, and what etcd says of itself.
 enum EtcdChecks {
     static func findings(_ state: ClusterState, _ identity: Identity) -> [CheckReport.Finding] {
         let cluster = state.cluster
+        let distribution = state.inventory.cluster.distribution
         var findings: [CheckReport.Finding] = []
         func add(
             _ code: CheckReport.Code, _ text: String, _ advice: String, _ subject: String = "etcd",
@@ -17,7 +19,8 @@ enum EtcdChecks {
         for stray in memberships.strays {
             add(
                 .memberWithoutNode, stray.reason,
-                "find out whose it is: etcdctl member list; replacing a dead master takes its member out")
+                "find out whose it is: \(distribution.etcdctlByHand) member list; replacing a dead master takes its member out"
+            )
         }
         for member in cluster.members {
             let place = member.addresses.joined(separator: ", ")
@@ -28,18 +31,18 @@ enum EtcdChecks {
             } else if !member.isStarted {
                 add(.memberNotStarted, "member \(member.id) at \(place) has never started", "a join was left half done")
             } else if !member.isHealthy {
-                add(.memberUnhealthy, "member \(member.name) is not healthy", "look at its etcd pod")
+                add(.memberUnhealthy, "member \(member.name) is not healthy", "look at \(distribution.etcdLog)")
             }
         }
         if !cluster.members.isEmpty {
             for node in masters where memberships.members(of: node).isEmpty {
                 add(
                     .masterWithoutMember, "the master has no etcd member",
-                    "look at its etcd pod, and at: etcdctl member list", node.name)
+                    "look at \(distribution.etcdLog), and at: \(distribution.etcdctlByHand) member list", node.name)
             }
         }
         let counted = cluster.members.filter { $0.isHealthy && $0.isStarted && !$0.isLearner }
-        for fault in EtcdIsWell.faults(cluster, counted: counted) {
+        for fault in EtcdIsWell.faults(cluster, counted: counted, distribution) {
             let code: CheckReport.Code =
                 switch fault.kind {
                 case .unread: .etcdUnread

@@ -47,7 +47,7 @@ enum OcbootChecks {
     /// Those that it would name if a master were replaced now.
     private static func hosts(_ state: ClusterState, _ primary: Inventory.Host) -> [Inventory.Host] {
         let masters =
-            state.inventory.cluster.distribution == .k3s
+            state.inventory.cluster.distribution.ocbootNamesEveryMaster
             ? state.liveMasters : [primary]
         return masters + state.inventory.hosts.filter { $0.role == .spare && state.node(of: $0) == nil }
     }

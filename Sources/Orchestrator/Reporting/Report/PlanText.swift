@@ -87,13 +87,13 @@ public struct PlanText: Sendable {
         let distribution = inventory.cluster.distribution
         let kubectl = Kubectl.words(
             distribution, apiServer: "\(IPAddress.inURL(plan.primary.address)):\(inventory.cluster.apiPort)")
-        let etcdctl = Etcdctl.words(node: plan.primary.node, version: plan.kubernetes)
+        let etcdctl = Etcdctl.words(node: plan.primary.node, version: plan.kubernetes, distribution)
         let takesUID =
             Kubectl.deletion(.init(.node, name: "", uid: ""), version: plan.kubectlVersion, force: false).input != nil
         return [
             Line("Commands stand as HOST: COMMAND; RUN is the run's name, kept by 'masterswap runs'. In them"),
             Line("  kubectl is: \(ShellQuoting.join(kubectl))"),
-        ] + (distribution == .kubeadm ? [Line("  etcdctl is: kubectl \(ShellQuoting.join(etcdctl))")] : []) + [
+        ] + (distribution.hasEtcdctl ? [Line("  etcdctl is: kubectl \(ShellQuoting.join(etcdctl))")] : []) + [
             Line(
                 "  delete \(takesUID ? "--raw is given the planned UID" : "follows a comparison of the UID with the planned one"), so that a successor of the same name is left alone"
             )
@@ -111,7 +111,8 @@ public struct PlanText: Sendable {
                 }
             return Line("     \(effect)", kind)
         }
-        if step is PromoteStep, let diff = plan.manifestDiff {
+        // Where it is made.
+        if plan.kind.ocbootPromotes ? step is JoinStep : step is PromoteStep, let diff = plan.manifestDiff {
             lines += diff.map { line in
                 let isHeader = line.hasPrefix("---") || line.hasPrefix("+++")
                 let kind: Line.Kind =
@@ -149,7 +150,7 @@ public struct PlanText: Sendable {
             ["node \(plan.dead.node)"] + (plan.member.map { ["etcd member \($0.id)"] } ?? [])
             + count(plan.rebuilds.flatMap(\.claims).count, "claim") + count(plan.volumes.count, "volume")
             + count(plan.rebuilds.filter { $0.kind == .deployment }.count, "deployment")
-            + (plan.fences == true ? ["the static pods on \(plan.dead.host), which is fenced"] : [])
+            + (plan.fences == true ? ["the containers on \(plan.dead.host), which is fenced"] : [])
             + (plan.failedJoin.map { _ in ["what a failed join left on \(plan.replacement.host) and in the cluster"] }
                 ?? [])
             + plan.lostPods.map { "pod \($0.reference), which nothing makes again" }
