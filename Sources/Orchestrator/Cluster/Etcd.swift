@@ -30,6 +30,26 @@ public struct EtcdMember: Sendable, Hashable, Codable {
     public var addresses: [String] { peerURLs.compactMap(IPAddress.host) }
 }
 
+/// What members decide together: of those that vote, a majority must be healthy.
+package struct Quorum: Sendable, Hashable, CustomStringConvertible {
+    package var voting: Int
+    package var healthy: Int
+
+    package init(voting: Int, healthy: Int) { (self.voting, self.healthy) = (voting, healthy) }
+
+    package init(_ members: [EtcdMember]) {
+        let voters = members.filter { !$0.isLearner }
+        self.init(voting: voters.count, healthy: voters.count(where: \.isHealthy))
+    }
+
+    package var needed: Int { voting / 2 + 1 }
+    package var isThere: Bool { healthy >= needed }
+
+    package var description: String {
+        "\(voting) voting member\(voting == 1 ? "" : "s"), of which \(needed) must be healthy; \(healthy) \(healthy == 1 ? "is" : "are")"
+    }
+}
+
 /// etcdctl's output, read.
 public enum EtcdOutput {
     private struct MemberList: Decodable {

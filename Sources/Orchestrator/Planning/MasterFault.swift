@@ -35,7 +35,7 @@ package struct MasterFault: Sendable, Hashable {
             member.isStarted && !member.isLearner && !memberships.ofTheDead.contains { $0.id == member.id }
         }.count
         let whole = all.filter { $0.2.isEmpty && $0.1?.isHealthy == true }
-        let isEnough = whole.count >= (voting + 1) / 2 + 1
+        let isEnough = Quorum(voting: voting + 1, healthy: whole.count).isThere
         let aside = all.filter { _, member, faults in
             (!faults.isEmpty || member?.isHealthy != true) && faults.allSatisfy(\.isSpared) && isEnough
         }

@@ -109,8 +109,8 @@ public struct Proposal: Sendable {
 
     /// Whether etcd has a majority of healthy members once the dead one's are off.
     var etcdHoldsWithoutTheDead: Bool {
-        let voting = state.cluster.members.filter { !$0.isLearner }
-        return remainingMembers.filter { !$0.isLearner && $0.isHealthy }.count >= voting.count / 2 + 1
+        let voting = Quorum(state.cluster.members).voting
+        return Quorum(voting: voting, healthy: Quorum(remainingMembers).healthy).isThere
     }
 
     /// What of `--accept-data-loss` stands for nothing that is lost: a mistyped name would be found out in the middle of the night.
@@ -197,17 +197,17 @@ extension ClusterState {
     public var refusalsWithoutAnswer: [Refusal] {
         let masters = inventory.hosts.filter { $0.role == .master }
         let reached = masters.filter { facts($0) != nil }.count
-        let needed = masters.count / 2 + 1
+        let quorum = Quorum(voting: masters.count, healthy: reached)
         var refusals = [
             Refusal(
                 "a-master-answers", "no master gave an answer: \(unreachableSummary)",
                 advice: "see which masters are up: masterswap check", isUnreachable: true)
         ]
-        if reached < needed {
+        if !quorum.isThere {
             refusals.append(
                 Refusal(
                     QuorumSurvives.id,
-                    "\(reached) of \(masters.count) masters answer, and etcd needs \(needed) of \(masters.count) members: "
+                    "\(reached) of \(masters.count) masters answer, and etcd needs \(quorum.needed) of \(masters.count) members: "
                         + "without a quorum nothing can be read or changed, and no member can be removed",
                     advice: "bring another master back first; if its disk is lost too, restore etcd from a snapshot",
                     isUnreachable: true))

@@ -69,12 +69,12 @@ package struct SupposedDeath: Sendable {
             member.isHealthy && !own.contains(member.id)
                 && state.cluster.etcd.status(of: member).map { $0.clusterID == usual } ?? true
         }
-        let needed = voters.count / 2 + 1
-        guard left.count < needed else { return nil }
+        let quorum = Quorum(voting: voters.count, healthy: left.count)
+        guard !quorum.isThere else { return nil }
         let down = voters.filter { member in !own.contains(member.id) && !left.contains { $0.id == member.id } }
         return Refusal(
             QuorumSurvives.id,
-            "without \(host.name) etcd would have \(left.count) of \(voters.count) members healthy, and needs \(needed): the cluster would take no writes, and nothing could be replaced",
+            "without \(host.name) etcd would have \(left.count) of \(quorum.voting) members healthy, and needs \(quorum.needed): the cluster would take no writes, and nothing could be replaced",
             advice: down.isEmpty
                 ? "have three masters at least"
                 : "bring back now: \(down.map { state.cluster.name(ofMember: $0.id) }.listed)")

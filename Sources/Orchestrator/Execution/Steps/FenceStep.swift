@@ -129,13 +129,8 @@ struct FenceStep: Step {
             throw refusal(
                 "etcd member \(other.id) at \(plan.dead.address) is not the dead one's: it joined again since")
         }
-        let members = all.filter { !plan.dead.isAt($0) && $0.id != plan.member?.id && !$0.isLearner }
-        let healthy = members.filter(\.isHealthy).count
-        guard healthy >= members.count / 2 + 1 else {
-            throw refusal(
-                "without it \(healthy) of \(members.count) voting members are healthy, \(members.count / 2 + 1) are needed"
-            )
-        }
+        let quorum = Quorum(all.filter { !plan.dead.isAt($0) && $0.id != plan.member?.id })
+        guard quorum.isThere else { throw refusal("without it etcd has \(quorum)") }
         try await context.assertMayAct()
     }
 }

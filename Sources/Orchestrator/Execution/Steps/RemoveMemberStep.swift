@@ -90,12 +90,10 @@ struct RemoveMemberStep: Step {
             throw changed(
                 "it is healthy again", "the old master is back: shut it down for good, then: masterswap resume")
         }
-        let voting = members.filter { $0.id != planned.id && !$0.isLearner }
-        let healthy = voting.filter(\.isHealthy).count
-        guard healthy >= voting.count / 2 + 1 else {
+        let quorum = Quorum(members.filter { $0.id != planned.id })
+        guard quorum.isThere else {
             throw changed(
-                "without it \(healthy) of \(voting.count) voting members are healthy, \(voting.count / 2 + 1) are needed",
-                "bring the others back first, then: masterswap resume")
+                "without it etcd has \(quorum)", "bring the others back first, then: masterswap resume")
         }
         return member
     }

@@ -16,25 +16,21 @@ public enum QuorumSurvives: SafetyRule {
             ]
         }
         let voting = proposal.remainingMembers.filter { !$0.isLearner }
-        let healthy = voting.filter(\.isHealthy).count
-        func numbers(_ voting: Int, _ needed: Int) -> String {
-            "\(voting) voting member\(voting == 1 ? "" : "s"), of which \(needed) must be healthy; \(healthy) \(healthy == 1 ? "is" : "are")"
-        }
+        let after = Quorum(voting)
         // A fence stops a member that may answer still, and until it is removed, which takes a majority, it is counted.
-        let before = proposal.state.cluster.members.count { !$0.isLearner }
-        if proposal.fences, healthy < before / 2 + 1 {
+        let fenced = Quorum(voting: Quorum(proposal.state.cluster.members).voting, healthy: after.healthy)
+        if proposal.fences, !fenced.isThere {
             return [
                 refusal(
-                    "once \(proposal.dead.host) is fenced, and before its member is removed, etcd has \(numbers(before, before / 2 + 1))",
+                    "once \(proposal.dead.host) is fenced, and before its member is removed, etcd has \(fenced)",
                     advice: "leave it running, and add another master first"
                 )
             ]
         }
-        let needed = voting.count / 2 + 1
-        if healthy < needed {
+        if !after.isThere {
             return [
                 refusal(
-                    "after the removal etcd has \(numbers(voting.count, needed))",
+                    "after the removal etcd has \(after)",
                     advice:
                         "bring back first: \(voting.filter { !$0.isHealthy }.map { proposal.state.cluster.name(ofMember: $0.id) }.listed); where that cannot be, restore etcd from a snapshot"
                 )
@@ -46,11 +42,12 @@ public enum QuorumSurvives: SafetyRule {
             !$0.isHealthy && $0.id != proposal.failedJoin.found?.member?.id && !proposal.dead.isAt($0)
         }
         guard !down.isEmpty else { return [] }
-        let joined = voting.count - (proposal.failedJoin.found?.member == nil ? 0 : 1) + 1
-        if healthy < joined / 2 + 1 {
+        let joined = Quorum(
+            voting: voting.count - (proposal.failedJoin.found?.member == nil ? 0 : 1) + 1, healthy: after.healthy)
+        if !joined.isThere {
             return [
                 refusal(
-                    "while the new member joins etcd has \(numbers(joined, joined / 2 + 1))",
+                    "while the new member joins etcd has \(joined)",
                     advice: "bring another master's etcd back first: \(down.map(\.name).listed)")
             ]
         }
