@@ -14,17 +14,10 @@ import Testing
     let folder: TemporaryFolder
     init() throws { folder = try TemporaryFolder() }
 
-    func write(_ path: String, _ content: Data = Data("x".utf8)) throws {
-        let file = URL(fileURLWithPath: folder.path + "/" + path)
-        try FileManager.default.createDirectory(
-            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try content.write(to: file)
-    }
-
     func drive(_ name: String, objects: [String] = ["a/xl.meta", "a/0f2a/part.1", "b/xl.meta"]) throws {
-        try write("\(name)/.minio.sys/format.json", DriveProbeTests.format())
-        try write("\(name)/.minio.sys/buckets/images/own.\(name)")
-        for object in objects { try write("\(name)/images/\(object)") }
+        try folder.write("\(name)/.minio.sys/format.json", DriveProbeTests.format())
+        try folder.write("\(name)/.minio.sys/buckets/images/own.\(name)")
+        for object in objects { try folder.write("\(name)/images/\(object)") }
         try FileManager.default.createDirectory(
             atPath: folder.path + "/\(name)/empty", withIntermediateDirectories: true)
     }
@@ -46,9 +39,9 @@ import Testing
     @Test func aDriveThatIsNotWholeHasNone() async throws {
         #expect(try await tree("none") == nil)
         try drive("marked")
-        try write("marked/.minio.sys/buckets/.healing.bin")
+        try folder.write("marked/.minio.sys/buckets/.healing.bin")
         #expect(try await tree("marked") == nil)
-        try write("fresh/images/a/xl.meta")
+        try folder.write("fresh/images/a/xl.meta")
         #expect(try await tree("fresh") == nil, "it is not formatted")
     }
 
@@ -85,10 +78,10 @@ import Testing
         try drive("three", objects: ["a/xl.meta", "a/0f2a/part.1", "c/xl.meta"])
         try drive("new", objects: ["a/xl.meta"])
         #expect(try await missing()?.contains("1 of 4 files are not on its drive yet") == true)
-        try write("new/images/a/0f2a/part.1")
+        try folder.write("new/images/a/0f2a/part.1")
         #expect(try await missing() == nil, "b and c are on one drive each, and can never be healed")
         #expect(try await missing(dataShards: 1)?.contains("2 of 6 files are not on its drive yet") == true)
-        try write("new/.minio.sys/buckets/.healing.bin")
+        try folder.write("new/.minio.sys/buckets/.healing.bin")
         #expect(try await missing()?.contains("is being healed: 2 files, ") == true, "with how far it is")
     }
 
@@ -108,7 +101,7 @@ import Testing
     ]) func aLogThatTellsNoEndIsNoReasonToWaitForEver(log: String) async throws {
         for name in ["two", "three", "new"] { try drive(name) }
         #expect(try await missing(log: log) == nil)
-        try write("new/.minio.sys/buckets/.healing.bin")
+        try folder.write("new/.minio.sys/buckets/.healing.bin")
         #expect(try await missing(log: log)?.contains("is being healed") == true)
     }
 
@@ -124,7 +117,7 @@ import Testing
         #expect(try await missing(log: log, peers: []) != nil, "there is no drive")
         try drive("new")
         #expect(try await missing(log: log, peers: []) == nil)
-        try write("new/.minio.sys/buckets/.healing.bin")
+        try folder.write("new/.minio.sys/buckets/.healing.bin")
         #expect(try await missing(log: log, peers: [])?.contains("and yet") == true)
     }
 }

@@ -21,6 +21,14 @@ final class TemporaryFolder {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
+    /// Writes a file, making the folders that it is in.
+    func write(_ path: String, _ content: Data = Data("x".utf8)) throws {
+        let file = URL(fileURLWithPath: self.path + "/" + path)
+        try FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try content.write(to: file)
+    }
+
     /// Writes an executable script.
     func program(_ name: String, _ text: String) throws {
         let file = path + "/" + name
@@ -186,103 +194,6 @@ final class TemporaryFolder {
     }
 }
 
-@Suite struct KubectlTests {
-    /// Answers by the first rule whose words all stand in the command.
-    final class ScriptedRemote: Remote {
-        let name: String
-        let answer: @Sendable (Command) throws -> CommandResult
-        let commands = Mutex<[Command]>([])
-
-        init(_ name: String, _ answer: @escaping @Sendable (Command) throws -> CommandResult) {
-            self.name = name
-            self.answer = answer
-        }
-
-        func run(_ command: Command) async throws -> CommandResult {
-            commands.withLock { $0.append(command) }
-            return try answer(command)
-        }
-        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
-        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
-        var displays: [String] { commands.withLock { $0.map(\.display) } }
-    }
-
-    static func output(_ text: String) -> CommandResult {
-        CommandResult(outcome: .exited(0), standardOutput: Data(text.utf8))
-    }
-    static func failure(_ text: String) -> CommandResult {
-        CommandResult(outcome: .exited(1), standardError: Data(text.utf8))
-    }
-
-    let claim = ObjectReference(.claim, namespace: "n", name: "c", uid: "old")
-
-    func kubectl(_ remotes: [ScriptedRemote], version: KubernetesVersion? = nil) -> Kubectl {
-        Kubectl(remotes.map { .init(remote: $0) }, distribution: .kubeadm, version: version, retryTimeout: .seconds(5))
-    }
-
-    @Test func aSuccessorOfTheSameNameIsNotDeleted() async throws {
-        let remote = ScriptedRemote("a") { _ in Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"new"}}"#) }
-        #expect(try await kubectl([remote]).delete(claim) == false)
-        #expect(remote.displays == ["kubectl get persistentvolumeclaim c -n n -o json"])
-    }
-
-    @Test func theUIDGoesWithTheDeletion() async throws {
-        let remote = ScriptedRemote("a") { command in
-            command.display.contains("get")
-                ? Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"old"}}"#) : Self.output("")
-        }
-        #expect(try await kubectl([remote]).delete(claim))
-        let last = try #require(remote.commands.withLock { $0.last })
-        #expect(last.display == "kubectl delete --raw /api/v1/namespaces/n/persistentvolumeclaims/c -f -")
-        #expect(String(decoding: last.input ?? Data(), as: UTF8.self).contains(#""preconditions":{"uid":"old"}"#))
-    }
-
-    @Test func oldKubectlDeletesByNameAfterComparing() async throws {
-        let remote = ScriptedRemote("a") { command in
-            command.display.contains("get")
-                ? Self.output(#"{"metadata":{"name":"c","namespace":"n","uid":"old"}}"#) : Self.output("")
-        }
-        #expect(try await kubectl([remote], version: KubernetesVersion(1, 15)).delete(claim))
-        #expect(remote.displays.last == "kubectl delete persistentvolumeclaim c --wait=false -n n")
-    }
-
-    @Test func whatIsGoneIsNotAnError() async throws {
-        let remote = ScriptedRemote("a") { _ in
-            Self.failure(#"Error from server (NotFound): persistentvolumeclaims "c" not found"#)
-        }
-        #expect(try await kubectl([remote]).delete(claim) == false)
-    }
-
-    @Test func anotherMasterIsAskedWhereOneIsAway() async throws {
-        let away = ScriptedRemote("a") { _ in
-            Self.failure(
-                "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?")
-        }
-        let lost = ScriptedRemote("b") { _ in
-            throw SSHError(.connectionLost, host: "b", operation: "run", cause: "reset")
-        }
-        let there = ScriptedRemote("c") { _ in Self.output("ok") }
-        #expect(try await kubectl([away, lost, there]).run(["version"]) == Data("ok".utf8))
-    }
-
-    /// Cut off, of another shape, empty: a typed error, and nothing is deleted.
-    @Test(arguments: [
-        "", "{", #"{"metadata":{"name":"c","uid":"old""#, "[]", "null", #"{"metadata":{"name":"c"}}"#,
-        #"{"metadata":{"name":"c","uid":7}}"#, #"{"items":[]}"#, "No resources found",
-    ]) func unreadableJSONIsNoReasonToAct(text: String) async throws {
-        let remote = ScriptedRemote("a") { _ in Self.output(text) }
-        let error = await #expect(throws: ClusterError.self) { try await kubectl([remote]).delete(claim) }
-        #expect(error?.code == .badOutput)
-        #expect(remote.displays.allSatisfy { $0.hasPrefix("kubectl get") }, "\(remote.displays)")
-    }
-
-    @Test func aRealRefusalIsNotAskedAgain() async throws {
-        let remote = ScriptedRemote("a") { _ in Self.failure("Error from server (Forbidden): no") }
-        await #expect(throws: ClusterError.self) { try await kubectl([remote, remote]).run(["delete", "x"]) }
-        #expect(remote.displays.count == 1)
-    }
-}
-
 @Suite struct RedactorTests {
     @Test func secretsAndTokensAreTakenOut() {
         let redactor = Redactor([Secret("hunter2"), Secret("")])
@@ -305,42 +216,6 @@ final class TemporaryFolder {
             #expect(!redacted.contains(secret))
         }
         #expect(redactor.redact("nothing of it: changed: [10.0.0.1]") == "nothing of it: changed: [10.0.0.1]")
-    }
-}
-
-@Suite struct SnapshotStatusTests {
-    let status = #"{"hash":1,"revision":7,"totalKey":900,"totalSize":20480}"#
-
-    func ask(_ answer: @escaping @Sendable (Command) -> CommandResult) async throws -> (
-        Etcdctl.SnapshotStatus, asked: [String]
-    ) {
-        let remote = KubectlTests.ScriptedRemote("a", answer)
-        let kubectl = Kubectl([.init(remote: remote)], distribution: .kubeadm)
-        let status = try await Etcdctl(kubectl, node: "a", distribution: .kubeadm).snapshotStatus("/s.db")
-        return (status, remote.displays)
-    }
-
-    @Test func etcdctlIsAskedFirst() async throws {
-        let (found, asked) = try await ask { [status] _ in KubectlTests.output(status) }
-        #expect(found == .init(revision: 7, totalKey: 900))
-        #expect(asked == ["etcdctl snapshot status /s.db -w json"])
-    }
-
-    @Test(arguments: [true, false]) func etcdutlWhereItCannot(endsWell: Bool) async throws {
-        let (found, asked) = try await ask { [status] command in
-            if command.display.hasPrefix("etcdutl") { return KubectlTests.output(status) }
-            return endsWell
-                ? KubectlTests.output("NAME:\n  snapshot - Manages etcd node snapshots\n")
-                : KubectlTests.failure("Error: unknown command")
-        }
-        #expect(found.totalKey == 900)
-        #expect(asked.last == "etcdutl snapshot status /s.db -w json")
-    }
-
-    @Test func neitherIsAnError() async throws {
-        await #expect(throws: ClusterError.self) {
-            try await ask { _ in KubectlTests.failure("snapshot file corrupted") }
-        }
     }
 }
 
@@ -375,73 +250,5 @@ final class TemporaryFolder {
         } else {
             await #expect(throws: ClusterError.self) { try await step.run(context) }
         }
-    }
-}
-
-@Suite struct ClusterLockTests {
-    /// The Lease as the API server keeps it: a replacement of another version than the present one is a conflict.
-    final class LeaseServer: Sendable {
-        let lease = Mutex<ClusterLock.Lease?>(nil)
-        /// Called with each write, before it is looked at.
-        let beforeWrite = Mutex<(@Sendable (LeaseServer) -> Void)?>(nil)
-
-        func answer(_ command: Command) throws -> CommandResult {
-            if command.display.hasPrefix("kubectl get lease") {
-                guard let lease = lease.withLock({ $0 }) else {
-                    return KubectlTests.failure("Error from server (NotFound): leases not found")
-                }
-                return CommandResult(outcome: .exited(0), standardOutput: try JSONEncoder().encode(lease))
-            }
-            let hook = beforeWrite.withLock { hook in
-                defer { hook = nil }
-                return hook
-            }
-            hook?(self)
-            let next = try JSONDecoder().decode(ClusterLock.Lease.self, from: command.input ?? Data())
-            return lease.withLock { lease in
-                guard next.metadata.resourceVersion == lease?.metadata.resourceVersion else {
-                    return KubectlTests.failure("Error from server (Conflict): the object has been modified")
-                }
-                store(next, in: &lease)
-                return KubectlTests.output("")
-            }
-        }
-
-        private func store(_ next: ClusterLock.Lease, in lease: inout ClusterLock.Lease?) {
-            var next = next
-            next.metadata.resourceVersion = String((Int(lease?.metadata.resourceVersion ?? "0") ?? 0) + 1)
-            lease = next
-        }
-
-        /// What a renewal that is on its way does.
-        func renew() {
-            lease.withLock { lease in
-                guard let now = lease else { return }
-                store(now, in: &lease)
-            }
-        }
-    }
-
-    @Test func aReleaseThatMeetsARenewalStillReleases() async throws {
-        let server = LeaseServer()
-        let remote = KubectlTests.ScriptedRemote("a") { try server.answer($0) }
-        let kubectl = Kubectl([.init(remote: remote)], distribution: .kubeadm)
-        let lock = try await ClusterLock.acquire(kubectl) { _ in }
-        try await lock.assertHeld()
-        server.beforeWrite.withLock { $0 = { $0.renew() } }
-        await lock.release()
-        #expect(try await ClusterLock.holder(kubectl) == nil)
-        await #expect(throws: Locked.self) { try await lock.assertHeld() }
-    }
-
-    @Test func anotherNamespacesProcessIdSaysNothing() throws {
-        let own = ClusterLock.Owner.current()
-        #expect(ClusterLock.Owner(identity: own.identity) == own)
-        var gone = own
-        gone.process = Int32.max
-        #expect(gone.isGoneFromHere, "no process has that number")
-        guard let dot = own.machine.lastIndex(of: ".") else { return }
-        gone.machine = own.machine[...dot] + "1"
-        #expect(!gone.isGoneFromHere, "it may live in a container of the same name")
     }
 }

@@ -15,13 +15,6 @@ import Testing
     let folder: TemporaryFolder
     init() throws { folder = try TemporaryFolder() }
 
-    func write(_ path: String, _ content: Data = Data("x".utf8)) throws {
-        let file = URL(fileURLWithPath: folder.path + "/" + path)
-        try FileManager.default.createDirectory(
-            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try content.write(to: file)
-    }
-
     static func format(_ id: String = "b", _ sets: String = #"["a","b"],["c","d"]"#) -> Data {
         Data(
             #"{"version":"1","format":"xl","id":"0","xl":{"version":"3","this":"\#(id)","sets":[\#(sets)],"distributionAlgo":"SIPMOD+PARITY"}}"#
@@ -34,14 +27,14 @@ import Testing
     }
 
     @Test(arguments: ["sh", "bash"]) func eachStateIsSeen(shell: String) async throws {
-        try write("whole/.minio.sys/format.json", Self.format())
-        try write("whole/images/a/xl.meta")
-        try write("a 'quoted' name/data/.minio.sys/format.json", Self.format("c"))
-        try write("healing/.minio.sys/format.json", Self.format())
-        try write("healing/.minio.sys/buckets/.healing.bin", Record.of(["ItemsHealed": 12, "BytesDone": 4096]))
-        try write("old/.minio.sys/format.json", Self.format("d"))
-        try write("old/.minio.sys/buckets/.healing.bin", Record.text(["ID": "b"]))
-        try write("empty/lost+found/x")
+        try folder.write("whole/.minio.sys/format.json", Self.format())
+        try folder.write("whole/images/a/xl.meta")
+        try folder.write("a 'quoted' name/data/.minio.sys/format.json", Self.format("c"))
+        try folder.write("healing/.minio.sys/format.json", Self.format())
+        try folder.write("healing/.minio.sys/buckets/.healing.bin", Record.of(["ItemsHealed": 12, "BytesDone": 4096]))
+        try folder.write("old/.minio.sys/format.json", Self.format("d"))
+        try folder.write("old/.minio.sys/buckets/.healing.bin", Record.text(["ID": "b"]))
+        try folder.write("empty/lost+found/x")
         let drives = await look(["whole", "a 'quoted' name", "healing", "old", "empty", "gone"], shell: shell)
         let sets = [["a", "b"], ["c", "d"]]
         #expect(drives["whole"] == MinIODrive(.whole, layout: .init(deployment: "0", id: "b", sets: sets)))
@@ -61,7 +54,7 @@ import Testing
         "", "not JSON", "{}", #"{"version":"1","format":"fs","id":"0","fs":{"version":"2"}}"#,
         #"{"version":"1","format":"xl","id":"0","xl":{"version":"3","this":"x","sets":[["a","b"]]}}"#,
     ]) func whatMinIOWouldNotTakeForADriveIsNone(format: String) async throws {
-        try write("one/.minio.sys/format.json", Data((format + "\n").utf8))
+        try folder.write("one/.minio.sys/format.json", Data((format + "\n").utf8))
         guard case .unknown(let why)? = await look(["one"])["one"]?.state else {
             Issue.record("a drive: \(format)")
             return
@@ -71,13 +64,13 @@ import Testing
 
     /// From 2024-08 on the record stays, and says that it is finished, well or badly.
     @Test func aFinishedRecordIsNoHeal() async throws {
-        try write("new/.minio.sys/format.json", Self.format())
-        try write("new/images/a/xl.meta")
+        try folder.write("new/.minio.sys/format.json", Self.format())
+        try folder.write("new/images/a/xl.meta")
         let mark = "new/.minio.sys/buckets/.healing.bin"
-        try write(mark, Record.of(["ItemsHealed": 9, "ItemsFailed": 2, "BytesDone": 70_000], finished: true))
+        try folder.write(mark, Record.of(["ItemsHealed": 9, "ItemsFailed": 2, "BytesDone": 70_000], finished: true))
         #expect(await look(["new"])["new"]?.state == .whole)
         #expect(await look(["new"])["new"]?.failedItems == 2)
-        try write(
+        try folder.write(
             "new/.minio.sys/healing.bin",
             Record.of(["ItemsFailed": .max, "ItemsHealed": 0, "BytesDone": 0], finished: true))
         #expect(await look(["new"])["new"]?.failedItems == .max, "numbers from a disk may be anything")
@@ -91,7 +84,7 @@ import Testing
         }
         #expect(Set(listing.files) == ["./images", "./images/a/xl.meta"])
         #expect(listing.set == ["a", "b"])
-        try write(mark, Record.of(["ItemsHealed": 9, "ItemsFailed": 2, "BytesDone": 70_000], finished: false))
+        try folder.write(mark, Record.of(["ItemsHealed": 9, "ItemsFailed": 2, "BytesDone": 70_000], finished: false))
         #expect(await look(["new"])["new"]?.state == .healing(HealProgress(items: 9, failed: 2, bytes: 70_000)))
         guard case .unreadable = try await DriveListing.read(folder.path + "/new", on: LocalRemote(shell: "sh")) else {
             Issue.record("it is being healed")
