@@ -32,9 +32,9 @@ struct UnlockCommand: AsyncParsableCommand {
             guard let holder = try await ClusterLock.holder(kubectl) else { return end("Nobody holds the lock.") }
             terminal.progress("Held by \(holder).")
             terminal.printEvent(Event(.note, text: "Held by \(holder)."))
-            if !yes { try await Confirmation.ask("Type 'unlock' to take it away: ", expecting: "unlock", terminal) }
+            if !yes { try await Confirmation.ask("Type 'unlock' to release it: ", expecting: "unlock", terminal) }
             try await ClusterLock.breakLock(kubectl, of: holder)
-            end("Taken away.")
+            end("The lock is released.")
         }
     }
 }

@@ -186,7 +186,7 @@ import Testing
         }
     }
 
-    /// The read that was asked again and again through the outage; the holder could not renew either, and does right after.
+    /// The read that was retried through the outage; the holder could not renew either, and does right after.
     @Test func anOutageDoesNotCountAgainstTheHolder() async throws {
         lease = Self.lease()
         let renewed = Flag()

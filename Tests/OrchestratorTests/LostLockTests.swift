@@ -161,7 +161,7 @@ import Testing
         #expect(taken.count <= questions - 1, "\(taken)")
     }
 
-    /// The same cluster and a lock that lasts: there is something that would have been taken away.
+    /// The same cluster and a lock that lasts: there is something to release.
     @Test(arguments: destructive) func withTheLockItActs(id: String) async throws {
         let scene = try await Scene(id, in: folder, lockLasts: .max)
         // The fake makes nothing again, so that the step waits in vain.

@@ -10,7 +10,7 @@ import Testing
 @testable import Planning
 @testable import Reporting
 
-/// Five masters: one is dead, and a second one that is not whole is gone on without where that is safe from the plan to the end.
+/// Five masters: one is dead, and a second one that is not whole is left aside where that is safe from the plan to the end.
 @Suite struct FiveMastersTests {
     static let fourth = FieldCluster.master(4).name
     static let fifth = FieldCluster.master(5).name

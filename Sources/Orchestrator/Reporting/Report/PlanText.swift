@@ -73,7 +73,7 @@ public struct PlanText: Sendable {
         ] + signs + warnings
     }
 
-    /// What is not whole and is gone on without, and what was concluded from little.
+    /// Masters that are not whole and are left aside, and what was concluded from little.
     private var warnings: [Line] {
         (plan.unsound ?? []).map { master in
             Line(
