@@ -15,6 +15,8 @@ public struct PlanText: Sendable {
         public var kind: Kind
         public var text: String
 
+        public static let blank = Line("")
+
         init(_ text: String, _ kind: Kind = .plain) {
             self.kind = kind
             // What a cluster says must not move the cursor.
@@ -101,6 +103,19 @@ public struct PlanText: Sendable {
     }
 
     private func lines(of step: any Step) -> [Line] {
+        // Where it is made.
+        let promotes = plan.kind.ocbootPromotes ? step is JoinStep : step is PromoteStep
+        var lines = Self.head(of: step, promotion: promotes ? plan.manifestDiff : nil)
+        if step is JoinStep, let configuration = plan.ocboot?.configuration {
+            lines.append(Line("     its configuration, without the password:"))
+            lines += configuration.split(separator: "\n").map { Line("       \($0)") }
+        }
+        lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
+        return lines
+    }
+
+    /// Its reason, its effects, and the edit of keepalived's manifest that it makes.
+    static func head(of step: any Step, promotion diff: [String]?) -> [Line] {
         var lines = [Line("     \(step.reason)")]
         lines += step.effects.map { effect in
             let kind: Line.Kind =
@@ -111,8 +126,7 @@ public struct PlanText: Sendable {
                 }
             return Line("     \(effect)", kind)
         }
-        // Where it is made.
-        if plan.kind.ocbootPromotes ? step is JoinStep : step is PromoteStep, let diff = plan.manifestDiff {
+        if let diff {
             lines += diff.map { line in
                 let isHeader = line.hasPrefix("---") || line.hasPrefix("+++")
                 let kind: Line.Kind =
@@ -120,11 +134,6 @@ public struct PlanText: Sendable {
                 return Line("       \(line)", kind)
             }
         }
-        if step is JoinStep, let configuration = plan.ocboot?.configuration {
-            lines.append(Line("     its configuration, without the password:"))
-            lines += configuration.split(separator: "\n").map { Line("       \($0)") }
-        }
-        lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
         return lines
     }
 
