@@ -29,6 +29,11 @@ package struct EtcdManifest: Sendable, Hashable {
         item(line).map { $0 == flag || $0.hasPrefix(flag + "=") } ?? false
     }
 
+    /// As `--name` has it.
+    package var memberName: String? {
+        lines.lazy.compactMap(Self.item).first { $0.hasPrefix("--name=") }.map { String($0.dropFirst("--name=".count)) }
+    }
+
     package var isForcing: Bool { lines.contains(where: Self.isFlag) }
 
     /// With the flag, right after the program's name; `nil` where that is not found once, so that nothing is guessed.

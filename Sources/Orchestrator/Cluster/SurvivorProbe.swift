@@ -14,10 +14,14 @@ package struct SurvivorEtcd: Sendable, Hashable {
     package var isForced = false
     /// Those that its member knows.
     package var members: [EtcdMember] = []
+    /// Of the cluster that its peers know it by, in hexadecimal.
+    package var clusterID: String?
+    /// What it answers to clients; `nil` where it answers none, as one that was started without a majority.
     package var status: Status?
     /// Why it says nothing.
     package var problems: [String] = []
-    /// Seconds since it has written anything to its database, by its host's clock. With a majority it writes all the time.
+    /// Seconds since its database was written or opened, by its host's clock. With a majority it is written all the time, so that there
+    /// has been none for that long at least; the kubelet starts an etcd again that has none, and each start opens it.
     package var silentFor: Int?
     package var databaseBytes: Int?
     package var dataKiB: Int?
@@ -30,31 +34,23 @@ package struct SurvivorEtcd: Sendable, Hashable {
     package struct Status: Sendable, Hashable {
         package var memberID: String
         package var clusterID: String
-        package var version: String
         package var leader: String?
         package var revision: Int
-        package var raftIndex: UInt64
-        /// Of all keys up to the revision, and the revision that was compacted last: the same again only for the same data.
-        package var hash: UInt32?
-        package var compactRevision: Int?
 
-        package init(
-            memberID: String, clusterID: String, version: String, leader: String? = nil, revision: Int,
-            raftIndex: UInt64, hash: UInt32? = nil, compactRevision: Int? = nil
-        ) {
+        package init(memberID: String, clusterID: String, leader: String? = nil, revision: Int) {
             self.memberID = memberID
             self.clusterID = clusterID
-            self.version = version
             self.leader = leader
             self.revision = revision
-            self.raftIndex = raftIndex
-            self.hash = hash
-            self.compactRevision = compactRevision
         }
     }
 
-    package var own: EtcdMember? { status.flatMap { status in members.first { $0.id == status.memberID } } }
-    package var others: [EtcdMember] { members.filter { $0.id != status?.memberID } }
+    /// The survivor's own: by what it says of itself, else by the name that its manifest gives it.
+    package var own: EtcdMember? {
+        let name = manifest?.memberName
+        return members.first { member in status.map { $0.memberID == member.id } ?? (member.name == name) }
+    }
+    package var others: [EtcdMember] { members.filter { $0.id != own?.id } }
 }
 
 /// Asks a master about its own etcd.
@@ -70,6 +66,7 @@ package struct SurvivorProbe: Sendable {
         said=$(printf 'GET /members HTTP/1.0\\r\\n\\r\\n' | timeout 10 openssl s_client -quiet -verify_return_error -connect "$place" -CAfile ca.crt -cert peer.crt -key peer.key 2>&1)
         list=$(printf '%s\\n' "$said" | grep '^\\[{.*}\\]')
         [ -n "$list" ] || { printf 'https://%s/members: %s\\n' "$place" "$(printf '%s' "$said" | tail -n 1)" >&2; exit 1; }
+        printf '%s\\n' "$said" | tr -d '\\r' | sed -n 's/^[Xx]-[Ee]tcd-[Cc]luster-[Ii][Dd]: *//p'
         printf '%s\\n' "$list"
         """
 
@@ -78,7 +75,7 @@ package struct SurvivorProbe: Sendable {
         "set -- \(ShellQuoting.join(Etcdctl.program + arguments))\n\(Etcdctl.inContainer)"
     }
 
-    private static func script(hashes: Bool) -> SectionedScript {
+    private static var script: SectionedScript {
         var script = SectionedScript()
         script.section("manifest", "[ -e \(EtcdManifest.path) ] || exit 44\ncat \(EtcdManifest.path)")
         script.section("kept", "[ -e \(EtcdManifest.keptPath) ] || exit 44\ncat \(EtcdManifest.keptPath)")
@@ -90,8 +87,7 @@ package struct SurvivorProbe: Sendable {
             if tr '\\0' '\\n' <"/proc/$pid/cmdline" | grep -q '^\(EtcdManifest.flag)'; then echo forced; else echo runs; fi
             """)
         script.section("members", membersScript)
-        script.section("status", ask(["endpoint", "status", "-w", "json", "--command-timeout=5s"]))
-        if hashes { script.section("hash", ask(["endpoint", "hashkv", "-w", "json", "--command-timeout=30s"])) }
+        script.section("status", ask(["endpoint", "status", "-w", "json", "--command-timeout=3s"]))
         script.section("age", "echo $(($(date +%s) - $(stat -c %Y \(directory)/member/snap/db)))")
         script.section("database", "stat -c %s \(directory)/member/snap/db")
         script.section("data", "du -sk \(directory) | cut -f1")
@@ -102,7 +98,7 @@ package struct SurvivorProbe: Sendable {
     /// All of it, and which of the other members answer.
     /// - Throws: `SSHError`; ``ClusterError`` with `badOutput`.
     package static func run(on remote: any Remote) async throws -> SurvivorEtcd {
-        var etcd = try await look(on: remote, hashes: true)
+        var etcd = try await look(on: remote)
         let urls = etcd.others.flatMap(\.clientURLs)
         if !urls.isEmpty {
             let arguments = ["endpoint", "status", "-w", "json", "--command-timeout=2s"]
@@ -115,9 +111,8 @@ package struct SurvivorProbe: Sendable {
         return etcd
     }
 
-    /// - Parameter hashes: all keys are read for their hash, which takes a while where there are many.
-    package static func look(on remote: any Remote, hashes: Bool = false) async throws -> SurvivorEtcd {
-        let script = script(hashes: hashes)
+    package static func look(on remote: any Remote) async throws -> SurvivorEtcd {
+        let script = script
         let result = try await remote.run(script.command(label: operation, timeout: .seconds(90)))
         return read(try script.parse(result, host: remote.name, operation: operation))
     }
@@ -140,9 +135,12 @@ package struct SurvivorProbe: Sendable {
         etcd.isRunning = sections["process"]?.answer != nil
         etcd.isForced = sections["process"]?.answer == "forced"
         do {
-            if let list = data("members") { etcd.members = try EtcdOutput.peerMembers(list) }
-            if let status = data("status") {
-                etcd.status = try EtcdOutput.survivorStatus(status, hash: sections["hash"]?.output)
+            if data("members") != nil, let list = sections["members"]?.lines.last {
+                etcd.members = try EtcdOutput.peerMembers(Data(list.utf8))
+                etcd.clusterID = sections["members"]?.lines.dropLast().last
+            }
+            if let status = sections["status"], status.succeeded {
+                etcd.status = try EtcdOutput.survivorStatus(status.output)
             }
         } catch { etcd.problems.append("its JSON cannot be read: \(error)") }
         etcd.silentFor = number("age")
@@ -163,18 +161,14 @@ extension Etcdctl {
             + Inventory.Distribution.kubeadm.etcdctlOptions.filter { !$0.hasPrefix("--endpoints=") }
     }
 
-    package static func hashArguments(revision: Int) -> [String] {
-        ["endpoint", "hashkv", "--rev", String(revision), "-w", "json", "--command-timeout=30s"]
-    }
     package static let ownStatusArguments = ["endpoint", "status", "-w", "json", "--command-timeout=5s"]
 
-    /// What the member that etcdctl asks says of itself, with the hash of its keys up to a revision where it still has that one.
+    /// What the member that etcdctl asks says of itself.
     /// - Throws: `SSHError`; ``ClusterError``.
-    package func ownStatus(hashAt revision: Int) async throws -> SurvivorEtcd.Status {
+    package func ownStatus() async throws -> SurvivorEtcd.Status {
         let status = try await run(Self.ownStatusArguments).standardOutput
-        let hash = try? await run(Self.hashArguments(revision: revision), timeout: .seconds(60)).standardOutput
         do {
-            if let read = try EtcdOutput.survivorStatus(status, hash: hash) { return read }
+            if let read = try EtcdOutput.survivorStatus(status) { return read }
             throw EtcdOutput.NoStatus()
         } catch {
             throw ClusterError(
@@ -203,39 +197,20 @@ extension EtcdOutput {
     private struct OwnStatus: Decodable {
         struct Status: Decodable {
             var header: Header
-            var version: String?
             var leader: UInt64?
-            var raftIndex: UInt64?
         }
         var status: Status
 
         private enum CodingKeys: String, CodingKey { case status = "Status" }
     }
 
-    private struct OwnHash: Decodable {
-        struct Hash: Decodable {
-            var hash: UInt32?
-            var compact: Int?
-
-            private enum CodingKeys: String, CodingKey {
-                case hash
-                case compact = "compact_revision"
-            }
-        }
-        var hash: Hash
-
-        private enum CodingKeys: String, CodingKey { case hash = "HashKV" }
-    }
-
-    /// Of `etcdctl endpoint status -w json` and `endpoint hashkv -w json`, of one member each.
-    /// - Throws: `DecodingError` where the status is anything else.
-    static func survivorStatus(_ json: Data, hash: Data?) throws -> SurvivorEtcd.Status? {
+    /// Of `etcdctl endpoint status -w json`, of one member.
+    /// - Throws: `DecodingError` where it is anything else.
+    static func survivorStatus(_ json: Data) throws -> SurvivorEtcd.Status? {
         guard let status = try JSONDecoder().decode([OwnStatus]?.self, from: json)?.first?.status else { return nil }
-        let hash = hash.flatMap { try? JSONDecoder().decode([OwnHash]?.self, from: $0)?.first?.hash }
         return SurvivorEtcd.Status(
             memberID: String(status.header.member, radix: 16), clusterID: String(status.header.cluster, radix: 16),
-            version: status.version ?? "", leader: status.leader.flatMap { $0 == 0 ? nil : String($0, radix: 16) },
-            revision: status.header.revision ?? 0, raftIndex: status.raftIndex ?? 0, hash: hash?.hash,
-            compactRevision: hash.map { $0.compact ?? 0 })
+            leader: status.leader.flatMap { $0 == 0 ? nil : String($0, radix: 16) },
+            revision: status.header.revision ?? 0)
     }
 }

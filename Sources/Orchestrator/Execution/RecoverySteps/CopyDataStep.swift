@@ -32,7 +32,7 @@ struct CopyDataStep: Step {
         let host = plan.survivor.host
         return [
             "\(host): mv \(EtcdManifest.path) \(EtcdManifest.keptPath)", PlannedCommands.told(host, Self.list),
-            "\(host): read each file in \(Self.directory)/member",
+            "\(host): \(EtcdDatabase.label)", "\(host): read each file in \(Self.directory)/member",
         ]
     }
 
@@ -70,6 +70,17 @@ struct CopyDataStep: Step {
                     .badOutput, host: plan.survivor.host, operation: "copy \(Self.directory)/\(name)",
                     cause: "it arrived with another checksum than it has there", advice: SurvivorMember.next)
             }
+        }
+        if let database = try await EtcdDatabase.read(on: remote) {
+            context.note(
+                "the copy is at revision \(database.revision): \(database.totalKey) keys, hash \(database.hash)")
+            try LocalFile.write(
+                try EventCoding.encode(database), to: path(SurvivorMember.copiedName, context),
+                next: SurvivorMember.next)
+        } else {
+            context.warn(
+                "\(plan.survivor.host) has no etcdctl or etcdutl that reads its database: revision and keys of the copy are not known, only that it arrived whole"
+            )
         }
         let index = listed.text.replacing(" member/", with: " \(Self.folder)/member/")
         try LocalFile.write(Data(index.utf8), to: path(Self.index, context), next: SurvivorMember.next)

@@ -24,8 +24,8 @@ struct NewClusterStep: Step {
         ["\(plan.survivor.host): write \(EtcdManifest.path) # with \(EtcdManifest.flag)"]
             + SurvivorMember.looks(plan)
             + [
-                SurvivorMember.etcdctl(plan, Etcdctl.ownStatusArguments),
-                SurvivorMember.etcdctl(plan, Etcdctl.hashArguments(revision: plan.etcd.revision)),
+                SurvivorMember.etcdctl(plan, Etcdctl.ownStatusArguments)
+
             ]
     }
 

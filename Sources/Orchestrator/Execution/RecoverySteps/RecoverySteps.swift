@@ -3,7 +3,8 @@ public import Planning
 /// The steps of a recovery, in their order.
 public enum RecoverySteps {
     public static func make(_ plan: RecoveryPlan) -> [any Step] {
-        var steps: [any Step] = [SaveSurvivorStep(plan: plan)]
+        var steps: [any Step] = plan.watch > 0 ? [WatchStep(plan: plan)] : []
+        steps.append(SaveSurvivorStep(plan: plan))
         // One that was cut off has changed the data already.
         if plan.isUnfinished != true { steps.append(CopyDataStep(plan: plan)) }
         steps += [

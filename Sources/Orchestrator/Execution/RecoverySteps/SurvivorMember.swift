@@ -25,11 +25,18 @@ struct SurvivorMember {
         return status.leader == plan.etcd.memberID ? nil : "it has no leader yet"
     }
 
-    /// The data is what it was when it was planned, and what was written since.
+    /// What the copy of the data holds; `nil` where there is none, or nothing could read it.
+    var copied: EtcdDatabase? {
+        FileManager.default.contents(atPath: "\(context.run.savedDirectory)/\(Self.copiedName)")
+            .flatMap { try? EventCoding.decode(EtcdDatabase.self, from: $0) }
+    }
+    static let copiedName = "etcd-data.json"
+
+    /// It is the same cluster, with all that the copy has.
     /// - Returns: what was compared.
     /// - Throws: ``ClusterError`` with `changed`.
     func compareData() async throws -> String {
-        let status = try await etcdctl.ownStatus(hashAt: plan.etcd.revision)
+        let status = try await etcdctl.ownStatus()
         func changed(_ cause: String) -> ClusterError {
             ClusterError(
                 .changed, host: plan.survivor.host, operation: "compare etcd's data", cause: cause,
@@ -37,20 +44,14 @@ struct SurvivorMember {
                     "do nothing more to this cluster: the data of before is in \(context.run.savedDirectory), to be restored by hand"
             )
         }
-        guard status.clusterID == plan.etcd.clusterID else {
-            throw changed("its cluster id is \(status.clusterID), and was \(plan.etcd.clusterID)")
+        if let id = plan.etcd.clusterID, status.clusterID != id {
+            throw changed("its cluster id is \(status.clusterID), and was \(id)")
         }
-        guard status.revision >= plan.etcd.revision else {
-            throw changed("it is at revision \(status.revision), and was at \(plan.etcd.revision)")
+        guard let copied else { return "it is at revision \(status.revision)" }
+        guard status.revision >= copied.revision else {
+            throw changed("it is at revision \(status.revision), and the copy at \(copied.revision)")
         }
-        // A compaction since then takes old values out of the hash.
-        guard let before = plan.etcd.hash, let now = status.hash, plan.etcd.compactRevision == status.compactRevision
-        else { return "revision \(status.revision), was \(plan.etcd.revision)" }
-        guard before == now else {
-            throw changed("the hash of its keys at revision \(plan.etcd.revision) is \(now), and was \(before)")
-        }
-        return
-            "revision \(status.revision), was \(plan.etcd.revision); the hash of all keys up to there is \(now), as before"
+        return "it is at revision \(status.revision), the copy is at \(copied.revision)"
     }
 
     /// Gives the kubelet a manifest, at once: a file beside it, renamed into place.

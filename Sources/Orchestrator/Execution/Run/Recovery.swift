@@ -31,7 +31,7 @@ public struct Recovery: Sendable {
         var etcd: SurvivorEtcd?
         if case .reached(var facts)? = state.hosts[host.name] {
             let remote = try remotes[host]
-            let seen = try await SurvivorProbe.run(on: remote)
+            let seen = try await look(at: host, remote)
             // Where a member is that the inventory has under another address, nobody has looked yet.
             for other in inventory.masters where other.name != host.name {
                 let further = seen.others.flatMap(\.addresses).filter { facts.peers[$0] == nil }
@@ -43,6 +43,22 @@ public struct Recovery: Sendable {
             etcd = seen
         }
         return try RecoveryPlanner.plan(state, etcd, request, room: store.room, now: now)
+    }
+
+    /// The kubelet starts an etcd that has no majority again and again; in between, for five minutes at the longest, nothing runs that
+    /// could be asked.
+    private func look(at host: Inventory.Host, _ remote: any Remote) async throws -> SurvivorEtcd {
+        let until = ContinuousClock.now + .seconds(330)
+        var isTold = false
+        while true {
+            let seen = try await SurvivorProbe.run(on: remote)
+            if !seen.members.isEmpty || seen.manifest == nil || ContinuousClock.now > until { return seen }
+            if !isTold {
+                emit(Event(.note, text: "etcd on \(host.name) does not run at this moment; waiting until it does"))
+            }
+            isTold = true
+            try await Task.sleep(for: .seconds(5))
+        }
     }
 
     /// Does work under the survivor's lock, which is given back on every way out.

@@ -15,6 +15,8 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     public var survivor: Plan.Master
     public var dead: [Dead]
     public var etcd: Etcd
+    /// Seconds for which the dead ones are watched before anything is touched: a machine that only restarts is back by then.
+    public var watch: Int
     /// An earlier recovery has left `--force-new-cluster` in etcd's manifest: this one finishes it.
     public var isUnfinished: Bool?
     /// The survivor's keepalived is to become MASTER.
@@ -44,17 +46,10 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     /// The survivor's member, as it was when it was planned.
     public struct Etcd: Sendable, Hashable, Codable {
         public var memberID: String
-        public var clusterID: String
-        public var version: String
-        public var revision: Int
-        public var raftIndex: UInt64
-        /// Of all keys up to that revision, and what was compacted last: compared again afterwards. `nil` where it did not tell.
-        public var hash: UInt32?
-        public var compactRevision: Int?
+        /// In hexadecimal; `nil` where it did not tell.
+        public var clusterID: String?
         /// Of the database, in bytes.
         public var databaseBytes: Int
-        /// Seconds since its last write, by the survivor's clock.
-        public var silentFor: Int?
     }
 }
 
@@ -62,7 +57,7 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
 public struct RecoveryRequest: Sendable, Hashable {
     /// An inventory name or an address.
     public var survivor: String
-    /// Seconds for which etcd must have written nothing.
+    /// Seconds for which there must have been no majority.
     public var withoutQuorumFor: Int
 
     /// Five minutes: a machine that restarts is back by then.

@@ -24,13 +24,8 @@ public enum RecoveryPlanner {
             state: state, survivor: survivor, facts: facts, etcd: etcd ?? SurvivorEtcd(), request: request, room: room)
         let refusals = rules.refusals
         guard refusals.isEmpty else { throw Refused(refusals) }
-        guard let etcd, let status = etcd.status else {
-            throw Refused([
-                rules.refusal(
-                    RecoveryRules.data, "etcd on \(survivor.name) does not tell its status",
-                    advice: "see why: crictl logs, docker logs")
-            ])
-        }
+        guard let etcd, let own = etcd.own else { throw Refused([rules.untold]) }
+        let isUnfinished = etcd.manifest?.isForcing == true
         let address = facts.apiAddress ?? survivor.address
         let node = facts.kubeletNodeName ?? facts.hostname.lowercased()
         let further = facts.ownAddresses(vip: state.inventory.cluster.vip)
@@ -44,11 +39,10 @@ public enum RecoveryPlanner {
                 addresses: RequestedNode.further(further, than: [address, survivor.address])),
             dead: rules.others.map { rules.dead($0) },
             etcd: .init(
-                memberID: status.memberID, clusterID: status.clusterID, version: status.version,
-                revision: status.revision, raftIndex: status.raftIndex, hash: status.hash,
-                compactRevision: status.compactRevision, databaseBytes: etcd.databaseBytes ?? 0,
-                silentFor: etcd.silentFor),
-            isUnfinished: etcd.manifest?.isForcing == true ? true : nil, promotes: promotes,
+                memberID: own.id, clusterID: etcd.clusterID ?? etcd.status?.clusterID,
+                databaseBytes: etcd.databaseBytes ?? 0),
+            watch: isUnfinished ? 0 : max(0, request.withoutQuorumFor - (etcd.silentFor ?? 0)),
+            isUnfinished: isUnfinished ? true : nil, promotes: promotes,
             manifestDiff: facts.manifest?.promotionDiff(
                 path: state.inventory.cluster.distribution.keepalivedManifest))
     }

@@ -60,7 +60,7 @@ struct RecoveryRules {
                     advice: "name every master that there was, so that it is looked whether they are dead")
             ]
         }
-        return others.flatMap(objections) + quiet
+        return others.flatMap(objections)
     }
 
     private func objections(_ host: Inventory.Host) -> [Refusal] {
@@ -109,27 +109,6 @@ struct RecoveryRules {
             ]
         }
         return []
-    }
-
-    /// A majority writes all the time, if only the kubelets' leases: two machines that restart are back before five minutes have passed.
-    private var quiet: [Refusal] {
-        guard request.withoutQuorumFor > 0, !isUnfinished else { return [] }
-        guard let seconds = etcd.silentFor else {
-            return [
-                refusal(
-                    Self.others, "since when etcd on \(survivor.name) has no majority is not known",
-                    advice: "where you know that the others are dead for good: --without-quorum-for 0")
-            ]
-        }
-        guard seconds < request.withoutQuorumFor else { return [] }
-        return [
-            refusal(
-                Self.others,
-                "etcd on \(survivor.name) has written \(seconds) s ago, \(request.withoutQuorumFor) s without a write are needed",
-                advice:
-                    "wait: machines that only restart are back by then; where you know that they are dead for good: --without-quorum-for SECONDS"
-            )
-        ]
     }
 
     private func addresses(of host: Inventory.Host) -> [String] {
@@ -247,16 +226,7 @@ struct RecoveryRules {
                     Self.data, "\(EtcdManifest.path) on \(survivor.name) is not written as kubeadm writes it",
                     advice: "see that its command begins with a line '- etcd'"))
         }
-        guard let own = etcd.own else {
-            refusals.append(
-                refusal(
-                    Self.data,
-                    "etcd on \(survivor.name) does not tell of its data: \(etcd.problems.isEmpty ? "it is not in its own list of members" : etcd.problems.joined(separator: "; "))",
-                    advice:
-                        "see whether it runs there: crictl ps -a, docker ps -a; restore a snapshot by hand where its data is lost"
-                ))
-            return refusals
-        }
+        guard let own = etcd.own else { return refusals + [untold] }
         if own.isLearner {
             refusals.append(
                 refusal(
@@ -264,6 +234,15 @@ struct RecoveryRules {
                     advice: "recover from another master, or restore a snapshot by hand"))
         }
         return refusals
+    }
+
+    var untold: Refusal {
+        refusal(
+            Self.data,
+            "etcd on \(survivor.name) does not tell its members: \(etcd.problems.isEmpty ? "it is not in its own list" : etcd.problems.joined(separator: "; "))",
+            advice:
+                "the kubelet starts an etcd without a majority again and again, with pauses of up to five minutes: try again; if it never runs, see why: crictl ps -a, docker ps -a"
+        )
     }
 
     // MARK: Room

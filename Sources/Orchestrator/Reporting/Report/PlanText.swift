@@ -78,9 +78,13 @@ public struct PlanText: Sendable {
     /// What is not whole and is gone on without, and what was concluded from little.
     private var warnings: [Line] {
         (plan.unsound ?? []).map { master in
-            Line(
-                "  WARNING: \(master.node) is not whole, and left as it is: \(master.reasons.joined(separator: "; ")). etcd keeps its quorum without it; bring it back, or replace it next.",
-                .warning)
+            master.isGone == true
+                ? Line(
+                    "  WARNING: \(master.node) is dead, too, and no member of etcd: \(master.reasons.joined(separator: "; ")). Replace it next, and keep its disk away from this network.",
+                    .warning)
+                : Line(
+                    "  WARNING: \(master.node) is not whole, and left as it is: \(master.reasons.joined(separator: "; ")). etcd keeps its quorum without it; bring it back, or replace it next.",
+                    .warning)
         } + ((plan.remarks ?? []) + (plan.warnings ?? [])).map { Line("  WARNING: \($0)", .warning) }
     }
 

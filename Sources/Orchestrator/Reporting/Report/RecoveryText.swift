@@ -34,7 +34,6 @@ public struct RecoveryText: Sendable {
 
     private var head: [Line] {
         let etcd = plan.etcd
-        let silent = etcd.silentFor.map { "; its last write was \(PlanText.duration($0)) before" } ?? ""
         return [
             Line(
                 "Recover cluster \(plan.cluster) from \(plan.survivor.node) (\(plan.survivor.address)): a cluster of one master",
@@ -42,7 +41,7 @@ public struct RecoveryText: Sendable {
         ] + plan.dead.map { Line("  taken for dead: \($0.host) (\($0.address)): \($0.signs.joined(separator: "; "))") }
             + [
                 Line(
-                    "  etcd there: member \(etcd.memberID), revision \(etcd.revision), \(etcd.databaseBytes >> 10) KiB\(silent)"
+                    "  etcd there: member \(etcd.memberID), its database has \(etcd.databaseBytes >> 10) KiB"
                 )
             ] + warnings
     }
@@ -92,5 +91,7 @@ public struct RecoveryText: Sendable {
     /// Seconds.
     public var estimate: Int { steps.reduce(0) { $0 + $1.estimate } }
 
-    private var time: String { "An estimate: \(PlanText.duration(estimate)), as measured on the lab." }
+    private var time: String {
+        "An estimate: \(PlanText.duration(estimate)), as measured on the lab; the kubelet may take five minutes to start the API server again."
+    }
 }
