@@ -17,7 +17,7 @@ struct SaveSurvivorStep: Step {
     private var archive: String { "\(LocalFile.safeName(plan.survivor.host)).tar" }
 
     func commands(_ inventory: Inventory) -> [String] {
-        [PlannedCommands.told(plan.survivor.host, ClusterBackup.readFiles(.kubeadm))]
+        [PlannedCommands.told(plan.survivor.host, ClusterBackup.readFiles(inventory.cluster.distribution))]
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
@@ -29,7 +29,7 @@ struct SaveSurvivorStep: Step {
 
     func run(_ context: RunContext) async throws {
         let remote = try context.remote(plan.survivor.host)
-        let files = try await remote.run(ClusterBackup.readFiles(.kubeadm))
+        let files = try await remote.run(ClusterBackup.readFiles(context.distribution))
         guard files.succeeded, !files.standardOutput.isEmpty else {
             throw SurvivorMember(plan: plan, context: context).failure("read certificates and manifests", files)
         }

@@ -86,7 +86,8 @@ public struct RunScene: Sendable, Hashable {
 extension Plan {
     public var scene: RunScene {
         RunScene(
-            vip: vip, kubernetes: kubernetes, kubectlVersion: kubectlVersion, primary: primary, masters: survivors, newcomer: replacement.host)
+            vip: vip, kubernetes: kubernetes, kubectlVersion: kubectlVersion, primary: primary, masters: survivors,
+            newcomer: replacement.host)
     }
 }
 

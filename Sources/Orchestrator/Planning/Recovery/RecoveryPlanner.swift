@@ -56,13 +56,12 @@ public enum RecoveryPlanner {
                     advice: "masters here: \(state.inventory.masters.map(\.name).joined(separator: ", "))")
             ])
         }
-        guard state.inventory.cluster.distribution == .kubeadm else {
+        if let advice = state.inventory.cluster.distribution.recoveryByHand {
             throw Refused([
                 Refusal(
-                    RecoveryRules.data, "the cluster is one of k3s, whose etcd is inside of k3s",
-                    advice:
-                        "see that the others are off for good, save /var/lib/rancher/k3s/server, and follow k3s' own procedure there: k3s server --cluster-reset"
-                )
+                    RecoveryRules.data,
+                    "etcd of a \(state.inventory.cluster.distribution.rawValue) cluster is not run by a static pod",
+                    advice: advice)
             ])
         }
         return host

@@ -26,7 +26,9 @@ extension ClusterState {
     /// etcd says is not known here.
     package var survivorOfAll: Inventory.Host? {
         let masters = inventory.masters
-        guard inventory.cluster.distribution == .kubeadm, cluster.source == nil, masters.count > 1 else { return nil }
+        guard inventory.cluster.distribution.recoveryByHand == nil, cluster.source == nil, masters.count > 1 else {
+            return nil
+        }
         let reached = masters.filter { facts($0) != nil }
         guard reached.count == 1, let survivor = reached.first, facts(survivor)?.isBare == false else { return nil }
         let areSilent = masters.filter { $0.name != survivor.name }.allSatisfy { host in
