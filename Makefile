@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 # One file that runs where no Swift is, without symbols. macOS has the runtime itself.
 STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib -Xlinker -s)
 
-.PHONY: help build release install man deb deb-test test test-debug test-debian13 soak demo drill drill-field drill-faults bench lab-down format lint clean
+.PHONY: help build release install man deb deb-test test test-debug test-debian13 soak demo drill drill-field drill-recover drill-faults bench lab-down format lint clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ drill: lab-packages release ## the drills on the lab: a dead primary, a dead non
 
 drill-field: lab-packages release ## drills of what operators met: dead worker, five masters, firewall, work by hand; FIELD: names of scenarios
 	MASTERSWAP=$(BINARY) Tests/Drills/field --down $(FIELD)
+
+drill-recover: lab-packages release ## two of three masters dead: recover, replace, replace; RECOVER: --kill
+	MASTERSWAP=$(BINARY) Tests/Drills/recover --down $(RECOVER)
 
 drill-faults: lab-packages release ## the drills again, disturbed; three hours; FAULTS: --seed N, names of scenarios
 	MASTERSWAP=$(BINARY) Tests/Drills/faults $(FAULTS)

@@ -18,7 +18,7 @@ struct Masterswap: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             CheckCommand.self, ReadyCommand.self, InspectCommand.self, PlanCommand.self, ReplaceCommand.self,
-            ResumeCommand.self,
+            RecoverCommand.self, ResumeCommand.self,
             SnapshotCommand.self, RunsCommand.self, ReportCommand.self, ExecCommand.self, InventoryCommand.self,
             UnlockCommand.self,
         ])

@@ -46,13 +46,15 @@ struct Progress {
     private(set) var failure: String?
     private(set) var warnings: [String] = []
 
-    /// - Parameter plan: known beforehand where a run is resumed.
-    init(plan: Plan? = nil) {
-        if let plan { take(plan) }
+    /// - Parameters:
+    ///   - plan: known beforehand where a run is resumed.
+    ///   - recovery: the same of a recovery.
+    init(plan: Plan? = nil, recovery: RecoveryPlan? = nil) {
+        take(plan.map(ReplacementSteps.make) ?? recovery.map(RecoverySteps.make) ?? [])
     }
 
-    private mutating func take(_ plan: Plan) {
-        steps = ReplacementSteps.make(plan).map { Step(id: $0.id, title: $0.title) }
+    private mutating func take(_ steps: [any Execution.Step]) {
+        self.steps = steps.map { Step(id: $0.id, title: $0.title) }
     }
 
     mutating func note(_ event: Event) {
@@ -60,7 +62,7 @@ struct Progress {
         case .runStarted:
             title = event.title ?? ""
             startedAt = event.at
-            if let plan = event.plan { take(plan) }
+            if let steps = event.plannedSteps { take(steps) }
         case .stepStarted:
             if !steps.contains(where: { $0.id == event.step }) {
                 steps.append(Step(id: event.step ?? "", title: event.title ?? ""))
@@ -117,5 +119,12 @@ struct Progress {
         guard tail.count > 20 else { return }
         tail.removeFirst()
         folded += 1
+    }
+}
+
+extension Event {
+    /// Of the plan that it carries; `nil` where it carries none.
+    var plannedSteps: [any Execution.Step]? {
+        plan.map(ReplacementSteps.make) ?? recovery.map(RecoverySteps.make)
     }
 }

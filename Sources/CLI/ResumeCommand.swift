@@ -34,6 +34,13 @@ struct ResumeCommand: AsyncParsableCommand {
                 session.terminal.progress(text)
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: run.id))
             }
+            if let plan = try Recovery.plan(of: run) {
+                let recovery = session.recovery(wait, resuming: plan)
+                try recovery.refuseOtherInventory(plan, run)
+                return try await recovery.locked(on: plan.survivor.host) { lock in
+                    try await recovery.resume(run, plan: plan, lock: lock)
+                }
+            }
             let planned = try Replacement.plan(of: run)
             let replacement = session.replacement(options.inventory, wait, resuming: planned)
             try replacement.refuseOtherInventory(planned, run)

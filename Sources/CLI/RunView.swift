@@ -21,11 +21,14 @@ final class RunView: Sendable {
     }
     private let state: Mutex<State>
 
-    /// - Parameter plan: known beforehand where a run is resumed.
-    init(_ terminal: Terminal, plan: Plan? = nil) {
+    /// - Parameters:
+    ///   - plan: known beforehand where a run is resumed.
+    ///   - recovery: the same of a recovery.
+    init(_ terminal: Terminal, plan: Plan? = nil, recovery: RecoveryPlan? = nil) {
         self.terminal = terminal
         isLive = terminal.isLive
-        state = Mutex(State(total: plan.map { ReplacementSteps.make($0).count } ?? 0, progress: Progress(plan: plan)))
+        let progress = Progress(plan: plan, recovery: recovery)
+        state = Mutex(State(total: progress.steps.count, progress: progress))
     }
 
     func show(_ event: Event) {
@@ -34,7 +37,7 @@ final class RunView: Sendable {
         terminal.printEvent(event)
         let lines = state.withLock { state -> [String] in
             state.events.append(event)
-            if let plan = event.plan { state.total = ReplacementSteps.make(plan).count }
+            if let steps = event.plannedSteps { state.total = steps.count }
             if event.event == .stepStarted { state.number += 1 }
             return self.lines(event, state)
         }

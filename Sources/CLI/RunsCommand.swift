@@ -32,9 +32,11 @@ struct RunsCommand: ParsableCommand {
         var table = Table(["RUN", "BEGAN", "CLUSTER", "DEAD", "WITH", "OUTCOME", "SECONDS"])
         table.rows = reports.map { report in
             [
-                report.run, report.startedAt?.formatted(.iso8601) ?? "-", report.plan?.cluster ?? "-",
-                report.plan?.dead.node ?? "-",
-                report.plan?.replacement.node ?? "-", report.outcome, String(format: "%.0f", report.elapsed),
+                report.run, report.startedAt?.formatted(.iso8601) ?? "-",
+                report.plan?.cluster ?? report.recovery?.cluster ?? "-",
+                report.plan?.dead.node ?? report.recovery?.dead.map(\.node).joined(separator: ", ") ?? "-",
+                report.plan?.replacement.node ?? (report.recovery == nil ? "-" : "a recovery"), report.outcome,
+                String(format: "%.0f", report.elapsed),
             ]
         }
         terminal.lines(table).forEach(terminal.print)

@@ -7,7 +7,9 @@ import Testing
 @Suite struct CommandLineTests {
     @Test func theVerbsOfTheContractAreThere() {
         let names = Masterswap.configuration.subcommands.compactMap { $0.configuration.commandName }
-        for verb in ["check", "ready", "inspect", "plan", "replace", "resume", "runs", "report", "exec", "inventory"] {
+        for verb in [
+            "check", "ready", "inspect", "plan", "replace", "recover", "resume", "runs", "report", "exec", "inventory",
+        ] {
             #expect(names.contains(verb), "\(verb)")
         }
     }
@@ -46,7 +48,8 @@ import Testing
         ["check", "--concurrency", "0"],
         ["check", "--connect-timeout", "x"], ["frobnicate"],
         ["check", "--output", "xml"], ["plan", "a", "--with", "b", "--not-ready-for", "-1"],
-        ["plan", "a", "--with", "b", "--not-ready-for", "86401"],
+        ["plan", "a", "--with", "b", "--not-ready-for", "86401"], ["recover"],
+        ["recover", "a", "--without-quorum-for", "-1"],
     ]) func misuseIsStatus64(arguments: [String]) {
         do {
             _ = try Masterswap.parseAsRoot(arguments)
@@ -62,15 +65,18 @@ import Testing
             "inspect": (InspectCommand.self, ["inspect", "a"]),
             "plan": (PlanCommand.self, ["plan", "a", "--with", "b"]),
             "replace": (ReplaceCommand.self, ["replace", "a", "--with", "b"]),
+            "recover": (RecoverCommand.self, ["recover", "a"]),
             "resume": (ResumeCommand.self, ["resume"]), "unlock": (UnlockCommand.self, ["unlock"]),
             "runs": (RunsCommand.self, ["runs"]), "report": (ReportCommand.self, ["report"]),
             "inventory check": (InventoryCommand.Check.self, ["inventory", "check"]),
         ]
-        let onHosts: Set = ["check", "exec", "ready", "snapshot", "inspect", "plan", "replace", "resume", "unlock"]
+        let onHosts: Set = [
+            "check", "exec", "ready", "snapshot", "inspect", "plan", "replace", "recover", "resume", "unlock",
+        ]
         let heeded: [(option: String, value: String, verbs: Set<String>)] = [
             ("--limit", "a", ["check", "exec"]), ("--log-file", "f", onHosts),
             ("--drain-timeout", "5", ["plan", "replace"]),
-            ("--wait-timeout", "5", ["replace", "resume"]), ("--concurrency", "5", onHosts),
+            ("--wait-timeout", "5", ["replace", "recover", "resume"]), ("--concurrency", "5", onHosts),
             ("--inventory", "f", onHosts.union(["inventory check"])), ("--output", "json", Set(verbs.keys)),
         ]
         for (option, value, heeding) in heeded {

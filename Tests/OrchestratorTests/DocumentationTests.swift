@@ -19,6 +19,7 @@ import Testing
 
     static let readmes = ["README.md", "README.zh-CN.md"]
     static let guides = ["docs/from-the-runbook.md", "docs/from-the-runbook.zh-CN.md"]
+    static let recoveryGuides = ["docs/two-masters-dead.md", "docs/two-masters-dead.zh-CN.md"]
 
     @Test func everySafetyRuleIsListedWithWhatItPrevents() throws {
         let readme = try Self.document("README.md")
@@ -46,7 +47,7 @@ import Testing
     }
 
     /// Two languages, one document: the same headings in level and number, the same code, the same links out.
-    @Test(arguments: [readmes, guides]) func bothLanguagesSayTheSame(_ pair: [String]) throws {
+    @Test(arguments: [readmes, guides, recoveryGuides]) func bothLanguagesSayTheSame(_ pair: [String]) throws {
         let english = try Self.document(pair[0])
         let chinese = try Self.document(pair[1])
         #expect(Outline(english).headings == Outline(chinese).headings)
@@ -81,8 +82,19 @@ import Testing
         #expect(Set(fixed) == sources, "a step was added or renamed: the guide and this list want it, too")
     }
 
+    /// The same of a recovery.
+    @Test(arguments: recoveryGuides) func theRecoveryGuideNamesEveryStep(_ path: String) throws {
+        let guide = try Self.document(path)
+        let ids = guide.split(separator: "\n").filter { $0.hasPrefix("| `") }.compactMap {
+            $0.split(separator: "`").dropFirst().first.map(String.init)
+        }
+        var plan = try RecoveryCluster.plan()
+        plan.watch = 260
+        #expect(ids == RecoverySteps.make(plan).map(\.id))
+    }
+
     @Test func everyLinkToAFileLeadsToOne() throws {
-        for path in Self.readmes + Self.guides + ["docs/ssh.md"] {
+        for path in Self.readmes + Self.guides + Self.recoveryGuides + ["docs/ssh.md"] {
             let folder = Self.root.appendingPathComponent(path).deletingLastPathComponent()
             for match in try Self.document(path).matches(of: /\]\(([^)#:]+)\)/) {
                 let target = folder.appendingPathComponent(String(match.1)).standardizedFileURL.path

@@ -67,7 +67,7 @@ import Testing
         volume.spec.hostPath = .init(path: folder.path + "/new")
         let pod = try #require(try RunbookCluster.objects(dead: nil).pods.first)
         return try await MinIOHealProof(
-            pod: pod, volume: volume,
+            pod: pod, volume: volume, host: plan.replacement.host,
             peers: peers.map { .init(host: RunbookCluster.names[1], path: folder.path + "/" + $0) },
             dataShards: dataShards
         ).missing(context)

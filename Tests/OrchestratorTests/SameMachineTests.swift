@@ -186,11 +186,11 @@ import Testing
         let cluster = try joined()
         let lost = plan.rebuilds[0].claims[0]
         let context = try cluster.context(plan, in: folder)
-        try await ReplacementNode.evictHolders(of: lost, context)
+        try await ReplacementNode.evictHolders(of: lost, plan, context)
         #expect(cluster.acts == [], "the claim is not on its way out")
         try await context.delete(lost.claim)
         #expect(cluster.objects.claim("onecloud-minio", lost.claim.name) != nil, "a pod holds it")
-        try await ReplacementNode.evictHolders(of: lost, context)
+        try await ReplacementNode.evictHolders(of: lost, plan, context)
         #expect(cluster.acts.count == 2)
         #expect(cluster.acts[1].hasSuffix("delete --raw /api/v1/namespaces/onecloud-minio/pods/minio-0 -f -"))
         #expect(!cluster.objects.pods.contains { $0.name == "minio-0" })

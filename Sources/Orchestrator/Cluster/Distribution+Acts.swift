@@ -66,6 +66,15 @@ extension Inventory.Distribution {
         }
     }
 
+    /// What is to be done by hand where etcd has lost its majority; `nil` where a recovery does it: by etcd's static pod.
+    package var recoveryByHand: String? {
+        switch self {
+        case .kubeadm: nil
+        case .k3s:
+            "see that the others are off for good, save /var/lib/rancher/k3s/server, and follow k3s' own procedure there: k3s server --cluster-reset"
+        }
+    }
+
     // MARK: ocboot
 
     /// It asks the VIP's holder for the join token, over SSH.

@@ -23,7 +23,11 @@ extension Inventory.Distribution {
     /// Questions to every host of this kind alone, as sections of its script.
     var hostQuestions: [(name: String, script: String)] {
         switch self {
-        case .kubeadm: [("docker", "[ -e /etc/docker/daemon.json ] || exit 44\ncat /etc/docker/daemon.json")]
+        case .kubeadm:
+            [
+                ("docker", "[ -e /etc/docker/daemon.json ] || exit 44\ncat /etc/docker/daemon.json"),
+                ("recovery", EtcdManifest.leftovers),
+            ]
         case .k3s:
             [
                 // Nothing else of that file: it has the token.

@@ -8,11 +8,21 @@ public import SSH
 /// Cloudpods runs a second etcd, `onecloud/default-etcd-*`, for its own use: only kube-system's static pod of a named master is
 /// ever entered.
 public struct Etcdctl: Sendable {
-    private let kubectl: Kubectl
-    package var host: String { kubectl.host }
-    private let words: [String]
-    /// etcdutl, which reads files and asks no member.
-    private let utility: [String]
+    /// How etcdctl is reached.
+    private enum Way: Sendable {
+        /// By kubectl, in the static pod of a master.
+        case pod(Kubectl, node: String)
+        /// On the master itself, in the container that runs there: without an API server.
+        case container(any Remote)
+    }
+
+    private let way: Way
+    package var host: String {
+        switch way {
+        case .pod(let kubectl, _): kubectl.host
+        case .container(let remote): remote.name
+        }
+    }
     let distribution: Inventory.Distribution
     /// Where a member may be asked that has no etcdctl.
     private let memberHosts: [any Remote]
@@ -21,12 +31,33 @@ public struct Etcdctl: Sendable {
     public init(
         _ kubectl: Kubectl, node: String, distribution: Inventory.Distribution, newcomer: (any Remote)? = nil
     ) {
-        self.kubectl = kubectl
+        way = .pod(kubectl, node: node)
         self.distribution = distribution
         memberHosts = kubectl.remotes + [newcomer].compactMap(\.self)
-        utility = ["exec", "-n", "kube-system", "etcd-\(node)", "--", "etcdutl"]
-        words = Self.words(node: node, version: kubectl.kubernetes, distribution)
     }
+
+    /// etcdctl of kubeadm's etcd on a master whose API server does not answer: run in the container's files and the host's network.
+    package init(inContainerOn remote: any Remote) {
+        way = .container(remote)
+        distribution = .kubeadm
+        memberHosts = []
+    }
+
+    /// Shell text that sets `pid` to the process of kubeadm's etcd on this host: by its certificates, for Cloudpods runs a second etcd.
+    /// It stays empty where none runs.
+    package static let findProcess = """
+        pid=
+        for id in $(pidof etcd); do
+            if tr '\\0' '\\n' <"/proc/$id/cmdline" 2>/dev/null | grep -q '=\(Inventory.Distribution.kubeadm.certificateDirectory)/etcd/'; then pid=$id; fi
+        done
+        """
+
+    /// Runs `"$@"`, a program of etcd's image, on the files of etcd's container, whatever runtime made it.
+    package static let inContainer = """
+        \(findProcess)
+        [ -n "$pid" ] || { echo "etcd does not run here: connection refused" >&2; exit 69; }
+        ETCDCTL_API=3 PATH=$PATH:/usr/local/bin exec nsenter --target "$pid" --mount -- "$@"
+        """
 
     /// etcdctl and its options, after kubectl's own words, where the member runs in a pod.
     package static func words(
@@ -66,12 +97,7 @@ public struct Etcdctl: Sendable {
         }
         let said = try await answer(arguments, timeout: .seconds(120), accepts: { _ in true })
         if let status = read(said.result) { return status }
-        let makeCommand = { (prefix: [String]) in
-            Command(
-                prefix + utility + arguments, timeout: .seconds(120),
-                label: "etcdutl " + ShellQuoting.join(arguments))
-        }
-        let other = try await kubectl.execute(accepts: { _ in true }, makeCommand)
+        let other = try await answer(program: "etcdutl", arguments, timeout: .seconds(120), accepts: { _ in true })
         if let status = read(other.result) { return status }
         throw ClusterError(
             .badOutput, host: said.host, operation: Self.label(arguments),
@@ -79,13 +105,28 @@ public struct Etcdctl: Sendable {
             advice: "the snapshot cannot be verified; look at it there by hand, then: masterswap resume")
     }
 
+    /// - Parameter program: etcdctl, or etcdutl, which reads files and asks no member.
     private func answer(
-        _ arguments: [String], timeout: Duration = .seconds(30), accepts: (CommandResult) -> Bool
+        program: String = "etcdctl", _ arguments: [String], timeout: Duration = .seconds(30),
+        accepts: (CommandResult) -> Bool
     ) async throws -> Kubectl.Answer {
-        try await kubectl.execute(accepts: accepts) { prefix in
-            Command(
-                prefix + words + arguments, timeout: timeout,
-                label: Self.label(arguments))
+        let label = "\(program) \(ShellQuoting.join(arguments))"
+        let isUtility = program == "etcdutl"
+        switch way {
+        case .pod(let kubectl, let node):
+            let words =
+                isUtility
+                ? ["exec", "-n", "kube-system", "etcd-\(node)", "--", program]
+                : Self.words(node: node, version: kubectl.kubernetes, distribution)
+            return try await kubectl.execute(accepts: accepts) { prefix in
+                Command(prefix + words + arguments, timeout: timeout, label: label)
+            }
+        case .container(let remote):
+            let words = [program] + (isUtility ? [] : distribution.etcdctlOptions)
+            let result = try await remote.run(
+                .script(Self.inContainer, words + arguments, timeout: timeout, label: label))
+            guard accepts(result) else { throw Kubectl.failure(label, result, host: remote.name) }
+            return Kubectl.Answer(host: remote.name, result: result)
         }
     }
 
@@ -94,7 +135,7 @@ public struct Etcdctl: Sendable {
 
     /// Every member, each asked for its health.
     public func members() async throws -> [EtcdMember] {
-        guard distribution.hasEtcdctl else {
+        if !distribution.hasEtcdctl, case .pod(let kubectl, _) = way {
             let list = try await kubectl.execute { _ in
                 .script(
                     EtcdBeside.membersScript(distribution), [], timeout: .seconds(20), label: EtcdBeside.membersLabel)

@@ -45,6 +45,13 @@ public struct HostFacts: Sendable, Hashable {
         public init() {}
     }
 
+    public enum Recovery: String, Sendable, Hashable {
+        /// `--force-new-cluster` is in it.
+        case forced
+        /// It was put aside.
+        case stopped
+    }
+
     public enum Keepalived: Sendable, Hashable {
         case absent
         case manifest(KeepalivedManifest)
@@ -89,6 +96,8 @@ public struct HostFacts: Sendable, Hashable {
     public var machine = Machine()
     /// docker's settings; `nil` where there is no daemon.json, or it cannot be read.
     public var docker: DockerDaemon?
+    /// What a recovery that was cut off has left of etcd's manifest; `nil` where that is not so.
+    public var recovery: Recovery?
     /// The lines of k3s's config.yaml about its networks.
     public var k3sNetworks: [String] = []
 

@@ -174,6 +174,7 @@ public struct HostProbe: Sendable {
             section.succeeded ? try? JSONDecoder().decode(DockerDaemon.self, from: section.output) : nil
         }
         facts.k3sNetworks = lines("k3s-networks") ?? []
+        facts.recovery = lines("recovery")?.first.flatMap(HostFacts.Recovery.init)
         facts.snapshots = lines("snapshots")?.compactMap { Self.snapshot($0, clockOffset: facts.clockOffset ?? 0) }
         facts.etcd = lines("etcd").flatMap(EtcdBeside.init)
         return facts

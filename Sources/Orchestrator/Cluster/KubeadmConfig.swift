@@ -23,8 +23,13 @@ public struct ClusterStatus: Sendable, Hashable {
 
     /// `nil` where the ConfigMap has no ClusterStatus: Kubernetes 1.22 and newer.
     public init?(_ configMap: ConfigMap) {
-        guard let text = configMap.data?["ClusterStatus"], !text.isEmpty,
-            let node = try? Yams.compose(yaml: text), let map = node["apiEndpoints"]?.mapping
+        guard let text = configMap.data?["ClusterStatus"] else { return nil }
+        self.init(text: text)
+    }
+
+    private init?(text: String) {
+        guard !text.isEmpty, let node = try? Yams.compose(yaml: text),
+            let map = node["apiEndpoints"]?.mapping
         else { return nil }
         self.text = text
         self.endpoints = map.compactMap { $0.key.string }
@@ -33,6 +38,13 @@ public struct ClusterStatus: Sendable, Hashable {
             if let name = name.string { addresses[name] = endpoint["advertiseAddress"]?.string }
         }
         self.addresses = addresses
+    }
+
+    /// The text without the entries of several nodes, of those that have one; `nil` as ``removing(_:)-(String)``.
+    package func removing(_ nodes: [String]) -> String? {
+        let listed = nodes.filter(endpoints.contains)
+        return listed.isEmpty
+            ? nil : listed.reduce(Optional(self)) { $0?.removing($1).flatMap { ClusterStatus(text: $0) } }?.text
     }
 
     /// The text without one node's entry, every other line as it was; `nil` where the entry is not there or is written in a way

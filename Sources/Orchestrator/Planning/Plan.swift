@@ -161,6 +161,8 @@ public struct Plan: Sendable, Hashable, Codable {
         public var memberID: String?
         /// What is wrong with it.
         public var reasons: [String]
+        /// It is dead by every sign, and no member of etcd; `nil` where that is not so.
+        public var isGone: Bool?
     }
 
     /// A machine with the addresses that are its own.

@@ -3,6 +3,10 @@ package import Inventories
 package import SSH
 
 /// Commands as they are told when they are given, before they are: by the same labels.
+package enum PlannedCommands {
+    package static func told(_ host: String, _ command: Command) -> String { "\(host): \(command.display)" }
+}
+
 extension Plan {
     /// Stands for the run's name, which a plan does not have yet.
     package static let runName = "RUN"
@@ -10,7 +14,7 @@ extension Plan {
     /// What kubectl's flags follow.
     package var kubectlVersion: KubernetesVersion? { kubectlClient ?? kubernetes }
 
-    package func told(_ host: String, _ command: Command) -> String { "\(host): \(command.display)" }
+    package func told(_ host: String, _ command: Command) -> String { PlannedCommands.told(host, command) }
 
     /// kubectl is given on the primary, as long as that one answers.
     package func kubectl(_ arguments: [String]) -> String { "\(primary.host): \(Kubectl.label(arguments))" }

@@ -209,7 +209,9 @@ extension ClusterState {
                     QuorumSurvives.id,
                     "\(reached) of \(masters.count) masters answer, and etcd needs \(quorum.needed) of \(masters.count) members: "
                         + "without a quorum nothing can be read or changed, and no member can be removed",
-                    advice: "bring another master back first; if its disk is lost too, restore etcd from a snapshot",
+                    advice: survivorOfAll.map {
+                        "bring another master back; if all others are dead for good: masterswap recover \($0.name)"
+                    } ?? "bring another master back first; if its disk is lost too, restore etcd from a snapshot",
                     isUnreachable: true))
         }
         return refusals

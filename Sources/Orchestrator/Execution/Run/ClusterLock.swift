@@ -1,12 +1,20 @@
 public import Cluster
 import Foundation
 
+/// What keeps two runs from acting on one cluster.
+protocol RunLock: Sendable {
+    /// Right before a destructive act: the lock is still ours.
+    /// - Throws: ``Locked`` where it is not.
+    func assertHeld() async throws
+    func release() async
+}
+
 /// The lock that keeps two runs from acting on one cluster: the Lease `kube-system/masterswap`, taken by compare-and-swap.
 ///
 /// Clocks are never compared between machines: a lease counts as abandoned when it was seen unchanged for its whole duration by
 /// this machine's own clock, as client-go's leader election does it. `leaseTransitions` is the fencing number: it grows with each
 /// change of hands, and is checked again before every destructive act.
-public actor ClusterLock {
+public actor ClusterLock: RunLock {
     /// How long a lease lives without being renewed, in seconds.
     package static let duration = 30
     static let renewInterval = Duration.seconds(8)
@@ -272,6 +280,14 @@ public actor ClusterLock {
 /// Another run acts on the cluster, or has taken the lock over: exit status 6.
 public struct Locked: Error, Sendable, CustomStringConvertible {
     public let description: String
+
+    /// - Parameter path: of the lock, on a host.
+    init(_ holder: ClusterLock.Owner?, at path: String, on host: String) {
+        description =
+            holder.map {
+                "another run holds the lock on \(host): \($0); wait for its end, or, if it is surely gone, delete there: \(path)"
+            } ?? "this run's lock on \(host) was taken over; nothing more is done; to go on: masterswap resume"
+    }
 
     init(_ lease: ClusterLock.Lease?) {
         guard lease?.holder != nil else {

@@ -121,6 +121,15 @@ public final class DeadMasterWatch: Sendable {
 }
 
 extension DeadMasterWatch {
+    /// What is watched, and from where.
+    private struct Subject: Sendable {
+        var addresses: Set<String>
+        var fences: Bool
+        var vip: String
+        var survivors: [Plan.Master]
+        var newcomer: Plan.Replacement?
+    }
+
     /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
     static func start(
         _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes, every interval: Duration = .seconds(2),
@@ -132,21 +141,43 @@ extension DeadMasterWatch {
         else {
             return nil
         }
-        let fences = plan.fences == true
-        let ours = (plan.survivors.map(\.host) + [plan.replacement.host]).compactMap(inventory.host(named:))
-        let foreignHolder = ForeignVIPHolder(vip: plan.vip, port: inventory.cluster.apiPort, pause: pause)
+        let subject = Subject(
+            addresses: plan.dead.allAddresses, fences: plan.fences == true, vip: plan.vip, survivors: plan.survivors,
+            newcomer: plan.replacement)
+        return start(host, subject, inventory, remotes, every: interval, firstLookLimit: firstLookLimit, pause: pause)
+    }
+
+    /// Watches each of a recovery's dead masters.
+    static func start(_ plan: RecoveryPlan, _ inventory: Inventory, _ remotes: Remotes) -> [DeadMasterWatch] {
+        plan.dead.compactMap { dead in
+            guard let host = inventory.host(named: dead.host) else { return nil }
+            let subject = Subject(
+                addresses: dead.allAddresses, fences: false, vip: plan.vip, survivors: [plan.survivor], newcomer: nil)
+            return start(
+                host, subject, inventory, remotes, every: .seconds(2), firstLookLimit: .seconds(30), pause: .seconds(4))
+        }
+    }
+
+    private static func start(
+        _ host: Inventory.Host, _ subject: Subject, _ inventory: Inventory, _ remotes: Remotes,
+        every interval: Duration, firstLookLimit: Duration, pause: Duration
+    ) -> DeadMasterWatch {
+        let fences = subject.fences
+        let ours = (subject.survivors.map(\.host) + [subject.newcomer?.host].compactMap(\.self))
+            .compactMap(inventory.host(named:))
+        let foreignHolder = ForeignVIPHolder(vip: subject.vip, port: inventory.cluster.apiPort, pause: pause)
         return DeadMasterWatch(host: host.name, every: interval, firstLookLimit: firstLookLimit, isArmed: !fences) {
             async let isTaken = foreignHolder.isSeen(by: ours.map { try remotes[$0] })
             let answer: Result<String?, any Error>
             do {
-                answer = .success(try await self.answer(of: host, plan, fences, inventory, remotes))
+                answer = .success(try await self.answer(of: host, subject, inventory, remotes))
             } catch {
                 answer = .failure(error)
             }
             // Waited for in any case: a look that is left alone is cancelled, and with it a connection that others use.
             let isStranger = (try? await isTaken) == true
             if let seen = try? answer.get() { return .back(seen) }
-            if isStranger { return .foreignHolder(at: plan.vip, ours) }
+            if isStranger { return .foreignHolder(at: subject.vip, ours) }
             _ = try answer.get()
             return nil
         }
@@ -155,14 +186,15 @@ extension DeadMasterWatch {
     /// - Returns: what the old master says for itself, or what a survivor sees of it; `nil` where it is silent, or fenced and quiet.
     /// - Throws: where nothing can be seen of it.
     private static func answer(
-        of host: Inventory.Host, _ plan: Plan, _ fences: Bool, _ inventory: Inventory, _ remotes: Remotes
+        of host: Inventory.Host, _ subject: Subject, _ inventory: Inventory, _ remotes: Remotes
     ) async throws -> String? {
+        let fences = subject.fences
         do {
             let remote = try remotes[host]
             // Fenced, it answers, and that is all that it may do.
             let isFenced = try await FenceStep.wasFenced(remote)
             guard fences || isFenced else { return "it answers over SSH" }
-            let signs = try await remote.run(FenceStep.look(inventory.cluster.distribution, vip: plan.vip))
+            let signs = try await remote.run(FenceStep.look(inventory.cluster.distribution, vip: subject.vip))
             if signs.succeeded, signs.text.isEmpty { return nil }
             return signs.text.isEmpty ? "it answers over SSH" : signs.text.lastLines(3)
         } catch {
@@ -174,7 +206,7 @@ extension DeadMasterWatch {
             case .unresponsive where fences, .noRoute where fences: return nil
             case .unresponsive, .noRoute: break
             }
-            let sights = await sights(of: host, plan, inventory, remotes)
+            let sights = await sights(of: host, subject, inventory, remotes)
             if let sight = sights.first(where: \.isAlive) { return "it does not answer here, but \(sight.text)" }
             // A firewall between us and it gives the same error: it is silence only where a survivor gets no answer either.
             if failure.sign == .noRoute, sights.allSatisfy({ $0.sign == nil }) { throw error }
@@ -183,14 +215,16 @@ extension DeadMasterWatch {
     }
 
     private static func sights(
-        of host: Inventory.Host, _ plan: Plan, _ inventory: Inventory, _ remotes: Remotes
+        of host: Inventory.Host, _ subject: Subject, _ inventory: Inventory, _ remotes: Remotes
     ) async -> [PeerSight] {
         // An address that another machine has by now tells of that one.
-        let others = plan.survivors.reduce(into: plan.replacement.allAddresses) { $0.formUnion($1.allAddresses) }
-        let addresses = Array(uniqued: [host.address] + plan.dead.allAddresses.subtracting(others).sorted())
+        let others = subject.survivors.reduce(into: subject.newcomer?.allAddresses ?? []) {
+            $0.formUnion($1.allAddresses)
+        }
+        let addresses = Array(uniqued: [host.address] + subject.addresses.subtracting(others).sorted())
         let peers = addresses.map { PeerView.Peer(host, at: $0, inventory.cluster) }
         return await withTaskGroup(of: PeerSight.self) { group in
-            for survivor in plan.survivors.compactMap({ inventory.host(named: $0.host) }) {
+            for survivor in subject.survivors.compactMap({ inventory.host(named: $0.host) }) {
                 group.addTask {
                     guard let remote = try? remotes[survivor] else { return PeerSight(by: survivor.name, sign: nil) }
                     return PeerSight(

@@ -1,5 +1,4 @@
 import Cluster
-import Crypto
 import Foundation
 import Inventories
 import Planning
@@ -100,7 +99,7 @@ struct EtcdSnapshot {
         }
         let status = try await take(remotePath)
         let sum = try await remote.run(Self.checksum(remotePath))
-        let hash = try await download(remotePath, to: part)
+        let hash = try await RemoteFile(remote, next: next).download(remotePath, to: part)
         guard sum.succeeded, sum.text.hasPrefix(hash) else {
             throw failure("fetch the etcd snapshot", "it arrived with another checksum than it has there")
         }
@@ -122,36 +121,6 @@ struct EtcdSnapshot {
             }
         }
         return nil
-    }
-
-    /// In pieces, so that a snapshot of gigabytes needs no memory of that size.
-    /// - Returns: the SHA-256 of what arrived.
-    private func download(_ remotePath: String, to path: String) async throws -> String {
-        let piece = 8 << 20
-        var hash = SHA256()
-        let file = try LocalFile.create(path, next: next)
-        var offset = 0
-        while true {
-            let result = try await remote.run(
-                .script(
-                    #"tail -c "+$2" -- "$1" | head -c "$3""#, [remotePath, String(offset + 1), String(piece)],
-                    timeout: .seconds(120),
-                    label: "read \(remotePath) from \(offset)"))
-            guard result.succeeded else {
-                throw failure("read \(remotePath)", "\(result.outcome): \(result.errorText)")
-            }
-            if result.standardOutput.isEmpty { break }
-            do { try file.write(contentsOf: result.standardOutput) } catch {
-                throw LocalFile.failure("write \(path)", "\(error)", next: next)
-            }
-            hash.update(data: result.standardOutput)
-            offset += result.standardOutput.count
-        }
-        do {
-            try file.synchronize()
-            try file.close()
-        } catch { throw LocalFile.failure("write \(path)", "\(error)", next: next) }
-        return hash.finalize().hexadecimal
     }
 
     private func failure(_ operation: String, _ cause: String) -> ClusterError {

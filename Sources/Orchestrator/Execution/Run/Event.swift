@@ -46,6 +46,8 @@ public struct Event: Sendable, Hashable, Codable {
     public var run: String?
     /// In the first event of a run, and of each resume.
     public var plan: Plan?
+    /// The same of a recovery.
+    public var recovery: RecoveryPlan?
     /// The plan's SHA-256 in hexadecimal, see `Plan.hash`.
     public var planHash: String?
     public var state: ClusterSummary?
@@ -53,7 +55,7 @@ public struct Event: Sendable, Hashable, Codable {
     public init(
         _ event: Name, at: Date = Date(), step: String? = nil, title: String? = nil, text: String? = nil,
         elapsed: Double? = nil, limit: Double? = nil, waited: Double? = nil, status: Int? = nil, run: String? = nil,
-        plan: Plan? = nil, planHash: String? = nil, state: ClusterSummary? = nil
+        plan: Plan? = nil, recovery: RecoveryPlan? = nil, planHash: String? = nil, state: ClusterSummary? = nil
     ) {
         self.event = event
         self.at = at
@@ -66,6 +68,7 @@ public struct Event: Sendable, Hashable, Codable {
         self.status = status
         self.run = run
         self.plan = plan
+        self.recovery = recovery
         self.planHash = planHash
         self.state = state
     }

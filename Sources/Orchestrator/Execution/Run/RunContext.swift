@@ -16,7 +16,7 @@ public struct RunContext: Sendable {
         }
     }
 
-    public let plan: Plan
+    public let scene: RunScene
     public let inventory: Inventory
     public let run: RunStore.Run
     public let limits: Limits
@@ -26,8 +26,8 @@ public struct RunContext: Sendable {
     private let told = CommandsTold()
     private let remotes: Remotes
     private let journal: Journal
-    private let lock: ClusterLock?
-    private let watch: DeadMasterWatch?
+    private let lock: (any RunLock)?
+    private let watches: [DeadMasterWatch]
     private let emit: @Sendable (Event) -> Void
     package var step: String?
 
@@ -37,13 +37,23 @@ public struct RunContext: Sendable {
         limits: Limits,
         databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
     ) {
-        self.plan = plan
+        self.init(
+            plan.scene, inventory: inventory, remotes: remotes, run: run, journal: journal, lock: lock,
+            watches: [watch].compactMap(\.self), limits: limits, databasePassword: databasePassword, emit: emit)
+    }
+
+    init(
+        _ scene: RunScene, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal,
+        lock: (any RunLock)?, watches: [DeadMasterWatch], limits: Limits,
+        databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
+    ) {
+        self.scene = scene
         self.inventory = inventory
         self.run = run
         self.limits = limits
         self.journal = journal
         self.lock = lock
-        self.watch = watch
+        self.watches = watches
         self.databasePassword = databasePassword
         self.emit = emit
         self.remotes = remotes
@@ -69,14 +79,14 @@ public struct RunContext: Sendable {
 
     /// kubectl on the primary, and on the next survivor where that one does not answer.
     public func kubectl() throws -> Kubectl {
-        let masters = [plan.primary] + plan.survivors.filter { $0.host != plan.primary.host }
+        let masters = [scene.primary] + scene.masters.filter { $0.host != scene.primary.host }
         let targets = try masters.map { master in
             Kubectl.Target(
                 remote: try remote(master.host),
                 apiServer: "\(IPAddress.inURL(master.address)):\(inventory.cluster.apiPort)")
         }
         return Kubectl(
-            targets, distribution: distribution, version: plan.kubectlVersion, kubernetes: plan.kubernetes,
+            targets, distribution: distribution, version: scene.kubectlVersion, kubernetes: scene.kubernetes,
             retryTimeout: .seconds(90)
         ) {
             [self] text in
@@ -87,8 +97,8 @@ public struct RunContext: Sendable {
     /// etcdctl in the primary's static etcd pod, or what stands for it.
     public func etcdctl() throws -> Etcdctl {
         Etcdctl(
-            try kubectl(), node: plan.primary.node, distribution: distribution,
-            newcomer: distribution.hasEtcdctl ? nil : try remote(plan.replacement.host))
+            try kubectl(), node: scene.primary.node, distribution: distribution,
+            newcomer: distribution.hasEtcdctl ? nil : try scene.newcomer.map(remote))
     }
 
     // MARK: Destroying
@@ -97,21 +107,23 @@ public struct RunContext: Sendable {
     /// - Throws: ``Locked``; ``ClusterError`` with `changed`.
     public func assertMayAct() async throws {
         try await stopwatch.waiting {
-            try await watch?.assertDead()
+            for watch in watches { try await watch.assertDead() }
             try await lock?.assertHeld()
         }
     }
 
     /// Asked after a failure: an old master that is back takes the VIP, and then this or that fails.
     /// - Throws: ``ClusterError`` with `changed`.
-    func assertOldMasterNotSeen() throws { try watch?.assertNotSeen() }
+    func assertOldMasterNotSeen() throws { for watch in watches { try watch.assertNotSeen() } }
 
     /// Asked before something is taken back, whatever became of the dead master.
     /// - Throws: ``Locked``.
     func assertLockHeld() async throws { try await lock?.assertHeld() }
 
+    func stopWatches() { for watch in watches { watch.stop() } }
+
     /// The old master is fenced: from here on it has to stay so.
-    func armWatch() { watch?.arm() }
+    func armWatch() { for watch in watches { watch.arm() } }
 
     /// Deletes a planned object, by its UID, and tells so.
     public func delete(_ object: ObjectReference, force: Bool = false) async throws {
@@ -182,7 +194,7 @@ public struct RunContext: Sendable {
             let elapsed = ContinuousClock.now - started
             guard elapsed < limit else {
                 throw ClusterError(
-                    .waitTimedOut, host: host ?? plan.primary.host, operation: "wait for \(what)",
+                    .waitTimedOut, host: host ?? scene.primary.host, operation: "wait for \(what)",
                     cause: "not so after \(Int(elapsed.seconds)) s: \(seen)",
                     advice:
                         "look at it there; when it is so, go on with: masterswap resume (a longer limit: --wait-timeout)"

@@ -58,7 +58,7 @@ public struct Runner: Sendable {
                 try context.record(timed(.stepFinished, seen))
             case .needed(let why):
                 throw ClusterError(
-                    .changed, host: context.plan.primary.host, operation: step.title, cause: "done, and yet: \(why)",
+                    .changed, host: context.scene.primary.host, operation: step.title, cause: "done, and yet: \(why)",
                     advice: "look at it, then go on with: masterswap resume")
             }
         } catch {

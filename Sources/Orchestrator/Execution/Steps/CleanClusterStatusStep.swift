@@ -3,21 +3,33 @@ import Foundation
 import Inventories
 import Planning
 
-/// Drops the dead node's entry from kubeadm's ClusterStatus (kubernetes/kubeadm#1300), and nothing else of it.
+/// Drops dead nodes' entries from kubeadm's ClusterStatus (kubernetes/kubeadm#1300), and nothing else of it.
 struct CleanClusterStatusStep: Step {
-    let plan: Plan
+    let nodes: [String]
+    /// The inventory's name of the host that kubectl is given on first.
+    let primary: String
+    /// Of a replacement, whose new node may have the dead one's name.
+    let plan: Plan?
+
+    init(plan: Plan) {
+        (nodes, primary, self.plan) = ([plan.dead.node], plan.primary.host, plan)
+    }
+    init(nodes: [String], on primary: String) {
+        (self.nodes, self.primary, plan) = (nodes, primary, nil)
+    }
+
+    private var names: String { nodes.joined(separator: ", ") }
 
     let id = "clean-cluster-status"
-    var title: String { "Drop \(plan.dead.node) from kubeadm's ClusterStatus" }
+    var title: String { "Drop \(names) from kubeadm's ClusterStatus" }
     let reason = "kubeadm's join would ask the dead one's etcd, and fail (kubernetes/kubeadm#1300)."
     let estimate = 1
-    var effects: [Effect] { [.changes("configmap kube-system/kubeadm-config: apiEndpoints without \(plan.dead.node)")] }
+    var effects: [Effect] { [.changes("configmap kube-system/kubeadm-config: apiEndpoints without \(names)")] }
 
     func commands(_ inventory: Inventory) -> [String] {
         [
-            plan.kubectl(["get"] + Self.configMap + ["-o", "json"]),
-            plan.kubectl(Self.patchArguments("PATCH"))
-                + " # tests the ClusterStatus that was read, replaces it by one without \(plan.dead.node)",
+            "\(primary): \(Kubectl.label(["get"] + Self.configMap + ["-o", "json"]))",
+            "\(primary): \(Kubectl.label(Self.patchArguments("PATCH"))) # tests the ClusterStatus that was read, replaces it by one without \(names)",
         ]
     }
 
@@ -28,18 +40,18 @@ struct CleanClusterStatusStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         guard let status = try await current(context) else { return .satisfied("there is no ClusterStatus") }
-        if try await ReplacementNode.hasItsName(plan, try context.kubectl()) {
+        if let plan, try await ReplacementNode.hasItsName(plan, try context.kubectl()) {
             return .satisfied("the entry of that name is the new node's")
         }
-        return status.endpoints.contains(plan.dead.node)
+        return status.endpoints.contains(where: nodes.contains)
             ? .needed("it is listed") : .satisfied("it lists \(status.endpoints.joined(separator: ", "))")
     }
 
     func run(_ context: RunContext) async throws {
-        guard let status = try await current(context), let text = status.removing(plan.dead.node) else {
+        guard let status = try await current(context), let text = status.removing(nodes) else {
             throw ClusterError(
-                .badOutput, host: plan.primary.host, operation: "edit configmap kube-system/kubeadm-config",
-                cause: "the entry of \(plan.dead.node) is not written as kubeadm writes it",
+                .badOutput, host: primary, operation: "edit configmap kube-system/kubeadm-config",
+                cause: "the entry of \(names) is not written as kubeadm writes it",
                 advice:
                     "take it out by hand: kubectl -n kube-system edit configmap kubeadm-config; then: masterswap resume"
             )
@@ -54,7 +66,7 @@ struct CleanClusterStatusStep: Step {
             try await context.kubectl().run(Self.patchArguments(json))
         } catch let error as ClusterError where error.code == .commandFailed {
             // Where the answer to a first try was lost, the test fails on what that one did.
-            if let now = try await current(context), now.endpoints.contains(plan.dead.node) { throw error }
+            if let now = try await current(context), now.endpoints.contains(where: nodes.contains) { throw error }
         }
     }
 

@@ -18,6 +18,8 @@ struct MinIOHealProof {
 
     let pod: Pod
     let volume: Volume
+    /// The inventory's name of the host that it is on.
+    let host: String
     /// The drives of the workload on the survivors.
     let peers: [Peer]
     /// On how many drives an object must be to be readable, where the drive does not list its set.
@@ -34,7 +36,7 @@ struct MinIOHealProof {
         switch MinIOHeal.state(ofLog: String(decoding: log, as: UTF8.self), drive: mountPath) {
         case .failed(let why):
             throw ClusterError(
-                .changed, host: context.plan.replacement.host, operation: "see \(pod.reference) healed", cause: why,
+                .changed, host: host, operation: "see \(pod.reference) healed", cause: why,
                 advice:
                     "look at its log, and heal by hand: mc admin heal --recursive ALIAS; then restart the pod, so that its log begins again, and: masterswap resume"
             )
@@ -76,7 +78,7 @@ struct MinIOHealProof {
 
     /// Heals end at different times; a drive that is known to be healing is not listed.
     private func missingOnDisk(_ context: RunContext) async throws -> String? {
-        let remote = try context.remote(context.plan.replacement.host)
+        let remote = try context.remote(host)
         let path = try path()
         if let unfinished = try await unfinished(path, remote) { return unfinished }
         // The others first: what is written meanwhile is on all of them.
@@ -126,7 +128,7 @@ struct MinIOHealProof {
 
     /// The log says that it is healed: the drive has to agree.
     private func missingFolders(_ buckets: [String], _ context: RunContext) async throws -> String? {
-        let remote = try context.remote(context.plan.replacement.host)
+        let remote = try context.remote(host)
         let path = try path()
         if let unfinished = try await unfinished(path, remote) { return "healed by its log, and yet: \(unfinished)" }
         // A bucket may be empty; its directory may not be missing.
@@ -139,7 +141,7 @@ struct MinIOHealProof {
         let result = try await remote.run(
             .script(
                 script, [path] + buckets, timeout: .seconds(30), label: "look for the healed buckets in \(path)"))
-        guard result.succeeded else { return "\(path) is not there on \(context.plan.replacement.host)" }
+        guard result.succeeded else { return "\(path) is not there on \(host)" }
         let missing = result.text.split(separator: "\n")
         return missing.isEmpty ? nil : "healed by its log, but not on the disk: \(missing.joined(separator: ", "))"
     }

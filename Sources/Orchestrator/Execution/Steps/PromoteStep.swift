@@ -6,30 +6,46 @@ import SSH
 
 /// Makes the new primary's keepalived MASTER with priority 100: two values in its manifest, all at once, nothing else.
 package struct PromoteStep: Step {
-    package let plan: Plan
+    private let vip: String
+    private let primary: Plan.Master
+    /// The inventory's names of those who may hold the VIP.
+    private let masters: [String]
+
+    /// ocboot has done it in the join.
+    private let ocbootPromotes: Bool
+
+    package init(plan: Plan) { self.init(plan.scene, ocbootPromotes: plan.kind.ocbootPromotes) }
+    package init(_ scene: RunScene, ocbootPromotes: Bool = false) {
+        self.ocbootPromotes = ocbootPromotes
+        vip = scene.vip
+        primary = scene.primary
+        masters = scene.masters.map(\.host) + [scene.newcomer].compactMap(\.self)
+    }
 
     package let id = "promote"
     package var title: String {
-        (plan.kind.ocbootPromotes ? "See \(plan.primary.node) as" : "Make \(plan.primary.node)")
+        (ocbootPromotes ? "See \(primary.node) as" : "Make \(primary.node)")
             + " the keepalived MASTER"
     }
     package var reason: String {
         "The dead one was keepalived's MASTER: its successor is to hold the VIP by right, not by chance."
-            + (plan.kind.ocbootPromotes ? " The join made it so; what it left out is done here." : "")
+            + (ocbootPromotes ? " The join made it so; what it left out is done here." : "")
     }
     package let estimate = 27
     package var effects: [Effect] {
         [
             .changes(
-                "keepalived.yaml on \(plan.primary.host)\(plan.kind.ocbootPromotes ? ", where the join left it otherwise" : ""): KEEPALIVED_PRIORITY 100, KEEPALIVED_STATE MASTER; every other byte stays"
+                "keepalived.yaml on \(primary.host)\(ocbootPromotes ? ", where the join left it otherwise" : ""): KEEPALIVED_PRIORITY 100, KEEPALIVED_STATE MASTER; every other byte stays"
             )
         ]
     }
 
     package func commands(_ inventory: Inventory) -> [String] {
         let path = inventory.cluster.distribution.keepalivedManifest
-        return [plan.told(plan.primary.host, Command(["replace", "at once", path])) + " # if it is as it was read"]
-            + VIP.commands(plan, masters, inventory)
+        return [
+            PlannedCommands.told(primary.host, Command(["replace", "at once", path])) + " # if it is as it was read"
+        ]
+            + VIP.commands(vip, on: primary.host, masters, inventory)
     }
 
     package func check(_ context: RunContext) async throws -> StepStatus {
@@ -39,7 +55,7 @@ package struct PromoteStep: Step {
         }
         if let missing = try await containerMissing(context) { return .needed(missing) }
         switch try await VIP.look(masters, context) {
-        case .held(let holder) where holder == plan.primary.host:
+        case .held(let holder) where holder == primary.host:
             return .satisfied("it is MASTER with priority 100, runs so, and holds the VIP")
         case .held(let holder): return .needed("\(holder) holds the VIP")
         case .unsettled(let why): return .needed(why)
@@ -53,35 +69,33 @@ package struct PromoteStep: Step {
             promoted = try current.manifest.promoted()
         } catch {
             throw ClusterError(
-                .badOutput, host: plan.primary.host, operation: "edit \(path(context))", cause: "\(error)",
+                .badOutput, host: primary.host, operation: "edit \(path(context))", cause: "\(error)",
                 advice: "set KEEPALIVED_PRIORITY to 100 and KEEPALIVED_STATE to MASTER by hand; then: masterswap resume"
             )
         }
         if promoted != current.manifest.text {
             for line in KeepalivedManifest.difference(current.manifest.text, promoted) { context.note(line) }
-            try await context.remote(plan.primary.host).replaceFile(
+            try await context.remote(primary.host).replaceFile(
                 path(context), expected: current.contents, with: Data(promoted.utf8))
         }
         // The kubelet may not restart a changed static pod (kubernetes/kubernetes#44450, #109596); it is never restarted from here.
         do {
-            try await context.wait(for: "keepalived on \(plan.primary.node) to run with it") {
+            try await context.wait(for: "keepalived on \(primary.node) to run with it") {
                 try await containerMissing(context).map { .pending($0) } ?? .done(())
             }
         } catch var error as ClusterError where error.code == .waitTimedOut {
             error.advice =
-                "restart the kubelet on \(plan.primary.host): systemctl restart \(context.distribution.kubeletUnit); then: masterswap resume"
+                "restart the kubelet on \(primary.host): systemctl restart \(context.distribution.kubeletUnit); then: masterswap resume"
             throw error
         }
-        _ = try await VIP.settle(masters, on: plan.primary.host, samples: 4, context)
+        _ = try await VIP.settle(masters, on: primary.host, samples: 4, context)
     }
-
-    private var masters: [String] { plan.survivors.map(\.host) + [plan.replacement.host] }
 
     private func path(_ context: RunContext) -> String { context.distribution.keepalivedManifest }
 
     private func read(_ context: RunContext) async throws -> (contents: Data, manifest: KeepalivedManifest) {
         let operation = "read \(path(context))"
-        let result = try await context.remote(plan.primary.host).run(
+        let result = try await context.remote(primary.host).run(
             Command(["cat", path(context)], timeout: .seconds(20), label: operation))
         do {
             guard result.succeeded else {
@@ -90,7 +104,7 @@ package struct PromoteStep: Step {
             return (result.standardOutput, try KeepalivedManifest(result.text))
         } catch {
             throw ClusterError(
-                .badOutput, host: plan.primary.host, operation: operation, cause: "\(error)",
+                .badOutput, host: primary.host, operation: operation, cause: "\(error)",
                 advice: "look at the file there")
         }
     }
@@ -103,7 +117,7 @@ package struct PromoteStep: Step {
         // Just two variables are printed: the password stands beside them.
         let script =
             #"for pid in $(pidof keepalived); do tr '\0' '\n' <"/proc/$pid/environ" | grep -E '^KEEPALIVED_(STATE|PRIORITY)='; done; true"#
-        let result = try await context.remote(plan.primary.host).run(
+        let result = try await context.remote(primary.host).run(
             .script(script, timeout: .seconds(20), label: "look at keepalived's environment"))
         let variables = Set(result.text.split(separator: "\n").map(String.init))
         if variables == ["KEEPALIVED_STATE=MASTER", "KEEPALIVED_PRIORITY=\(KeepalivedManifest.primaryPriority)"] {
@@ -116,7 +130,7 @@ package struct PromoteStep: Step {
     /// The pod's environment alone would only show that the kubelet has read the file: the container must have started after the
     /// file was written.
     private func podMissing(_ context: RunContext) async throws -> String? {
-        let name = "keepalived-\(plan.primary.node)"
+        let name = "keepalived-\(primary.node)"
         guard let pod = try await context.kubectl().find(Pod.self, ["pod", name, "-n", "kube-system"]) else {
             return "there is no pod \(name)"
         }
@@ -131,7 +145,7 @@ package struct PromoteStep: Step {
         guard let container = pod.status?.containerStatuses?.first, container.ready,
             let text = container.state?.running?.startedAt, let started = try? Date(text, strategy: .iso8601)
         else { return "its container does not run" }
-        let modified = try await context.remote(plan.primary.host).run(
+        let modified = try await context.remote(primary.host).run(
             Command(["stat", "-c", "%Y", path(context)], timeout: .seconds(20)))
         guard modified.succeeded,
             let seconds = TimeInterval(modified.text.trimmingCharacters(in: .whitespacesAndNewlines))

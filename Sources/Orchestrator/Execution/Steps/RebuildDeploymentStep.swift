@@ -49,7 +49,7 @@ struct RebuildDeploymentStep: Step {
             try await context.delete(lost.claim)
             try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
                 guard try await kubectl.uid(of: lost.claim) == lost.claim.uid else { return .done(()) }
-                try await ReplacementNode.evictHolders(of: lost, context)
+                try await ReplacementNode.evictHolders(of: lost, plan, context)
                 return .pending("a pod still holds it")
             }
         }
@@ -80,7 +80,7 @@ struct RebuildDeploymentStep: Step {
             guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else {
                 return "its volume \(name) is not there"
             }
-            guard try await RebuiltVolume.isOnReplacement(volume, context) else {
+            guard try await RebuiltVolume.isOnReplacement(volume, plan, context) else {
                 throw RebuiltVolume.misplaced(claim, volume, plan)
             }
         }

@@ -90,7 +90,7 @@ struct RebuildStatefulSetStep: Step {
         let set = try await set(kubectl)
         let drives = rebuild.redundancy?.replicas ?? set.replicas * max(1, set.templates.count)
         return MinIOHealProof(
-            pod: pod, volume: volume, peers: try await peers(set, kubectl),
+            pod: pod, volume: volume, host: plan.replacement.host, peers: try await peers(set, kubectl),
             dataShards: rebuild.redundancy?.dataShards ?? MinIOParity(set).dataShards(drives: drives, set),
             parity: MinIOParity(set), hasSeveralSets: drives > MinIOParity.largestSet)
     }
@@ -148,7 +148,7 @@ struct RebuildStatefulSetStep: Step {
         try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
             let uid = try await kubectl.uid(of: lost.claim)
             guard uid == lost.claim.uid else { return .done(()) }
-            try await ReplacementNode.evictHolders(of: lost, context)
+            try await ReplacementNode.evictHolders(of: lost, plan, context)
             return .pending("a pod still holds it")
         }
         try await unblock(lost, context)
@@ -195,7 +195,7 @@ struct RebuildStatefulSetStep: Step {
         guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else {
             return "its volume \(name) is not there"
         }
-        guard try await RebuiltVolume.isOnReplacement(volume, context) else {
+        guard try await RebuiltVolume.isOnReplacement(volume, plan, context) else {
             throw RebuiltVolume.misplaced(claim, volume, plan)
         }
         guard let podName = lost.pod,

@@ -3,9 +3,9 @@ import Planning
 
 /// Where the volume of a claim that was recreated is.
 enum RebuiltVolume {
-    static func isOnReplacement(_ volume: Volume, _ context: RunContext) async throws -> Bool {
+    static func isOnReplacement(_ volume: Volume, _ plan: Plan, _ context: RunContext) async throws -> Bool {
         let kubectl = try context.kubectl()
-        let node = try await kubectl.get(Node.self, ["node", context.plan.replacement.node])
+        let node = try await kubectl.get(Node.self, ["node", plan.replacement.node])
         return volume.isOnly(on: node, among: try await kubectl.list(Node.self, ["nodes"]))
     }
 

@@ -27,8 +27,7 @@ enum ReplacementNode {
 
     /// Pods that a claim of the dead node's disk is still mounted in: with the dead one's name back in the cluster, they are
     /// started again there, on an empty folder, and hold the claim that is to go.
-    static func evictHolders(of lost: Plan.LostClaim, _ context: RunContext) async throws {
-        let plan = context.plan
+    static func evictHolders(of lost: Plan.LostClaim, _ plan: Plan, _ context: RunContext) async throws {
         let kubectl = try context.kubectl()
         guard let namespace = lost.claim.namespace, try await hasItsName(plan, kubectl),
             let claim = try await kubectl.find(

@@ -5,25 +5,35 @@ import SSH
 
 /// Waits until exactly one surviving master holds the VIP and an API server answers there: the join goes by way of it.
 struct VIPStep: Step {
-    let plan: Plan
+    let vip: String
+    let primary: String
+    /// The inventory's names of those who may hold it.
+    let hosts: [String]
+
+    init(plan: Plan) { self.init(plan.scene) }
+    init(_ scene: RunScene) {
+        vip = scene.vip
+        primary = scene.primary.host
+        hosts = scene.masters.map(\.host)
+    }
 
     let id = "vip"
-    var title: String { "See that one master holds the VIP \(plan.vip)" }
+    var title: String { "See that one master holds the VIP \(vip)" }
     let reason = "The join goes by way of the VIP: with two holders, or none, it would fail half-way."
     let effects: [Effect] = []
     let estimate = 1
 
-    func commands(_ inventory: Inventory) -> [String] { VIP.commands(plan, plan.survivors.map(\.host), inventory) }
+    func commands(_ inventory: Inventory) -> [String] { VIP.commands(vip, on: primary, hosts, inventory) }
 
     func check(_ context: RunContext) async throws -> StepStatus {
-        switch try await VIP.look(plan.survivors.map(\.host), context) {
+        switch try await VIP.look(hosts, context) {
         case .held(let holder): .satisfied("\(holder) holds it, the API answers there")
         case .unsettled(let why): .needed(why)
         }
     }
 
     func run(_ context: RunContext) async throws {
-        _ = try await VIP.settle(plan.survivors.map(\.host), on: nil, samples: 1, context)
+        _ = try await VIP.settle(hosts, on: nil, samples: 1, context)
     }
 }
 
@@ -46,9 +56,11 @@ enum VIP {
     }
 
     /// The looks, before they are done.
-    static func commands(_ plan: Plan, _ hosts: [String], _ inventory: Inventory) -> [String] {
-        hosts.map { plan.told($0, addresses) }
-            + [plan.told(plan.primary.host, health(plan.vip, inventory.cluster)) + " # on the holder"]
+    static func commands(
+        _ vip: String, on primary: String, _ hosts: [String], _ inventory: Inventory
+    ) -> [String] {
+        hosts.map { PlannedCommands.told($0, addresses) }
+            + [PlannedCommands.told(primary, health(vip, inventory.cluster)) + " # on the holder"]
     }
 
     /// The names of those that have the VIP on an interface, sorted.
@@ -75,7 +87,7 @@ enum VIP {
     }
 
     static func look(_ hosts: [String], _ context: RunContext) async throws -> Sight {
-        let vip = context.plan.vip
+        let vip = context.scene.vip
         let holders = try await holders(of: vip, hosts.map(context.remote))
         guard let holder = holders.first else { return .unsettled("no master holds \(vip)") }
         guard holders.count == 1 else { return .unsettled("\(holders.joined(separator: " and ")) hold \(vip)") }
@@ -88,7 +100,7 @@ enum VIP {
         -> String
     {
         var good = 0
-        return try await context.wait(for: "one holder of \(context.plan.vip)", limit: .seconds(180)) {
+        return try await context.wait(for: "one holder of \(context.scene.vip)", limit: .seconds(180)) {
             switch try await look(hosts, context) {
             case .held(let holder) where wanted == nil || holder == wanted:
                 good += 1

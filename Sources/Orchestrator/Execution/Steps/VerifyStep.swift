@@ -16,7 +16,8 @@ struct VerifyStep: Step {
         [
             plan.kubectl(["get", KubernetesObjects.kinds, "-A", "-o", "json"])
         ] + plan.memberQuestions(inventory.cluster.distribution)
-            + VIP.commands(plan, plan.survivors.map(\.host) + [plan.replacement.host], inventory)
+            + VIP.commands(
+                plan.vip, on: plan.primary.host, plan.survivors.map(\.host) + [plan.replacement.host], inventory)
     }
 
     /// Always looked at in `run`, which gives what is still on its way the time to settle.

@@ -8,24 +8,42 @@ public enum InventoryIsTheSame: ListedRule {
         "resuming a run on another cluster, on other machines, or with another release of ocboot"
 
     public static func refusals(_ plan: Plan, _ inventory: Inventory, run: String) -> [Refusal] {
-        var differences: [String] = []
-        if plan.cluster != inventory.cluster.name {
-            differences.append("cluster '\(plan.cluster)' is '\(inventory.cluster.name)' here")
-        }
-        if plan.vip != inventory.cluster.vip { differences.append("VIP \(plan.vip) is \(inventory.cluster.vip) here") }
-        let planned =
+        var differences = differences(
+            plan.cluster, plan.vip,
             plan.survivors.map { ($0.host, $0.knownAddress) } + [
                 (plan.replacement.host, plan.replacement.address), (plan.dead.host, plan.dead.knownAddress),
-            ]
-        for (name, address) in planned where inventory.host(named: name)?.address != address {
-            differences.append(
-                "\(name) at \(address) is \(inventory.host(named: name).map { "at \($0.address)" } ?? "not") here")
-        }
+            ], inventory)
         if let release = plan.onecloudVersion, release != inventory.ocboot?.onecloudVersion {
             differences.append(
                 "release \(release) is \(inventory.ocboot?.onecloudVersion ?? "not told") here (ocboot.onecloud_version)"
             )
         }
+        return refusals(differences, run: run)
+    }
+
+    /// The same for a recovery.
+    public static func refusals(_ plan: RecoveryPlan, _ inventory: Inventory, run: String) -> [Refusal] {
+        let planned =
+            [(plan.survivor.host, plan.survivor.knownAddress)] + plan.dead.map { ($0.host, $0.knownAddress) }
+        return refusals(differences(plan.cluster, plan.vip, planned, inventory), run: run)
+    }
+
+    private static func differences(
+        _ cluster: String, _ vip: String, _ hosts: [(String, String)], _ inventory: Inventory
+    ) -> [String] {
+        var differences: [String] = []
+        if cluster != inventory.cluster.name {
+            differences.append("cluster '\(cluster)' is '\(inventory.cluster.name)' here")
+        }
+        if vip != inventory.cluster.vip { differences.append("VIP \(vip) is \(inventory.cluster.vip) here") }
+        for (name, address) in hosts where inventory.host(named: name)?.address != address {
+            differences.append(
+                "\(name) at \(address) is \(inventory.host(named: name).map { "at \($0.address)" } ?? "not") here")
+        }
+        return differences
+    }
+
+    private static func refusals(_ differences: [String], run: String) -> [Refusal] {
         guard !differences.isEmpty else { return [] }
         return [
             Refusal(

@@ -57,6 +57,11 @@ public enum SurvivorsAreSound: SafetyRule {
         case .reached(let facts):
             faults += self.faults(
                 facts, of: master.host, at: state.cluster.clock, state.inventory.cluster.distribution)
+            if let left = facts.recovery {
+                faults.append(
+                    MasterFault(
+                        refusal: refusal("\(master.host): \(left.reason)", advice: left.advice(on: master.host))))
+            }
             // It would fight for the VIP with whoever is made MASTER in the dead one's stead.
             let isPrimary = facts.manifest?.state == .master && (!faults.isEmpty || member?.isHealthy != true)
             if isPrimary {
@@ -86,6 +91,13 @@ public enum SurvivorsAreSound: SafetyRule {
                     )))
         }
         return faults
+    }
+
+    /// The same of a master whose cluster says nothing.
+    static func objections(
+        _ facts: HostFacts, of host: String, at now: Date?, _ distribution: Inventory.Distribution
+    ) -> [Refusal] {
+        faults(facts, of: host, at: now, distribution).map(\.refusal)
     }
 
     /// What makes a master fail soon that is Ready still.

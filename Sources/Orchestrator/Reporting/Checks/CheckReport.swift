@@ -55,6 +55,7 @@ public struct CheckReport: Sendable, Codable {
         case ocbootCannotRun = "ocboot-cannot-run"
         case unsuitableForOcboot = "unsuitable-for-ocboot"
         case snapshotOld = "snapshot-old"
+        case recoveryUnfinished = "recovery-unfinished"
     }
 
     public struct Finding: Sendable, Codable, Hashable {

@@ -10,7 +10,9 @@ enum ClusterChecks {
                 .init(
                     code: .clusterSilent, severity: .failure, subject: "cluster",
                     text: "no master gave an answer: \(state.unreachableSummary)",
-                    advice: "look at kubelet and API server of the masters that are up")
+                    advice: state.survivorOfAll.map {
+                        "etcd has no majority: bring another master back; if all others are dead for good, the cluster is recovered from this one: masterswap recover \($0.name)"
+                    } ?? "look at kubelet and API server of the masters that are up")
             ]
         }
         var findings: [CheckReport.Finding] = []

@@ -46,6 +46,12 @@ enum HostChecks {
         _ host: Inventory.Host, _ facts: HostFacts, _ ours: Double, _ now: Date, _ distribution: Inventory.Distribution
     ) -> [CheckReport.Finding] {
         var findings = both(host, facts, ours)
+        if let left = facts.recovery {
+            findings.append(
+                .init(
+                    code: .recoveryUnfinished, severity: .failure, subject: host.name, text: left.reason,
+                    advice: left.advice(on: host.name)))
+        }
         if facts.kubeletRuns == false {
             findings.append(
                 .init(

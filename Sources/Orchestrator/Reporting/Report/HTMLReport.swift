@@ -14,7 +14,9 @@ public struct HTMLReport: Sendable {
     }
 
     public var text: String {
-        let title = report.plan.map { "\($0.dead.node) replaced with \($0.replacement.node)" } ?? "Run \(report.run)"
+        let title =
+            report.plan.map { "\($0.dead.node) replaced with \($0.replacement.node)" } ?? report.recovery?.title
+            ?? "Run \(report.run)"
         let sections = [header, timeline, comparison, remaining, destroyed, warnings, commands, log]
         return """
             <!DOCTYPE html>
@@ -59,13 +61,19 @@ public struct HTMLReport: Sendable {
     // MARK: Sections
 
     private var header: String {
-        let name = report.plan.map { "\($0.cluster): \($0.dead.node) → \($0.replacement.node)" } ?? "Run \(report.run)"
+        let name =
+            report.plan.map { "\($0.cluster): \($0.dead.node) → \($0.replacement.node)" } ?? report.recovery?.title
+            ?? "Run \(report.run)"
         let tone = report.status == 0 ? "good" : report.status == nil ? "open" : "bad"
         var facts: [(String, String)] = []
         if let plan = report.plan {
             facts.append(("Dead", "\(plan.dead.node), \(plan.dead.address)"))
             facts.append(("In its place", "\(plan.replacement.node), \(plan.replacement.address)"))
             facts.append(("Primary", plan.primary.node + (plan.promotes ? ", promoted by this run" : ", as before")))
+        }
+        if let recovery = report.recovery {
+            facts += recovery.dead.map { ("Dead", "\($0.node), \($0.address)") }
+            facts.append(("The only master", "\(recovery.survivor.node), \(recovery.survivor.address)"))
         }
         if let startedAt = report.startedAt { facts.append(("Began", Self.moment(startedAt))) }
         if let endedAt = report.endedAt { facts.append(("Ended", Self.moment(endedAt))) }

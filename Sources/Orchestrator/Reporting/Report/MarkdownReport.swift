@@ -11,6 +11,10 @@ extension RunReport {
             text +=
                 "Replace `\(plan.dead.node)` (\(plan.dead.address)) with `\(plan.replacement.node)` (\(plan.replacement.address)) in cluster `\(plan.cluster)`.\n\n"
         }
+        if let recovery {
+            text +=
+                "Recover cluster `\(recovery.cluster)` from `\(recovery.survivor.node)` (\(recovery.survivor.address)); dead: \(recovery.dead.map { "`\($0.host)` (\($0.address))" }.joined(separator: ", ")).\n\n"
+        }
         text += "- Outcome: **\(outcome)**\(result.map { ": " + Markdown.escape($0) } ?? "")\n"
         if let startedAt { text += "- Began: \(startedAt.formatted(.iso8601))\n" }
         if let endedAt { text += "- Ended: \(endedAt.formatted(.iso8601))\n" }

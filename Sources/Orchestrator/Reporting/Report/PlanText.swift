@@ -15,6 +15,8 @@ public struct PlanText: Sendable {
         public var kind: Kind
         public var text: String
 
+        public static let blank = Line("")
+
         init(_ text: String, _ kind: Kind = .plain) {
             self.kind = kind
             // What a cluster says must not move the cursor.
@@ -76,9 +78,13 @@ public struct PlanText: Sendable {
     /// Masters that are not whole and are left aside, and what was concluded from little.
     private var warnings: [Line] {
         (plan.unsound ?? []).map { master in
-            Line(
-                "  WARNING: \(master.node) is not whole, and left as it is: \(master.reasons.joined(separator: "; ")). etcd keeps its quorum without it; bring it back, or replace it next.",
-                .warning)
+            master.isGone == true
+                ? Line(
+                    "  WARNING: \(master.node) is dead, too, and no member of etcd: \(master.reasons.joined(separator: "; ")). Replace it next, and keep its disk away from this network.",
+                    .warning)
+                : Line(
+                    "  WARNING: \(master.node) is not whole, and left as it is: \(master.reasons.joined(separator: "; ")). etcd keeps its quorum without it; bring it back, or replace it next.",
+                    .warning)
         } + ((plan.remarks ?? []) + (plan.warnings ?? [])).map { Line("  WARNING: \($0)", .warning) }
     }
 
@@ -101,6 +107,19 @@ public struct PlanText: Sendable {
     }
 
     private func lines(of step: any Step) -> [Line] {
+        // Where it is made.
+        let promotes = plan.kind.ocbootPromotes ? step is JoinStep : step is PromoteStep
+        var lines = Self.head(of: step, promotion: promotes ? plan.manifestDiff : nil)
+        if step is JoinStep, let configuration = plan.ocboot?.configuration {
+            lines.append(Line("     its configuration, without the password:"))
+            lines += configuration.split(separator: "\n").map { Line("       \($0)") }
+        }
+        lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
+        return lines
+    }
+
+    /// Its reason, its effects, and the edit of keepalived's manifest that it makes.
+    static func head(of step: any Step, promotion diff: [String]?) -> [Line] {
         var lines = [Line("     \(step.reason)")]
         lines += step.effects.map { effect in
             let kind: Line.Kind =
@@ -111,8 +130,7 @@ public struct PlanText: Sendable {
                 }
             return Line("     \(effect)", kind)
         }
-        // Where it is made.
-        if plan.kind.ocbootPromotes ? step is JoinStep : step is PromoteStep, let diff = plan.manifestDiff {
+        if let diff {
             lines += diff.map { line in
                 let isHeader = line.hasPrefix("---") || line.hasPrefix("+++")
                 let kind: Line.Kind =
@@ -120,11 +138,6 @@ public struct PlanText: Sendable {
                 return Line("       \(line)", kind)
             }
         }
-        if step is JoinStep, let configuration = plan.ocboot?.configuration {
-            lines.append(Line("     its configuration, without the password:"))
-            lines += configuration.split(separator: "\n").map { Line("       \($0)") }
-        }
-        lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
         return lines
     }
 

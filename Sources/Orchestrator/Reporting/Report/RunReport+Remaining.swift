@@ -3,7 +3,9 @@ import Planning
 extension RunReport {
     /// What a finished replacement leaves to people, each as a whole sentence; empty where the run is not done and verified.
     public var remaining: [String] {
-        guard status == 0, let plan else { return [] }
+        guard status == 0 else { return [] }
+        if let recovery { return remaining(recovery) }
+        guard let plan else { return [] }
         let (old, new) = (plan.dead.host, plan.replacement.host)
         var remaining: [String] = []
         if old != new {
@@ -23,5 +25,12 @@ extension RunReport {
             )
         }
         return remaining
+    }
+
+    private func remaining(_ plan: RecoveryPlan) -> [String] {
+        let names = plan.dead.map(\.host)
+        return names.map { "Replace \($0): masterswap replace \($0) --with SPARE." } + [
+            "The disks of \(names.joined(separator: " and ")) hold members of the old etcd and the VIP: leave them without power, or erase them before they are on this network again."
+        ]
     }
 }

@@ -22,6 +22,8 @@ public struct RunReport: Sendable, Codable {
 
     public var run: String
     public var plan: Plan?
+    /// Of a recovery, in place of `plan`.
+    public var recovery: RecoveryPlan?
     public var startedAt: Date?
     public var endedAt: Date?
     /// The exit status; `nil` where the run never ended.
@@ -46,6 +48,7 @@ public struct RunReport: Sendable, Codable {
             switch event.event {
             case .runStarted:
                 plan = plan ?? event.plan
+                recovery = recovery ?? event.recovery
                 startedAt = startedAt ?? event.at
                 status = nil
             case .stateBefore: before = before ?? event.state

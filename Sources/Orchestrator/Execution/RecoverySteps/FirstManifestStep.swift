@@ -1,0 +1,57 @@
+import Cluster
+import Inventories
+import Planning
+import SSH
+
+/// Gives etcd the manifest that it had, byte for byte, and waits until it is well without the flag.
+struct FirstManifestStep: Step {
+    let plan: RecoveryPlan
+
+    let id = "first-manifest"
+    var title: String { "Give etcd on \(plan.survivor.host) its manifest back" }
+    let reason = "With the flag each start of etcd would forget the masters that join."
+    let estimate = 8
+    var effects: [Effect] { [.changes("\(EtcdManifest.path) on \(plan.survivor.host): - \(EtcdManifest.flag)")] }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        ["\(plan.survivor.host): write \(EtcdManifest.path) # as it was"]
+            + SurvivorMember.looks(plan) + [PlannedCommands.told(plan.survivor.host, Self.removal)]
+    }
+
+    private static let removal = Command(["rm", "-f", "--", EtcdManifest.keptPath], timeout: .seconds(20))
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let member = SurvivorMember(plan: plan, context: context)
+        let etcd = try await member.look()
+        if let why = whyNotSo(etcd, member) { return .needed(why) }
+        if etcd.kept != nil { return .needed("\(EtcdManifest.keptPath) is still there") }
+        return .satisfied("it runs without the flag; \(try await member.compareData())")
+    }
+
+    private func whyNotSo(_ etcd: SurvivorEtcd, _ member: SurvivorMember) -> String? {
+        guard let manifest = etcd.manifest else { return "the manifest is not there" }
+        if manifest.isForcing { return "\(EtcdManifest.flag) is in the manifest" }
+        if etcd.isForced { return "the process with the flag still runs" }
+        return member.whyNotAlone(etcd)
+    }
+
+    func run(_ context: RunContext) async throws {
+        let member = SurvivorMember(plan: plan, context: context)
+        let etcd = try await member.look()
+        let first = try member.manifest(etcd).first
+        if etcd.manifest != first { try await member.write(first) }
+        do {
+            try await context.wait(for: "etcd on \(plan.survivor.host) to run without the flag") {
+                let etcd = try await member.look()
+                return whyNotSo(etcd, member).map { .pending($0) } ?? .done(())
+            }
+        } catch var error as ClusterError where error.code == .waitTimedOut {
+            // The kubelet may not restart a changed static pod (kubernetes/kubernetes#44450, #109596).
+            error.advice =
+                "restart the kubelet on \(plan.survivor.host): systemctl restart kubelet; then: masterswap resume"
+            throw error
+        }
+        let removed = try await context.remote(plan.survivor.host).run(Self.removal)
+        guard removed.succeeded else { throw member.failure(Self.removal.display, removed) }
+    }
+}

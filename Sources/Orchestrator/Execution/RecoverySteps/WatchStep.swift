@@ -1,0 +1,45 @@
+import Cluster
+import Foundation
+import Inventories
+import Planning
+
+/// Waits for as long as machines may take that only restart, and looks at them all the time. Nothing that outlives a restart of etcd says
+/// since when it has no majority: what was seen before the run is counted only as far as its database tells it.
+struct WatchStep: Step {
+    let plan: RecoveryPlan
+
+    let id = "watch"
+    var title: String { "See for \(plan.watch) s that \(plan.dead.map(\.host).joined(separator: " and ")) stay silent" }
+    let reason = "Two masters that only restart would have a majority of their own, beside the new cluster."
+    let effects: [Effect] = []
+    var estimate: Int { plan.watch }
+
+    func commands(_ inventory: Inventory) -> [String] { SurvivorMember.looks(plan) }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        // A later step began only after it.
+        let isPast = try context.run.events().contains { $0.event == .stepFinished && $0.step == id }
+        return isPast || plan.watch == 0 ? .satisfied("they were silent") : .needed("\(plan.watch) s are to pass")
+    }
+
+    func run(_ context: RunContext) async throws {
+        let until = ContinuousClock.now + .seconds(plan.watch)
+        try await context.wait(
+            for: "the dead masters to stay silent", limit: .seconds(plan.watch + 60), every: .seconds(2)
+        ) {
+            try await context.assertMayAct()
+            let left = until - .now
+            return left > .zero ? .pending("\(Int(left.seconds.rounded(.up))) s are left") : .done(())
+        }
+    }
+
+    /// There is no majority still.
+    func verify(_ context: RunContext) async throws -> StepStatus {
+        let etcd = try await SurvivorProbe.run(on: try context.remote(plan.survivor.host))
+        if let leader = etcd.status?.leader { return .needed("etcd knows a leader, \(leader)") }
+        guard etcd.answering.isEmpty else {
+            return .needed("etcd member \(etcd.answering.joined(separator: ", ")) answers")
+        }
+        return .satisfied("nothing was seen of them, and etcd has no leader")
+    }
+}

@@ -1,0 +1,97 @@
+public import Cluster
+import Crypto
+public import Foundation
+import SSH
+
+/// What a recovery will do: the surviving master becomes a cluster of one member. What the operator agrees to.
+public struct RecoveryPlan: Sendable, Hashable, Codable {
+    /// Of this format.
+    public static let currentVersion = 1
+
+    public var version = RecoveryPlan.currentVersion
+    public var cluster: String
+    public var vip: String
+    public var madeAt: Date
+    public var survivor: Plan.Master
+    public var dead: [Dead]
+    public var etcd: Etcd
+    /// Seconds for which the dead ones are watched before anything is touched: a machine that only restarts is back by then.
+    public var watch: Int
+    /// An earlier recovery has left `--force-new-cluster` in etcd's manifest: this one finishes it.
+    public var isUnfinished: Bool?
+    /// The survivor's keepalived is to become MASTER.
+    public var promotes: Bool
+    /// The edit of its keepalived manifest as `diff -u` has it, without the password; `nil` where there is none to make.
+    public var manifestDiff: [String]?
+
+    /// SHA-256 of the plan's JSON with sorted keys, in hexadecimal.
+    public var hash: String {
+        get throws { SHA256.hash(data: try EventCoding.encode(self)).hexadecimal }
+    }
+
+    /// Another master of the inventory.
+    public struct Dead: Sendable, Hashable, Codable, Plan.Addressed {
+        /// The inventory's name.
+        public var host: String
+        /// Its member's name, which is its node's; the inventory's where it has no member any more.
+        public var node: String
+        public var address: String
+        public var addresses: [String]?
+        public var inventoryAddress: String? { nil }
+        public var memberID: String?
+        /// By what it was taken for dead, a phrase each.
+        public var signs: [String]
+    }
+
+    /// The survivor's member, as it was when it was planned.
+    public struct Etcd: Sendable, Hashable, Codable {
+        public var memberID: String
+        /// In hexadecimal; `nil` where it did not tell.
+        public var clusterID: String?
+        /// Of the database, in bytes.
+        public var databaseBytes: Int
+    }
+}
+
+/// What the operator asks for.
+public struct RecoveryRequest: Sendable, Hashable {
+    /// An inventory name or an address.
+    public var survivor: String
+    /// Seconds for which there must have been no majority.
+    public var withoutQuorumFor: Int
+
+    /// Five minutes: a machine that restarts is back by then.
+    public static let usualWithoutQuorumFor = 300
+
+    public init(survivor: String, withoutQuorumFor: Int = usualWithoutQuorumFor) {
+        self.survivor = survivor
+        self.withoutQuorumFor = withoutQuorumFor
+    }
+}
+
+/// The masters that a run acts on and asks, whatever it does.
+public struct RunScene: Sendable, Hashable {
+    public var vip: String
+    /// Theirs, and what kubectl's flags follow; `nil` counts as current.
+    public var kubernetes: KubernetesVersion?
+    public var kubectlVersion: KubernetesVersion?
+    /// kubectl is given there first; one of `masters`.
+    public var primary: Plan.Master
+    /// Those that live.
+    public var masters: [Plan.Master]
+    /// The inventory's name of the host that joins; `nil` where none does.
+    public var newcomer: String?
+}
+
+extension Plan {
+    public var scene: RunScene {
+        RunScene(
+            vip: vip, kubernetes: kubernetes, kubectlVersion: kubectlVersion, primary: primary, masters: survivors,
+            newcomer: replacement.host)
+    }
+}
+
+extension RecoveryPlan {
+    public var scene: RunScene { RunScene(vip: vip, primary: survivor, masters: [survivor]) }
+    public var title: String { "Recover \(cluster) from \(survivor.node)" }
+}

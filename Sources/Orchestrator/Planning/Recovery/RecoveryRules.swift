@@ -1,0 +1,271 @@
+import Cluster
+import Inventories
+
+/// What is asked before a survivor becomes a cluster of its own. The one harm to prevent is two clusters: the others may never be at work
+/// again with the data that they have.
+struct RecoveryRules {
+    static let quorum = "quorum-is-lost"
+    static let others = "others-are-dead"
+    static let members = "members-are-known"
+    static let survivor = "survivor-is-sound"
+    static let data = "etcd-data-is-usable"
+    static let room = "room-is-left"
+
+    let state: ClusterState
+    let survivor: Inventory.Host
+    let facts: HostFacts
+    let etcd: SurvivorEtcd
+    let request: RecoveryRequest
+    let room: Int?
+
+    /// The inventory's other masters.
+    var others: [Inventory.Host] { state.inventory.masters.filter { $0.name != survivor.name } }
+
+    private var isUnfinished: Bool { etcd.manifest?.isForcing == true }
+
+    func refusal(_ rule: String, _ reason: String, advice: String, isUnreachable: Bool = false) -> Refusal {
+        Refusal(rule, reason, advice: advice, isUnreachable: isUnreachable)
+    }
+
+    var refusals: [Refusal] {
+        // Where etcd works, nothing else is worth saying.
+        if let works = quorumIsThere { return [works] }
+        return othersAreDead + membersAreKnown + survivorIsSound + dataIsUsable + roomIsLeft
+    }
+
+    // MARK: The quorum
+
+    private var quorumIsThere: Refusal? {
+        guard !isUnfinished else { return nil }
+        if let source = state.cluster.source {
+            return refusal(
+                Self.quorum, "the API server on \(source) answers: etcd has a majority",
+                advice: "nothing is to be recovered; replace what is dead: masterswap check")
+        }
+        if let leader = etcd.status?.leader {
+            return refusal(
+                Self.quorum, "etcd on \(survivor.name) knows a leader, \(leader): it has a majority",
+                advice: "see why no API server answers: masterswap check")
+        }
+        return nil
+    }
+
+    // MARK: The others
+
+    private var othersAreDead: [Refusal] {
+        guard !others.isEmpty else {
+            return [
+                refusal(
+                    Self.others, "the inventory names no other master than \(survivor.name)",
+                    advice: "name every master that there was, so that it is looked whether they are dead")
+            ]
+        }
+        return others.flatMap(objections)
+    }
+
+    private func objections(_ host: Inventory.Host) -> [Refusal] {
+        let leave =
+            "a master that lives has the cluster's data, too: bring its etcd back, and there is a majority again; only where it is to go for good, shut it down first"
+        switch state.hosts[host.name] {
+        case .reached:
+            return [refusal(Self.others, "\(host.name) answers over SSH", advice: leave)]
+        case .failed(let failure):
+            switch failure.sign {
+            case .inconclusive:
+                return [
+                    refusal(
+                        Self.others, "whether \(host.name) is alive cannot be seen: \(failure.message)",
+                        advice: "repair the way to it, or ask from a machine that is on its network",
+                        isUnreachable: true)
+                ]
+            case .alive:
+                return [
+                    refusal(Self.others, "\(host.name) is alive on the network: \(failure.message)", advice: leave)
+                ]
+            case .unresponsive, .noRoute: return objections(bySurvivor: host, leave)
+            }
+        case nil:
+            return [
+                refusal(
+                    Self.others, "nobody looked whether \(host.name) lives", advice: "look again: masterswap check")
+            ]
+        }
+    }
+
+    /// Silence here says little: a firewall or a cable between us and it gives the same. The survivor must be sure, too.
+    private func objections(bySurvivor host: Inventory.Host, _ leave: String) -> [Refusal] {
+        let alive = state.lifeSigns(of: host.name)
+        guard alive.isEmpty else {
+            return alive.map { refusal(Self.others, "\(host.name) is alive by what \($0.text)", advice: leave) }
+        }
+        let sight = sight(of: host)
+        guard sight.isSilent else {
+            return [
+                refusal(
+                    Self.others, "that \(host.name) is dead is seen from here only: \(sight.text)",
+                    advice:
+                        "try again in a minute; if it stays so, find out whether it is on: it has to be shut down for good"
+                )
+            ]
+        }
+        return []
+    }
+
+    private func addresses(of host: Inventory.Host) -> [String] {
+        Array(uniqued: state.watchedAddresses(of: host.name) + members(of: host).flatMap(\.addresses))
+    }
+
+    private func sight(of host: Inventory.Host) -> PeerSight {
+        PeerSight(by: survivor.name, facts.peers, of: addresses(of: host))
+    }
+
+    func dead(_ host: Inventory.Host) -> RecoveryPlan.Dead {
+        let member = members(of: host).first
+        let addresses = addresses(of: host)
+        return RecoveryPlan.Dead(
+            host: host.name, node: member?.name ?? host.node ?? host.name.lowercased(), address: host.address,
+            addresses: RequestedNode.further(Set(addresses), than: [host.address]), memberID: member?.id,
+            signs: ["it does not answer here", sight(of: host).text]
+                + members(of: host).map { "etcd member \($0.id) does not answer \(survivor.name)" })
+    }
+
+    // MARK: etcd's members
+
+    /// By its addresses, or by the name that the inventory has for its node.
+    private func members(of host: Inventory.Host) -> [EtcdMember] {
+        let names = Set([host.node, host.name].compactMap { $0?.lowercased() })
+        return etcd.others.filter { member in
+            member.addresses.contains(host.address) || names.contains(member.name.lowercased())
+        }
+    }
+
+    private var membersAreKnown: [Refusal] {
+        var refusals: [Refusal] = etcd.answering.map { id in
+            refusal(
+                Self.others, "etcd member \(id) answers \(survivor.name)",
+                advice: "its machine is at work: find out which one it is by its address: masterswap check")
+        }
+        if isUnfinished, !etcd.others.isEmpty {
+            refusals.append(
+                refusal(
+                    Self.members,
+                    "etcd on \(survivor.name) has \(etcd.others.count) more members, and \(EtcdManifest.flag) in its manifest: with it, each start of it forgets them",
+                    advice: "take that line out of \(EtcdManifest.path) by hand, before anything else"))
+        }
+        for member in etcd.others where !others.contains(where: { members(of: $0).contains(member) }) {
+            refusals.append(
+                refusal(
+                    Self.members,
+                    "etcd member \(member.id) '\(member.name)' at \(member.addresses.joined(separator: ", ")) is no master of the inventory: nobody looked whether it lives",
+                    advice:
+                        "add its host to the inventory with 'role: master'; of a spare whose join was cut off: shut that machine down first"
+                ))
+        }
+        return refusals
+    }
+
+    // MARK: The survivor
+
+    private var survivorIsSound: [Refusal] {
+        var refusals = SurvivorsAreSound.objections(
+            facts, of: survivor.name, at: nil, state.inventory.cluster.distribution
+        ).map {
+            refusal(Self.survivor, $0.reason, advice: $0.advice)
+        }
+        switch facts.keepalived {
+        case .manifest(let manifest) where !manifest.virtualIPs.contains(state.inventory.cluster.vip):
+            refusals.append(
+                refusal(
+                    Self.survivor,
+                    "keepalived on \(survivor.name) is for \(manifest.virtualIPs.listed), the inventory's VIP is \(state.inventory.cluster.vip)",
+                    advice: "correct the one that is wrong"))
+        case .manifest: break
+        case .absent:
+            refusals.append(
+                refusal(
+                    Self.survivor, "\(survivor.name) has no keepalived manifest",
+                    advice: "it has to hold the VIP: write one as on the other masters"))
+        case .unreadable(let why):
+            refusals.append(
+                refusal(
+                    Self.survivor, "keepalived's manifest on \(survivor.name): \(why)", advice: "look at the file there"
+                ))
+        }
+        let strangers = state.vipHolders.filter { $0.name != survivor.name }
+        refusals += strangers.map {
+            refusal(
+                Self.survivor, "\($0.name) holds the VIP", advice: "take it off that host first: ip addr del")
+        }
+        return refusals
+    }
+
+    private var dataIsUsable: [Refusal] {
+        if etcd.manifest == nil, etcd.kept != nil {
+            return [
+                refusal(
+                    Self.data,
+                    "a recovery was cut off on \(survivor.name) while etcd was stopped: its manifest is kept in \(EtcdManifest.keptPath)",
+                    advice:
+                        "go on where it was begun: masterswap resume; or, on \(survivor.name): mv \(EtcdManifest.keptPath) \(EtcdManifest.path), and recover again when etcd runs"
+                )
+            ]
+        }
+        guard let manifest = etcd.manifest else {
+            return [
+                refusal(
+                    Self.data, "\(survivor.name) has no \(EtcdManifest.path)",
+                    advice:
+                        "find out what became of it; the copy of another day is in a snapshot's folder: masterswap snapshot"
+                )
+            ]
+        }
+        var refusals: [Refusal] = []
+        if manifest.forcing == nil {
+            refusals.append(
+                refusal(
+                    Self.data, "\(EtcdManifest.path) on \(survivor.name) is not written as kubeadm writes it",
+                    advice: "see that its command begins with a line '- etcd'"))
+        }
+        guard let own = etcd.own else { return refusals + [untold] }
+        if own.isLearner {
+            refusals.append(
+                refusal(
+                    Self.data, "etcd on \(survivor.name) is a learner: it may not have all of the data",
+                    advice: "recover from another master, or restore a snapshot by hand"))
+        }
+        return refusals
+    }
+
+    var untold: Refusal {
+        refusal(
+            Self.data,
+            "etcd on \(survivor.name) does not tell its members: \(etcd.problems.isEmpty ? "it is not in its own list" : etcd.problems.joined(separator: "; "))",
+            advice:
+                "the kubelet starts an etcd without a majority again and again, with pauses of up to five minutes: try again; if it never runs, see why: crictl ps -a, docker ps -a"
+        )
+    }
+
+    // MARK: Room
+
+    /// A snapshot, and then the data directory, come here; the snapshot is made on the survivor.
+    private var roomIsLeft: [Refusal] {
+        var refusals: [Refusal] = []
+        let database = etcd.databaseBytes ?? 0
+        if let available = etcd.availableKiB, available < 2 * (database >> 10) {
+            refusals.append(
+                refusal(
+                    Self.room,
+                    "\(Inventory.Distribution.kubeadm.etcdDataDirectory) on \(survivor.name) has \(available >> 10) MiB left, a snapshot needs \(2 * (database >> 20)) MiB",
+                    advice: "make room there"))
+        }
+        let needed = ((etcd.dataKiB ?? 0) << 10) + database + (64 << 20)
+        if let room, room < needed {
+            refusals.append(
+                refusal(
+                    Self.room,
+                    "\(room >> 20) MiB are free on this machine, the copies need \(needed >> 20) MiB",
+                    advice: "make room, or name another place in MASTERSWAP_STATE"))
+        }
+        return refusals
+    }
+}

@@ -1,0 +1,40 @@
+package import Cluster
+package import Inventories
+
+extension HostFacts.Recovery {
+    package var reason: String {
+        switch self {
+        case .forced:
+            "a recovery was cut off: \(EtcdManifest.flag) is in \(EtcdManifest.path), and each start of etcd forgets whoever has joined"
+        case .stopped: "a recovery was cut off: etcd's manifest is put aside, as \(EtcdManifest.keptPath)"
+        }
+    }
+
+    /// - Parameter host: by its inventory name.
+    package func advice(on host: String) -> String {
+        switch self {
+        case .forced:
+            "finish it where it was begun: masterswap resume; or from here: masterswap recover \(host)"
+        case .stopped:
+            "finish it where it was begun: masterswap resume; or, on \(host): mv \(EtcdManifest.keptPath) \(EtcdManifest.path)"
+        }
+    }
+}
+
+extension ClusterState {
+    /// The master that the cluster may be recovered from: the only one that answers, while all others are silent for it, too. What its
+    /// etcd says is not known here.
+    package var survivorOfAll: Inventory.Host? {
+        let masters = inventory.masters
+        guard inventory.cluster.distribution.recoveryByHand == nil, cluster.source == nil, masters.count > 1 else {
+            return nil
+        }
+        let reached = masters.filter { facts($0) != nil }
+        guard reached.count == 1, let survivor = reached.first, facts(survivor)?.isBare == false else { return nil }
+        let areSilent = masters.filter { $0.name != survivor.name }.allSatisfy { host in
+            hosts[host.name]?.failure?.mayBeDead == true && lifeSigns(of: host.name).isEmpty
+                && sights(of: host.name, by: [survivor.name]).contains(where: \.isSilent)
+        }
+        return areSilent ? survivor : nil
+    }
+}

@@ -1,0 +1,97 @@
+import Cluster
+import Execution
+public import Inventories
+public import Planning
+import SSH
+
+/// A recovery's plan as a person reads it before agreeing, like ``PlanText``.
+public struct RecoveryText: Sendable {
+    public typealias Line = PlanText.Line
+
+    private let plan: RecoveryPlan
+    private let inventory: Inventory
+    private let steps: [any Step]
+
+    public init(_ plan: RecoveryPlan, _ inventory: Inventory) {
+        self.plan = plan
+        self.inventory = inventory
+        steps = RecoverySteps.make(plan)
+    }
+
+    public var lines: [Line] {
+        var lines = head + [Line("")] + legend
+        for (index, step) in steps.enumerated() {
+            lines += [
+                Line(""), Line("\(index + 1). \(step.title) (about \(PlanText.duration(step.estimate)))", .step),
+            ]
+            lines += PlanText.head(of: step, promotion: step is PromoteStep ? plan.manifestDiff : nil)
+            lines += step.commands(inventory).map { Line("     $ \($0)", .command) }
+        }
+        return lines + [Line(""), Line("What comes after it:", .heading)] + after.map { Line("     \($0)") } + [
+            Line(""), Line(time),
+        ]
+    }
+
+    private var head: [Line] {
+        let etcd = plan.etcd
+        return [
+            Line(
+                "Recover cluster \(plan.cluster) from \(plan.survivor.node) (\(plan.survivor.address)): a cluster of one master",
+                .heading)
+        ] + plan.dead.map { Line("  taken for dead: \($0.host) (\($0.address)): \($0.signs.joined(separator: "; "))") }
+            + [
+                Line(
+                    "  etcd there: member \(etcd.memberID), its database has \(etcd.databaseBytes >> 10) KiB"
+                )
+            ] + warnings
+    }
+
+    private var warnings: [Line] {
+        (plan.isUnfinished == true
+            ? [
+                Line(
+                    "  WARNING: an earlier recovery was cut off: \(EtcdManifest.flag) is in etcd's manifest, and is taken out by this one.",
+                    .warning)
+            ] : [])
+            + [
+                Line(
+                    "  WARNING: \(names) must never run again with the disks that they have: their etcd still believes in all members, and their keepalived in the VIP. What they wrote and \(plan.survivor.node) did not get is lost.",
+                    .warning)
+            ]
+    }
+
+    private var names: String { plan.dead.map(\.host).joined(separator: " and ") }
+
+    private var legend: [Line] {
+        let kubectl = Kubectl.words(
+            inventory.cluster.distribution,
+            apiServer: "\(IPAddress.inURL(plan.survivor.address)):\(inventory.cluster.apiPort)")
+        return [
+            Line("Commands stand as HOST: COMMAND; RUN is the run's name, kept by 'masterswap runs'. In them"),
+            Line("  kubectl is: \(ShellQuoting.join(kubectl))"),
+            Line("  etcdctl is: nsenter --target PID --mount -- etcdctl, PID being that of the static pod's etcd"),
+        ]
+    }
+
+    private var after: [String] {
+        plan.dead.map { "masterswap replace \($0.host) --with SPARE" } + [
+            "each with a plan of its own, one after the other: it says which data their disks have taken along"
+        ]
+    }
+
+    /// Right before the question.
+    public var summary: [Line] {
+        let members = plan.dead.compactMap { dead in dead.memberID.map { "etcd member \($0) of \(dead.host)" } }
+        return warnings + [
+            Line("To be destroyed: \(members.isEmpty ? "nothing" : members.joined(separator: ", "))", .destroyed),
+            Line(time),
+        ]
+    }
+
+    /// Seconds.
+    public var estimate: Int { steps.reduce(0) { $0 + $1.estimate } }
+
+    private var time: String {
+        "An estimate: \(PlanText.duration(estimate)), as measured on the lab; the kubelet may take five minutes to start the API server again."
+    }
+}
