@@ -111,12 +111,38 @@ import Testing
             effects == [
                 .destroys("secret kube-system/\(Self.password) (uid uid-password), of a node that is not there")
             ])
+        let busy = try state(traces: [], authority: nil, member: nil, password: true) {
+            $0.change(RunbookCluster.spare) { $0.listening = [22, 6443] }
+        }
+        #expect(FieldCluster.refusals(busy).map(\.rule) == ["replacement-is-bare"], "the host is looked at nevertheless")
         // The dead one's own goes with its node, by k3s.
         let another = try FieldCluster.plan(
             try state(traces: [], authority: nil, member: nil) {
                 $0.cluster.nodePasswords["\(RunbookCluster.names[0]).node-password.k3s"] = "x"
             })
         #expect(another.failedJoin == nil)
+    }
+
+    /// Names and UIDs alone, of the passwords alone.
+    @Test func passwordsAreReadByName() throws {
+        let question = try #require(Inventory.Distribution.k3s.clusterQuestions("kubectl").first)
+        let kubectl = "kubectl() { printf 'a.node-password.k3s 1\\nregistry 2\\nb.node-password.k3s 3\\n'; }"
+        let said = try LocalRemote(shell: "sh").runNow(.script("\(kubectl)\n\(question.script)", label: "ask"))
+        #expect(said.succeeded && said.text == "a.node-password.k3s 1\nb.node-password.k3s 3\n")
+        let none = try LocalRemote(shell: "sh").runNow(.script("kubectl() { :; }\n\(question.script)", label: "ask"))
+        #expect(none.succeeded && none.text.isEmpty)
+        var inventory = try RunbookCluster.inventory()
+        inventory.cluster.distribution = .k3s
+        let node = String(
+            decoding: try JSONEncoder().encode(RunbookCluster.node("a", "10.0.0.1", isReady: true)), as: UTF8.self)
+        let nodes = Data(#"{"kind":"List","items":[{"kind":"Node",\#(node.dropFirst())]}"#.utf8)
+        let cluster = try ClusterProbe(inventory).observation(
+            [
+                "objects": .init(output: nodes, status: 0),
+                "node-passwords": .init(output: Data(said.text.utf8), status: 0),
+            ], host: "a")
+        #expect(cluster.password(ofNode: "B", in: inventory)?.uid == "3")
+        #expect(cluster.password(ofNode: "c", in: inventory) == nil)
     }
 
     /// Stopped before k3s removes the learner; the disk comes last.
