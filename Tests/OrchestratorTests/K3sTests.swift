@@ -114,7 +114,8 @@ import Testing
         let busy = try state(traces: [], authority: nil, member: nil, password: true) {
             $0.change(RunbookCluster.spare) { $0.listening = [22, 6443] }
         }
-        #expect(FieldCluster.refusals(busy).map(\.rule) == ["replacement-is-bare"], "the host is looked at nevertheless")
+        #expect(
+            FieldCluster.refusals(busy).map(\.rule) == ["replacement-is-bare"], "the host is looked at nevertheless")
         // The dead one's own goes with its node, by k3s.
         let another = try FieldCluster.plan(
             try state(traces: [], authority: nil, member: nil) {
@@ -190,6 +191,50 @@ import Testing
                 "\(RunbookCluster.names[1]): kubectl delete --raw /api/v1/namespaces/kube-system/secrets/\(Self.password) -f -",
                 "\(RunbookCluster.spare): k3s-uninstall.sh",
             ])
+    }
+
+    /// The script itself, by a real shell, below a folder: with k3s-uninstall.sh, and where an earlier try has removed that already.
+    @Test(arguments: [true, false]) func nothingOfItIsLeftOnTheDisk(hasScript: Bool) throws {
+        let (root, files) = (folder.path, FileManager.default)
+        func write(_ path: String, _ text: String = "") throws {
+            let url = URL(fileURLWithPath: "\(root)/\(path)")
+            try files.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: url)
+            if path.hasPrefix("bin/") { try files.setAttributes([.posixPermissions: 0o755], ofItemAtPath: url.path) }
+        }
+        let left = [
+            "etc/rancher/node/password", "etc/rancher/k3s/config.yaml", "etc/systemd/system/k3s.service",
+            "etc/systemd/system/k3s.service.env", "var/lib/rancher/k3s/server/token", "bin/k3s",
+        ]
+        for path in left { try write(path) }
+        try write("etc/rancher/other", "somebody else's")
+        try write(
+            "bin/systemctl",
+            "#!/bin/sh\n[ \"$1\" != is-enabled ] || { [ $2 = k3s ] && echo enabled; exit; }\necho \"$*\" >>\(root)/log")
+        for program in ["grep", "ip"] { try write("bin/\(program)", "#!/bin/sh\n") }
+        try write("bin/k3s-killall.sh", "#!/bin/sh\necho killall >>\(root)/log\n")
+        if hasScript {
+            // As k3s' own, it leaves the password.
+            try write(
+                "bin/k3s-uninstall.sh", "#!/bin/sh\necho uninstall >>\(root)/log\nrm -rf \(root)/var/lib/rancher/k3s\n")
+        }
+        let words = Inventory.Distribution.k3s.reset(vip: "10.0.0.9").arguments.map { word in
+            ["/etc/", "/var/lib/", "/usr/local/bin"].reduce(word) { text, path in
+                text.replacing(path, with: root + (path == "/usr/local/bin" ? "/bin" : path))
+            }
+        }
+        // What is not moved below the folder would be this machine's.
+        let elsewhere = words.joined().replacing(root, with: "")
+        try #require(
+            !elsewhere.contains("/usr/") && !words.joined().contains(" /etc") && !words.joined().contains(" /var"))
+        let result = try LocalRemote(shell: "sh", path: root + "/bin").runNow(
+            Command(words, timeout: nil, label: "reset"))
+        #expect(result.succeeded, "\(result.errorText)")
+        for path in left { #expect(!files.fileExists(atPath: "\(root)/\(path)"), "\(path)") }
+        #expect(files.fileExists(atPath: "\(root)/etc/rancher/other"))
+        let log = try String(contentsOfFile: root + "/log", encoding: .utf8).split(separator: "\n").map(String.init)
+        #expect(
+            log == ["disable k3s", "stop k3s", "killall"] + (hasScript ? ["uninstall"] : []) + ["daemon-reload"])
     }
 
     private static func members(_ members: [EtcdMember]) -> String {
