@@ -99,7 +99,7 @@ import Testing
         let text = probe.script.command(label: "look", timeout: nil).arguments.joined(separator: " ")
         for word in [
             "k3s-server", "k3s-agent", "/etc/rancher/node/password", "/etc/systemd/system/k3s*.service",
-            "server/tls/server-ca.crt", "node-ip",
+            "server/tls/server-ca.crt", "node-ip", "server/tls/etcd/*.crt", "/var/lib/rancher/k3s/agent/*.crt",
         ] {
             #expect(text.contains(word), "\(word)")
         }

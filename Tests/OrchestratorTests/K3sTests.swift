@@ -111,12 +111,39 @@ import Testing
             effects == [
                 .destroys("secret kube-system/\(Self.password) (uid uid-password), of a node that is not there")
             ])
+        let busy = try state(traces: [], authority: nil, member: nil, password: true) {
+            $0.change(RunbookCluster.spare) { $0.listening = [22, 6443] }
+        }
+        #expect(
+            FieldCluster.refusals(busy).map(\.rule) == ["replacement-is-bare"], "the host is looked at nevertheless")
         // The dead one's own goes with its node, by k3s.
         let another = try FieldCluster.plan(
             try state(traces: [], authority: nil, member: nil) {
                 $0.cluster.nodePasswords["\(RunbookCluster.names[0]).node-password.k3s"] = "x"
             })
         #expect(another.failedJoin == nil)
+    }
+
+    /// Names and UIDs alone, of the passwords alone.
+    @Test func passwordsAreReadByName() throws {
+        let question = try #require(Inventory.Distribution.k3s.clusterQuestions("kubectl").first)
+        let kubectl = "kubectl() { printf 'a.node-password.k3s 1\\nregistry 2\\nb.node-password.k3s 3\\n'; }"
+        let said = try LocalRemote(shell: "sh").runNow(.script("\(kubectl)\n\(question.script)", label: "ask"))
+        #expect(said.succeeded && said.text == "a.node-password.k3s 1\nb.node-password.k3s 3\n")
+        let none = try LocalRemote(shell: "sh").runNow(.script("kubectl() { :; }\n\(question.script)", label: "ask"))
+        #expect(none.succeeded && none.text.isEmpty)
+        var inventory = try RunbookCluster.inventory()
+        inventory.cluster.distribution = .k3s
+        let node = String(
+            decoding: try JSONEncoder().encode(RunbookCluster.node("a", "10.0.0.1", isReady: true)), as: UTF8.self)
+        let nodes = Data(#"{"kind":"List","items":[{"kind":"Node",\#(node.dropFirst())]}"#.utf8)
+        let cluster = try ClusterProbe(inventory).observation(
+            [
+                "objects": .init(output: nodes, status: 0),
+                "node-passwords": .init(output: Data(said.text.utf8), status: 0),
+            ], host: "a")
+        #expect(cluster.password(ofNode: "B", in: inventory)?.uid == "3")
+        #expect(cluster.password(ofNode: "c", in: inventory) == nil)
     }
 
     /// Stopped before k3s removes the learner; the disk comes last.
@@ -164,6 +191,50 @@ import Testing
                 "\(RunbookCluster.names[1]): kubectl delete --raw /api/v1/namespaces/kube-system/secrets/\(Self.password) -f -",
                 "\(RunbookCluster.spare): k3s-uninstall.sh",
             ])
+    }
+
+    /// The script itself, by a real shell, below a folder: with k3s-uninstall.sh, and where an earlier try has removed that already.
+    @Test(arguments: [true, false]) func nothingOfItIsLeftOnTheDisk(hasScript: Bool) throws {
+        let (root, files) = (folder.path, FileManager.default)
+        func write(_ path: String, _ text: String = "") throws {
+            let url = URL(fileURLWithPath: "\(root)/\(path)")
+            try files.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(text.utf8).write(to: url)
+            if path.hasPrefix("bin/") { try files.setAttributes([.posixPermissions: 0o755], ofItemAtPath: url.path) }
+        }
+        let left = [
+            "etc/rancher/node/password", "etc/rancher/k3s/config.yaml", "etc/systemd/system/k3s.service",
+            "etc/systemd/system/k3s.service.env", "var/lib/rancher/k3s/server/token", "bin/k3s",
+        ]
+        for path in left { try write(path) }
+        try write("etc/rancher/other", "somebody else's")
+        try write(
+            "bin/systemctl",
+            "#!/bin/sh\n[ \"$1\" != is-enabled ] || { [ $2 = k3s ] && echo enabled; exit; }\necho \"$*\" >>\(root)/log")
+        for program in ["grep", "ip"] { try write("bin/\(program)", "#!/bin/sh\n") }
+        try write("bin/k3s-killall.sh", "#!/bin/sh\necho killall >>\(root)/log\n")
+        if hasScript {
+            // As k3s' own, it leaves the password.
+            try write(
+                "bin/k3s-uninstall.sh", "#!/bin/sh\necho uninstall >>\(root)/log\nrm -rf \(root)/var/lib/rancher/k3s\n")
+        }
+        let words = Inventory.Distribution.k3s.reset(vip: "10.0.0.9").arguments.map { word in
+            ["/etc/", "/var/lib/", "/usr/local/bin"].reduce(word) { text, path in
+                text.replacing(path, with: root + (path == "/usr/local/bin" ? "/bin" : path))
+            }
+        }
+        // What is not moved below the folder would be this machine's.
+        let elsewhere = words.joined().replacing(root, with: "")
+        try #require(
+            !elsewhere.contains("/usr/") && !words.joined().contains(" /etc") && !words.joined().contains(" /var"))
+        let result = try LocalRemote(shell: "sh", path: root + "/bin").runNow(
+            Command(words, timeout: nil, label: "reset"))
+        #expect(result.succeeded, "\(result.errorText)")
+        for path in left { #expect(!files.fileExists(atPath: "\(root)/\(path)"), "\(path)") }
+        #expect(files.fileExists(atPath: "\(root)/etc/rancher/other"))
+        let log = try String(contentsOfFile: root + "/log", encoding: .utf8).split(separator: "\n").map(String.init)
+        #expect(
+            log == ["disable k3s", "stop k3s", "killall"] + (hasScript ? ["uninstall"] : []) + ["daemon-reload"])
     }
 
     private static func members(_ members: [EtcdMember]) -> String {

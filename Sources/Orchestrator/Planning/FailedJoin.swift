@@ -15,6 +15,9 @@ public struct FailedJoin: Sendable, Hashable, Codable {
     /// The run that joins it had found it bare: etcd data that no member waits for is of its join then. `nil` where that is not known.
     public var wasBare: Bool?
 
+    /// The host itself is bare, and nothing of its own waits for it.
+    package var isPasswordAlone: Bool { traces.isEmpty && member == nil && node == nil }
+
     /// Until it is stopped, a kubelet that kubeadm has begun to set up may register its node at any moment: that is no other join.
     package var mayStillRegister: Bool { node == nil && !traces.isEmpty }
 

@@ -49,7 +49,7 @@ public enum ReplacementIsBare: SafetyRule {
             ]
         }
         // What a failed join left is cleaned by a step of its own, which is shown and agreed to.
-        if proposal.failedJoin.found != nil, host.role == .spare { return [] }
+        if let left = proposal.failedJoin.found, !left.isPasswordAlone, host.role == .spare { return [] }
         guard host.role == .spare else {
             return [
                 refusal(
