@@ -6,20 +6,25 @@ import SSH
 /// file is there, and touched again and again; by the host's own clock it is abandoned when it was not touched for a while. It is gone
 /// when that host restarts.
 actor SurvivorLock: RunLock {
-    static let path = "/run/masterswap.lock"
+    /// There, where nobody but root writes.
+    static let usualPath = "/run/masterswap.lock"
     /// Seconds, as ``ClusterLock``'s.
     private static let duration = 30
     private static let renewInterval = Duration.seconds(8)
 
     private let remote: any Remote
+    private let path: String
     private let owner = ClusterLock.Owner.current()
     private var renewal: Task<Void, Never>?
 
-    private init(_ remote: any Remote) { self.remote = remote }
+    private init(_ remote: any Remote, _ path: String) {
+        self.remote = remote
+        self.path = path
+    }
 
     /// - Throws: ``Locked`` where another run holds it; `SSHError`; ``ClusterError``.
-    static func acquire(on remote: any Remote) async throws -> SurvivorLock {
-        let lock = SurvivorLock(remote)
+    static func acquire(on remote: any Remote, path: String = usualPath) async throws -> SurvivorLock {
+        let lock = SurvivorLock(remote, path)
         try await lock.take()
         await lock.keep()
         return lock
@@ -35,23 +40,23 @@ actor SurvivorLock: RunLock {
                 echo "$holder $(($(date +%s) - $(stat -c %Y "$1")))"
                 exit 3
                 """#
-            let result = try await run(script, "take the lock \(Self.path)")
+            let result = try await run(script, "take the lock \(path)")
             if result.succeeded { return }
             let words = result.text.split(whereSeparator: \.isWhitespace).map(String.init)
             guard result.outcome == .exited(3), words.count == 2, let age = Int(words[1]) else {
                 throw ClusterError(
-                    .commandFailed, host: remote.name, operation: "take the lock \(Self.path)",
+                    .commandFailed, host: remote.name, operation: "take the lock \(path)",
                     cause: "\(result.outcome): \(result.errorText.lastLines(1))",
                     advice: "see that /run can be written there; then try again")
             }
             let holder = ClusterLock.Owner(identity: words[0])
             guard age > Self.duration || holder?.isGoneFromHere == true else {
-                throw Locked(holder ?? owner, at: Self.path, on: remote.name)
+                throw Locked(holder ?? owner, at: path, on: remote.name)
             }
             _ = try await run(
                 #"[ "$(cat "$1" 2>/dev/null)" != "$3" ] || rm -f -- "$1""#, "remove an abandoned lock", words[0])
         }
-        throw Locked(nil, at: Self.path, on: remote.name)
+        throw Locked(nil, at: path, on: remote.name)
     }
 
     private func keep() {
@@ -67,7 +72,7 @@ actor SurvivorLock: RunLock {
 
     func assertHeld() async throws {
         let result = try await run(#"[ "$(cat "$1")" = "$2" ] && touch "$1""#, "renew the lock")
-        guard result.succeeded else { throw Locked(nil, at: Self.path, on: remote.name) }
+        guard result.succeeded else { throw Locked(nil, at: path, on: remote.name) }
     }
 
     func release() async {
@@ -78,6 +83,6 @@ actor SurvivorLock: RunLock {
 
     private func run(_ script: String, _ label: String, _ more: String...) async throws -> CommandResult {
         try await remote.run(
-            .script(script, [Self.path, owner.identity] + more, timeout: .seconds(20), label: label))
+            .script(script, [path, owner.identity] + more, timeout: .seconds(20), label: label))
     }
 }
