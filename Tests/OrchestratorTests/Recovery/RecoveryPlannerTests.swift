@@ -49,7 +49,7 @@ import Testing
 
     func see(_ index: Int, as view: PeerView?, in state: inout ClusterState, by viewer: String = Cluster.survivor) {
         guard case .reached(var facts)? = state.hosts[viewer] else { return }
-        facts.peers[RunbookCluster.addresses[index]] = view
+        facts.peers[(RunbookCluster.addresses + [RunbookCluster.spareAddress])[index]] = view
         state.hosts[viewer] = .reached(facts)
     }
 
@@ -125,11 +125,28 @@ import Testing
 
     @Test func aMemberThatIsNobodysIsRefused() throws {
         let rules = try rules { _, etcd in
-            etcd.members.append(
-                EtcdMember(
-                    id: "77", name: "", peerURLs: ["https://\(RunbookCluster.spareAddress):2380"], clientURLs: []))
+            etcd.members.append(EtcdMember(id: "77", name: "", peerURLs: ["https://10.0.0.9:2380"], clientURLs: []))
         }
         #expect(rules == ["members-are-known"])
+    }
+
+    /// Both may die during a replacement: after the removal of the first one's member, and after the new one was added.
+    @Test func aReplacementMayHaveBeenUnderWay() throws {
+        var etcd = Cluster.etcd()
+        etcd.members.removeFirst()
+        var state = try Cluster.state()
+        func plan() throws -> RecoveryPlan {
+            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
+        }
+        #expect(try plan().dead.map(\.memberID) == [nil, Cluster.ids[2]])
+        etcd.members.append(
+            EtcdMember(
+                id: "77", name: "", peerURLs: ["https://\(RunbookCluster.spareAddress):2380"], clientURLs: []))
+        let refused = try #require(#expect(throws: Refused.self) { try plan() })
+        #expect(refused.refusals.map(\.rule) == ["others-are-dead"], "the spare is at work")
+        state.hosts[RunbookCluster.spare] = .failed(.init(message: "no answer within 10 s", sign: .unresponsive))
+        see(3, as: RunbookCluster.silentView, in: &state)
+        #expect(try plan().dead.map(\.memberID) == [nil, Cluster.ids[2], "77"])
     }
 
     @Test func theSurvivorHasToBeUsable() throws {

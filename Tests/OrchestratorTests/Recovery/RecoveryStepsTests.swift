@@ -83,7 +83,8 @@ final class FakeSurvivor: Remote {
         if let manifest = state.manifest {
             texts["manifest"] = manifest
             texts["process"] = EtcdManifest(manifest).isForcing ? "forced" : "runs"
-            texts["members"] = json(state.isAlone ? [RecoveryCluster.etcd().members[1]] : RecoveryCluster.etcd().members)
+            texts["members"] = json(
+                state.isAlone ? [RecoveryCluster.etcd().members[1]] : RecoveryCluster.etcd().members)
             if state.isAlone { texts["status"] = status(state) }
         }
         return FakeCluster.sections(command, texts, isComplete: false)
@@ -146,7 +147,9 @@ final class FakeSurvivor: Remote {
     }
 
     /// Wherever it was cut off, what is there says what is left to do.
-    @Test(arguments: ["stopped", "forced", "alone", "done"]) func whatWasCutOffIsGoneOnWith(_ place: String) async throws {
+    @Test(arguments: ["stopped", "forced", "alone", "done"]) func whatWasCutOffIsGoneOnWith(_ place: String)
+        async throws
+    {
         let first = FakeSurvivor()
         try await run(first)
         var state = FakeSurvivor.State()
@@ -225,7 +228,8 @@ final class FakeSurvivor: Remote {
         await second.release()
         await first.release()
         // Of a process that is gone from this machine nobody waits for the end.
-        let gone = ClusterLock.Owner.current().identity.replacing("/\(ProcessInfo.processInfo.processIdentifier)/", with: "/4194305/")
+        let gone = ClusterLock.Owner.current().identity.replacing(
+            "/\(ProcessInfo.processInfo.processIdentifier)/", with: "/4194305/")
         try Data((gone + "\n").utf8).write(to: URL(fileURLWithPath: path))
         let third = try await SurvivorLock.acquire(on: remote, path: path)
         await third.release()

@@ -18,8 +18,12 @@ struct RecoveryRules {
     let request: RecoveryRequest
     let room: Int?
 
-    /// The inventory's other masters.
-    var others: [Inventory.Host] { state.inventory.masters.filter { $0.name != survivor.name } }
+    /// The inventory's other masters, and a spare that a join has made a member.
+    var others: [Inventory.Host] {
+        state.inventory.hosts.filter { host in
+            host.name != survivor.name && (host.role == .master || !members(of: host).isEmpty)
+        }
+    }
 
     private var isUnfinished: Bool { etcd.manifest?.isForcing == true }
 
@@ -65,7 +69,9 @@ struct RecoveryRules {
 
     private func objections(_ host: Inventory.Host) -> [Refusal] {
         let leave =
-            "a master that lives has the cluster's data, too: bring its etcd back, and there is a majority again; only where it is to go for good, shut it down first"
+            host.role == .master
+            ? "a master that lives has the cluster's data, too: bring its etcd back, and there is a majority again; only where it is to go for good, shut it down first"
+            : "it is a member by a join that was begun: shut it down, and install it again before it is used"
         switch state.hosts[host.name] {
         case .reached:
             return [refusal(Self.others, "\(host.name) answers over SSH", advice: leave)]
@@ -158,7 +164,7 @@ struct RecoveryRules {
                     Self.members,
                     "etcd member \(member.id) '\(member.name)' at \(member.addresses.joined(separator: ", ")) is no master of the inventory: nobody looked whether it lives",
                     advice:
-                        "add its host to the inventory with 'role: master'; of a spare whose join was cut off: shut that machine down first"
+                        "find out whose it is by its address, and add that host to the inventory"
                 ))
         }
         return refusals
