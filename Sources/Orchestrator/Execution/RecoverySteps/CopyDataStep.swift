@@ -11,7 +11,7 @@ struct CopyDataStep: Step {
     let id = "copy-data"
     var title: String { "Copy etcd's data directory of \(plan.survivor.host) here, etcd stopped" }
     let reason = "What the next step changes can be put back from it, byte for byte."
-    let estimate = 8
+    let estimate = 2
     var effects: [Effect] {
         [
             .changes("etcd on \(plan.survivor.host): stopped, its manifest kept in \(EtcdManifest.keptPath)"),

@@ -11,7 +11,7 @@ struct DeadNodesStep: Step {
     var title: String { "See that the cluster takes \(plan.dead.map(\.node).joined(separator: ", ")) for dead" }
     let reason = "Their last word is from before: all of them are shown Ready at first."
     let effects: [Effect] = []
-    let estimate = 45
+    let estimate = 29
 
     private static let question = ["get", "nodes", "-o", "json"]
 

@@ -10,7 +10,7 @@ struct FirstManifestStep: Step {
     let id = "first-manifest"
     var title: String { "Give etcd on \(plan.survivor.host) its manifest back" }
     let reason = "With the flag each start of etcd would forget the masters that join."
-    let estimate = 8
+    let estimate = 24
     var effects: [Effect] { [.changes("\(EtcdManifest.path) on \(plan.survivor.host): - \(EtcdManifest.flag)")] }
 
     func commands(_ inventory: Inventory) -> [String] {

@@ -9,7 +9,7 @@ struct NewClusterStep: Step {
     let id = "new-cluster"
     var title: String { "Run etcd on \(plan.survivor.host) as a cluster of one member" }
     let reason = "Its majority is gone for good: etcd itself forgets the other members, and keeps the data."
-    let estimate = 6
+    let estimate = 25
     var effects: [Effect] {
         [
             .changes("\(EtcdManifest.path) on \(plan.survivor.host): + \(EtcdManifest.flag), until the next step")

@@ -11,7 +11,7 @@ struct SaveSurvivorStep: Step {
     let id = "save"
     var title: String { "Save the manifests and certificates of \(plan.survivor.host) here" }
     let reason = "It is the last copy of them, and of the cluster's authority."
-    let estimate = 1
+    let estimate = 4
     var effects: [Effect] { [.makes("\(archive) in this run's folder, 0700")] }
 
     private var archive: String { "\(LocalFile.safeName(plan.survivor.host)).tar" }

@@ -10,7 +10,7 @@ struct VerifyRecoveryStep: Step {
     let title = "Verify the cluster of one master"
     let reason = "What an earlier step saw may have changed since."
     let effects: [Effect] = []
-    let estimate = 1
+    let estimate = 6
 
     func commands(_ inventory: Inventory) -> [String] {
         let host = plan.survivor.host
