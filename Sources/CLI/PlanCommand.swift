@@ -36,7 +36,7 @@ struct DeathOptions: ParsableArguments {
 
 /// What `plan`, `replace` and `resume` share.
 struct FenceOptions: ParsableArguments {
-    @Flag(help: "Fence an old master that answers again: kubelet, keepalived and etcd are stopped there, over SSH.")
+    @Flag(help: "Fence an old master that answers again: kubelet or k3s, keepalived, etcd are stopped there, over SSH.")
     var fence = false
 }
 

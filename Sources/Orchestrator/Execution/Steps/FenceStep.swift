@@ -32,7 +32,7 @@ struct FenceStep: Step {
 
     private func act(_ run: String, _ distribution: Inventory.Distribution) -> Command {
         .script(
-            distribution.fence, [distribution.manifestDirectory, Self.kept(run), plan.vip], timeout: .seconds(180),
+            distribution.fence, [distribution.manifestDirectory, Self.kept(run), plan.vip], timeout: .seconds(300),
             label: "\(distribution.fenceLabel), keep the manifests in \(Self.kept(run))")
     }
 
