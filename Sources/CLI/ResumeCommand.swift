@@ -35,6 +35,9 @@ struct ResumeCommand: AsyncParsableCommand {
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: run.id))
             }
             if let plan = try Recovery.plan(of: run) {
+                guard !fence else {
+                    throw ValidationError("--fence: run \(run.id) is a recovery, which fences nobody")
+                }
                 let recovery = session.recovery(wait, resuming: plan)
                 try recovery.refuseOtherInventory(plan, run)
                 return try await recovery.locked(on: plan.survivor.host) { lock in

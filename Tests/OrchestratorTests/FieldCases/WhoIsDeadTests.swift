@@ -81,7 +81,7 @@ import Testing
         state.hosts[Self.dead] = .failed(.init(error, of: Self.dead))
         let refusals = try refusals(state)
         #expect(refusals.map(\.rule) == ["node-is-dead", "node-is-dead"])
-        #expect(refusals[0].reason.contains("is alive by what \(Self.second): it answers ping"))
+        #expect(refusals[0].reason.contains("is alive, seen from \(Self.second): it answers ping"))
         #expect(refusals.allSatisfy { $0.advice.hasPrefix("a master that is alive is not replaced") }, "\(refusals)")
         #expect(try !advice(state, .hostUnreachable).contains("masterswap plan"))
     }

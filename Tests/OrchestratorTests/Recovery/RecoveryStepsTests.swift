@@ -13,6 +13,8 @@ final class FakeSurvivor: Remote {
     struct State: Sendable {
         var manifest: String? = RecoveryCluster.manifest
         var kept: String?
+        /// A new master is a member, too.
+        var hasJoined = false
         /// The others are forgotten.
         var isAlone = false
         var revision = 4321
@@ -67,6 +69,9 @@ final class FakeSurvivor: Remote {
                 guard text.hasSuffix(" from 0") else { break }
                 return FakeCluster.output(state.corrupts ? "something else" : Self.database)
             case let text where text.hasPrefix("read certificates"): return FakeCluster.output("tar")
+            // The others are dead.
+            case let text where text.hasPrefix("etcdctl endpoint status") && text.hasSuffix("--command-timeout=2s"):
+                break
             case let text where text.hasPrefix("etcdctl endpoint status"): return FakeCluster.output(Self.status(state))
             default: break
             }
@@ -83,8 +88,11 @@ final class FakeSurvivor: Remote {
         if let manifest = state.manifest {
             texts["manifest"] = manifest
             texts["process"] = EtcdManifest(manifest).isForcing ? "forced" : "runs"
+            let joined = EtcdMember(
+                id: "5e", name: "s1", peerURLs: ["https://10.0.0.9:2380"], clientURLs: ["https://10.0.0.9:2379"])
             texts["members"] = json(
-                state.isAlone ? [RecoveryCluster.etcd().members[1]] : RecoveryCluster.etcd().members)
+                (state.isAlone ? [RecoveryCluster.etcd().members[1]] : RecoveryCluster.etcd().members)
+                    + (state.hasJoined ? [joined] : []))
             if state.isAlone { texts["status"] = status(state) }
         }
         return FakeCluster.sections(command, texts, isComplete: false)
@@ -121,6 +129,7 @@ final class FakeSurvivor: Remote {
     func plan() throws -> RecoveryPlan {
         var plan = try RecoveryCluster.plan()
         plan.etcd.clusterID = "c1"
+        plan.watch = 0
         return plan
     }
 
@@ -146,6 +155,32 @@ final class FakeSurvivor: Remote {
         #expect(destroyed.compactMap(\.text).count == 2)
     }
 
+    /// The run is cut off where a step had begun, and resumed.
+    func cutJournal(afterBeginOf step: String?) throws {
+        let path = folder.path + "/journal.jsonl"
+        let events = try Journal.events(at: path)
+        let last = events.firstIndex { $0.event == .stepBegan && $0.step == step } ?? events.count - 1
+        try FileManager.default.removeItem(atPath: path)
+        let journal = try Journal(path: path)
+        for event in events[...last] + [Event(.runStarted)] { try journal.append(event, durable: false) }
+    }
+
+    /// Days later, others have joined: what this run did once is not done again.
+    @Test func othersThatHaveJoinedSinceAreNotCutOff() async throws {
+        let survivor = FakeSurvivor()
+        try await run(survivor)
+        try cutJournal(afterBeginOf: "first-manifest")
+        let later = FakeSurvivor(.init(hasJoined: true, isAlone: true))
+        let error = try #require(await #expect(throws: ClusterError.self) { try await run(later) })
+        #expect(error.code == .changed && error.cause.contains("5e 's1'"), "\(error)")
+        #expect(!later.state.withLock { $0.log }.contains { $0.hasPrefix("upload") || $0.hasPrefix("mv") })
+        // One that was cut off before that looks again before it stops etcd.
+        try cutJournal(afterBeginOf: "save")
+        let other = FakeSurvivor(.init(hasJoined: true, isAlone: true))
+        await #expect(throws: ClusterError.self) { try await run(other) }
+        #expect(!other.state.withLock { $0.log }.contains { $0.hasPrefix("upload") || $0.hasPrefix("mv") })
+    }
+
     /// Wherever it was cut off, what is there says what is left to do.
     @Test(arguments: ["stopped", "forced", "alone", "done"]) func whatWasCutOffIsGoneOnWith(_ place: String)
         async throws
@@ -163,6 +198,8 @@ final class FakeSurvivor: Remote {
         case "alone": (state.kept, state.isAlone) = (state.manifest, true)
         default: state.isAlone = true
         }
+        try cutJournal(
+            afterBeginOf: ["stopped": "copy-data", "forced": "new-cluster", "alone": "first-manifest"][place])
         let survivor = FakeSurvivor(state)
         try await run(survivor)
         expectRecovered(survivor)

@@ -8,7 +8,8 @@ import SSH
 struct CopyDataStep: Step {
     let plan: RecoveryPlan
 
-    let id = "copy-data"
+    static let stepID = "copy-data"
+    let id = stepID
     var title: String { "Copy etcd's data directory of \(plan.survivor.host) here, etcd stopped" }
     let reason = "What the next step changes can be put back from it, byte for byte."
     let estimate = 2
@@ -39,13 +40,25 @@ struct CopyDataStep: Step {
     private func path(_ name: String, _ context: RunContext) -> String { "\(context.run.savedDirectory)/\(name)" }
 
     func check(_ context: RunContext) async throws -> StepStatus {
-        FileManager.default.fileExists(atPath: path(Self.index, context))
-            ? .satisfied("copied to \(path(Self.folder, context))") : .needed("not copied yet")
+        guard FileManager.default.fileExists(atPath: path(Self.index, context)) else {
+            return .needed("not copied yet")
+        }
+        let member = SurvivorMember(plan: plan, context: context)
+        // What comes after a look at the others that is old may meet other ones.
+        guard try member.hasLooked || member.events(of: NewClusterStep.stepID, [.stepBegan]) else {
+            return .needed("copied before the run was resumed")
+        }
+        return .satisfied("copied to \(path(Self.folder, context))")
     }
 
     func run(_ context: RunContext) async throws {
         let member = SurvivorMember(plan: plan, context: context)
         let remote = try context.remote(plan.survivor.host)
+        try await member.assertNoMajority()
+        // What an earlier try has copied is of another moment.
+        for name in [Self.folder, Self.index, SurvivorMember.copiedName] {
+            try? FileManager.default.removeItem(atPath: path(name, context))
+        }
         try await member.move(EtcdManifest.path, EtcdManifest.keptPath)
         try await context.wait(for: "etcd on \(plan.survivor.host) to stop", limit: .seconds(180)) {
             try await member.look().isRunning ? .pending("it runs") : .done(())

@@ -6,7 +6,8 @@ import Planning
 struct NewClusterStep: Step {
     let plan: RecoveryPlan
 
-    let id = "new-cluster"
+    static let stepID = "new-cluster"
+    let id = stepID
     var title: String { "Run etcd on \(plan.survivor.host) as a cluster of one member" }
     let reason = "Its majority is gone for good: etcd itself forgets the other members, and keeps the data."
     let estimate = 25
@@ -31,12 +32,32 @@ struct NewClusterStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let member = SurvivorMember(plan: plan, context: context)
-        if let why = member.whyNotAlone(try await member.look()) { return .needed(why) }
+        let isDone = try member.events(of: id, [.stepFinished, .stepSkipped])
+        let etcd = isDone ? try await answering(context) : try await member.look()
+        if let why = member.whyNotAlone(etcd) {
+            guard !isDone else {
+                throw ClusterError(
+                    .changed, host: plan.survivor.host, operation: "look at etcd's members",
+                    cause: "\(why), and this run has made it a cluster of one member before",
+                    advice: "others have joined, and are not to be cut off: look at the cluster: masterswap check")
+            }
+            return .needed(why)
+        }
         return .satisfied("\(plan.etcd.memberID) is the only member; \(try await member.compareData())")
+    }
+
+    /// What is asked while etcd restarts says nothing of its members.
+    private func answering(_ context: RunContext) async throws -> SurvivorEtcd {
+        let member = SurvivorMember(plan: plan, context: context)
+        return try await context.wait(for: "etcd on \(plan.survivor.host) to answer") {
+            let etcd = try await member.look()
+            return etcd.status?.leader == nil || etcd.members.isEmpty ? .pending("it has no leader") : .done(etcd)
+        }
     }
 
     func run(_ context: RunContext) async throws {
         let member = SurvivorMember(plan: plan, context: context)
+        if try !member.hasLooked, plan.isUnfinished != true { try await member.assertNoMajority() }
         guard let forcing = try member.manifest(try await member.look()).forcing else {
             throw ClusterError(
                 .badOutput, host: plan.survivor.host, operation: "edit \(EtcdManifest.path)",

@@ -25,6 +25,39 @@ struct SurvivorMember {
         return status.leader == plan.etcd.memberID ? nil : "it has no leader yet"
     }
 
+    /// Right before an act that cuts the others off for good: since the plan was made a majority may have come back, and masters may
+    /// have joined. An etcd that an earlier part of the run has stopped is started again for it, as it was.
+    /// - Throws: ``ClusterError`` with `changed`.
+    func assertNoMajority() async throws {
+        let stopped = try await look()
+        if stopped.manifest == nil, stopped.kept != nil { try await move(EtcdManifest.keptPath, EtcdManifest.path) }
+        let etcd = try await context.wait(
+            for: "etcd on \(plan.survivor.host) to tell its members", limit: .seconds(300)
+        ) { () -> RunContext.Poll<SurvivorEtcd> in
+            let etcd = try await SurvivorProbe.run(on: try remote)
+            return etcd.members.isEmpty ? .pending(etcd.problems.last ?? "it does not run") : .done(etcd)
+        }
+        if let why = plan.objection(to: etcd) {
+            throw ClusterError(
+                .changed, host: plan.survivor.host, operation: "see that etcd has no majority", cause: why,
+                advice: "this run has come to its end: look at the cluster: masterswap check")
+        }
+    }
+
+    /// Whether this part of the run, since it was begun or resumed, has seen that there is no majority.
+    var hasLooked: Bool {
+        get throws {
+            let events = try context.run.events()
+            let part = events.lastIndex { $0.event == .runStarted }.map { events[$0...] } ?? events[...]
+            // It is the first thing that this step does.
+            return part.contains { $0.event == .stepBegan && $0.step == CopyDataStep.stepID }
+        }
+    }
+
+    func events(of step: String, _ names: Set<Event.Name>) throws -> Bool {
+        try context.run.events().contains { names.contains($0.event) && $0.step == step }
+    }
+
     /// What the copy of the data holds; `nil` where there is none, or nothing could read it.
     var copied: EtcdDatabase? {
         FileManager.default.contents(atPath: "\(context.run.savedDirectory)/\(Self.copiedName)")

@@ -18,17 +18,24 @@ public final class DeadMasterWatch: Sendable {
             self.advice = advice
         }
 
-        static func back(_ seen: String) -> Sign {
+        static func back(_ seen: String, inRecovery: Bool = false) -> Sign {
             Sign(
                 "it is back: \(seen)",
-                advice: "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
+                advice: inRecovery
+                    ? Self.leaveOn
+                    : "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
         }
 
-        static func foreignHolder(at vip: String, _ ours: [Inventory.Host]) -> Sign {
+        static func foreignHolder(at vip: String, _ ours: [Inventory.Host], inRecovery: Bool = false) -> Sign {
             Sign(
                 "it may be back: \(vip) answers, and none of \(ours.map(\.name).joined(separator: ", ")) holds it",
-                advice: "find who answers there and shut it down, then: masterswap resume")
+                advice: inRecovery
+                    ? Self.leaveOn : "find who answers there and shut it down, then: masterswap resume")
         }
+
+        /// Two that are back have a majority, and newer data than the survivor.
+        private static let leaveOn =
+            "leave it on, and see whether etcd has a majority again: masterswap check; only where it has none, and the run is past its step 'new-cluster', shut it down for good, then: masterswap resume"
     }
 
     private enum Sight: Sendable {
@@ -128,6 +135,7 @@ extension DeadMasterWatch {
         var vip: String
         var survivors: [Plan.Master]
         var newcomer: Plan.Replacement?
+        var isRecovery = false
     }
 
     /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
@@ -152,7 +160,8 @@ extension DeadMasterWatch {
         plan.dead.compactMap { dead in
             guard let host = inventory.host(named: dead.host) else { return nil }
             let subject = Subject(
-                addresses: dead.allAddresses, fences: false, vip: plan.vip, survivors: [plan.survivor], newcomer: nil)
+                addresses: dead.allAddresses, fences: false, vip: plan.vip, survivors: [plan.survivor], newcomer: nil,
+                isRecovery: true)
             return start(
                 host, subject, inventory, remotes, every: .seconds(2), firstLookLimit: .seconds(30), pause: .seconds(4))
         }
@@ -176,8 +185,8 @@ extension DeadMasterWatch {
             }
             // Waited for in any case: a look that is left alone is cancelled, and with it a connection that others use.
             let isStranger = (try? await isTaken) == true
-            if let seen = try? answer.get() { return .back(seen) }
-            if isStranger { return .foreignHolder(at: subject.vip, ours) }
+            if let seen = try? answer.get() { return .back(seen, inRecovery: subject.isRecovery) }
+            if isStranger { return .foreignHolder(at: subject.vip, ours, inRecovery: subject.isRecovery) }
             _ = try answer.get()
             return nil
         }

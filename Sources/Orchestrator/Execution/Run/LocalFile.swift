@@ -18,14 +18,19 @@ package enum LocalFile {
         return name.addingPercentEncoding(withAllowedCharacters: safe) ?? "unnamed"
     }
 
+    /// Writes it beside its place and renames it: what is there is whole.
     /// - Throws: ``ClusterError`` with `localFile`.
     static func write(_ data: Data, to path: String, next: String) throws {
-        let file = try create(path, next: next)
+        let part = path + ".part"
+        let file = try create(part, next: next)
         do {
             try file.write(contentsOf: data)
             try file.synchronize()
             try file.close()
-        } catch { throw failure("write \(path)", "\(error)", next: next) }
+        } catch { throw failure("write \(part)", "\(error)", next: next) }
+        guard rename(part, path) == 0 else {
+            throw failure("rename \(part)", String(cString: strerror(errno)), next: next)
+        }
     }
 
     /// - Throws: ``ClusterError`` with `localFile`.

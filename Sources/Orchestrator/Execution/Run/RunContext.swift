@@ -234,7 +234,7 @@ private struct LoggingRemote: Remote {
         try await stopwatch.waiting { try await base.upload(contents, to: path, mode: mode) }
     }
     func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {
-        tell(Command(["replace", "at once", path]))
+        tell(Command(["replace", path]))
         try await stopwatch.waiting { try await base.replaceFile(path, expected: expected, with: contents) }
     }
 }

@@ -43,7 +43,7 @@ package struct PromoteStep: Step {
     package func commands(_ inventory: Inventory) -> [String] {
         let path = inventory.cluster.distribution.keepalivedManifest
         return [
-            PlannedCommands.told(primary.host, Command(["replace", "at once", path])) + " # if it is as it was read"
+            PlannedCommands.told(primary.host, Command(["replace", path])) + " # if it is as it was read"
         ]
             + VIP.commands(vip, on: primary.host, masters, inventory)
     }

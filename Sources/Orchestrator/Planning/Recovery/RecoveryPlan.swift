@@ -17,6 +17,9 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     public var etcd: Etcd
     /// Seconds for which the dead ones are watched before anything is touched: a machine that only restarts is back by then.
     public var watch: Int
+    /// Seconds since the survivor's database was written or opened, at least; `nil` where that is not known. The others may have had a
+    /// majority without it.
+    public var silentFor: Int?
     /// An earlier recovery has left `--force-new-cluster` in etcd's manifest: this one finishes it.
     public var isUnfinished: Bool?
     /// The survivor's keepalived is to become MASTER.
@@ -92,6 +95,21 @@ extension Plan {
 }
 
 extension RecoveryPlan {
+    /// Why the others must not be cut off; `nil` where nothing of them is seen.
+    package func objection(to etcd: SurvivorEtcd) -> String? {
+        let known = Set(dead.compactMap(\.memberID)).union([self.etcd.memberID])
+        if let other = etcd.members.first(where: { !known.contains($0.id) }) {
+            return "etcd member \(other.id) '\(other.name)' has joined since the recovery was planned"
+        }
+        if let leader = etcd.status?.leader, leader != self.etcd.memberID || etcd.members.count > 1 {
+            return "etcd knows a leader, \(leader)"
+        }
+        guard etcd.answering.isEmpty else {
+            return "etcd member \(etcd.answering.joined(separator: ", ")) answers"
+        }
+        return nil
+    }
+
     public var scene: RunScene { RunScene(vip: vip, primary: survivor, masters: [survivor]) }
     public var title: String { "Recover \(cluster) from \(survivor.node)" }
 }

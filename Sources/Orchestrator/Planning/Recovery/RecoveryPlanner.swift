@@ -41,7 +41,7 @@ public enum RecoveryPlanner {
             etcd: .init(
                 memberID: own.id, clusterID: etcd.clusterID ?? etcd.status?.clusterID,
                 databaseBytes: etcd.databaseBytes ?? 0),
-            watch: isUnfinished ? 0 : max(0, request.withoutQuorumFor - (etcd.silentFor ?? 0)),
+            watch: isUnfinished ? 0 : request.withoutQuorumFor, silentFor: etcd.silentFor,
             isUnfinished: isUnfinished ? true : nil, promotes: promotes,
             manifestDiff: facts.manifest?.promotionDiff(
                 path: state.inventory.cluster.distribution.keepalivedManifest))

@@ -102,7 +102,7 @@ struct RecoveryRules {
     private func objections(bySurvivor host: Inventory.Host, _ leave: String) -> [Refusal] {
         let alive = state.lifeSigns(of: host.name)
         guard alive.isEmpty else {
-            return alive.map { refusal(Self.others, "\(host.name) is alive by what \($0.text)", advice: leave) }
+            return alive.map { refusal(Self.others, "\(host.name) is alive, seen from \($0.text)", advice: leave) }
         }
         let sight = sight(of: host)
         guard sight.isSilent else {

@@ -117,7 +117,7 @@ public enum NodeIsDead: SafetyRule {
         let host = proposal.dead.host
         let sights = sights(proposal)
         let alive = proposal.state.lifeSigns(of: host).map { sight in
-            refusal("\(host) is alive by what \(sight.text)", advice: notReplaced(proposal))
+            refusal("\(host) is alive, seen from \(sight.text)", advice: notReplaced(proposal))
         }
         let untold = sights.filter { $0.sign == nil }.map { sight in
             refusal(

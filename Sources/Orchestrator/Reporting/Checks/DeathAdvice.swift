@@ -15,7 +15,7 @@ enum DeathAdvice {
         }
         if let sight = state.lifeSigns(of: host.name).first {
             return
-                "it is alive by what \(sight.text); look at routes and firewalls between this machine and it; nothing is to be replaced"
+                "it is alive, seen from \(sight.text); look at routes and firewalls between this machine and it; nothing is to be replaced"
         }
         if host.role == .master, state.nodeNames(at: host.address).isEmpty,
             state.mastersInThePlaceOf(host) != nil

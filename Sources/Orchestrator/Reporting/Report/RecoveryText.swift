@@ -41,7 +41,7 @@ public struct RecoveryText: Sendable {
         ] + plan.dead.map { Line("  taken for dead: \($0.host) (\($0.address)): \($0.signs.joined(separator: "; "))") }
             + [
                 Line(
-                    "  etcd there: member \(etcd.memberID), its database has \(etcd.databaseBytes >> 10) KiB"
+                    "  etcd there: member \(etcd.memberID), its database has \(etcd.databaseBytes >> 10) KiB\(written)"
                 )
             ] + warnings
     }
@@ -56,8 +56,15 @@ public struct RecoveryText: Sendable {
             + [
                 Line(
                     "  WARNING: \(names) must never run again with the disks that they have: their etcd still believes in all members, and their keepalived in the VIP. What they wrote and \(plan.survivor.node) did not get is lost.",
-                    .warning)
+                    .warning),
+                Line(
+                    "  WARNING: a broken link looks the same from here and from \(plan.survivor.host), which may both be on one side of it: see by console or power that \(names) are off.",
+                    .warning),
             ]
+    }
+
+    private var written: String {
+        plan.silentFor.map { ", and was last written or opened \(NotReadyAge.words(Double($0))) ago" } ?? ""
     }
 
     private var names: String { plan.dead.map(\.host).joined(separator: " and ") }
