@@ -204,8 +204,7 @@ import Testing
                 #"case $* in *del*) echo "ip $*" >>"$LOG";; *) echo "2: br0    inet 10.0.0.9/32 scope global br0"; echo "2: br0    inet 10.0.0.99/24 scope global br0";; esac"#,
         ]
         for (name, body) in programs {
-            try Data("#!/bin/sh\n\(body)\n".utf8).write(to: URL(fileURLWithPath: "\(root)/bin/\(name)"))
-            try files.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(root)/bin/\(name)")
+            try folder.program("bin/\(name)", "#!/bin/sh\n\(body)\n")
         }
         for _ in 1...2 {
             let pod =
@@ -242,8 +241,7 @@ import Testing
         func look(_ programs: [String: String]) throws -> String {
             let quiet = ["pidof": "exit 1", "systemctl": "exit 1", "grep": "exit 1", "ip": "exit 0"]
             for (name, body) in quiet.merging(programs, uniquingKeysWith: { $1 }) {
-                try Data("#!/bin/sh\n\(body)\n".utf8).write(to: URL(fileURLWithPath: "\(root)/bin/\(name)"))
-                try files.setAttributes([.posixPermissions: 0o755], ofItemAtPath: "\(root)/bin/\(name)")
+                try folder.program("bin/\(name)", "#!/bin/sh\n\(body)\n")
             }
             let words = FenceStep.look(.k3s, vip: "10.0.0.9").arguments.map {
                 $0.replacing(Inventory.Distribution.k3s.manifestDirectory, with: root + "/manifests")

@@ -199,8 +199,8 @@ import Testing
         func write(_ path: String, _ text: String = "") throws {
             let url = URL(fileURLWithPath: "\(root)/\(path)")
             try files.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            if path.hasPrefix("bin/") { return try folder.program(path, text) }
             try Data(text.utf8).write(to: url)
-            if path.hasPrefix("bin/") { try files.setAttributes([.posixPermissions: 0o755], ofItemAtPath: url.path) }
         }
         let left = [
             "etc/rancher/node/password", "etc/rancher/k3s/config.yaml", "etc/systemd/system/k3s.service",

@@ -104,9 +104,7 @@ import Testing
             ("ping", ping),
             ("ip", #"case $* in *route*) echo "\#(route)" ;; *) echo "\#(neighbour)" ;; esac"#),
         ] {
-            try Data("#!/bin/sh\n\(body)\n".utf8).write(to: URL(fileURLWithPath: "\(folder.path)/\(name)"))
-            try FileManager.default.setAttributes(
-                [.posixPermissions: 0o755], ofItemAtPath: "\(folder.path)/\(name)")
+            try folder.program(name, "#!/bin/sh\n\(body)\n")
         }
         let remote = PrefixedRemote(folder: folder.path, shell: shell)
         return await PeerView.look(at: [peer], of: "b", from: remote)?[peer.address]

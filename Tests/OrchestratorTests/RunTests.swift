@@ -1,6 +1,7 @@
 import Foundation
 import SSH
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Cluster
@@ -29,11 +30,11 @@ final class TemporaryFolder {
         try content.write(to: file)
     }
 
-    /// Writes an executable script.
+    /// Writes an executable script, by a program of its own: a child that another test starts meanwhile would inherit our descriptor, and
+    /// what is open for writing cannot be run (ETXTBSY).
     func program(_ name: String, _ text: String) throws {
-        let file = path + "/" + name
-        try Data(text.utf8).write(to: URL(fileURLWithPath: file))
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file)
+        _ = try LocalProcess.output(
+            of: "/bin/sh", ["-c", #"cat >"$1" && chmod 755 "$1""#, "sh", path + "/" + name], input: Data(text.utf8))
     }
 }
 

@@ -136,6 +136,8 @@ verb_power_on() {
     $keep || insert_empty_disk "$name"
     start_host "$name"
     wait_for_host "$name"
+    # What ocboot asks of a machine does not depend on its disk.
+    ! is_k3s || suit_ocboot "$name"
     if $keep; then say "$name is on again, as it was"; else say "$name is on, with an empty disk and new host keys"; fi
 }
 

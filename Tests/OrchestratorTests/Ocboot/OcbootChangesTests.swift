@@ -103,8 +103,7 @@ import Testing
                 *) printf '{"mysql":{"password":"\(password)"}}' ;;
                 esac
                 """
-            try Data(script.utf8).write(to: URL(fileURLWithPath: kubectl))
-            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: kubectl)
+            try folder.program("kubectl", script)
         }
         let kept = folder.path + "/kept"
         func changes() throws -> [Substring] {

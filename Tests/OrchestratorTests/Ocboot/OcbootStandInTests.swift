@@ -46,9 +46,7 @@ import Testing
     private func install(_ release: String) throws {
         let made = try remote.runNow(Command(["python3", Self.make, release, ocboot.directory]))
         try #require(made.succeeded, "\(made.errorText)")
-        let ssh = ocboot.directory + "/bin/ssh"
-        try Data(Self.ssh.utf8).write(to: URL(fileURLWithPath: ssh))
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: ssh)
+        try folder.program("ocboot/bin/ssh", Self.ssh)
     }
 
     private func facts() throws -> OcbootFacts {
