@@ -71,7 +71,7 @@ extension Inventory.Distribution {
         switch self {
         case .kubeadm: nil
         case .k3s:
-            "see that the others are off for good, save /var/lib/rancher/k3s/server, and follow k3s' own procedure there: k3s server --cluster-reset"
+            "bring another master back; only where all others are off for good: stop k3s there, save /var/lib/rancher/k3s/server with the token in it, and follow k3s' own procedure: k3s server --cluster-reset"
         }
     }
 

@@ -211,10 +211,22 @@ extension ClusterState {
                         + "without a quorum nothing can be read or changed, and no member can be removed",
                     advice: survivorOfAll.map {
                         "bring another master back; if all others are dead for good: masterswap recover \($0.name)"
-                    } ?? "bring another master back first; if its disk is lost too, restore etcd from a snapshot",
+                    } ?? withoutMajority(reached: masters.filter { facts($0) != nil }.map(\.name)),
                     isUnreachable: true))
         }
         return refusals
+    }
+
+    /// A master that answers has newer data than any snapshot.
+    private func withoutMajority(reached: [String]) -> String {
+        guard let first = reached.first else {
+            return "bring another master back first; if the disks of all are lost, restore etcd from a snapshot"
+        }
+        let newer = "restore no snapshot while \(reached.listed) \(reached.count == 1 ? "has" : "have") newer data"
+        let alive = inventory.masters.filter { facts($0) == nil && !lifeSigns(of: $0.name).isEmpty }.map(\.name)
+        guard alive.isEmpty else { return "bring etcd back on \(alive.listed), which is on; \(newer)" }
+        return inventory.cluster.distribution.recoveryByHand
+            ?? "bring another master back first; \(newer): where all others are dead for good, see masterswap recover \(first) --show"
     }
 
     package var unreachableSummary: String {

@@ -263,6 +263,11 @@ import Testing
         see(2, as: RunbookCluster.livingView, in: &state)
         #expect(!told())
         #expect(!state.refusalsWithoutAnswer.contains { $0.advice.contains(words) })
+        #expect(
+            state.refusalsWithoutAnswer.contains {
+                $0.advice
+                    == "bring etcd back on \(Cluster.dead[1]), which is on; restore no snapshot while \(Cluster.survivor) has newer data"
+            })
     }
 
     // MARK: After it

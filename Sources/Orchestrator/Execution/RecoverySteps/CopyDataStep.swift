@@ -59,6 +59,7 @@ struct CopyDataStep: Step {
         for name in [Self.folder, Self.index, SurvivorMember.copiedName] {
             try? FileManager.default.removeItem(atPath: path(name, context))
         }
+        try await EtcdDatabase.keepPrograms(on: remote)
         try await member.move(EtcdManifest.path, EtcdManifest.keptPath)
         try await context.wait(for: "etcd on \(plan.survivor.host) to stop", limit: .seconds(180)) {
             try await member.look().isRunning ? .pending("it runs") : .done(())

@@ -57,6 +57,7 @@ public enum RecoveryPlanner {
             ])
         }
         if let advice = state.inventory.cluster.distribution.recoveryByHand {
+            if let source = state.cluster.source { throw Refused([RecoveryRules.works(source)]) }
             throw Refused([
                 Refusal(
                     RecoveryRules.data,

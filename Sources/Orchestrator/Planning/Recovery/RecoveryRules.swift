@@ -39,13 +39,16 @@ struct RecoveryRules {
 
     // MARK: The quorum
 
+    /// The API server there answers.
+    static func works(_ source: String) -> Refusal {
+        Refusal(
+            quorum, "the API server on \(source) answers: etcd has a majority",
+            advice: "nothing is to be recovered; replace what is dead: masterswap check")
+    }
+
     private var quorumIsThere: Refusal? {
         guard !isUnfinished else { return nil }
-        if let source = state.cluster.source {
-            return refusal(
-                Self.quorum, "the API server on \(source) answers: etcd has a majority",
-                advice: "nothing is to be recovered; replace what is dead: masterswap check")
-        }
+        if let source = state.cluster.source { return Self.works(source) }
         if let leader = etcd.status?.leader {
             return refusal(
                 Self.quorum, "etcd on \(survivor.name) knows a leader, \(leader): it has a majority",
