@@ -50,6 +50,15 @@ package struct SurvivorEtcd: Sendable, Hashable {
         let name = manifest?.memberName
         return members.first { member in status.map { $0.memberID == member.id } ?? (member.name == name) }
     }
+    fileprivate mutating func take(others result: CommandResult) {
+        if let ids = SurvivorProbe.asked(result) {
+            answering = ids
+        } else {
+            members = []
+            problems.append("its etcdctl asked no other member: \(result.errorText.lastLines(1))")
+        }
+    }
+
     package var others: [EtcdMember] { members.filter { $0.id != own?.id } }
 }
 
@@ -106,9 +115,18 @@ package struct SurvivorProbe: Sendable {
                 .script(
                     Etcdctl.inContainer, Etcdctl.program(endpoints: urls) + arguments,
                     timeout: .seconds(20 + 5 * urls.count), label: Etcdctl.label(arguments)))
-            etcd.answering = ((try? EtcdOutput.statuses(result.standardOutput)) ?? []).map(\.memberID)
+            etcd.take(others: result)
         }
         return etcd
+    }
+
+    /// `etcdctl endpoint status` names each endpoint that does not answer (ep_command.go). Where it did neither that nor print a status it
+    /// has asked nobody, as in the moment in which the kubelet restarts etcd: then nothing is known of the members either.
+    package static func asked(_ result: CommandResult) -> [String]? {
+        if let statuses = try? EtcdOutput.statuses(result.standardOutput), !statuses.isEmpty {
+            return statuses.map(\.memberID)
+        }
+        return result.errorText.contains("Failed to get the status of endpoint") ? [] : nil
     }
 
     package static func look(on remote: any Remote) async throws -> SurvivorEtcd {

@@ -43,6 +43,16 @@ import Testing
         #expect(etcd.manifest?.text == RecoveryCluster.manifest && etcd.kept == nil && etcd.problems.isEmpty)
     }
 
+    /// That nobody answers is known only where somebody was asked.
+    @Test func anEtcdctlThatAskedNobodyTellsNothing() {
+        #expect(SurvivorProbe.asked(FakeCluster.failure("etcd does not run here: connection refused")) == nil)
+        #expect(SurvivorProbe.asked(FakeCluster.output("")) == nil)
+        let silent = "Failed to get the status of endpoint https://10.0.0.1:2379 (context deadline exceeded)"
+        #expect(SurvivorProbe.asked(FakeCluster.failure(silent)) == [])
+        let one = #"[{"Endpoint":"a","Status":{"header":{"cluster_id":1,"member_id":255},"version":"3.4.23"}}]"#
+        #expect(SurvivorProbe.asked(FakeCluster.output(one)) == ["ff"])
+    }
+
     /// By a real shell: where no process is kubeadm's etcd, nothing is entered, and that is told as what may pass.
     @Test func withoutAProcessThereIsNoContainerToEnter() async throws {
         let folder = try TemporaryFolder()

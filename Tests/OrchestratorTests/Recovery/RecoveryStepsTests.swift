@@ -71,7 +71,8 @@ final class FakeSurvivor: Remote {
             case let text where text.hasPrefix("read certificates"): return FakeCluster.output("tar")
             // The others are dead.
             case let text where text.hasPrefix("etcdctl endpoint status") && text.hasSuffix("--command-timeout=2s"):
-                break
+                return FakeCluster.failure(
+                    "Failed to get the status of endpoint https://10.0.0.1:2379 (context deadline exceeded)")
             case let text where text.hasPrefix("etcdctl endpoint status"): return FakeCluster.output(Self.status(state))
             default: break
             }
