@@ -86,8 +86,8 @@ import Testing
 
     @Test func healthIsReadFromTheTextThatAllVersionsPrint() {
         let text = """
-            https://10.0.0.2:2379 is healthy: successfully committed proposal: took = 10.5ms
-            https://10.0.0.1:2379 is unhealthy: failed to commit proposal: context deadline exceeded
+            https://10.0.0.2:2379 is healthy: successfully committed input: took = 10.5ms
+            https://10.0.0.1:2379 is unhealthy: failed to commit input: context deadline exceeded
             Error: unhealthy cluster
             """
         #expect(EtcdOutput.healthyEndpoints(text) == ["https://10.0.0.2:2379"])

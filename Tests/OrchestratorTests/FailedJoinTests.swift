@@ -29,12 +29,12 @@ import Testing
         var state = try RunbookCluster.state()
         for name in RunbookCluster.names.dropFirst() {
             var facts = try #require(state.hosts[name]?.facts)
-            facts.authority = "ours"
+            facts.caCertificateSHA256 = "ours"
             state.hosts[name] = .reached(facts)
         }
         var facts = try #require(state.hosts[RunbookCluster.spare]?.facts)
         facts.clusterTraces = traces
-        facts.authority = "ours"
+        facts.caCertificateSHA256 = "ours"
         facts.listening = [22, 6443, 10250]
         change(&facts)
         state.hosts[RunbookCluster.spare] = .reached(facts)
@@ -64,9 +64,9 @@ import Testing
         var worker = RunbookCluster.node("worker-1", "10.127.100.50", isReady: true)
         worker.metadata.labels = ["kubernetes.io/hostname": "worker-1"]
         state.cluster.objects.nodes.append(worker)
-        let proposal = try Proposal(state, RunbookCluster.request)
-        #expect(proposal.failedJoin.found != nil)
-        #expect(proposal.failedJoin.found?.node == nil)
+        let input = try PlanningInput(state, RunbookCluster.request)
+        #expect(input.failedJoin.found != nil)
+        #expect(input.failedJoin.found?.node == nil)
         #expect(refusals(state) == ["replacement-is-bare"])
     }
 
@@ -98,18 +98,18 @@ import Testing
         #expect(wiped.failedJoin == FailedJoin(traces: [], member: wiped.failedJoin?.member, node: nil))
         let manifest = "/etc/kubernetes/manifests/keepalived.yaml"
         let keepalived = try state(traces: [manifest], member: nil, isNode: false) { facts in
-            facts.authority = nil
+            facts.caCertificateSHA256 = nil
             facts.keepalived = (try? KeepalivedManifest(RunbookCluster.manifest(1))).map { .manifest($0) } ?? .absent
         }
         #expect(
             try Planner.plan(keepalived, RunbookCluster.request, now: Date()).failedJoin?.traces == [manifest])
-        let noneOfOurs = try state(traces: [manifest], member: nil, isNode: false) { $0.authority = nil }
+        let noneOfOurs = try state(traces: [manifest], member: nil, isNode: false) { $0.caCertificateSHA256 = nil }
         #expect(refusals(noneOfOurs) == ["replacement-is-bare"])
     }
 
     @Test func whatIsNoFailedJoinIsNeverCleaned() throws {
-        #expect(refusals(try state { $0.authority = "another" }) == Self.refused)
-        #expect(refusals(try state { $0.authority = nil }) == Self.refused)
+        #expect(refusals(try state { $0.caCertificateSHA256 = "another" }) == Self.refused)
+        #expect(refusals(try state { $0.caCertificateSHA256 = nil }) == Self.refused)
         var started = Self.unstarted
         started.name = RunbookCluster.spare
         started.clientURLs = ["https://\(Self.address):2379"]

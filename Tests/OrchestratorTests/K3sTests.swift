@@ -26,15 +26,15 @@ import Testing
 
     /// The spare with what an earlier join left there.
     func state(
-        traces: [String] = prepared + [tls, data], authority: String? = "ours", member: EtcdMember? = learner,
+        traces: [String] = prepared + [tls, data], caCertificateSHA256: String? = "ours", member: EtcdMember? = learner,
         password: Bool = false, _ change: (inout ClusterState) throws -> Void = { _ in }
     ) throws -> ClusterState {
         var state = try RunbookCluster.state()
-        for name in RunbookCluster.names.dropFirst() { state.change(name) { $0.authority = "ours" } }
+        for name in RunbookCluster.names.dropFirst() { state.change(name) { $0.caCertificateSHA256 = "ours" } }
         let manifest = try KeepalivedManifest(RunbookCluster.manifest(1))
         state.change(RunbookCluster.spare) { facts in
             facts.clusterTraces = traces
-            facts.authority = authority
+            facts.caCertificateSHA256 = caCertificateSHA256
             facts.keepalived = .manifest(manifest)
         }
         if let member { state.cluster.members.append(member) }
@@ -58,11 +58,11 @@ import Testing
 
     /// k3s runs, and waits in vain for the authority of the cluster.
     @Test func whatOcbootPreparedIsEnough() throws {
-        let waiting = try state(traces: Self.prepared, authority: nil, member: nil) {
+        let waiting = try state(traces: Self.prepared, caCertificateSHA256: nil, member: nil) {
             $0.change(RunbookCluster.spare) { $0.kubeletRuns = true }
         }
         #expect(try FieldCluster.plan(waiting).failedJoin?.traces == Self.prepared)
-        let noneOfOurs = try state(traces: Self.prepared, authority: nil, member: nil) {
+        let noneOfOurs = try state(traces: Self.prepared, caCertificateSHA256: nil, member: nil) {
             $0.change(RunbookCluster.spare) { $0.keepalived = .absent }
         }
         #expect(FieldCluster.refusals(noneOfOurs).map(\.rule) == ["replacement-is-bare"])
@@ -74,8 +74,8 @@ import Testing
             (prepared + [tls], "another", nil), (["/var/lib/rancher/k3s/agent/kubelet.kubeconfig"], nil, nil),
             (["/etc/rancher/node/password"], nil, nil), (prepared + [tls, data], "ours", nil),
         ] as [([String], String?, EtcdMember?)])
-    func whatIsNoFailedJoinIsNeverCleaned(traces: [String], authority: String?, member: EtcdMember?) throws {
-        let state = try state(traces: traces, authority: authority, member: member)
+    func whatIsNoFailedJoinIsNeverCleaned(traces: [String], caCertificateSHA256: String?, member: EtcdMember?) throws {
+        let state = try state(traces: traces, caCertificateSHA256: caCertificateSHA256, member: member)
         #expect(FieldCluster.refusals(state).map(\.rule) == ["replacement-is-bare"])
     }
 
@@ -96,7 +96,8 @@ import Testing
         let facts = try #require(state.hosts[RunbookCluster.spare]?.facts)
         func look(wasBare: Bool) -> FailedJoin.Finding {
             FailedJoin.look(
-                facts, at: [Self.address], cluster: state.inventory.cluster, authority: "ours", node: nil, members: [],
+                facts, at: [Self.address], cluster: state.inventory.cluster, caCertificateSHA256: "ours", node: nil,
+                members: [],
                 wasBare: wasBare)
         }
         #expect(look(wasBare: false).found == nil)
@@ -104,21 +105,21 @@ import Testing
     }
 
     @Test func aPasswordWithoutItsNodeGoes() throws {
-        let plan = try FieldCluster.plan(try state(traces: [], authority: nil, member: nil, password: true))
+        let plan = try FieldCluster.plan(try state(traces: [], caCertificateSHA256: nil, member: nil, password: true))
         #expect(plan.failedJoin?.password?.uid == "uid-password")
         let effects = try #require(ReplacementSteps.make(plan).first { $0.id == "clean-failed-join" }).effects
         #expect(
             effects == [
                 .destroys("secret kube-system/\(Self.password) (uid uid-password), of a node that is not there")
             ])
-        let busy = try state(traces: [], authority: nil, member: nil, password: true) {
+        let busy = try state(traces: [], caCertificateSHA256: nil, member: nil, password: true) {
             $0.change(RunbookCluster.spare) { $0.listening = [22, 6443] }
         }
         #expect(
             FieldCluster.refusals(busy).map(\.rule) == ["replacement-is-bare"], "the host is looked at nevertheless")
         // The dead one's own goes with its node, by k3s.
         let another = try FieldCluster.plan(
-            try state(traces: [], authority: nil, member: nil) {
+            try state(traces: [], caCertificateSHA256: nil, member: nil) {
                 $0.cluster.nodePasswords["\(RunbookCluster.names[0]).node-password.k3s"] = "x"
             })
         #expect(another.failedJoin == nil)

@@ -224,11 +224,11 @@ import Testing
         }
         let death = SupposedDeath(host: masters[1], holder: nil)
         let request = ReplacementRequest(dead: masters[1], replacement: spare.name, notReadyFor: 0)
-        guard let proposal = try? Proposal(death.applied(to: state), request) else {
-            Issue.record("no proposal")
+        guard let input = try? PlanningInput(death.applied(to: state), request) else {
+            Issue.record("no input")
             return
         }
-        preparation.add(proposal)
+        preparation.add(input)
         #expect(
             preparation.commands.map(\.command) == [
                 "ansible-galaxy collection install ansible.posix community.general"

@@ -79,7 +79,7 @@ public struct HostFacts: Sendable, Hashable {
     /// Signs of a cluster on its disk, as paths: kubelet configuration, manifests, etcd data.
     public var clusterTraces: [String]?
     /// SHA-256 of the cluster authority's certificate, in hexadecimal; `nil` where it has none.
-    public var authority: String?
+    public var caCertificateSHA256: String?
     public var certificates: [Certificate]?
     public var keepalived: Keepalived
     /// Each `address:port`, of those asked for, that it cannot open a TCP connection to, and the cause.

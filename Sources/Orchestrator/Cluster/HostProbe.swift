@@ -148,7 +148,7 @@ public struct HostProbe: Sendable {
         facts.machineID = sections["machine"].flatMap { $0.succeeded && !$0.text.isEmpty ? $0.text : nil }
         facts.apiAddress = text("api-address").isEmpty ? nil : text("api-address")
         facts.kubeletNodeName = text("kubelet-node").isEmpty ? nil : text("kubelet-node")
-        facts.authority = text("authority").isEmpty ? nil : text("authority")
+        facts.caCertificateSHA256 = text("authority").isEmpty ? nil : text("authority")
         facts.clockOffset = Self.time(text("clock")).map { $0 - startedAt }
         facts.disks = read("disks", Self.disk).flatMap { $0.isEmpty ? nil : Array(uniqued: $0) }
         // Every host has at least its loopback address.

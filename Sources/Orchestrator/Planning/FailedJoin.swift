@@ -33,13 +33,14 @@ public struct FailedJoin: Sendable, Hashable, Codable {
 
     /// Judges a host that is to be joined.
     /// - Parameters:
-    ///   - authority: the SHA-256 of this cluster's own authority.
+    ///   - caCertificateSHA256: the SHA-256 of this cluster's own authority.
     ///   - node: the node with the host's name or address, if there is one; never the dead one.
     ///   - members: without the dead one's.
     ///   - password: of the host's name, where no node has that name.
     ///   - wasBare: the run that goes on had found it bare.
     public static func look(
-        _ facts: HostFacts, at addresses: Set<String>, cluster: Inventory.Cluster, authority: String?, node: Node?,
+        _ facts: HostFacts, at addresses: Set<String>, cluster: Inventory.Cluster, caCertificateSHA256: String?,
+        node: Node?,
         members: [EtcdMember], password: ObjectReference? = nil, wasBare: Bool = false
     ) -> Finding {
         let distribution = cluster.distribution
@@ -62,8 +63,8 @@ public struct FailedJoin: Sendable, Hashable, Codable {
             && (!kubeletRuns || distribution.joiner == nil)
             && facts.manifest?.virtualIPs.contains(cluster.vip) == true
         let isOurs =
-            facts.isBare || (facts.authority != nil && facts.authority == authority)
-            || (facts.authority == nil && isPrepared)
+            facts.isBare || (facts.caCertificateSHA256 != nil && facts.caCertificateSHA256 == caCertificateSHA256)
+            || (facts.caCertificateSHA256 == nil && isPrepared)
         guard isOurs else {
             return .otherwise(
                 "it has been in another cluster: \((traces + (kubeletRuns ? ["a running kubelet"] : [])).joined(separator: ", "))"

@@ -68,6 +68,6 @@ package struct MasterFault: Sendable, Hashable {
             state.hosts[master.host]?.failure?.mayBeDead == true, state.lifeSigns(of: master.host).isEmpty
         else { return false }
         let sights = state.sights(of: master.host, by: others.map(\.host))
-        return !sights.isEmpty && sights.allSatisfy(\.isSilent)
+        return !sights.isEmpty && sights.allSatisfy(\.isUnresponsive)
     }
 }

@@ -9,7 +9,7 @@ enum NewClass: Hashable {
     case severalDefaults([String])
 }
 
-extension Proposal {
+extension PlanningInput {
     /// A StatefulSet's claim is made from its template, which may name another class than the claim has today, or none; an operator
     /// makes its claim as before.
     func newClass(of lost: LostVolume, _ claim: Claim, _ workload: Inventory.Workload) -> NewClass {

@@ -25,7 +25,7 @@ package struct PeerSight: Sendable, Hashable {
     }
 
     package var isAlive: Bool { if case .alive = sign { true } else { false } }
-    package var isSilent: Bool { if case .silent = sign { true } else { false } }
+    package var isUnresponsive: Bool { if case .silent = sign { true } else { false } }
     /// `lzx-2: it does not answer ARP`.
     package var text: String { "\(by): \(sign?.text ?? "did not tell")" }
 }

@@ -14,60 +14,60 @@ public enum Planner {
     package static func plan(
         _ state: ClusterState, _ request: ReplacementRequest, now: Date, rules: [any SafetyRule.Type]
     ) throws -> Plan {
-        let proposal = try Proposal(state, request)
-        let refusals = proposal.idleAcceptances + rules.flatMap { $0.refusals(proposal) }
+        let input = try PlanningInput(state, request)
+        let refusals = input.idleAcceptances + rules.flatMap { $0.refusals(input) }
         guard refusals.isEmpty else { throw Refused(refusals) }
-        guard let primary = proposal.primary else {
+        guard let primary = input.primary else {
             throw Refused([
                 Refusal(
                     "a-primary-is-known", "no surviving master is in keepalived's state MASTER or holds the VIP",
                     advice: "look at keepalived: masterswap check")
             ])
         }
-        let newNode = state.facts(proposal.replacement)?.hostname.lowercased() ?? proposal.replacement.name
+        let newNode = state.facts(input.replacement)?.hostname.lowercased() ?? input.replacement.name
         return Plan(
             cluster: state.inventory.cluster.name, distribution: state.inventory.cluster.distribution,
             vip: state.inventory.cluster.vip, madeAt: now,
             kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) },
             kubectlClient: state.cluster.kubectl,
-            dead: dead(proposal),
+            dead: dead(input),
             replacement: .init(
-                host: proposal.replacement.name, address: proposal.replacement.address, node: newNode,
+                host: input.replacement.name, address: input.replacement.address, node: newNode,
                 addresses: RequestedNode.further(
-                    state.addresses(of: proposal.replacement), than: [proposal.replacement.address])),
-            survivors: proposal.survivors, unsound: proposal.unsound.isEmpty ? nil : proposal.unsound,
-            remarks: proposal.remarks.isEmpty ? nil : proposal.remarks, primary: primary,
-            promotes: proposal.promotes,
-            member: proposal.deadMembers.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
-            failedJoin: proposal.failedJoin.found, fences: proposal.fences ? true : nil,
-            hasStaleClusterStatus: state.cluster.clusterStatus?.endpoints.contains(proposal.dead.node) ?? false,
+                    state.addresses(of: input.replacement), than: [input.replacement.address])),
+            survivors: input.survivors, unsound: input.unsound.isEmpty ? nil : input.unsound,
+            remarks: input.remarks.isEmpty ? nil : input.remarks, primary: primary,
+            promotes: input.promotes,
+            member: input.deadMembers.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
+            failedJoin: input.failedJoin.found, fences: input.fences ? true : nil,
+            hasStaleClusterStatus: state.cluster.clusterStatus?.endpoints.contains(input.dead.node) ?? false,
             drainTimeout: request.drainTimeout,
-            lostPods: lostPods(proposal),
+            lostPods: lostPods(input),
             cordons: state.objects.nodes.filter {
-                $0.name != proposal.dead.node && $0.name != newNode && !$0.isCordoned
+                $0.name != input.dead.node && $0.name != newNode && !$0.isCordoned
             }.map(\.name).sorted(),
-            rebuilds: rebuilds(proposal),
-            ignoredClaims: proposal.lost.filter { $0.action == .ignore }.compactMap {
+            rebuilds: rebuilds(input),
+            ignoredClaims: input.lost.filter { $0.action == .ignore }.compactMap {
                 $0.claim.map { ObjectReference(.claim, $0) }
             },
-            volumes: proposal.lost.filter { isDeleted($0, proposal) }.map { ObjectReference(.volume, $0.volume) },
-            keptVolumes: keptVolumes(proposal), warnings: warnings(proposal),
+            volumes: input.lost.filter { isDeleted($0, input) }.map { ObjectReference(.volume, $0.volume) },
+            keptVolumes: keptVolumes(input), warnings: warnings(input),
             acceptedLosses: request.acceptedLosses,
-            manifestDiff: proposal.promotes ? manifestDiff(of: primary, state) : nil,
-            onecloudVersion: state.inventory.ocboot?.onecloudVersion, ocboot: try ocboot(proposal, primary),
-            oldCordons: oldCordons(proposal),
-            signsOfDeath: NodeIsDead.signs(proposal))
+            manifestDiff: input.promotes ? manifestDiff(of: primary, state) : nil,
+            onecloudVersion: state.inventory.ocboot?.onecloudVersion, ocboot: try ocboot(input, primary),
+            oldCordons: oldCordons(input),
+            signsOfDeath: NodeIsDead.signs(input))
     }
 
     /// - Throws: ``Refused`` where it cannot be run: only without the rule that says so before.
-    private static func ocboot(_ proposal: Proposal, _ primary: Plan.Master) throws -> Plan.OcbootRun? {
-        let state = proposal.state
+    private static func ocboot(_ input: PlanningInput, _ primary: Plan.Master) throws -> Plan.OcbootRun? {
+        let state = input.state
         guard let ocboot = state.inventory.ocboot, let host = state.inventory.host(named: primary.host) else {
             return nil
         }
         let invocation: OcbootInvocation
         do throws(OcbootInvocation.Obstacle) {
-            invocation = try OcbootMatches.invocation(proposal, ocboot, on: primary)
+            invocation = try OcbootMatches.invocation(input, ocboot, on: primary)
         } catch {
             throw Refused([Refusal(OcbootMatches.id, error.reason, advice: error.advice)])
         }
@@ -75,67 +75,67 @@ public enum Planner {
         cloud.read(k3s: state.facts(host)?.k3sNetworks ?? [])
         let companions =
             state.inventory.cluster.distribution.ocbootNamesEveryMaster
-            ? proposal.survivors.filter { $0.host != primary.host } : []
+            ? input.survivors.filter { $0.host != primary.host } : []
         let source = OcbootConfiguration.Source(
             inventory: state.inventory, ocboot: ocboot, invocation: invocation, primary: host,
             primaryAddress: primary.address,
-            replacement: proposal.replacement,
+            replacement: input.replacement,
             companions: companions.compactMap { state.inventory.host(named: $0.host) },
             cloud: cloud, docker: state.facts(host)?.docker,
             primaryIsHost: state.objects.node(primary.node)?.runsHostService,
-            deadWasHost: HostsSuitOcboot.hostRole(proposal))
+            deadWasHost: HostsSuitOcboot.hostRole(input))
         return Plan.OcbootRun(
             invocation: invocation, configuration: try OcbootConfiguration.text(source),
             hasCloud: state.cluster.onecloudVersion == nil ? nil : true,
-            restoresSurvivors: proposal.request.restoresSurvivors ? true : nil)
+            restoresSurvivors: input.request.restoresSurvivors ? true : nil)
     }
 
     /// With the labels that its volumes are found by.
-    private static func dead(_ proposal: Proposal) -> Plan.DeadNode {
-        var dead = proposal.dead
-        let keys = Set(proposal.lost.flatMap { $0.volume.spec.nodeAffinity?.required?.keys ?? [] })
+    private static func dead(_ input: PlanningInput) -> Plan.DeadNode {
+        var dead = input.dead
+        let keys = Set(input.lost.flatMap { $0.volume.spec.nodeAffinity?.required?.keys ?? [] })
             .subtracting([Node.hostnameKey])
-        if let labels = proposal.deadNode?.metadata.labels, !keys.isEmpty {
+        if let labels = input.deadNode?.metadata.labels, !keys.isEmpty {
             dead.topology = labels.filter { keys.contains($0.key) }
         }
         return dead
     }
 
     /// A volume whose reclaim policy is Retain was kept on purpose: it is deleted only where its loss was agreed to.
-    private static func isDeleted(_ lost: LostVolume, _ proposal: Proposal) -> Bool {
+    private static func isDeleted(_ lost: LostVolume, _ input: PlanningInput) -> Bool {
         switch lost.action {
-        case .rebuild, .deleteVolume: !lost.isKeptOnPurpose || proposal.accepts(lost.volume)
+        case .rebuild, .deleteVolume: !lost.isKeptOnPurpose || input.accepts(lost.volume)
         // Where its data is has to be known for that.
-        case .keep: lost.isKeptOnPurpose && lost.isOnDeadNode && proposal.accepts(lost.volume)
+        case .keep: lost.isKeptOnPurpose && lost.isOnDeadNode && input.accepts(lost.volume)
         case .ignore, .noRule, .undecided: false
         }
     }
 
-    private static func keptVolumes(_ proposal: Proposal) -> [Plan.KeptVolume]? {
-        let kept = proposal.lost.compactMap { lost -> Plan.KeptVolume? in
+    private static func keptVolumes(_ input: PlanningInput) -> [Plan.KeptVolume]? {
+        let kept = input.lost.compactMap { lost -> Plan.KeptVolume? in
             let reason: String
             switch lost.action {
             case .rebuild, .deleteVolume: reason = lost.policyText
             case .keep(let why): reason = why
             case .ignore, .noRule, .undecided: return nil
             }
-            return isDeleted(lost, proposal)
+            return isDeleted(lost, input)
                 ? nil : .init(volume: ObjectReference(.volume, lost.volume), reason: reason)
         }
         return kept.isEmpty ? nil : kept
     }
 
-    private static func warnings(_ proposal: Proposal) -> [String]? {
+    private static func warnings(_ input: PlanningInput) -> [String]? {
         let all =
-            HostsAreNodes.warnings(proposal) + SurvivorsAreSound.warnings(proposal) + ReplacementFits.warnings(proposal)
-            + ProvisionerRunsElsewhere.warnings(proposal)
-            + proposal.losses.flatMap(\.warnings)
+            HostsAreNodes.warnings(input) + SurvivorsAreSound.warnings(input) + ReplacementFits.warnings(input)
+            + ProvisionerRunsElsewhere.warnings(input)
+            + input.losses.flatMap(\.warnings)
         return all.isEmpty ? nil : all
     }
 
-    private static func oldCordons(_ proposal: Proposal) -> [String]? {
-        let names = proposal.state.objects.nodes.filter {
-            $0.name != proposal.dead.node && $0.metadata.annotations?[Node.cordonAnnotation] != nil
+    private static func oldCordons(_ input: PlanningInput) -> [String]? {
+        let names = input.state.objects.nodes.filter {
+            $0.name != input.dead.node && $0.metadata.annotations?[Node.cordonAnnotation] != nil
         }.map(\.name).sorted()
         return names.isEmpty ? nil : names
     }
@@ -146,29 +146,29 @@ public enum Planner {
     }
 
     /// Pods of the dead node that have no controller: no one makes them again. A static pod's mirror goes with its node.
-    private static func lostPods(_ proposal: Proposal) -> [ObjectReference] {
+    private static func lostPods(_ input: PlanningInput) -> [ObjectReference] {
         // The node that a failed join left is deleted, too.
-        let nodes = [proposal.dead.node, proposal.failedJoin.found?.node?.name]
-        return proposal.state.objects.pods.filter {
+        let nodes = [input.dead.node, input.failedJoin.found?.node?.name]
+        return input.state.objects.pods.filter {
             nodes.contains($0.nodeName) && $0.controller == nil && !$0.isMirror
         }
         .map { ObjectReference(.pod, $0) }
     }
 
     /// In the inventory's order, but critical data first: while it heals, nothing else is touched.
-    private static func rebuilds(_ proposal: Proposal) -> [Plan.Rebuild] {
-        let losses = proposal.losses
-        let rebuilds = proposal.state.inventory.workloads.compactMap { workload -> Plan.Rebuild? in
+    private static func rebuilds(_ input: PlanningInput) -> [Plan.Rebuild] {
+        let losses = input.losses
+        let rebuilds = input.state.inventory.workloads.compactMap { workload -> Plan.Rebuild? in
             guard case .rebuild(let data, let heal, _) = workload.rule else { return nil }
-            let lost = proposal.lost.filter { $0.action == .rebuild(workload) }
-            guard !lost.isEmpty, let (kind, uid) = identity(of: workload, proposal.state) else { return nil }
+            let lost = input.lost.filter { $0.action == .rebuild(workload) }
+            guard !lost.isEmpty, let (kind, uid) = identity(of: workload, input.state) else { return nil }
             let loss = losses.first { $0.namespace == workload.namespace && $0.target == workload.target }
             return Plan.Rebuild(
                 kind: kind, namespace: workload.namespace, name: workload.target.name, uid: uid, data: data, heal: heal,
                 isDataLost: data != .disposable && loss?.isCovered == false,
                 claims: lost.compactMap { lost in
                     guard let claim = lost.claim else { return nil }
-                    let set = proposal.state.statefulSet(workload.namespace, workload.target.name)
+                    let set = input.state.statefulSet(workload.namespace, workload.target.name)
                     let ordinal = kind == .statefulSet ? set?.ordinal(ofClaim: claim.name) : nil
                     return Plan.LostClaim(
                         claim: ObjectReference(.claim, claim), volume: ObjectReference(.volume, lost.volume),

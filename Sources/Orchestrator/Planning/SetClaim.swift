@@ -66,9 +66,9 @@ struct SetClaim {
         }
     }
 
-    static func all(of set: StatefulSet, _ proposal: Proposal) -> [SetClaim] {
-        let state = proposal.state
-        let lost = Set(proposal.lost.compactMap { $0.claim?.uid })
+    static func all(of set: StatefulSet, _ input: PlanningInput) -> [SetClaim] {
+        let state = input.state
+        let lost = Set(input.lost.compactMap { $0.claim?.uid })
         return set.ordinals.flatMap { ordinal in
             set.templates.map { template in
                 let name = set.claimName(template: template, ordinal: ordinal)
@@ -80,7 +80,7 @@ struct SetClaim {
                 return SetClaim(
                     name: name, template: template, podName: podName,
                     isLost: claim.map { lost.contains($0.uid) } ?? false, isBound: claim?.isBound == true,
-                    isReady: pod.map(proposal.isReadyElsewhere) ?? false,
+                    isReady: pod.map(input.isReadyElsewhere) ?? false,
                     isLeaving: [
                         claim?.metadata, claim?.spec.volumeName.flatMap(state.objects.volume)?.metadata, pod?.metadata,
                     ].contains { $0?.deletionTimestamp != nil },

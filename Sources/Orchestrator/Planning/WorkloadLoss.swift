@@ -57,16 +57,16 @@ package struct WorkloadLoss {
     }
 
     /// What would have to be agreed to; `nil` where the data may go, or was agreed to.
-    func lossFlags(_ proposal: Proposal, of claims: [ObjectReference]? = nil) -> String? {
-        let missing = data == .disposable ? [] : (claims ?? self.claims).filter { !proposal.accepts($0) }
+    func lossFlags(_ input: PlanningInput, of claims: [ObjectReference]? = nil) -> String? {
+        let missing = data == .disposable ? [] : (claims ?? self.claims).filter { !input.accepts($0) }
         return missing.isEmpty ? nil : missing.map { "--accept-data-loss \($0.reference)" }.joined(separator: " ")
     }
 
     /// One for each workload that a claim is to be rebuilt of, in the order of the lost claims.
-    static func all(_ proposal: Proposal) -> [WorkloadLoss] {
+    static func all(_ input: PlanningInput) -> [WorkloadLoss] {
         var order: [Inventory.Workload] = []
         var claims: [Inventory.Workload: [ObjectReference]] = [:]
-        for lost in proposal.lost {
+        for lost in input.lost {
             guard case .rebuild(let workload) = lost.action, let claim = lost.claim else { continue }
             if claims[workload] == nil { order.append(workload) }
             claims[workload, default: []].append(ObjectReference(.claim, claim))
@@ -77,9 +77,9 @@ package struct WorkloadLoss {
                 namespace: workload.namespace, target: workload.target, data: data, claims: lost, total: lost.count,
                 lost: lost.count, healthy: 0, sets: [.init(size: lost.count, gone: lost.count, parity: 0)])
             guard case .statefulSet(let name) = workload.target,
-                let set = proposal.state.statefulSet(workload.namespace, name)
+                let set = input.state.statefulSet(workload.namespace, name)
             else { return loss }
-            loss.count(SetClaim.all(of: set, proposal), set, isMinIO: heal == .minio)
+            loss.count(SetClaim.all(of: set, input), set, isMinIO: heal == .minio)
             return loss
         }
     }

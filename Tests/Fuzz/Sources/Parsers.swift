@@ -47,7 +47,7 @@ enum Parser: UInt8, CaseIterable {
                 rest = rest.dropFirst(Int(length))
                 packet.withUnsafeBytes(observer.observe)
             }
-            _ = observer.proposals
+            _ = observer.inputs
         case .banner: Self.readBanner(bytes)
         case .marker:
             var filter = MarkerFilter(marker: "marker", prompt: "password: ")

@@ -33,9 +33,9 @@ enum EtcdFixtures {
                 [{"Endpoint":"http://10.66.0.11:2379","Status":{"header":{"cluster_id":12289927714701355458,"member_id":5533983980613105030,"revision":2,"raft_term":2},"version":"3.3.25","dbSize":20480,"leader":5533983980613105030,"raftIndex":11,"raftTerm":2}},{"Endpoint":"http://10.66.0.12:2379","Status":{"header":{"cluster_id":12289927714701355458,"member_id":18008891310642949295,"revision":2,"raft_term":2},"version":"3.3.25","dbSize":20480,"leader":5533983980613105030,"raftIndex":11,"raftTerm":2}}]
                 """#,
             health: #"""
-                http://10.66.0.11:2379 is healthy: successfully committed proposal: took = 1.898361ms
-                http://10.66.0.12:2379 is healthy: successfully committed proposal: took = 2.010402ms
-                http://10.66.0.13:2379 is unhealthy: failed to commit proposal: context deadline exceeded
+                http://10.66.0.11:2379 is healthy: successfully committed input: took = 1.898361ms
+                http://10.66.0.12:2379 is healthy: successfully committed input: took = 2.010402ms
+                http://10.66.0.13:2379 is unhealthy: failed to commit input: context deadline exceeded
                 Error: unhealthy cluster
                 """#,
             withoutQuorum: #"""
@@ -45,9 +45,9 @@ enum EtcdFixtures {
                 {"alarms":[{"memberID":18008891310642949295,"alarm":1},{"memberID":2091071764689448954,"alarm":1},{"memberID":5533983980613105030,"alarm":1}]}
                 """#,
             healthWithAlarm: #"""
-                http://10.66.0.11:2379 is healthy: successfully committed proposal: took = 5.660204ms
-                http://10.66.0.13:2379 is healthy: successfully committed proposal: took = 5.920812ms
-                http://10.66.0.12:2379 is healthy: successfully committed proposal: took = 5.905988ms
+                http://10.66.0.11:2379 is healthy: successfully committed input: took = 5.660204ms
+                http://10.66.0.13:2379 is healthy: successfully committed input: took = 5.920812ms
+                http://10.66.0.12:2379 is healthy: successfully committed input: took = 5.905988ms
                 """#,
             noAlarms: #"""
                 {}
@@ -59,9 +59,9 @@ enum EtcdFixtures {
                 [{"Endpoint":"http://10.66.0.11:2379","Status":{"header":{"cluster_id":12289927714701355458,"member_id":5533983980613105030,"revision":2,"raft_term":4},"version":"3.4.23","dbSize":20480,"leader":18008891310642949295,"raftIndex":12,"raftTerm":4,"raftAppliedIndex":12,"dbSizeInUse":16384}},{"Endpoint":"http://10.66.0.12:2379","Status":{"header":{"cluster_id":12289927714701355458,"member_id":18008891310642949295,"revision":2,"raft_term":4},"version":"3.4.23","dbSize":20480,"leader":18008891310642949295,"raftIndex":12,"raftTerm":4,"raftAppliedIndex":12,"dbSizeInUse":16384}}]
                 """#,
             health: #"""
-                http://10.66.0.11:2379 is healthy: successfully committed proposal: took = 1.315248153s
-                http://10.66.0.12:2379 is healthy: successfully committed proposal: took = 1.317317757s
-                http://10.66.0.13:2379 is unhealthy: failed to commit proposal: context deadline exceeded
+                http://10.66.0.11:2379 is healthy: successfully committed input: took = 1.315248153s
+                http://10.66.0.12:2379 is healthy: successfully committed input: took = 1.317317757s
+                http://10.66.0.13:2379 is unhealthy: failed to commit input: context deadline exceeded
                 Error: unhealthy cluster
                 """#,
             withoutQuorum: #"""
@@ -71,9 +71,9 @@ enum EtcdFixtures {
                 {"alarms":[{"memberID":5533983980613105030,"alarm":1}]}
                 """#,
             healthWithAlarm: #"""
-                http://10.66.0.13:2379 is healthy: successfully committed proposal: took = 4.716908ms
-                http://10.66.0.12:2379 is healthy: successfully committed proposal: took = 5.804215ms
-                http://10.66.0.11:2379 is healthy: successfully committed proposal: took = 3.493412ms
+                http://10.66.0.13:2379 is healthy: successfully committed input: took = 4.716908ms
+                http://10.66.0.12:2379 is healthy: successfully committed input: took = 5.804215ms
+                http://10.66.0.11:2379 is healthy: successfully committed input: took = 3.493412ms
                 """#,
             noAlarms: #"""
                 {}
@@ -85,9 +85,9 @@ enum EtcdFixtures {
                 [{"Endpoint":"http://10.66.0.11:2379","Status":{"header":{"cluster_id":12289927714701355458,"member_id":5533983980613105030,"revision":2,"raft_term":2},"version":"3.5.16","dbSize":20480,"leader":5533983980613105030,"raftIndex":19,"raftTerm":2,"raftAppliedIndex":19,"dbSizeInUse":16384}},{"Endpoint":"http://10.66.0.12:2379","Status":{"header":{"cluster_id":12289927714701355458,"member_id":18008891310642949295,"revision":2,"raft_term":2},"version":"3.5.16","dbSize":20480,"leader":5533983980613105030,"raftIndex":19,"raftTerm":2,"raftAppliedIndex":19,"dbSizeInUse":16384}}]
                 """#,
             health: #"""
-                http://10.66.0.11:2379 is healthy: successfully committed proposal: took = 2.791303ms
-                http://10.66.0.12:2379 is healthy: successfully committed proposal: took = 12.02215ms
-                http://10.66.0.13:2379 is unhealthy: failed to commit proposal: context deadline exceeded
+                http://10.66.0.11:2379 is healthy: successfully committed input: took = 2.791303ms
+                http://10.66.0.12:2379 is healthy: successfully committed input: took = 12.02215ms
+                http://10.66.0.13:2379 is unhealthy: failed to commit input: context deadline exceeded
                 Error: unhealthy cluster
                 """#,
             withoutQuorum: nil,
@@ -95,9 +95,9 @@ enum EtcdFixtures {
                 {"header":{"cluster_id":12289927714701355458,"member_id":5533983980613105030,"revision":4,"raft_term":2},"alarms":[{"memberID":5533983980613105030,"alarm":1}]}
                 """#,
             healthWithAlarm: #"""
-                http://10.66.0.12:2379 is unhealthy: failed to commit proposal: Active Alarm(s): NOSPACE 
-                http://10.66.0.13:2379 is unhealthy: failed to commit proposal: Active Alarm(s): NOSPACE 
-                http://10.66.0.11:2379 is unhealthy: failed to commit proposal: Active Alarm(s): NOSPACE 
+                http://10.66.0.12:2379 is unhealthy: failed to commit input: Active Alarm(s): NOSPACE 
+                http://10.66.0.13:2379 is unhealthy: failed to commit input: Active Alarm(s): NOSPACE 
+                http://10.66.0.11:2379 is unhealthy: failed to commit input: Active Alarm(s): NOSPACE 
                 Error: unhealthy cluster
                 """#,
             noAlarms: #"""
@@ -110,9 +110,9 @@ enum EtcdFixtures {
                 [{"Endpoint":"http://10.66.0.11:2379","Status":{"header":{"cluster_id":12289927714701355458,"member_id":5533983980613105030,"revision":2,"raft_term":2},"version":"3.5.30","dbSize":20480,"leader":18008891310642949295,"raftIndex":18,"raftTerm":2,"raftAppliedIndex":18,"dbSizeInUse":16384}},{"Endpoint":"http://10.66.0.12:2379","Status":{"header":{"cluster_id":12289927714701355458,"member_id":18008891310642949295,"revision":2,"raft_term":2},"version":"3.5.30","dbSize":20480,"leader":18008891310642949295,"raftIndex":18,"raftTerm":2,"raftAppliedIndex":18,"dbSizeInUse":16384}}]
                 """#,
             health: #"""
-                http://10.66.0.12:2379 is healthy: successfully committed proposal: took = 4.428251ms
-                http://10.66.0.11:2379 is healthy: successfully committed proposal: took = 6.057514ms
-                http://10.66.0.13:2379 is unhealthy: failed to commit proposal: context deadline exceeded
+                http://10.66.0.12:2379 is healthy: successfully committed input: took = 4.428251ms
+                http://10.66.0.11:2379 is healthy: successfully committed input: took = 6.057514ms
+                http://10.66.0.13:2379 is unhealthy: failed to commit input: context deadline exceeded
                 Error: unhealthy cluster
                 """#,
             withoutQuorum: nil,
@@ -120,9 +120,9 @@ enum EtcdFixtures {
                 {"header":{"cluster_id":12289927714701355458,"member_id":5533983980613105030,"revision":4,"raft_term":2},"alarms":[{"memberID":5533983980613105030,"alarm":1}]}
                 """#,
             healthWithAlarm: #"""
-                http://10.66.0.12:2379 is unhealthy: failed to commit proposal: Active Alarm(s): NOSPACE 
-                http://10.66.0.13:2379 is unhealthy: failed to commit proposal: Active Alarm(s): NOSPACE 
-                http://10.66.0.11:2379 is unhealthy: failed to commit proposal: Active Alarm(s): NOSPACE 
+                http://10.66.0.12:2379 is unhealthy: failed to commit input: Active Alarm(s): NOSPACE 
+                http://10.66.0.13:2379 is unhealthy: failed to commit input: Active Alarm(s): NOSPACE 
+                http://10.66.0.11:2379 is unhealthy: failed to commit input: Active Alarm(s): NOSPACE 
                 Error: unhealthy cluster
                 """#,
             noAlarms: #"""

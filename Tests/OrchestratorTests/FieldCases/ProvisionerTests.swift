@@ -289,8 +289,8 @@ import Testing
         #expect(Lost.refusals(state).isEmpty, "somebody has made them")
         // Kept for a claim of that name, which is yet to come, or for another one.
         let last = state.cluster.objects.volumes.count - 1
-        let proposal = try Proposal(state, RunbookCluster.request)
-        let lost = try #require(proposal.lost.lazy.compactMap(\.claim).first)
+        let input = try PlanningInput(state, RunbookCluster.request)
+        let lost = try #require(input.lost.lazy.compactMap(\.claim).first)
         state.cluster.objects.volumes[last].spec.claimRef = .init(namespace: lost.namespace, name: lost.name)
         #expect(Lost.refusals(state).isEmpty)
         state.cluster.objects.volumes[last].spec.claimRef = .init(namespace: lost.namespace, name: "another")

@@ -113,7 +113,7 @@ extension QuietFaultsTests {
 
     @Test func whatAClusterLeftOnASpareIsSeen() throws {
         let changes: [(inout HostFacts) -> Void] = [
-            { $0.authority = "another" },
+            { $0.caCertificateSHA256 = "another" },
             { $0.certificates = [.init(path: "/etc/kubernetes/pki/apiserver.crt", notAfter: .distantFuture)] },
             {
                 $0.addresses = [

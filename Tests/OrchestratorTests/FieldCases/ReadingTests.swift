@@ -139,7 +139,7 @@ enum KubectlNoise {
             case "$*" in
             *'member list'*) cat \(folder.path)/members ;;
             *'endpoint health'*)
-                echo 'https://10.127.100.234:2379 is healthy: successfully committed proposal: took = 10ms' >&2
+                echo 'https://10.127.100.234:2379 is healthy: successfully committed input: took = 10ms' >&2
                 echo 'Error: unhealthy cluster' >&2; exit 1 ;;
             *onecloudclusters*) printf v3.8.8 ;;
             *'get configmap'*) echo 'Error from server (NotFound): configmaps "kubeadm-config" not found' >&2; exit 1 ;;

@@ -145,8 +145,8 @@ struct PlanExecution {
         let machine = world.machines[new]
         note(.otherClusterDestroyed, if: machine.role != .spare)
         let isOfThisCluster =
-            machine.authority == World.authority
-            || (machine.authority == nil && machine.keepalived != nil && !machine.kubeletRuns)
+            machine.caCertificateSHA256 == World.caCertificateSHA256
+            || (machine.caCertificateSHA256 == nil && machine.keepalived != nil && !machine.kubeletRuns)
         note(.otherClusterDestroyed, if: !left.traces.isEmpty && !isOfThisCluster)
         if let node = left.node {
             note(
@@ -247,5 +247,5 @@ struct PlanExecution {
 }
 
 extension World {
-    static let authority = "ours"
+    static let caCertificateSHA256 = "ours"
 }

@@ -151,7 +151,7 @@ extension RandomCluster {
         world.machines[new].keepalived = .backup
         world.machines[new].traces = [world.distribution.keepalivedManifest]
         guard stage > 0 else { return }
-        world.machines[new].authority = chance(80) ? World.authority : "another's"
+        world.machines[new].caCertificateSHA256 = chance(80) ? World.caCertificateSHA256 : "another's"
         world.machines[new].traces += [world.distribution.kubeletConfiguration, manifests + "/kube-apiserver.yaml"]
         world.machines[new].kubeletRuns = chance(70)
         world.machines[new].listening.formUnion([6443, 10250])

@@ -96,7 +96,7 @@ struct RandomCluster {
         }
         machine.id = "id-\(name)"
         machine.keepalived = role == .master ? (number == 0 ? .master : .backup) : nil
-        machine.authority = role == .spare ? nil : World.authority
+        machine.caCertificateSHA256 = role == .spare ? nil : World.caCertificateSHA256
         machine.kubeletRuns = role != .spare
         machine.clock = chance(3) ? pick([-900, -20, 20, 900]) : 0
         if role != .spare {

@@ -65,8 +65,8 @@ import Testing
                 tally.supposedOtherwise +=
                     supposed.difference.map { ["cluster \(number) of seed \(seed): \($0)"] } ?? []
             }
-            guard let proposal = try? Proposal(state, world.request) else { continue }
-            let refusing = Set(SafetyRules.all.filter { !$0.refusals(proposal).isEmpty }.map { $0.id })
+            guard let input = try? PlanningInput(state, world.request) else { continue }
+            let refusing = Set(SafetyRules.all.filter { !$0.refusals(input).isEmpty }.map { $0.id })
             guard refusing.count < 2 else { continue }
             let plan: Plan
             do { plan = try Self.plan(state, world.request, without: refusing.first) } catch is Refused { continue }

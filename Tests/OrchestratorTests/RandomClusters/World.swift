@@ -42,7 +42,7 @@ struct World {
         var id = ""
         var labels: [String: String] = [:]
         var traces: [String] = []
-        var authority: String?
+        var caCertificateSHA256: String?
         var listening: Set<Int> = [22]
         var freeKiB = 50 << 20
         var unreachable: [String: String] = [:]

@@ -104,7 +104,7 @@ extension World {
             facts.keepalived = machine.keepalived.flatMap { Self.manifests[$0] }.map { .manifest($0) } ?? .absent
         }
         facts.machineID = machine.id
-        facts.authority = machine.authority
+        facts.caCertificateSHA256 = machine.caCertificateSHA256
         if machine.role != .spare { facts.kubeletNodeName = machine.node }
         if machine.tellsOfPeers {
             for (other, peer) in machines.enumerated() where !peer.host.isEmpty && peer.host != machine.host {

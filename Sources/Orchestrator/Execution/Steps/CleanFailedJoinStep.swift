@@ -203,7 +203,7 @@ extension FailedJoin {
         }
         return look(
             facts, at: plan.replacement.allAddresses, cluster: inventory.cluster,
-            authority: sum.text.split(separator: " ").first.map(String.init), node: node,
+            caCertificateSHA256: sum.text.split(separator: " ").first.map(String.init), node: node,
             members: members.filter { $0.id != plan.member?.id }, password: password, wasBare: wasBare)
     }
 }

@@ -50,11 +50,11 @@ package enum OcbootRequirements {
     }
 
     /// The hosts that ocboot will name in a replacement: the new one, the primary, and with some kinds every other survivor.
-    package static func hosts(_ proposal: Proposal) -> [Inventory.Host] {
-        let inventory = proposal.state.inventory
+    package static func hosts(_ input: PlanningInput) -> [Inventory.Host] {
+        let inventory = input.state.inventory
         let survivors =
             inventory.cluster.distribution.ocbootNamesEveryMaster
-            ? proposal.survivors : [proposal.primary].compactMap(\.self)
-        return [proposal.replacement] + survivors.compactMap { inventory.host(named: $0.host) }
+            ? input.survivors : [input.primary].compactMap(\.self)
+        return [input.replacement] + survivors.compactMap { inventory.host(named: $0.host) }
     }
 }

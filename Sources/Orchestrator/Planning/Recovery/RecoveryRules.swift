@@ -108,7 +108,7 @@ struct RecoveryRules {
             return alive.map { refusal(Self.others, "\(host.name) is alive, seen from \($0.text)", advice: leave) }
         }
         let sight = sight(of: host)
-        guard sight.isSilent else {
+        guard sight.isUnresponsive else {
             return [
                 refusal(
                     Self.others, "that \(host.name) is dead is seen from here only: \(sight.text)",

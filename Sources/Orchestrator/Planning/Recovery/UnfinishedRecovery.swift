@@ -33,7 +33,7 @@ extension ClusterState {
         guard reached.count == 1, let survivor = reached.first, facts(survivor)?.isBare == false else { return nil }
         let areSilent = masters.filter { $0.name != survivor.name }.allSatisfy { host in
             hosts[host.name]?.failure?.mayBeDead == true && lifeSigns(of: host.name).isEmpty
-                && sights(of: host.name, by: [survivor.name]).contains(where: \.isSilent)
+                && sights(of: host.name, by: [survivor.name]).contains(where: \.isUnresponsive)
         }
         return areSilent ? survivor : nil
     }

@@ -9,13 +9,13 @@ public enum CriticalDataSurvives: SafetyRule {
     public static let id = "critical-data-survives"
     public static let prevents = "deleting the copy that the rest would have to be healed from"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        proposal.losses.flatMap { unhealed($0, proposal) + uncovered($0, proposal) }
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        input.losses.flatMap { unhealed($0, input) + uncovered($0, input) }
     }
 
     /// Claims of a MinIO set that MinIO has no drives on.
-    private static func unhealed(_ loss: WorkloadLoss, _ proposal: Proposal) -> [Refusal] {
-        guard !loss.unhealed.isEmpty, let flags = loss.lossFlags(proposal, of: loss.unhealed) else { return [] }
+    private static func unhealed(_ loss: WorkloadLoss, _ input: PlanningInput) -> [Refusal] {
+        guard !loss.unhealed.isEmpty, let flags = loss.lossFlags(input, of: loss.unhealed) else { return [] }
         return [
             refusal(
                 "\(loss.name) is \(loss.data.rawValue), and MinIO has no drives on \(loss.unhealed.map(\.name).listed): nothing heals what they held",
@@ -23,8 +23,8 @@ public enum CriticalDataSurvives: SafetyRule {
         ]
     }
 
-    private static func uncovered(_ loss: WorkloadLoss, _ proposal: Proposal) -> [Refusal] {
-        guard !loss.isRedundant, let flags = loss.lossFlags(proposal) else { return [] }
+    private static func uncovered(_ loss: WorkloadLoss, _ input: PlanningInput) -> [Refusal] {
+        guard !loss.isRedundant, let flags = loss.lossFlags(input) else { return [] }
         let unknown = loss.unknown.map { what in
             refusal(
                 "\(loss.name) is \(loss.data.rawValue), and it is not known \(what)",

@@ -7,13 +7,13 @@ public enum EtcdIsWell: SafetyRule {
     public static let prevents =
         "changing the members of an etcd that takes no writes, has damaged data or is still catching up"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let cluster = proposal.state.cluster
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let cluster = input.state.cluster
         // A half-finished join is cleaned up by a step; QuorumSurvives counts members that are not healthy.
-        let counted = proposal.remainingMembers.filter { $0.isHealthy && $0.isStarted }
+        let counted = input.remainingMembers.filter { $0.isHealthy && $0.isStarted }
         let leaders = Set(counted.compactMap { cluster.etcd.status(of: $0)?.leader })
-        let dead = proposal.deadMembers.filter { leaders.contains($0.id) && !proposal.fences }
-        return faults(cluster, counted: counted, proposal.state.inventory.cluster.distribution).map(\.refusal)
+        let dead = input.deadMembers.filter { leaders.contains($0.id) && !input.fences }
+        return faults(cluster, counted: counted, input.state.inventory.cluster.distribution).map(\.refusal)
             + dead.map {
                 refusal(
                     "etcd's leader is the dead one's member \($0.id)",

@@ -8,42 +8,42 @@ public enum HostsAreNodes: SafetyRule {
     public static let prevents =
         "taking one machine for another, or overlooking the volumes of a node that is deleted already"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let masters = Set(proposal.state.objects.nodes.filter(\.isControlPlane).map(\.name))
-        let concerned = [proposal.dead.host, proposal.replacement.name]
-        return conflicts(proposal.identity).filter { conflict in
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let masters = Set(input.state.objects.nodes.filter(\.isControlPlane).map(\.name))
+        let concerned = [input.dead.host, input.replacement.name]
+        return conflicts(input.identity).filter { conflict in
             !masters.isDisjoint(with: conflict.nodes) || conflict.hosts.contains(where: concerned.contains)
-        }.map(\.refusal) + leftNodes(proposal) + namesTakenOver(proposal)
+        }.map(\.refusal) + leftNodes(input) + namesTakenOver(input)
     }
 
     /// The dead one's node is deleted, and a join that failed left one of another name that bound volumes name: it had no time to get
     /// volumes, so that it most likely took over the dead one's name, and the volumes would be overlooked.
-    private static func namesTakenOver(_ proposal: Proposal) -> [Refusal] {
-        guard proposal.dead.uid == nil, let left = proposal.failedJoin.found?.node,
-            left.name != proposal.dead.hostnameLabel
+    private static func namesTakenOver(_ input: PlanningInput) -> [Refusal] {
+        guard input.dead.uid == nil, let left = input.failedJoin.found?.node,
+            left.name != input.dead.hostnameLabel
         else { return [] }
-        let isNamed = proposal.state.objects.volumes.contains { volume in
-            proposal.state.claim(of: volume) != nil && volume.nodes?.contains(left.name) == true
+        let isNamed = input.state.objects.volumes.contains { volume in
+            input.state.claim(of: volume) != nil && volume.nodes?.contains(left.name) == true
         }
         guard isNamed else { return [] }
         return [
             refusal(
-                "the node \(left.name), which a failed join left, has a name that bound volumes name: whether \(proposal.dead.host) had that name before is not known",
+                "the node \(left.name), which a failed join left, has a name that bound volumes name: whether \(input.dead.host) had that name before is not known",
                 advice:
-                    "see what runs there: kubectl get pods -A -o wide; if it had, and nothing runs: kubectl delete node \(left.name), and write that in the inventory, under hosts.\(proposal.dead.host): 'node: \(left.name)'"
+                    "see what runs there: kubectl get pods -A -o wide; if it had, and nothing runs: kubectl delete node \(left.name), and write that in the inventory, under hosts.\(input.dead.host): 'node: \(left.name)'"
             )
         ]
     }
 
     /// Nodes at the replacement's addresses that are neither the dead one nor what a failed join left: the machine was another node
     /// once. Two nodes at one address do not get a pod network (calico-node ends with "IPv4 address conflict").
-    private static func leftNodes(_ proposal: Proposal) -> [Refusal] {
+    private static func leftNodes(_ input: PlanningInput) -> [Refusal] {
         // What else is wrong there is another rule's.
-        if case .otherwise = proposal.failedJoin { return [] }
-        let host = proposal.replacement
-        let addresses = proposal.state.addresses(of: host)
-        return proposal.state.objects.nodes.filter { node in
-            node.uid != proposal.dead.uid && node.uid != proposal.failedJoin.found?.node?.uid && !node.isControlPlane
+        if case .otherwise = input.failedJoin { return [] }
+        let host = input.replacement
+        let addresses = input.state.addresses(of: host)
+        return input.state.objects.nodes.filter { node in
+            node.uid != input.dead.uid && node.uid != input.failedJoin.found?.node?.uid && !node.isControlPlane
                 && node.internalAddresses.contains(where: addresses.contains)
         }.map { node in
             refusal(
@@ -55,10 +55,10 @@ public enum HostsAreNodes: SafetyRule {
     }
 
     /// Copies of one machine: Kubernetes wants each node to have ids of its own, and networks may give both one address.
-    package static func warnings(_ proposal: Proposal) -> [String] {
-        let host = proposal.replacement.name
-        guard let id = proposal.state.hosts[host]?.facts?.machineID else { return [] }
-        let twins = proposal.survivors.map(\.host).filter { proposal.state.hosts[$0]?.facts?.machineID == id }
+    package static func warnings(_ input: PlanningInput) -> [String] {
+        let host = input.replacement.name
+        guard let id = input.state.hosts[host]?.facts?.machineID else { return [] }
+        let twins = input.survivors.map(\.host).filter { input.state.hosts[$0]?.facts?.machineID == id }
         return twins.isEmpty
             ? []
             : [

@@ -6,24 +6,24 @@ public enum HostsSuitOcboot: SafetyRule {
     public static let id = "hosts-suit-ocboot"
     public static let prevents = "finding out after the old node is gone that ocboot refuses one of the hosts"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        guard let ocboot = proposal.state.inventory.ocboot, let primary = proposal.primary,
-            let facts = proposal.state.hosts[primary.host]?.facts?.ocboot,
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        guard let ocboot = input.state.inventory.ocboot, let primary = input.primary,
+            let facts = input.state.hosts[primary.host]?.facts?.ocboot,
             let row = facts.release.flatMap({ OcbootRelease.find($0, hasK3s: facts.hasK3s) })
         else { return [] }
         // What another release wants, which has to go anyway, is of no interest.
         do throws(OcbootInvocation.Obstacle) {
-            _ = try OcbootMatches.invocation(proposal, ocboot, on: primary)
+            _ = try OcbootMatches.invocation(input, ocboot, on: primary)
         } catch {
             if case .ocboot? = error.remedy { return [] }
         }
         var refusals: [Refusal] = []
-        let hosts = OcbootRequirements.hosts(proposal)
+        let hosts = OcbootRequirements.hosts(input)
         for host in hosts {
-            guard let seen = proposal.state.facts(host) else { continue }
-            let isNew = host.name == proposal.replacement.name
+            guard let seen = input.state.facts(host) else { continue }
+            let isNew = host.name == input.replacement.name
             refusals += OcbootRequirements.unmet(
-                seen, row, isNew: isNew, distribution: proposal.state.inventory.cluster.distribution
+                seen, row, isNew: isNew, distribution: input.state.inventory.cluster.distribution
             ).map {
                 refusal(
                     "\(host.name) \($0)",
@@ -39,9 +39,9 @@ public enum HostsSuitOcboot: SafetyRule {
                     advice: "use root in the inventory for \(others.map(\.name).listed), or an ocboot of 3.11 or newer")
             )
         }
-        if !row.takesPortOfVIP, proposal.state.inventory.cluster.distribution.ocbootAsksVIP {
-            refusals += proposal.state.vipHolders.filter { $0.name != proposal.dead.host }.compactMap { holder in
-                guard let listening = proposal.state.facts(holder)?.listening, (holder.ssh.port ?? 22) != 22,
+        if !row.takesPortOfVIP, input.state.inventory.cluster.distribution.ocbootAsksVIP {
+            refusals += input.state.vipHolders.filter { $0.name != input.dead.host }.compactMap { holder in
+                guard let listening = input.state.facts(holder)?.listening, (holder.ssh.port ?? 22) != 22,
                     !listening.contains(22)
                 else { return nil }
                 return refusal(
@@ -49,19 +49,19 @@ public enum HostsSuitOcboot: SafetyRule {
                     advice: "have its sshd listen on port 22 as well, for as long as the replacement takes")
             }
         }
-        if hostRole(proposal) == nil, !ocboot.masterNodes.contains(where: { $0.key == "as_host" }) {
+        if hostRole(input) == nil, !ocboot.masterNodes.contains(where: { $0.key == "as_host" }) {
             refusals.append(
                 refusal(
-                    "whether \(proposal.dead.node) ran the host service is not known, as its node is deleted and the other masters differ",
+                    "whether \(input.dead.node) ran the host service is not known, as its node is deleted and the other masters differ",
                     advice: "say it in the inventory: ocboot.master_nodes: { as_host: true } or { as_host: false }"))
         }
         return refusals
     }
 
     /// Whether the dead master ran onecloud's host service; where its node is deleted, what the other masters have in common.
-    static func hostRole(_ proposal: Proposal) -> Bool? {
-        if let node = proposal.deadNode { return node.runsHostService }
-        let nodes = proposal.survivors.compactMap { proposal.state.objects.node($0.node) }
+    static func hostRole(_ input: PlanningInput) -> Bool? {
+        if let node = input.deadNode { return node.runsHostService }
+        let nodes = input.survivors.compactMap { input.state.objects.node($0.node) }
         let roles = Set(nodes.map(\.runsHostService))
         return roles.count == 1 ? roles.first : nil
     }

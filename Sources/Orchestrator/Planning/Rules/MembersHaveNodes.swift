@@ -7,15 +7,15 @@ public enum MembersHaveNodes: SafetyRule {
     public static let id = "members-have-nodes"
     public static let prevents = "removing another's etcd member, or counting on one that nobody runs"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let state = proposal.state
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let state = input.state
         let distribution = state.inventory.cluster.distribution
-        let memberships = proposal.memberships
+        let memberships = input.memberships
         var refusals: [Refusal] = []
-        if distribution.removesMembersItself, proposal.deadNode == nil {
+        if distribution.removesMembersItself, input.deadNode == nil {
             refusals += memberships.ofTheDead.map { member in
                 refusal(
-                    "etcd member \(member.id) '\(member.name)' is left of \(proposal.dead.node), whose node is gone, and \(distribution.rawValue) removes only the member of a node that is deleted",
+                    "etcd member \(member.id) '\(member.name)' is left of \(input.dead.node), whose node is gone, and \(distribution.rawValue) removes only the member of a node that is deleted",
                     advice:
                         "its machine is to be gone for good; then remove it by hand, on a master: \(distribution.removalOfLeft(member.id))"
                 )
@@ -25,7 +25,7 @@ public enum MembersHaveNodes: SafetyRule {
             let ids = memberships.ofTheDead.map(\.id).joined(separator: ", ")
             refusals.append(
                 refusal(
-                    "\(memberships.ofTheDead.count) etcd members are at \(proposal.dead.node)'s addresses: \(ids)",
+                    "\(memberships.ofTheDead.count) etcd members are at \(input.dead.node)'s addresses: \(ids)",
                     advice:
                         "find out which one it was, and remove the other by hand: \(distribution.etcdctlByHand) member list"
                 ))
@@ -38,8 +38,8 @@ public enum MembersHaveNodes: SafetyRule {
                 : "find out whose it is: \(distribution.etcdctlByHand) member list; a member whose machine is gone for good is removed by hand: \(distribution.removalOfLeft(stray.member.id))"
             refusals.append(refusal(stray.reason, advice: advice))
         }
-        for member in proposal.remainingMembers
-        where (member.isLearner || !member.isStarted) && member.id != proposal.failedJoin.found?.member?.id {
+        for member in input.remainingMembers
+        where (member.isLearner || !member.isStarted) && member.id != input.failedJoin.found?.member?.id {
             refusals.append(
                 refusal(
                     "etcd member \(member.id) at \(member.addresses.joined(separator: ", ")) \(member.isLearner ? "is a learner" : "has never started")",
@@ -49,7 +49,7 @@ public enum MembersHaveNodes: SafetyRule {
                 ))
         }
         guard !state.cluster.members.isEmpty else { return refusals }
-        for master in proposal.survivors {
+        for master in input.survivors {
             guard let node = state.objects.node(master.node), memberships.members(of: node).isEmpty else { continue }
             refusals.append(
                 refusal(

@@ -6,12 +6,12 @@ public enum NodeIsAMaster: SafetyRule {
     public static let id = "node-is-a-master"
     public static let prevents = "adding one more master in the place of a worker or a spare"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let name = proposal.dead.node
-        guard !proposal.deadIsMaster else {
-            guard proposal.deadNode == nil, proposal.deadMembers.isEmpty,
-                let host = proposal.state.inventory.host(named: proposal.dead.host),
-                let masters = proposal.state.mastersInThePlaceOf(host, besides: proposal.replacement)
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let name = input.dead.node
+        guard !input.deadIsMaster else {
+            guard input.deadNode == nil, input.deadMembers.isEmpty,
+                let host = input.state.inventory.host(named: input.dead.host),
+                let masters = input.state.mastersInThePlaceOf(host, besides: input.replacement)
             else { return [] }
             return [
                 refusal(
@@ -19,16 +19,16 @@ public enum NodeIsAMaster: SafetyRule {
                     advice: leftInInventoryAdvice(host))
             ]
         }
-        if proposal.deadNode != nil {
+        if input.deadNode != nil {
             return [
                 refusal(
-                    "\(name) is a worker: it is no node of the control plane, and no etcd member is at \(proposal.dead.address)",
+                    "\(name) is a worker: it is no node of the control plane, and no etcd member is at \(input.dead.address)",
                     advice: workerAdvice(name))
             ]
         }
         return [
             refusal(
-                "\(name) is a spare: neither a node nor an etcd member is at \(proposal.dead.address)",
+                "\(name) is a spare: neither a node nor an etcd member is at \(input.dead.address)",
                 advice: "there is nothing to replace; where a master died, name that one: masterswap check")
         ]
     }
@@ -44,7 +44,7 @@ public enum NodeIsAMaster: SafetyRule {
     }
 }
 
-extension Proposal {
+extension PlanningInput {
     var deadIsMaster: Bool {
         let host = state.inventory.host(named: dead.host)
         let role: Inventory.Role? = host?.isReinstalledMaster == true ? .master : host?.role

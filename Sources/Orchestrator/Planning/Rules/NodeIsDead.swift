@@ -10,41 +10,41 @@ public enum NodeIsDead: SafetyRule {
     public static let id = "node-is-dead"
     public static let prevents = "taking a working master apart, or one that only its network has left"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
         // What is to be done about another kind of node, `node-is-a-master` says.
-        guard proposal.deadIsMaster else { return [] }
-        let dead = proposal.dead
+        guard input.deadIsMaster else { return [] }
+        let dead = input.dead
         var refusals: [Refusal] = []
-        if let node = proposal.deadNode {
+        if let node = input.deadNode {
             if node.isReady {
                 refusals.append(
                     refusal(
                         "\(dead.node) is Ready",
                         advice: orNothing(
-                            proposal, "a working node is not replaced; if it is the right one, shut it down first")))
+                            input, "a working node is not replaced; if it is the right one, shut it down first")))
             } else {
-                if node.isReportedByItsKubelet, !proposal.fences {
+                if node.isReportedByItsKubelet, !input.fences {
                     refusals.append(
                         refusal(
                             "\(dead.node) is NotReady by the word of its own kubelet, which is at work",
                             advice: "see why it is not Ready: kubectl describe node \(dead.node)"))
                 }
-                refusals += objections(to: proposal.state.notReadyAge(of: node), proposal)
+                refusals += objections(to: input.state.notReadyAge(of: node), input)
             }
         }
-        switch proposal.state.hosts[dead.host] {
-        case .reached(let facts) where proposal.isSameMachine:
-            refusals += objections(to: facts, proposal)
-        case .reached where proposal.fences: break
+        switch input.state.hosts[dead.host] {
+        case .reached(let facts) where input.isSameMachine:
+            refusals += objections(to: facts, input)
+        case .reached where input.fences: break
         case .reached:
             refusals.append(
                 refusal(
                     "\(dead.host) answers over SSH",
                     advice: orNothing(
-                        proposal,
+                        input,
                         "shut it down for good and wait until it is NotReady, then try again; or have it stopped over SSH: --fence"
                     )))
-        case .failed(let failure) where proposal.isSameMachine:
+        case .failed(let failure) where input.isSameMachine:
             refusals.append(refusal(failure.message, advice: "it has to be up, reinstalled", isUnreachable: true))
         case .failed(let failure):
             switch failure.sign {
@@ -56,8 +56,8 @@ public enum NodeIsDead: SafetyRule {
                         isUnreachable: true))
             case .alive:
                 refusals.append(
-                    refusal("\(dead.host) is alive on the network: \(failure.message)", advice: notReplaced(proposal)))
-            case .unresponsive, .noRoute: refusals += objections(bySurvivors: proposal)
+                    refusal("\(dead.host) is alive on the network: \(failure.message)", advice: notReplaced(input)))
+            case .unresponsive, .noRoute: refusals += objections(bySurvivors: input)
             }
         case nil:
             refusals.append(
@@ -65,29 +65,29 @@ public enum NodeIsDead: SafetyRule {
                     "\(dead.node) is in no inventory entry, so that nobody looked whether it lives",
                     advice: "add it to the inventory's hosts with 'role: master'"))
         }
-        for member in proposal.deadMembers where member.isHealthy && !proposal.fences {
-            refusals.append(refusal("its etcd member \(member.id) is healthy", advice: notReplaced(proposal)))
+        for member in input.deadMembers where member.isHealthy && !input.fences {
+            refusals.append(refusal("its etcd member \(member.id) is healthy", advice: notReplaced(input)))
         }
         return refusals
     }
 
     /// Nobody is told to switch off a master that may be well.
-    private static func notReplaced(_ proposal: Proposal) -> String {
+    private static func notReplaced(_ input: PlanningInput) -> String {
         orNothing(
-            proposal,
+            input,
             "a master that is alive is not replaced: find out why it looks dead; only where it is to go nevertheless, shut it down for good first"
         )
     }
 
     /// - Returns: `advice`, unless following it would cost etcd its majority.
-    private static func orNothing(_ proposal: Proposal, _ advice: String) -> String {
-        proposal.etcdHoldsWithoutTheDead
+    private static func orNothing(_ input: PlanningInput, _ advice: String) -> String {
+        input.etcdHoldsWithoutTheDead
             ? advice
             : "leave it on: without its etcd member etcd would have no majority; see which master is really dead: masterswap check"
     }
 
-    private static func objections(to age: NotReadyAge, _ proposal: Proposal) -> [Refusal] {
-        let limit = TimeInterval(proposal.request.notReadyFor)
+    private static func objections(to age: NotReadyAge, _ input: PlanningInput) -> [Refusal] {
+        let limit = TimeInterval(input.request.notReadyFor)
         // Whoever asks for no time at all need not know it either.
         guard limit > 0 else { return [] }
         switch age {
@@ -95,7 +95,7 @@ public enum NodeIsDead: SafetyRule {
         case .known:
             return [
                 refusal(
-                    "\(proposal.dead.node) has been \(age.text), \(NotReadyAge.words(limit)) are needed",
+                    "\(input.dead.node) has been \(age.text), \(NotReadyAge.words(limit)) are needed",
                     advice:
                         "wait: a machine that only restarts is back by then; where you know that it is dead for good: --not-ready-for SECONDS"
                 )
@@ -103,9 +103,9 @@ public enum NodeIsDead: SafetyRule {
         case .unknown:
             return [
                 refusal(
-                    "\(proposal.dead.node) is \(age.text)",
+                    "\(input.dead.node) is \(age.text)",
                     advice:
-                        "look at it: kubectl describe node \(proposal.dead.node); where you know that it is dead for good: --not-ready-for 0"
+                        "look at it: kubectl describe node \(input.dead.node); where you know that it is dead for good: --not-ready-for 0"
                 )
             ]
         }
@@ -113,11 +113,11 @@ public enum NodeIsDead: SafetyRule {
 
     /// It does not answer here. That alone says little: each survivor must have looked, none may have seen it alive, and one at
     /// least must be sure that it is silent.
-    private static func objections(bySurvivors proposal: Proposal) -> [Refusal] {
-        let host = proposal.dead.host
-        let sights = sights(proposal)
-        let alive = proposal.state.lifeSigns(of: host).map { sight in
-            refusal("\(host) is alive, seen from \(sight.text)", advice: notReplaced(proposal))
+    private static func objections(bySurvivors input: PlanningInput) -> [Refusal] {
+        let host = input.dead.host
+        let sights = sights(input)
+        let alive = input.state.lifeSigns(of: host).map { sight in
+            refusal("\(host) is alive, seen from \(sight.text)", advice: notReplaced(input))
         }
         let untold = sights.filter { $0.sign == nil }.map { sight in
             refusal(
@@ -126,7 +126,7 @@ public enum NodeIsDead: SafetyRule {
                     "see that bash, timeout and ip are there: masterswap exec --limit \(sight.by) -- which bash timeout ip"
             )
         }
-        guard alive.isEmpty, untold.isEmpty, !sights.contains(where: \.isSilent) else { return alive + untold }
+        guard alive.isEmpty, untold.isEmpty, !sights.contains(where: \.isUnresponsive) else { return alive + untold }
         let told =
             sights.isEmpty
             ? "no surviving master could be asked" : sights.map(\.text).joined(separator: "; ")
@@ -134,33 +134,33 @@ public enum NodeIsDead: SafetyRule {
             refusal(
                 "that \(host) is dead is seen from here only: \(told)",
                 advice: orNothing(
-                    proposal,
+                    input,
                     "try again in a minute; if it stays so, find out whether it is on: it has to be shut down for good")
             )
         ]
     }
 
-    private static func sights(_ proposal: Proposal) -> [PeerSight] {
-        proposal.state.sights(of: proposal.dead.host, by: proposal.survivors.map(\.host))
+    private static func sights(_ input: PlanningInput) -> [PeerSight] {
+        input.state.sights(of: input.dead.host, by: input.survivors.map(\.host))
     }
 
     /// By what the node is taken for dead, for the plan.
-    package static func signs(_ proposal: Proposal) -> [String] {
-        let state = proposal.state
-        let age = proposal.deadNode.map { state.notReadyAge(of: $0).text } ?? "its node is deleted"
+    package static func signs(_ input: PlanningInput) -> [String] {
+        let state = input.state
+        let age = input.deadNode.map { state.notReadyAge(of: $0).text } ?? "its node is deleted"
         let connection: [String] =
-            switch state.hosts[proposal.dead.host] {
-            case .reached where proposal.isSameMachine: ["its machine was reinstalled"]
+            switch state.hosts[input.dead.host] {
+            case .reached where input.isSameMachine: ["its machine was reinstalled"]
             case .reached: ["it answers here, and is fenced first"]
-            default: ["it does not answer here"] + sights(proposal).map(\.text)
+            default: ["it does not answer here"] + sights(input).map(\.text)
             }
         return [age] + connection
-            + proposal.deadMembers.filter { !$0.isHealthy }.map { "etcd member \($0.id) is not healthy" }
+            + input.deadMembers.filter { !$0.isHealthy }.map { "etcd member \($0.id) is not healthy" }
     }
 
     /// Why a machine that answers may still be the old master.
-    private static func objections(to facts: HostFacts, _ proposal: Proposal) -> [Refusal] {
-        let host = proposal.dead.host
+    private static func objections(to facts: HostFacts, _ input: PlanningInput) -> [Refusal] {
+        let host = input.dead.host
         var refusals: [Refusal] = []
         if facts.kubeletRuns == nil || facts.clusterTraces == nil {
             refusals.append(
@@ -173,9 +173,9 @@ public enum NodeIsDead: SafetyRule {
                 refusal(
                     "\(host) is the old master, not reinstalled: it has \(signs.joined(separator: ", "))",
                     advice: orNothing(
-                        proposal, "shut it down for good and name a spare, or reinstall it")))
+                        input, "shut it down for good and name a spare, or reinstall it")))
         }
-        if facts.holds(proposal.state.inventory.cluster.vip) {
+        if facts.holds(input.state.inventory.cluster.vip) {
             refusals.append(refusal("\(host) holds the VIP", advice: "take it off that host first"))
         }
         guard let machine = facts.machineID else {
@@ -185,10 +185,10 @@ public enum NodeIsDead: SafetyRule {
                     advice: "run there: systemd-machine-id-setup"))
             return refusals
         }
-        if machine == proposal.deadNode?.status?.nodeInfo?.machineID {
+        if machine == input.deadNode?.status?.nodeInfo?.machineID {
             refusals.append(
                 refusal(
-                    "\(host) has the machine id of \(proposal.dead.node), \(machine): the old installation",
+                    "\(host) has the machine id of \(input.dead.node), \(machine): the old installation",
                     advice:
                         "reinstall it; if it was, from an image with a machine id in it, run there: rm /etc/machine-id; systemd-machine-id-setup"
                 ))

@@ -7,8 +7,8 @@ public enum OcbootMatches: SafetyRule {
     public static let prevents =
         "an ocboot that cannot run, that downgrades or upgrades the survivors, or that resets the cloud's administrator"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        guard let ocboot = proposal.state.inventory.ocboot else {
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        guard let ocboot = input.state.inventory.ocboot else {
             return [
                 refusal(
                     "the inventory has no 'ocboot' section",
@@ -16,20 +16,20 @@ public enum OcbootMatches: SafetyRule {
             ]
         }
         var refusals: [Refusal] = []
-        if let primary = proposal.primary {
+        if let primary = input.primary {
             do throws(OcbootInvocation.Obstacle) {
-                _ = try invocation(proposal, ocboot, on: primary)
+                _ = try invocation(input, ocboot, on: primary)
             } catch {
                 refusals.append(refusal("ocboot on \(primary.host): \(error.reason)", advice: error.advice))
             }
         }
-        if let problem = proposal.state.cluster.onecloudProblem {
+        if let problem = input.state.cluster.onecloudProblem {
             refusals.append(
                 refusal(
                     "the release that runs cannot be read: \(problem)",
                     advice: "see why, on a master: kubectl get onecloudclusters -n onecloud"))
         }
-        if let live = proposal.state.cluster.onecloudVersion, live != ocboot.onecloudVersion {
+        if let live = input.state.cluster.onecloudVersion, live != ocboot.onecloudVersion {
             refusals.append(
                 refusal(
                     "the cluster runs \(live), the inventory says \(ocboot.onecloudVersion)",
@@ -41,16 +41,16 @@ public enum OcbootMatches: SafetyRule {
     /// How ocboot is run on the primary.
     /// - Throws: why it cannot be.
     package static func invocation(
-        _ proposal: Proposal, _ ocboot: Inventory.Ocboot, on primary: Plan.Master
+        _ input: PlanningInput, _ ocboot: Inventory.Ocboot, on primary: Plan.Master
     ) throws(OcbootInvocation.Obstacle) -> OcbootInvocation {
-        guard let facts = proposal.state.hosts[primary.host]?.facts?.ocboot else {
+        guard let facts = input.state.hosts[primary.host]?.facts?.ocboot else {
             throw .init(
                 reason: "\(ocboot.directory) is not there, or could not be read",
                 advice: "put the ocboot of release \(ocboot.onecloudVersion) there, or set ocboot.directory",
                 remedy: .ocboot)
         }
         return try OcbootInvocation(
-            ocboot, facts, distribution: proposal.state.inventory.cluster.distribution,
-            product: proposal.state.cluster.cloud.product)
+            ocboot, facts, distribution: input.state.inventory.cluster.distribution,
+            product: input.state.cluster.cloud.product)
     }
 }

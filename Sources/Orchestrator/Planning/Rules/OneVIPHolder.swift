@@ -6,8 +6,8 @@ public enum OneVIPHolder: SafetyRule {
     public static let id = "one-vip-holder"
     public static let prevents = "joining by way of an address that two masters answer to, or none"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let state = proposal.state
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let state = input.state
         let vip = state.inventory.cluster.vip
         let unread = state.liveMasters.filter { state.facts($0)?.addresses == nil }
         guard unread.isEmpty else {
@@ -19,7 +19,7 @@ public enum OneVIPHolder: SafetyRule {
         }
         // The kubelet without --node-ip may have taken it for its own; what is told apart by addresses is then mistaken.
         if let node = state.objects.nodes.first(where: {
-            $0.name != proposal.dead.node && $0.internalAddresses.contains(vip)
+            $0.name != input.dead.node && $0.internalAddresses.contains(vip)
         }) {
             return [
                 refusal(
@@ -27,15 +27,15 @@ public enum OneVIPHolder: SafetyRule {
                     advice: "set its kubelet's --node-ip to the address of its own, and restart that kubelet")
             ]
         }
-        let manifests = state.liveMasters.filter { $0.name != proposal.dead.host }.compactMap { host -> Refusal? in
+        let manifests = state.liveMasters.filter { $0.name != input.dead.host }.compactMap { host -> Refusal? in
             guard case .unreadable(let why)? = state.facts(host)?.keepalived else { return nil }
             return refusal(
                 "keepalived's manifest on \(host.name) could not be read, so that it may be MASTER: \(why)",
                 advice: "look at it there: \(state.inventory.cluster.distribution.keepalivedManifest)")
         }
         guard manifests.isEmpty else { return manifests }
-        if let objection = editObjection(proposal) { return [objection] }
-        let strangers = strangers(proposal)
+        if let objection = editObjection(input) { return [objection] }
+        let strangers = strangers(input)
         guard strangers.isEmpty else { return strangers }
         let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
         guard services.isEmpty else {
@@ -47,14 +47,14 @@ public enum OneVIPHolder: SafetyRule {
             ]
         }
         // One that is fenced gives it up; that somebody else has taken it is seen before the join.
-        let holders = state.vipHolders.map(\.name).filter { !(proposal.fences && $0 == proposal.dead.host) }
-        if proposal.fences, holders.isEmpty, state.hosts[proposal.dead.host]?.facts?.holds(vip) == true { return [] }
+        let holders = state.vipHolders.map(\.name).filter { !(input.fences && $0 == input.dead.host) }
+        if input.fences, holders.isEmpty, state.hosts[input.dead.host]?.facts?.holds(vip) == true { return [] }
         switch holders.count {
         case 1:
-            guard proposal.survivors.contains(where: { $0.host == holders[0] }) else {
+            guard input.survivors.contains(where: { $0.host == holders[0] }) else {
                 return [
                     refusal(
-                        "the VIP \(vip) is on \(holders[0]), which is \(proposal.unsound.contains { $0.host == holders[0] } ? "not whole" : "no surviving master")",
+                        "the VIP \(vip) is on \(holders[0]), which is \(input.unsound.contains { $0.host == holders[0] } ? "not whole" : "no surviving master")",
                         advice: "see to it that a surviving master that is whole takes it over: masterswap check")
                 ]
             }
@@ -66,7 +66,7 @@ public enum OneVIPHolder: SafetyRule {
                 ]
             }
             // The one with the higher priority would take it back at any moment, or its keepalived is broken and never does.
-            if let primary = proposal.primary, primary.host != holders[0] {
+            if let primary = input.primary, primary.host != holders[0] {
                 return [
                     refusal(
                         "\(primary.host) is keepalived's MASTER, and the VIP \(vip) is on \(holders[0])",
@@ -94,10 +94,10 @@ public enum OneVIPHolder: SafetyRule {
     }
 
     /// Survivors that do not take part in moving this VIP, or do not hear one another: two of them would hold it, or none.
-    private static func strangers(_ proposal: Proposal) -> [Refusal] {
-        let state = proposal.state
+    private static func strangers(_ input: PlanningInput) -> [Refusal] {
+        let state = input.state
         let vip = state.inventory.cluster.vip
-        let manifests = proposal.survivors.compactMap { master in
+        let manifests = input.survivors.compactMap { master in
             state.hosts[master.host]?.facts?.manifest.map { (host: master.host, manifest: $0) }
         }
         var refusals = manifests.filter { !$0.manifest.virtualIPs.contains(vip) }.map {
@@ -121,7 +121,7 @@ public enum OneVIPHolder: SafetyRule {
                     "take that variable out of every manifest, so that keepalived uses multicast, before a master is replaced"
             )
         }
-        if let primary = proposal.primary, proposal.promotes {
+        if let primary = input.primary, input.promotes {
             refusals += manifests.filter {
                 $0.host != primary.host && $0.manifest.priority >= KeepalivedManifest.primaryPriority
             }.map {
@@ -136,10 +136,10 @@ public enum OneVIPHolder: SafetyRule {
     }
 
     /// The new primary's manifest is edited after the old master is gone from the cluster: that it can be is seen before.
-    private static func editObjection(_ proposal: Proposal) -> Refusal? {
-        guard proposal.promotes, let primary = proposal.primary, let facts = proposal.state.hosts[primary.host]?.facts
+    private static func editObjection(_ input: PlanningInput) -> Refusal? {
+        guard input.promotes, let primary = input.primary, let facts = input.state.hosts[primary.host]?.facts
         else { return nil }
-        guard !proposal.state.keepalivedIsDown(on: primary.node) else {
+        guard !input.state.keepalivedIsDown(on: primary.node) else {
             return refusal(
                 "\(primary.host) is to become keepalived's MASTER, and its keepalived does not run",
                 advice: "see why: kubectl -n kube-system describe pod keepalived-\(primary.node)")
@@ -148,7 +148,7 @@ public enum OneVIPHolder: SafetyRule {
             return refusal(
                 "\(primary.host) is to become keepalived's MASTER, and has no manifest of keepalived",
                 advice:
-                    "compare it with the other masters, there: \(proposal.state.inventory.cluster.distribution.keepalivedManifest)"
+                    "compare it with the other masters, there: \(input.state.inventory.cluster.distribution.keepalivedManifest)"
             )
         }
         do {
@@ -158,7 +158,7 @@ public enum OneVIPHolder: SafetyRule {
             return refusal(
                 "\(primary.host) is to become keepalived's MASTER, and its manifest cannot be edited: \(error)",
                 advice:
-                    "write each variable in two lines there, its name and then its value, as kubeadm's own manifests are: \(proposal.state.inventory.cluster.distribution.keepalivedManifest)"
+                    "write each variable in two lines there, its name and then its value, as kubeadm's own manifests are: \(input.state.inventory.cluster.distribution.keepalivedManifest)"
             )
         }
     }

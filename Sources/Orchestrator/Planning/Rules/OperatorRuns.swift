@@ -10,17 +10,17 @@ public enum OperatorRuns: SafetyRule {
     /// Its Deployment in a Cloudpods cluster; it controls all of the cloud's Deployments.
     private static let name = "onecloud-operator"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let deployments = proposal.lost.compactMap { lost -> Deployment? in
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let deployments = input.lost.compactMap { lost -> Deployment? in
             guard case .rebuild(let workload) = lost.action, case .deployment(let name) = workload.target else {
                 return nil
             }
-            return proposal.state.deployment(workload.namespace, name)
+            return input.state.deployment(workload.namespace, name)
         }
         guard !deployments.isEmpty else { return [] }
         return Array(uniqued: deployments).flatMap { deployment -> [Refusal] in
             // It controls Deployments of its own namespace only.
-            let operators = proposal.services.filter { $0.name.hasSuffix(" \(deployment.namespace)/\(name)") }
+            let operators = input.services.filter { $0.name.hasSuffix(" \(deployment.namespace)/\(name)") }
             let owner = deployment.metadata.controller
             // Another operator's custom resource is that operator's affair.
             if let owner, owner.kind != "OnecloudCluster" { return [] }

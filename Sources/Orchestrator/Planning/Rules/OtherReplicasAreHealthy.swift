@@ -4,9 +4,9 @@ public enum OtherReplicasAreHealthy: SafetyRule {
     public static let id = "other-replicas-healthy"
     public static let prevents = "rebuilding a replica while those that it is healed from are broken themselves"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        proposal.losses.flatMap { loss -> [Refusal] in
-            guard !loss.othersAreHealthy, let flags = loss.lossFlags(proposal) else { return [] }
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        input.losses.flatMap { loss -> [Refusal] in
+            guard !loss.othersAreHealthy, let flags = loss.lossFlags(input) else { return [] }
             let others = loss.total - loss.lost
             return [
                 refusal(

@@ -9,10 +9,10 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
     public static let id = "provisioner-runs"
     public static let prevents = "deleting claims that nobody would bind again"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        demands(proposal).flatMap { demand in
-            demand.objection(proposal).map { [refusal($0.reason, advice: $0.advice)] } ?? downServices(demand)
-        } + misplaced(proposal)
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        demands(input).flatMap { demand in
+            demand.objection(input).map { [refusal($0.reason, advice: $0.advice)] } ?? downServices(demand)
+        } + misplaced(input)
     }
 
     private static func downServices(_ demand: Demand) -> [Refusal] {
@@ -26,10 +26,10 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
     }
 
     /// Claims are bound where their pods run, and while they are rebuilt, these can run on the new node only.
-    private static func misplaced(_ proposal: Proposal) -> [Refusal] {
-        rebuilt(proposal).filter { $0.pod.fits(proposal.newNode) == false }.map { rebuilt in
+    private static func misplaced(_ input: PlanningInput) -> [Refusal] {
+        rebuilt(input).filter { $0.pod.fits(input.newNode) == false }.map { rebuilt in
             refusal(
-                "the pods of the \(rebuilt.kind) \(rebuilt.namespace)/\(rebuilt.name) cannot run on \(proposal.newNodeName) by their node selector or affinity, so that their new claims would never be bound",
+                "the pods of the \(rebuilt.kind) \(rebuilt.namespace)/\(rebuilt.name) cannot run on \(input.newNodeName) by their node selector or affinity, so that their new claims would never be bound",
                 advice:
                     "see what they ask for: kubectl -n \(rebuilt.namespace) get \(rebuilt.kind) \(rebuilt.name) -o yaml; or leave the claims alone under 'workloads': action: ignore"
             )
@@ -37,16 +37,17 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
     }
 
     /// The workloads whose claims are to be recreated, with what their pods are made from.
-    private static func rebuilt(_ proposal: Proposal) -> [(kind: String, namespace: String, name: String, pod: PodSpec)]
-    {
-        proposal.losses.compactMap { loss in
+    private static func rebuilt(_ input: PlanningInput) -> [(
+        kind: String, namespace: String, name: String, pod: PodSpec
+    )] {
+        input.losses.compactMap { loss in
             let template: PodTemplate?
             let kind: String
             switch loss.target {
             case .statefulSet(let name):
-                (kind, template) = ("statefulset", proposal.state.statefulSet(loss.namespace, name)?.spec.template)
+                (kind, template) = ("statefulset", input.state.statefulSet(loss.namespace, name)?.spec.template)
             case .deployment(let name):
-                (kind, template) = ("deployment", proposal.state.deployment(loss.namespace, name)?.spec.template)
+                (kind, template) = ("deployment", input.state.deployment(loss.namespace, name)?.spec.template)
             case .claim: return nil
             }
             return template.map { (kind, loss.namespace, loss.target.name, $0.spec) }
@@ -54,19 +55,19 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
     }
 
     /// Provisioners that were not found are no reason to refuse: they may be anywhere, even outside of the cluster.
-    package static func warnings(_ proposal: Proposal) -> [String] {
-        let provisioners = demands(proposal).compactMap { demand -> String? in
+    package static func warnings(_ input: PlanningInput) -> [String] {
+        let provisioners = demands(input).compactMap { demand -> String? in
             guard case .unidentified(let provisioner) = demand.supply else { return nil }
             return
-                "which program provisions \(demand.name) (\(provisioner)) could not be found out: see that it runs, on another node than \(proposal.dead.node), before claims are deleted"
+                "which program provisions \(demand.name) (\(provisioner)) could not be found out: see that it runs, on another node than \(input.dead.node), before claims are deleted"
         }
-        let places = rebuilt(proposal).filter { $0.pod.fits(proposal.newNode) == nil }.map { rebuilt in
-            "the pods of the \(rebuilt.kind) \(rebuilt.namespace)/\(rebuilt.name) ask for node labels that \(proposal.newNodeName) may not get by itself: where they stay Pending, give it those that the other nodes have"
+        let places = rebuilt(input).filter { $0.pod.fits(input.newNode) == nil }.map { rebuilt in
+            "the pods of the \(rebuilt.kind) \(rebuilt.namespace)/\(rebuilt.name) ask for node labels that \(input.newNodeName) may not get by itself: where they stay Pending, give it those that the other nodes have"
         }
-        let topologies = demands(proposal).filter { $0.isAllowedThere == nil }.map { demand in
-            "\(demand.name) makes volumes only on nodes with labels that \(proposal.newNodeName) may not get by itself (allowedTopologies): where the new claims of \(demand.claims.joined(separator: ", ")) stay Pending, give it those that the other nodes have"
+        let topologies = demands(input).filter { $0.isAllowedThere == nil }.map { demand in
+            "\(demand.name) makes volumes only on nodes with labels that \(input.newNodeName) may not get by itself (allowedTopologies): where the new claims of \(demand.claims.joined(separator: ", ")) stay Pending, give it those that the other nodes have"
         }
-        let changes = demands(proposal).filter { !$0.otherToday.isEmpty }.map { demand in
+        let changes = demands(input).filter { !$0.otherToday.isEmpty }.map { demand in
             "the new claims of \(demand.claims.joined(separator: ", ")) get \(demand.name); today they have \(demand.otherToday.listed)"
         }
         return provisioners + topologies + places + changes
@@ -100,9 +101,9 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         }
 
         /// Why its claims would not be bound, or not as the steps after it need it; `nil` where nothing is in the way.
-        func objection(_ proposal: Proposal) -> (reason: String, advice: String)? {
+        func objection(_ input: PlanningInput) -> (reason: String, advice: String)? {
             let claims = claims.joined(separator: ", ")
-            let node = proposal.newNodeName
+            let node = input.newNodeName
             let leaveAlone = "or leave the claims alone under 'workloads': action: ignore"
             if case .severalDefaults(let names) = newClass {
                 return (
@@ -111,7 +112,7 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
                 )
             }
             guard case .named(let name) = newClass else { return nil }
-            if !otherToday.isEmpty, !proposal.isLocal(class: name, like: otherToday) {
+            if !otherToday.isEmpty, !input.isLocal(class: name, like: otherToday) {
                 return (
                     "the new claims of \(claims) would get \(self.name), and today they have \(otherToday.listed): their volumes would not be on the disk of \(node), and nothing would heal them there",
                     "where their claim template names no class, make \(otherToday[0]) the only default one (kubectl annotate storageclass NAME \(StorageClass.defaultAnnotation)=true --overwrite, =false for the others); \(leaveAlone)"
@@ -154,12 +155,12 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
         }
     }
 
-    private static func demands(_ proposal: Proposal) -> [Demand] {
+    private static func demands(_ input: PlanningInput) -> [Demand] {
         var claims: [NewClass: [(claim: Claim, today: String)]] = [:]
-        for lost in proposal.lost {
+        for lost in input.lost {
             guard case .rebuild(let workload) = lost.action, let claim = lost.claim else { continue }
             let today = claim.spec.storageClassName ?? lost.volume.spec.storageClassName ?? ""
-            claims[proposal.newClass(of: lost, claim, workload), default: []].append((claim, today))
+            claims[input.newClass(of: lost, claim, workload), default: []].append((claim, today))
         }
         return claims.map { newClass, claims in
             guard case .named(let name) = newClass else {
@@ -167,28 +168,28 @@ public enum ProvisionerRunsElsewhere: SafetyRule {
                     newClass: newClass, claims: claims.map(\.claim.reference), otherToday: [], supply: .volumes(0))
             }
             let supply: Demand.Supply
-            let storageClass = proposal.state.objects.storageClass(name)
+            let storageClass = input.state.objects.storageClass(name)
             if let storageClass, !storageClass.isStatic {
-                let found = Provisioners.services(of: storageClass.provisioner, among: proposal.services)
+                let found = Provisioners.services(of: storageClass.provisioner, among: input.services)
                 supply = found.isEmpty ? .unidentified(storageClass.provisioner) : .provisioner(found)
             } else {
-                supply = .volumes(availableVolumes(ofClass: name, for: claims.map(\.claim), proposal))
+                supply = .volumes(availableVolumes(ofClass: name, for: claims.map(\.claim), input))
             }
             return Demand(
                 newClass: newClass, claims: claims.map(\.claim.reference),
                 otherToday: Array(uniqued: claims.map(\.today).filter { $0 != name }).map { $0.isEmpty ? "none" : $0 },
                 storageClass: storageClass, supply: supply,
-                isAllowedThere: storageClass.map { $0.allows(proposal.newNode) } ?? true)
+                isAllowedThere: storageClass.map { $0.allows(input.newNode) } ?? true)
         }.sorted { $0.claims[0] < $1.claims[0] }
     }
 
     /// Volumes made beforehand for the new node, whose only known label is its name.
-    private static func availableVolumes(ofClass name: String, for claims: [Claim], _ proposal: Proposal) -> Int {
+    private static func availableVolumes(ofClass name: String, for claims: [Claim], _ input: PlanningInput) -> Int {
         let node = SelectableNode(
-            name: proposal.newNodeName, labels: [Node.hostnameKey: proposal.newNodeName], hasAllLabels: false)
+            name: input.newNodeName, labels: [Node.hostnameKey: input.newNodeName], hasAllLabels: false)
         // On the same machine, reinstalled, those of the old disk are lost.
-        let lost = Set(proposal.lost.map(\.volume.uid))
-        return proposal.state.objects.volumes.count { volume in
+        let lost = Set(input.lost.map(\.volume.uid))
+        return input.state.objects.volumes.count { volume in
             volume.phase == "Available" && volume.metadata.deletionTimestamp == nil && !lost.contains(volume.uid)
                 && volume.spec.storageClassName ?? "" == name
                 && isFree(volume, for: claims)

@@ -7,22 +7,22 @@ public enum QuorumSurvives: SafetyRule {
     public static let id = "quorum-survives"
     public static let prevents = "an etcd without a majority: a cluster that takes no writes any more"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        guard !proposal.state.cluster.members.isEmpty else {
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        guard !input.state.cluster.members.isEmpty else {
             return [
                 refusal(
-                    "etcd's members are not known: \(proposal.state.cluster.problems.isEmpty ? "the list of them is empty" : proposal.state.cluster.problems.joined(separator: "; "))",
+                    "etcd's members are not known: \(input.state.cluster.problems.isEmpty ? "the list of them is empty" : input.state.cluster.problems.joined(separator: "; "))",
                     advice: "see that etcd answers: masterswap check")
             ]
         }
-        let voting = proposal.remainingMembers.filter { !$0.isLearner }
+        let voting = input.remainingMembers.filter { !$0.isLearner }
         let after = Quorum(voting)
         // A fence stops a member that may answer still, and until it is removed, which takes a majority, it is counted.
-        let fenced = Quorum(voting: Quorum(proposal.state.cluster.members).voting, healthy: after.healthy)
-        if proposal.fences, !fenced.isThere {
+        let fenced = Quorum(voting: Quorum(input.state.cluster.members).voting, healthy: after.healthy)
+        if input.fences, !fenced.isThere {
             return [
                 refusal(
-                    "once \(proposal.dead.host) is fenced, and before its member is removed, etcd has \(fenced)",
+                    "once \(input.dead.host) is fenced, and before its member is removed, etcd has \(fenced)",
                     advice: "leave it running, and add another master first"
                 )
             ]
@@ -32,18 +32,18 @@ public enum QuorumSurvives: SafetyRule {
                 refusal(
                     "after the removal etcd has \(after)",
                     advice:
-                        "bring back first: \(voting.filter { !$0.isHealthy }.map { proposal.state.cluster.name(ofMember: $0.id) }.listed); where that cannot be, restore etcd from a snapshot"
+                        "bring back first: \(voting.filter { !$0.isHealthy }.map { input.state.cluster.name(ofMember: $0.id) }.listed); where that cannot be, restore etcd from a snapshot"
                 )
             ]
         }
         // What a failed join left is removed before; the new member counts, and is not healthy before it has caught up. One at the
         // dead one's address under another name is nothing to bring back: what to do about it, `members-have-nodes` says.
         let down = voting.filter {
-            !$0.isHealthy && $0.id != proposal.failedJoin.found?.member?.id && !proposal.dead.isAt($0)
+            !$0.isHealthy && $0.id != input.failedJoin.found?.member?.id && !input.dead.isAt($0)
         }
         guard !down.isEmpty else { return [] }
         let joined = Quorum(
-            voting: voting.count - (proposal.failedJoin.found?.member == nil ? 0 : 1) + 1, healthy: after.healthy)
+            voting: voting.count - (input.failedJoin.found?.member == nil ? 0 : 1) + 1, healthy: after.healthy)
         if !joined.isThere {
             return [
                 refusal(
@@ -51,22 +51,22 @@ public enum QuorumSurvives: SafetyRule {
                     advice: "bring another master's etcd back first: \(down.map(\.name).listed)")
             ]
         }
-        return down.filter { proposal.state.cluster.etcd.status(of: $0) == nil }.compactMap {
-            joinIsRefused($0, proposal)
+        return down.filter { input.state.cluster.etcd.status(of: $0) == nil }.compactMap {
+            joinIsRefused($0, input)
         }
     }
 
     /// Why no member can be added while that one is down; `nil` where it can.
-    private static func joinIsRefused(_ member: EtcdMember, _ proposal: Proposal) -> Refusal? {
-        let cluster = proposal.state.cluster
+    private static func joinIsRefused(_ member: EtcdMember, _ input: PlanningInput) -> Refusal? {
+        let cluster = input.state.cluster
         var causes: [String] = []
         let versions = (cluster.etcd.statuses ?? []).map { EtcdVersion($0.version) }
         if versions.isEmpty || versions.contains(where: { $0?.addsMemberBesideOneThatIsDown != true }) {
             let version = versions.compactMap(\.self).min().map { " \($0)" } ?? ""
             causes.append("etcd\(version) adds none (strict-reconfig-check; fixed in 3.5.30 and 3.6.11)")
         }
-        let distribution = proposal.state.inventory.cluster.distribution
-        let version = proposal.primary.flatMap { proposal.state.objects.node($0.node)?.kubeletVersion }
+        let distribution = input.state.inventory.cluster.distribution
+        let version = input.primary.flatMap { input.state.objects.node($0.node)?.kubeletVersion }
         if distribution.joinWantsEveryMember(version.flatMap { KubernetesVersion($0) }) {
             causes.append("kubeadm\(version.map { " \($0)" } ?? "") joins no master (kubernetes/kubernetes#138403)")
         }

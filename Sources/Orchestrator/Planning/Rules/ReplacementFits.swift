@@ -12,9 +12,9 @@ public enum ReplacementFits: SafetyRule {
     /// kubelet's image garbage collection and etcd want room; less fails within the hour.
     static let freeKiB = 5 << 20
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let state = proposal.state
-        let host = proposal.replacement
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let state = input.state
+        let host = input.replacement
         guard let facts = state.facts(host) else { return [] }
         var refusals: [Refusal] = []
         // The kubelet registers itself by that name, and with it as the value of a label, which has 63 characters at most. That it is
@@ -26,7 +26,7 @@ public enum ReplacementFits: SafetyRule {
                     "\(host.name) calls itself '\(facts.hostname)', which is no name for a node",
                     advice: "give it a host name of letters, digits, '-' and '.': hostnamectl set-hostname NAME"))
         }
-        refusals += clock(facts, host, proposal)
+        refusals += clock(facts, host, input)
         if facts.disks == nil {
             refusals.append(
                 refusal("the free space on \(host.name) could not be read", advice: "run there: df -Pk / /var/lib"))
@@ -55,12 +55,12 @@ public enum ReplacementFits: SafetyRule {
                     advice:
                         "see that this works on a master: kubectl get configmap kubeadm-config -n kube-system -o yaml"))
         }
-        return refusals + network(facts, host, proposal) + endpoint(proposal) + staleEndpoints(proposal)
-            + loginRefusals(proposal)
+        return refusals + network(facts, host, input) + endpoint(input) + staleEndpoints(input)
+            + loginRefusals(input)
     }
 
     /// The new host is told its own address, and the interface that has it.
-    private static func network(_ facts: HostFacts, _ host: Inventory.Host, _ proposal: Proposal) -> [Refusal] {
+    private static func network(_ facts: HostFacts, _ host: Inventory.Host, _ input: PlanningInput) -> [Refusal] {
         guard let addresses = facts.addresses, !addresses.isEmpty else { return [] }
         let own = addresses.filter { IPAddress.canonical($0.address) == IPAddress.canonical(host.address) }.map(
             \.interface)
@@ -71,7 +71,7 @@ public enum ReplacementFits: SafetyRule {
                     advice: "write the address in the inventory that the other masters reach it by: ip -o addr, there")
             ]
         }
-        guard let networks = proposal.state.inventory.ocboot?.hostNetworks, networks.contains("{address}") else {
+        guard let networks = input.state.inventory.ocboot?.hostNetworks, networks.contains("{address}") else {
             return []
         }
         let named = networks.split(separator: "/").prefix(2).map(String.init)
@@ -85,13 +85,13 @@ public enum ReplacementFits: SafetyRule {
 
     /// Up to 1.18 kubeadm asks the etcd of every master that its ClusterStatus lists, and ends where one does not answer
     /// (kubernetes/kubeadm#1300).
-    private static func staleEndpoints(_ proposal: Proposal) -> [Refusal] {
-        let state = proposal.state
+    private static func staleEndpoints(_ input: PlanningInput) -> [Refusal] {
+        let state = input.state
         guard let status = state.cluster.clusterStatus,
-            let version = proposal.survivors.lazy.compactMap({ state.objects.node($0.node)?.kubeletVersion }).first
+            let version = input.survivors.lazy.compactMap({ state.objects.node($0.node)?.kubeletVersion }).first
                 .flatMap({ KubernetesVersion($0) }), version < KubernetesVersion(1, 19)
         else { return [] }
-        let known = Set(state.objects.nodes.map(\.name) + [proposal.dead.node])
+        let known = Set(state.objects.nodes.map(\.name) + [input.dead.node])
         return status.endpoints.filter { !known.contains($0) }.map { name in
             refusal(
                 "kubeadm's ClusterStatus (kube-system/kubeadm-config) lists \(name), which is no node: the join would ask its etcd, and fail",
@@ -103,17 +103,17 @@ public enum ReplacementFits: SafetyRule {
 
     /// A new master joins by way of kubeadm's controlPlaneEndpoint, whatever address ocboot is given, and kubeadm takes in none
     /// where there is no such endpoint.
-    private static func endpoint(_ proposal: Proposal) -> [Refusal] {
-        guard let endpoint = proposal.state.cluster.cloud.controlPlaneEndpoint else { return [] }
+    private static func endpoint(_ input: PlanningInput) -> [Refusal] {
+        guard let endpoint = input.state.cluster.cloud.controlPlaneEndpoint else { return [] }
         let configuration = "kubeadm's configuration (kube-system/kubeadm-config)"
         let advice =
-            "set controlPlaneEndpoint there to the VIP, \(proposal.state.inventory.cluster.vip):\(proposal.state.inventory.cluster.apiPort): kubectl -n kube-system edit configmap kubeadm-config"
+            "set controlPlaneEndpoint there to the VIP, \(input.state.inventory.cluster.vip):\(input.state.inventory.cluster.apiPort): kubectl -n kube-system edit configmap kubeadm-config"
         guard !endpoint.isEmpty else {
             return [
                 refusal("\(configuration) names no controlPlaneEndpoint, so that no master can join", advice: advice)
             ]
         }
-        let gone = [proposal.dead.address] + (proposal.deadNode?.internalAddresses ?? [])
+        let gone = [input.dead.address] + (input.deadNode?.internalAddresses ?? [])
         guard gone.map(IPAddress.canonical).contains(IPAddress.canonical(endpointHost(endpoint))) else { return [] }
         return [
             refusal(
@@ -122,20 +122,20 @@ public enum ReplacementFits: SafetyRule {
     }
 
     /// Another address than the VIP may be a load balancer's, or a name of the VIP.
-    package static func warnings(_ proposal: Proposal) -> [String] {
-        let beyond = proposal.state.sourcesBeyondAll(proposal.replacement).map(\.text)
+    package static func warnings(_ input: PlanningInput) -> [String] {
+        let beyond = input.state.sourcesBeyondAll(input.replacement).map(\.text)
         let sources =
             beyond.isEmpty
             ? []
             : [
-                "neither \(proposal.replacement.name) nor a master can open a connection to \(beyond.listed): see that images and packages are on \(proposal.replacement.name) already, or come by a mirror"
+                "neither \(input.replacement.name) nor a master can open a connection to \(beyond.listed): see that images and packages are on \(input.replacement.name) already, or come by a mirror"
             ]
-        return sources + otherEndpoint(proposal)
+        return sources + otherEndpoint(input)
     }
 
-    private static func otherEndpoint(_ proposal: Proposal) -> [String] {
-        let vip = proposal.state.inventory.cluster.vip
-        guard let endpoint = proposal.state.cluster.cloud.controlPlaneEndpoint, !endpoint.isEmpty,
+    private static func otherEndpoint(_ input: PlanningInput) -> [String] {
+        let vip = input.state.inventory.cluster.vip
+        guard let endpoint = input.state.cluster.cloud.controlPlaneEndpoint, !endpoint.isEmpty,
             IPAddress.canonical(endpointHost(endpoint)) != IPAddress.canonical(vip)
         else { return [] }
         return [
@@ -165,24 +165,24 @@ public enum ReplacementFits: SafetyRule {
         package var isDenied: Bool { OcbootLogin.isDenied(cause) }
     }
 
-    package static func failedLogins(_ proposal: Proposal) -> [FailedLogin] {
-        let state = proposal.state
-        guard let primary = proposal.primary, let host = state.inventory.host(named: primary.host),
+    package static func failedLogins(_ input: PlanningInput) -> [FailedLogin] {
+        let state = input.state
+        guard let primary = input.primary, let host = state.inventory.host(named: primary.host),
             let denied = state.facts(host)?.deniedLogins
         else { return [] }
         var logins: [(login: OcbootLogin, name: String, machine: Inventory.Host?)] = [
             (
-                OcbootLogin(proposal.replacement), "\(proposal.replacement.name) (\(proposal.replacement.address))",
-                proposal.replacement
+                OcbootLogin(input.replacement), "\(input.replacement.name) (\(input.replacement.address))",
+                input.replacement
             ), (OcbootLogin(host), "itself (\(host.address))", host),
         ]
         let distribution = state.inventory.cluster.distribution
         // An old master that is to be fenced still holds the VIP: who will hold it is not known yet.
-        if distribution.ocbootAsksVIP, !proposal.fences {
+        if distribution.ocbootAsksVIP, !input.fences {
             logins.append((OcbootLogin(host, at: state.inventory.cluster.vip), "the VIP", state.vipHolders.first))
         }
         if distribution.ocbootNamesEveryMaster {
-            logins += proposal.survivors.filter { $0.host != primary.host }.compactMap { survivor in
+            logins += input.survivors.filter { $0.host != primary.host }.compactMap { survivor in
                 state.inventory.host(named: survivor.host).map { (OcbootLogin($0), "\($0.name) (\($0.address))", $0) }
             }
         }
@@ -191,9 +191,9 @@ public enum ReplacementFits: SafetyRule {
         }
     }
 
-    private static func loginRefusals(_ proposal: Proposal) -> [Refusal] {
-        failedLogins(proposal).map { failed in
-            let primary = proposal.primary?.host ?? ""
+    private static func loginRefusals(_ input: PlanningInput) -> [Refusal] {
+        failedLogins(input).map { failed in
+            let primary = input.primary?.host ?? ""
             return refusal(
                 "\(primary) cannot log in to \(failed.name) by SSH without a password, as ocboot will: \(failed.cause)",
                 advice: advice(failed, on: primary))
@@ -215,8 +215,8 @@ public enum ReplacementFits: SafetyRule {
     }
 
     /// Compared with the primary's, whose certificates it will be shown.
-    private static func clock(_ facts: HostFacts, _ host: Inventory.Host, _ proposal: Proposal) -> [Refusal] {
-        guard let primary = proposal.primary, let reference = proposal.state.hosts[primary.host]?.facts else {
+    private static func clock(_ facts: HostFacts, _ host: Inventory.Host, _ input: PlanningInput) -> [Refusal] {
+        guard let primary = input.primary, let reference = input.state.hosts[primary.host]?.facts else {
             return []
         }
         let clocks = [(host.name, facts.clockOffset), (primary.host, reference.clockOffset)]

@@ -11,12 +11,12 @@ public enum ReplacementIsBare: SafetyRule {
     /// scheduler and the controller manager, old and new (kubeadm's `RunInitNodeChecks`).
     static let ports = [2379, 2380, 6443, 10250, 10251, 10252, 10257, 10259]
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        let host = proposal.replacement
-        let state = proposal.state
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let host = input.replacement
+        let state = input.state
         let masters =
-            proposal.survivors.filter { $0.host == host.name || $0.isAt(host.address) }.map(\.node)
-            + proposal.unsound.filter { $0.host == host.name }.map(\.node)
+            input.survivors.filter { $0.host == host.name || $0.isAt(host.address) }.map(\.node)
+            + input.unsound.filter { $0.host == host.name }.map(\.node)
         if let master = masters.first {
             return [refusal("\(master) is a master already", advice: "name a spare: --with HOST")]
         }
@@ -26,7 +26,7 @@ public enum ReplacementIsBare: SafetyRule {
                 return unread.map { refusal("\($0.what) on \(host.name) could not be read", advice: $0.advice) }
             }
         }
-        if case .otherwise(let what) = proposal.failedJoin, host.role == .spare {
+        if case .otherwise(let what) = input.failedJoin, host.role == .spare {
             return [
                 refusal(
                     "\(host.name) is not bare: \(what)",
@@ -38,7 +38,7 @@ public enum ReplacementIsBare: SafetyRule {
         // One that was this very machine, `hosts-are-nodes` refuses.
         let addresses = state.addresses(of: host)
         let names = state.objects.nodes.filter { node in
-            node.name != proposal.dead.node && node.uid != proposal.failedJoin.found?.node?.uid
+            node.name != input.dead.node && node.uid != input.failedJoin.found?.node?.uid
                 && (node.isControlPlane || !node.internalAddresses.contains(where: addresses.contains))
         }.map(\.name)
         if host.role == .spare, let name = state.facts(host)?.hostname, names.contains(name.lowercased()) {
@@ -49,7 +49,7 @@ public enum ReplacementIsBare: SafetyRule {
             ]
         }
         // What a failed join left is cleaned by a step of its own, which is shown and agreed to.
-        if let left = proposal.failedJoin.found, !left.isPasswordAlone, host.role == .spare { return [] }
+        if let left = input.failedJoin.found, !left.isPasswordAlone, host.role == .spare { return [] }
         guard host.role == .spare else {
             return [
                 refusal(
@@ -80,7 +80,7 @@ public enum ReplacementIsBare: SafetyRule {
     /// authority's; a bridge of flannel's keeps the old pod network's address, and pods do not start.
     private static func remains(_ facts: HostFacts, _ host: Inventory.Host) -> [Refusal] {
         var remains: [(what: String, advice: String)] = []
-        if facts.authority != nil || facts.certificates?.isEmpty == false {
+        if facts.caCertificateSHA256 != nil || facts.certificates?.isEmpty == false {
             let path = facts.certificates?.first?.path ?? "an authority's certificate"
             remains.append(
                 (

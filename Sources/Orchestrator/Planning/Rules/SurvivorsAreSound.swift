@@ -8,22 +8,22 @@ public enum SurvivorsAreSound: SafetyRule {
     public static let id = "survivors-are-sound"
     public static let prevents = "a replacement on top of a second fault"
 
-    public static func refusals(_ proposal: Proposal) -> [Refusal] {
-        guard !proposal.survivors.isEmpty else {
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        guard !input.survivors.isEmpty else {
             return [
                 refusal(
                     "no other master is left",
                     advice: "restore the cluster from an etcd snapshot; this tool cannot help")
             ]
         }
-        return proposal.faults.map(\.refusal) + controllers(proposal)
+        return input.faults.map(\.refusal) + controllers(input)
     }
 
     /// Without kube-controller-manager nobody signs the new kubelet's certificate, and without kube-scheduler no pod is placed.
-    private static func controllers(_ proposal: Proposal) -> [Refusal] {
-        let nodes = Set(proposal.survivors.map(\.node))
+    private static func controllers(_ input: PlanningInput) -> [Refusal] {
+        let nodes = Set(input.survivors.map(\.node))
         return ["kube-controller-manager", "kube-scheduler"].compactMap { name in
-            let pods = proposal.state.objects.pods.filter { pod in
+            let pods = input.state.objects.pods.filter { pod in
                 pod.namespace == "kube-system" && pod.isMirror && pod.nodeName.map(nodes.contains) == true
                     && pod.nodeName.map { pod.name == "\(name)-\($0)" } == true
             }
@@ -145,12 +145,12 @@ public enum SurvivorsAreSound: SafetyRule {
     /// A gibibyte.
     private static let leastFreeKiB = 1 << 20
 
-    package static func warnings(_ proposal: Proposal) -> [String] { clockWarning(proposal) + releaseWarning(proposal) }
+    package static func warnings(_ input: PlanningInput) -> [String] { clockWarning(input) + releaseWarning(input) }
 
     /// A cluster in the middle of an upgrade.
-    private static func releaseWarning(_ proposal: Proposal) -> [String] {
-        let state = proposal.state
-        var releases = proposal.survivors.compactMap { master in
+    private static func releaseWarning(_ input: PlanningInput) -> [String] {
+        let state = input.state
+        var releases = input.survivors.compactMap { master in
             state.objects.node(master.node)?.kubeletVersion.flatMap { KubernetesVersion($0) }.map {
                 ("kubelet of \(master.node)", $0)
             }
@@ -169,9 +169,9 @@ public enum SurvivorsAreSound: SafetyRule {
     package static let clockLimit: TimeInterval = 2
 
     /// etcd's leases and the age of tokens and certificates go by the masters' clocks.
-    private static func clockWarning(_ proposal: Proposal) -> [String] {
-        let offsets = (proposal.survivors.map(\.host) + [proposal.replacement.name]).compactMap { host in
-            proposal.state.hosts[host]?.facts?.clockOffset.map { (host: host, offset: $0) }
+    private static func clockWarning(_ input: PlanningInput) -> [String] {
+        let offsets = (input.survivors.map(\.host) + [input.replacement.name]).compactMap { host in
+            input.state.hosts[host]?.facts?.clockOffset.map { (host: host, offset: $0) }
         }
         guard let first = offsets.min(by: { $0.offset < $1.offset }),
             let last = offsets.max(by: { $0.offset < $1.offset }),

@@ -36,7 +36,7 @@ enum DeathAdvice {
         guard !sights.isEmpty else {
             return "no other master could be asked about it: look at this machine's own network first"
         }
-        guard sights.contains(where: \.isSilent) else {
+        guard sights.contains(where: \.isUnresponsive) else {
             return
                 "whether it is dead is not clear (\(sights.map(\.text).joined(separator: "; "))); check again in a minute"
         }

@@ -30,15 +30,15 @@ public struct Preparation: Sendable, Hashable {
 
     init() {}
 
-    /// Adds what would answer the refusals of one proposal.
-    mutating func add(_ proposal: Proposal) {
-        if let primary = proposal.primary, let host = proposal.state.inventory.host(named: primary.host) {
-            for failed in ReplacementFits.failedLogins(proposal) where failed.isDenied {
+    /// Adds what would answer the refusals of one input.
+    mutating func add(_ input: PlanningInput) {
+        if let primary = input.primary, let host = input.state.inventory.host(named: primary.host) {
+            for failed in ReplacementFits.failedLogins(input) where failed.isDenied {
                 addKey(failed, on: host)
             }
-            addOcboot(proposal, primary, on: host)
+            addOcboot(input, primary, on: host)
         }
-        addRules(proposal)
+        addRules(input)
     }
 
     /// - Parameter asks: it reads from the terminal.
@@ -94,11 +94,11 @@ public struct Preparation: Sendable, Hashable {
     /// A virtual environment, so that no Python package of the system is changed.
     private static let environment = "/opt/ocboot-ansible"
 
-    private mutating func addOcboot(_ proposal: Proposal, _ primary: Plan.Master, on host: Inventory.Host) {
-        let state = proposal.state
+    private mutating func addOcboot(_ input: PlanningInput, _ primary: Plan.Master, on host: Inventory.Host) {
+        let state = input.state
         guard let ocboot = state.inventory.ocboot else { return }
         do throws(OcbootInvocation.Obstacle) {
-            _ = try OcbootMatches.invocation(proposal, ocboot, on: primary)
+            _ = try OcbootMatches.invocation(input, ocboot, on: primary)
         } catch {
             let facts = state.facts(host)?.ocboot
             switch error.remedy {
@@ -147,8 +147,8 @@ public struct Preparation: Sendable, Hashable {
 
     // MARK: The inventory
 
-    private mutating func addRules(_ proposal: Proposal) {
-        for lost in proposal.lost where lost.action == .noRule {
+    private mutating func addRules(_ input: PlanningInput) {
+        for lost in input.lost where lost.action == .noRule {
             guard let claim = lost.claim else { continue }
             var line: String
             if let known = WorkloadRules.rule(claim, owner: lost.owner) {

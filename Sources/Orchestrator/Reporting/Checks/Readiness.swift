@@ -204,9 +204,9 @@ public struct Readiness: KeptReport {
     ) -> Trial {
         // For how long it would be dead is nothing to judge in daylight.
         var request = ReplacementRequest(dead: death.host, replacement: spare.name, notReadyFor: 0)
-        let proposal = try? Proposal(after, request)
+        let input = try? PlanningInput(after, request)
         // What is on another master is no mistake here.
-        let lost = proposal?.lost ?? []
+        let lost = input?.lost ?? []
         request.acceptedLosses = accepting.filter { name in
             lost.contains { [$0.volume.name, $0.claim?.reference, $0.claim?.name].contains(name) }
         }
@@ -224,7 +224,7 @@ public struct Readiness: KeptReport {
             trial.steps = ReplacementSteps.make(plan).map(\.id)
         } catch let refused as Refused {
             trial.refusals = refused.refusals
-            if let proposal { preparation.add(proposal) }
+            if let input { preparation.add(input) }
         } catch {
             trial.refusals = [
                 Refusal("a-plan-is-made", "\(error)", advice: "see: masterswap plan \(death.host) --with \(spare.name)")

@@ -101,18 +101,18 @@ extension TwoDeaths {
     private static func losses(_ first: Inventory.Host, _ second: Inventory.Host, _ after: ClusterState) -> (
         [LostData], unknown: [String]
     ) {
-        func proposal(_ dead: Inventory.Host, _ state: ClusterState) -> Proposal? {
+        func input(_ dead: Inventory.Host, _ state: ClusterState) -> PlanningInput? {
             // Who takes its place is no matter for what is lost.
-            try? Proposal(state, ReplacementRequest(dead: dead.name, replacement: dead.name, notReadyFor: 0))
+            try? PlanningInput(state, ReplacementRequest(dead: dead.name, replacement: dead.name, notReadyFor: 0))
         }
         var found: [LostData] = []
         var unknown: [String] = []
         for (dead, other) in [(first, second), (second, first)] {
             var state = after
-            for lost in proposal(other, after)?.lost ?? [] {
+            for lost in input(other, after)?.lost ?? [] {
                 state.drives[lost.volume.name] = MinIODrive(.unknown("it is on \(other.name), which is dead, too"))
             }
-            for loss in proposal(dead, state)?.losses ?? [] where loss.data != .disposable {
+            for loss in input(dead, state)?.losses ?? [] where loss.data != .disposable {
                 guard loss.unknown.isEmpty else {
                     unknown.append(loss.name)
                     continue

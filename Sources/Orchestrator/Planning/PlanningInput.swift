@@ -2,7 +2,7 @@ public import Cluster
 public import Inventories
 
 /// A request with its names resolved against what was seen: what the safety rules judge.
-public struct Proposal: Sendable {
+public struct PlanningInput: Sendable {
     public var state: ClusterState
     public var request: ReplacementRequest
     public var dead: Plan.DeadNode
@@ -82,7 +82,7 @@ public struct Proposal: Sendable {
         fences = request.fences && replacement.name != dead.host && state.hosts[dead.host]?.facts != nil
         (primary, promotes) = Self.choosePrimary(state, survivors, fences: fences)
         lost = state.lostVolumes(of: dead)
-        let authority = survivors.lazy.compactMap { state.hosts[$0.host]?.facts?.authority }.first
+        let caCertificateSHA256 = survivors.lazy.compactMap { state.hosts[$0.host]?.facts?.caCertificateSHA256 }.first
         // One of the same name that is elsewhere is another machine's.
         let places = state.addresses(of: replacement)
         let node = state.objects.nodes.first { node in
@@ -96,7 +96,7 @@ public struct Proposal: Sendable {
             state.facts(replacement).map { facts in
                 FailedJoin.look(
                     facts, at: state.addresses(of: replacement), cluster: state.inventory.cluster,
-                    authority: authority, node: node, members: remaining, password: password)
+                    caCertificateSHA256: caCertificateSHA256, node: node, members: remaining, password: password)
             } ?? .nothing
         losses = WorkloadLoss.all(self)
         if !losses.isEmpty { services = Service.all(self) }
