@@ -110,11 +110,12 @@ package struct SurvivorProbe: Sendable {
         var etcd = try await look(on: remote)
         let urls = etcd.others.flatMap(\.clientURLs)
         if !urls.isEmpty {
-            let arguments = ["endpoint", "status", "-w", "json", "--command-timeout=2s"]
+            // A slow one is alive, too.
+            let arguments = ["endpoint", "status", "-w", "json", "--command-timeout=4s"]
             let result = try await remote.run(
                 .script(
                     Etcdctl.inContainer, Etcdctl.program(endpoints: urls) + arguments,
-                    timeout: .seconds(20 + 5 * urls.count), label: Etcdctl.label(arguments)))
+                    timeout: .seconds(20 + 10 * urls.count), label: Etcdctl.label(arguments)))
             etcd.take(others: result)
         }
         return etcd

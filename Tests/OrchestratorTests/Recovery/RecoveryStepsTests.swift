@@ -70,7 +70,7 @@ final class FakeSurvivor: Remote {
                 return FakeCluster.output(state.corrupts ? "something else" : Self.database)
             case let text where text.hasPrefix("read certificates"): return FakeCluster.output("tar")
             // The others are dead.
-            case let text where text.hasPrefix("etcdctl endpoint status") && text.hasSuffix("--command-timeout=2s"):
+            case let text where text.hasPrefix("etcdctl endpoint status") && text.hasSuffix("--command-timeout=4s"):
                 return FakeCluster.failure(
                     "Failed to get the status of endpoint https://10.0.0.1:2379 (context deadline exceeded)")
             case let text where text.hasPrefix("etcdctl endpoint status"): return FakeCluster.output(Self.status(state))
