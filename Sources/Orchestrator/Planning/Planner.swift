@@ -128,7 +128,7 @@ public enum Planner {
     private static func warnings(_ input: PlanningInput) -> [String]? {
         let all =
             HostsAreNodes.warnings(input) + SurvivorsAreSound.warnings(input) + ReplacementFits.warnings(input)
-            + ProvisionerRunsElsewhere.warnings(input)
+            + ProvisionerRunsElsewhere.warnings(input) + QuorumSurvives.warnings(input)
             + input.losses.flatMap(\.warnings)
         return all.isEmpty ? nil : all
     }

@@ -316,6 +316,10 @@ import Testing
         #expect(!plan.rebuilds.contains { $0.heal == .minio && !$0.isDataLost })
         let text = PlanText(plan, state.inventory)
         #expect(text.summary.contains { $0.text.contains("ITS DATA IS LOST") })
+        #expect(plan.warnings?.contains { $0.hasPrefix("etcd has one member left") } == true)
+        #expect(
+            try Planner.plan(RunbookCluster.state(), RunbookCluster.request, now: Cluster.now).warnings?
+                .contains { $0.hasPrefix("etcd has one member left") } != true)
         #expect(text.summary.contains { $0.text.contains("\(Cluster.dead[1]) is dead, too") })
     }
 

@@ -56,6 +56,16 @@ public enum QuorumSurvives: SafetyRule {
         }
     }
 
+    /// Two members need each other: until the second one has started, neither has a majority.
+    static func warnings(_ input: PlanningInput) -> [String] {
+        let left = Quorum(input.remainingMembers.filter { $0.id != input.failedJoin.found?.member?.id })
+        guard left.voting == 1, let survivor = input.primary?.host else { return [] }
+        let way = input.state.inventory.cluster.distribution.recoveryByHand ?? "masterswap recover \(survivor)"
+        return [
+            "etcd has one member left: from the moment that the new one is listed until it has started, there is no majority and the API answers nothing. If the join is cut off there, resume; where the new host is lost, too, shut it down for good, then: \(way)"
+        ]
+    }
+
     /// Why no member can be added while that one is down; `nil` where it can.
     private static func joinIsRefused(_ member: EtcdMember, _ input: PlanningInput) -> Refusal? {
         let cluster = input.state.cluster
