@@ -25,7 +25,7 @@ struct RecoverCommand: AsyncParsableCommand {
     @Argument(help: "The master that lives: an inventory name or an address.") var survivor: String
     @Option(
         help:
-            "Seconds for which etcd must have had no majority; what is not known to have passed is waited for: machines that only restart are back by then."
+            "Seconds for which the dead masters are watched before anything is touched: machines that only restart are back by then."
     )
     var withoutQuorumFor: Int = RecoveryRequest.usualWithoutQuorumFor
     @Flag(help: "Show the plan, or why it is refused, and change nothing.") var show = false

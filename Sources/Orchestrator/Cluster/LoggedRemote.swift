@@ -4,7 +4,7 @@ public import Logging
 import SSH
 
 extension Remotes {
-    /// The same hosts, where there is a logger with each question and its answer's outcome logged; no answer's text is, as it may hold a secret.
+    /// The same hosts; where there is a logger, each question is logged with its outcome. Answers are not: they may hold secrets.
     public func logging(to logger: Logger?) -> Remotes {
         guard let logger else { return self }
         return Remotes { host in LoggedRemote(base: try self[host], logger: logger) }

@@ -20,8 +20,8 @@ package struct SurvivorEtcd: Sendable, Hashable {
     package var status: Status?
     /// Why it says nothing.
     package var problems: [String] = []
-    /// Seconds since its database was written or opened, by its host's clock. With a majority it is written all the time, so that there
-    /// has been none for that long at least; the kubelet starts an etcd again that has none, and each start opens it.
+    /// Seconds since its database was written or opened, by its host's clock. The others may have had a majority all the while; and each
+    /// restart of an etcd without one, by the kubelet, opens it.
     package var silentFor: Int?
     package var databaseBytes: Int?
     package var dataKiB: Int?

@@ -3,8 +3,8 @@ import Foundation
 import Inventories
 import Planning
 
-/// Waits for as long as machines may take that only restart, and looks at them all the time. Nothing that outlives a restart of etcd says
-/// since when it has no majority: what was seen before the run is counted only as far as its database tells it.
+/// Waits for as long as machines may take that only restart, and looks at them all the time. What was so before the run is not counted: a
+/// survivor that was cut off alone has a database that is as old, while the others have their majority.
 struct WatchStep: Step {
     let plan: RecoveryPlan
 
@@ -36,10 +36,7 @@ struct WatchStep: Step {
     /// There is no majority still.
     func verify(_ context: RunContext) async throws -> StepStatus {
         let etcd = try await SurvivorProbe.run(on: try context.remote(plan.survivor.host))
-        if let leader = etcd.status?.leader { return .needed("etcd knows a leader, \(leader)") }
-        guard etcd.answering.isEmpty else {
-            return .needed("etcd member \(etcd.answering.joined(separator: ", ")) answers")
-        }
-        return .satisfied("nothing was seen of them, and etcd has no leader")
+        return plan.objection(to: etcd).map { .needed($0) }
+            ?? .satisfied("nothing was seen of them, and etcd has no leader")
     }
 }

@@ -91,7 +91,7 @@ public struct Recovery: Sendable {
         try context.record(
             Event(.runStarted, title: plan.title, run: run.id, recovery: plan, planHash: try plan.hash))
         try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
-        try await go(context, plan)
+        try await Runner(RecoverySteps.make(plan), context).runToItsEnd()
     }
 
     /// Goes on with a run. Steps that are true already are skipped.
@@ -101,7 +101,7 @@ public struct Recovery: Sendable {
         try context.record(
             Event(
                 .runStarted, title: "Resume: \(plan.title)", run: run.id, recovery: plan, planHash: try plan.hash))
-        try await go(context, plan)
+        try await Runner(RecoverySteps.make(plan), context).runToItsEnd()
     }
 
     /// The plan that a run was begun with; `nil` where it is no recovery.
@@ -134,19 +134,6 @@ public struct Recovery: Sendable {
                     .secretMissing, host: "this machine", operation: "read the database password",
                     cause: "a recovery has no use for it", advice: "this is a fault of masterswap itself")
             }, emit: emit)
-    }
-
-    private func go(_ context: RunContext, _ plan: RecoveryPlan) async throws {
-        do {
-            try await Runner(RecoverySteps.make(plan), context).run()
-            let after = await Observer(inventory, remotes).observe()
-            try context.record(Event(.stateAfter, run: context.run.id, state: ClusterSummary(after)))
-            try context.record(Event(.result, text: "done and verified", status: 0, run: context.run.id))
-        } catch {
-            let status = ExitStatus(error)
-            context.tell(Event(.result, text: "\(error)", status: Int(status.rawValue), run: context.run.id))
-            throw error
-        }
     }
 }
 

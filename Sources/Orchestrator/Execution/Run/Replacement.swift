@@ -81,7 +81,7 @@ public struct Replacement: Sendable {
                 .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan,
                 planHash: try plan.hash))
         try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
-        try await go(context, plan)
+        try await Runner(ReplacementSteps.make(plan), context).runToItsEnd()
     }
 
     /// The plan of a run, and what has to be done beside it since a join failed or the old master came back: to be agreed to
@@ -142,7 +142,7 @@ public struct Replacement: Sendable {
                 .runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id,
                 // With what was agreed to beside the first one: a fence, a clean-up.
                 plan: plan, planHash: try plan.hash))
-        try await go(context, plan)
+        try await Runner(ReplacementSteps.make(plan), context).runToItsEnd()
     }
 
     /// Asked before anything else: the lock of another cluster is not taken either.
@@ -193,18 +193,5 @@ public struct Replacement: Sendable {
             plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, lock: lock, watch: watch,
             limits: limits,
             databasePassword: databasePassword, emit: emit)
-    }
-
-    private func go(_ context: RunContext, _ plan: Plan) async throws {
-        do {
-            try await Runner(ReplacementSteps.make(plan), context).run()
-            let after = await Observer(inventory, remotes).observe()
-            try context.record(Event(.stateAfter, run: context.run.id, state: ClusterSummary(after)))
-            try context.record(Event(.result, text: "done and verified", status: 0, run: context.run.id))
-        } catch {
-            let status = ExitStatus(error)
-            context.tell(Event(.result, text: "\(error)", status: Int(status.rawValue), run: context.run.id))
-            throw error
-        }
     }
 }

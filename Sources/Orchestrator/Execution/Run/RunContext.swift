@@ -24,7 +24,7 @@ public struct RunContext: Sendable {
     public let databasePassword: @Sendable () throws -> Secret
     let stopwatch = Stopwatch()
     private let told = CommandsTold()
-    private let remotes: Remotes
+    let remotes: Remotes
     private let journal: Journal
     private let lock: (any RunLock)?
     private let watches: [DeadMasterWatch]

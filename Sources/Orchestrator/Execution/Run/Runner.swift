@@ -12,6 +12,21 @@ public struct Runner: Sendable {
         self.context = context
     }
 
+    /// The whole run: its steps, the state after them, and its result, which is journaled and told whatever it is.
+    /// - Throws: what ended the run.
+    func runToItsEnd() async throws {
+        do {
+            try await run()
+            let after = await Observer(context.inventory, context.remotes).observe()
+            try context.record(Event(.stateAfter, run: context.run.id, state: ClusterSummary(after)))
+            try context.record(Event(.result, text: "done and verified", status: 0, run: context.run.id))
+        } catch {
+            let status = ExitStatus(error)
+            context.tell(Event(.result, text: "\(error)", status: Int(status.rawValue), run: context.run.id))
+            throw error
+        }
+    }
+
     /// Steps that are true already are skipped; the first that fails ends the run, after what must not outlive it is undone.
     public func run() async throws {
         // Also those that this run began before it was cut off and resumed: what they left must not outlive it.

@@ -60,7 +60,7 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
 public struct RecoveryRequest: Sendable, Hashable {
     /// An inventory name or an address.
     public var survivor: String
-    /// Seconds for which there must have been no majority.
+    /// Seconds for which the others are watched.
     public var withoutQuorumFor: Int
 
     /// Five minutes: a machine that restarts is back by then.
