@@ -1,0 +1,131 @@
+"""The old master comes back, or somebody has removed it already, or its machine is to be the new one."""
+
+from pathlib import Path
+
+import drill
+import lab
+from disturbed import CONNECT, MANIFESTS
+from drill import Failed, say
+
+
+def gone_by_hand(faults, node=False, member=False):
+    faults.cut()
+    if node:
+        faults.delete_node_by_hand(faults.primary)
+    if member:
+        faults.remove_member_by_hand(faults.primary)
+    faults.finish(faults.start(*faults.replace_arguments))
+    faults.verify()
+
+
+def member_gone(faults):
+    """Somebody removed the member by hand already."""
+    gone_by_hand(faults, member=True)
+
+
+def node_gone(faults):
+    """Somebody deleted the node by hand already."""
+    gone_by_hand(faults, node=True)
+
+
+def member_and_node_gone(faults):
+    """Somebody deleted the node and removed the member by hand already."""
+    gone_by_hand(faults, node=True, member=True)
+
+
+def same_machine(faults):
+    """The dead master's own machine, reinstalled: same name and address, other host keys; the known_hosts line is replaced."""
+    faults.cut()
+    lab.live("power-on", faults.dead)
+    faults.new = faults.dead
+    arguments = ("replace", faults.dead, "--with", faults.dead, "--yes", *drill.KNOWN_DEAD, *CONNECT)
+    accept = faults.new_host_key(arguments)
+    known_hosts = Path(faults.lab.admin_home) / ".ssh" / "known_hosts"
+    address = faults.lab.addresses[faults.dead]
+
+    def others():
+        return [line for line in known_hosts.read_text().splitlines() if address not in line.split(" ")[0] and faults.dead not in line.split(" ")[0].split(",")]
+
+    before = others()
+    # Cut off once after the join, and resumed: the name stands for the new node by then.
+    process = faults.start(*arguments, *accept)
+    faults.wait_for_step("node-ready", process, event="step-started")
+    faults.kill(process)
+    faults.resume()
+    if others() != before:
+        raise Failed(f"lines of other hosts were changed in {known_hosts}")
+    faults.verify()
+
+
+def old_master_fenced(faults):
+    """The old master is powered on, with its disk, after its node and member are gone: stopped; resumed with --fence, to the end."""
+    faults.cut()
+    process = faults.start(*faults.replace_arguments)
+    # k3s removes the member with the node.
+    faults.wait_for_step({"kubeadm": "remove-member", "k3s": "delete-node"}[faults.lab.distribution], process, event="step-finished")
+    lab.live("power-on", faults.dead, "--keep-disk")
+    faults.finish(process, expected=2)
+    faults.finish(faults.start("resume", "--fence", *CONNECT), expected=5)
+    faults.resume("--fence", "--yes")
+    manifests = MANIFESTS[faults.lab.distribution]
+    status, out, err = faults.on(faults.dead, f"""
+        set -e
+        [ -z "$(pidof kubelet k3s-server etcd keepalived kube-apiserver)" ]
+        [ -z "$(ls {manifests})" ]
+        stat -c '%a %n' /var/lib/masterswap/*/fenced
+        ls /var/lib/masterswap/*/fenced/manifests""")
+    say(out.strip())
+    if faults.lab.distribution == "k3s":
+        # Nothing of it is left that would go on without k3s, or start it again.
+        left = faults.on(faults.dead, "systemctl is-enabled k3s; grep -l kubepods /proc/[0-9]*/cgroup; pgrep -a containerd-shim")[1]
+        if left.strip() != "disabled":
+            raise Failed(f"{faults.dead} is not fenced: {left}")
+    if status != 0 or "700 " not in out or "keepalived.yaml" not in out or (faults.lab.distribution == "kubeadm") != ("etcd.yaml" in out):
+        raise Failed(f"{faults.dead} is not fenced: {out}{err}")
+    # While it held the VIP without a cluster behind it, survivors that speak to the API by way of the VIP were NotReady.
+    faults.verify("--evictions")
+    lab.live("power-cut", faults.dead)
+
+
+def old_master_returns(faults):
+    """The old master is powered on, with its disk, in the middle: stopped; cut again, it goes on."""
+    faults.cut()
+    process = faults.start(*faults.replace_arguments)
+    faults.wait_for_step("save", process)
+    lab.live("power-on", faults.dead, "--keep-disk")
+    faults.finish(process, expected=2)
+    why = faults.said().strip().splitlines()[-1]
+    say(f"stopped: {why}")
+    # Over SSH, or by its etcd member that is healthy again.
+    if "is back" not in why:
+        raise Failed(f"not for the old master's return\nnext: {faults.folder}/tool.log")
+    lab.live("power-cut", faults.dead)
+    lab.wait_until("the VIP on one survivor", 60, lambda: len(faults.lab.vip_holders()) == 1)
+    faults.resume()
+    faults.verify()
+
+
+def old_master_unseen(faults):
+    """The same, after its member is gone, and SSH from here does not see it: the survivors do, and its keepalived takes the VIP. Stopped;
+    not resumed; cut, it goes on."""
+    faults.cut()
+    block = lambda verb: lab.must("admin", "--", "iptables", verb, "INPUT", "-s", faults.lab.addresses[faults.dead], "-j", "DROP")
+    process = faults.start(*faults.replace_arguments)
+    faults.wait_for_step("remove-member", process, event="step-finished")
+    block("-I")
+    lab.live("power-on", faults.dead, "--keep-disk")
+    faults.finish(process, expected=2)
+    say("stopped: " + faults.said().strip().splitlines()[-1])
+    lab.wait_until("the VIP on the old master", 120, lambda: faults.lab.vip_holders() == [faults.dead])
+    refused = faults.start("resume", "--yes", *CONNECT)
+    status = faults.end(refused, 300)
+    say(f"resumed beside it, {status}: {drill.indented(faults.said())}")
+    if status != 2 or ("answers, and none of" not in faults.said() and "it does not answer here, but" not in faults.said()):
+        raise Failed(f"not stopped for what the survivors see of the old master, nor for the VIP on it\nnext: {faults.folder}/tool.log")
+    lab.live("power-cut", faults.dead)
+    block("-D")
+    lab.wait_until("the VIP on one survivor", 60, lambda: len(faults.lab.vip_holders()) == 1)
+    # Its kubelet registered its node again.
+    faults.resume("--yes")
+    # While the old master held the VIP without a cluster behind it, survivors that speak to the API by way of it were NotReady.
+    faults.verify("--evictions")
