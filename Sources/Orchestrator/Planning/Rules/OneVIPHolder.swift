@@ -37,7 +37,7 @@ public enum OneVIPHolder: SafetyRule {
         if let objection = editObjection(input) { return [objection] }
         let strangers = strangers(input)
         guard strangers.isEmpty else { return strangers }
-        let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
+        let services = state.hostsWithVIPOfService
         guard services.isEmpty else {
             return [
                 refusal(
@@ -97,24 +97,20 @@ public enum OneVIPHolder: SafetyRule {
     private static func strangers(_ input: PlanningInput) -> [Refusal] {
         let state = input.state
         let vip = state.inventory.cluster.vip
-        let manifests = input.survivors.compactMap { master in
-            state.hosts[master.host]?.facts?.manifest.map { (host: master.host, manifest: $0) }
-        }
-        var refusals = manifests.filter { !$0.manifest.virtualIPs.contains(vip) }.map {
+        let manifests = KeepalivedManifests(of: input.survivors.map(\.host), state)
+        var refusals = manifests.hosts(without: vip).map {
             refusal(
-                "keepalived on \($0.host) does not carry the VIP \(vip)",
+                "keepalived on \($0) does not carry the VIP \(vip)",
                 advice: "compare KEEPALIVED_VIRTUAL_IPS with the other masters: masterswap check")
         }
-        for (what, isOne) in [
-            ("router ids", Set(manifests.map(\.manifest.routerID)).count <= 1),
-            ("passwords", Set(manifests.map(\.manifest.password)).count <= 1),
-        ] where !isOne {
+        for (what, isOne) in [("router ids", manifests.haveOneRouterID), ("passwords", manifests.haveOnePassword)]
+        where !isOne {
             refusals.append(
                 refusal(
-                    "keepalived's \(what) differ on \(manifests.map(\.host).listed), so that they do not hear one another",
+                    "keepalived's \(what) differ on \(manifests.all.map(\.host).listed), so that they do not hear one another",
                     advice: "masters of one cluster share them: masterswap check"))
         }
-        refusals += manifests.filter(\.manifest.isUnicast).map {
+        refusals += manifests.all.filter(\.manifest.isUnicast).map {
             refusal(
                 "keepalived on \($0.host) tells only the peers that its manifest lists (KEEPALIVED_UNICAST_PEERS), so that a new master would hear none and hold the VIP as well",
                 advice:
@@ -122,7 +118,7 @@ public enum OneVIPHolder: SafetyRule {
             )
         }
         if let primary = input.primary, input.promotes {
-            refusals += manifests.filter {
+            refusals += manifests.all.filter {
                 $0.host != primary.host && $0.manifest.priority >= KeepalivedManifest.primaryPriority
             }.map {
                 refusal(

@@ -8,10 +8,9 @@ enum KeepalivedChecks {
     static func findings(_ state: ClusterState) -> [CheckReport.Finding] {
         let vip = state.inventory.cluster.vip
         var findings: [CheckReport.Finding] = []
-        var manifests: [(name: String, manifest: KeepalivedManifest)] = []
+        let manifests = KeepalivedManifests(of: state.liveMasters.map(\.name), state)
         for host in state.liveMasters {
             switch state.facts(host)?.keepalived {
-            case .manifest(let manifest): manifests.append((host.name, manifest))
             case .absent?:
                 findings.append(
                     .init(
@@ -24,7 +23,7 @@ enum KeepalivedChecks {
                         code: .keepalivedUnreadable, severity: .failure, subject: host.name,
                         text: "its keepalived manifest: \(why)",
                         advice: "look at \(state.inventory.cluster.distribution.keepalivedManifest)"))
-            case nil: break
+            case .manifest?, nil: break
             }
             if let node = state.node(of: host), state.keepalivedIsDown(on: node.name) {
                 findings.append(
@@ -34,40 +33,40 @@ enum KeepalivedChecks {
                         advice: "see why: kubectl -n kube-system describe pod keepalived-\(node.name)"))
             }
         }
-        for (name, manifest) in manifests where !manifest.virtualIPs.contains(vip) {
+        for name in manifests.hosts(without: vip) {
             findings.append(
                 .init(
                     code: .keepalivedVIP, severity: .failure, subject: name,
                     text: "its keepalived does not carry \(vip)",
                     advice: "compare KEEPALIVED_VIRTUAL_IPS with the other masters"))
         }
-        if Set(manifests.map(\.manifest.routerID)).count > 1 {
+        if !manifests.haveOneRouterID {
             findings.append(
                 .init(
                     code: .keepalivedRouterID, severity: .failure, subject: "keepalived", text: "the router ids differ",
                     advice: "masters of one cluster share KEEPALIVED_ROUTER_ID"))
         }
-        if Set(manifests.map(\.manifest.password)).count > 1 {
+        if !manifests.haveOnePassword {
             findings.append(
                 .init(
                     code: .keepalivedPassword, severity: .failure, subject: "keepalived", text: "the passwords differ",
                     advice: "masters of one cluster share KEEPALIVED_PASSWORD"))
         }
-        let primaries = manifests.filter { $0.manifest.state == .master }.map(\.name)
+        let primaries = manifests.all.filter { $0.manifest.state == .master }.map(\.host)
         if primaries.count > 1 {
             findings.append(
                 .init(
                     code: .keepalivedTwoMasters, severity: .warning, subject: "keepalived",
                     text: "\(primaries.joined(separator: " and ")) are both MASTER",
                     advice: "only the primary should be"))
-        } else if primaries.isEmpty, !manifests.isEmpty {
+        } else if primaries.isEmpty, !manifests.all.isEmpty {
             findings.append(
                 .init(
                     code: .keepalivedNoMaster, severity: .warning, subject: "keepalived",
                     text: "no live master is in state MASTER",
                     advice: "the dead one was the primary; a replacement makes another one primary"))
         }
-        let services = state.inventory.hosts.filter { state.facts($0)?.hasAsService(vip) == true }.map(\.name)
+        let services = state.hostsWithVIPOfService
         if !services.isEmpty {
             findings.append(
                 .init(
