@@ -16,7 +16,7 @@ import time
 from certificates import certificates, kubeconfig
 from children import Children, start_agents, start_containerd, start_kubernetes, was_removed
 from controllers import API, Controllers, ensure_password
-from etcd import prepare_etcd, wait_for_etcd
+from etcd import members, prepare_etcd, wait_for_etcd
 from host import AGENT, BIN, DB, NODE, PROGRAMS, READY, SERVER, TLS, configuration, die_with_parent, fatal, listed, log, read, write
 from reset import reset
 from supervisor import ask_server, password_of, serve
@@ -71,7 +71,7 @@ def main():
     while not children.ended():
         try:
             if controllers is None and api("GET", "/readyz")[0] == 200:
-                serve(token, address)
+                serve(token, lambda: members(address))
                 ensure_password(api)
                 start_agents(children, options, address)
                 controllers = Controllers(api, options, address)

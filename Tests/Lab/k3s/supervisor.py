@@ -8,7 +8,6 @@ import threading
 import urllib.request
 
 from certificates import AUTHORITIES
-from etcd import members
 from host import SUPERVISOR, TLS, read
 
 BOOTSTRAP = [f"{name}-ca.{end}" for name in AUTHORITIES for end in ("crt", "key")] + ["service.key", "service.current.key"]
@@ -18,7 +17,7 @@ def password_of(token):
     return token.split("::server:")[-1]
 
 
-def serve(token, address):
+def serve(token, members):
     expected = "Basic " + base64.b64encode(f"server:{password_of(token)}".encode()).decode()
 
     class Supervisor(http.server.BaseHTTPRequestHandler):
@@ -30,7 +29,7 @@ def serve(token, address):
             if self.path == "/v1-k3s/server-bootstrap":
                 return self.answer(200, json.dumps({name: read(f"{TLS}/{name}") for name in BOOTSTRAP}))
             if self.path == "/db/info":
-                return self.answer(200, json.dumps({"members": members(address)}))
+                return self.answer(200, json.dumps({"members": members()}))
             self.answer(404, "404 page not found")
 
         def answer(self, status, text):
