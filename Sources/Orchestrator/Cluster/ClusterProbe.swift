@@ -110,7 +110,8 @@ public struct ClusterProbe: Sendable {
         guard let objects = sections["objects"], objects.succeeded else {
             throw ClusterError(
                 .commandFailed, host: host, operation: operation, cause: cause("objects"),
-                advice: KubectlMessage(sections["objects"]?.errorText ?? "").advice(on: host)
+                advice: KubectlMessage(sections["objects"]?.errorText ?? "").advice(
+                    on: host, of: inventory.cluster.distribution)
                     ?? "run it on \(host) by hand: kubectl get nodes")
         }
         var observation = ClusterObservation(source: host)

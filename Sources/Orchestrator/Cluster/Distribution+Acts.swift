@@ -66,6 +66,31 @@ extension Inventory.Distribution {
         }
     }
 
+    /// Shell text that tells when a master's certificates end.
+    var certificateEnds: String {
+        switch self {
+        case .kubeadm: "kubeadm certs check-expiration"
+        case .k3s:
+            "for c in \(certificateDirectory)/*.crt; do openssl x509 -noout -enddate -in $c; done (k3s renews them as it starts)"
+        }
+    }
+
+    /// Where an administrator's kubeconfig comes from that a master does not have.
+    var kubeconfigSource: String {
+        switch self {
+        case .kubeadm: "Copy \(kubeconfig) from another one"
+        case .k3s: "k3s writes \(kubeconfig) as it starts: systemctl status k3s"
+        }
+    }
+
+    /// What tells why a master's API server does not listen.
+    var apiServerSigns: String {
+        switch self {
+        case .kubeadm: "its kubelet and its containers"
+        case .k3s: "its service: systemctl status k3s, journalctl -u k3s"
+        }
+    }
+
     /// What is to be done by hand where etcd has lost its majority; `nil` where a recovery does it: by etcd's static pod.
     package var recoveryByHand: String? {
         switch self {

@@ -125,7 +125,7 @@ public struct Etcdctl: Sendable {
             let words = [program] + (isUtility ? [] : distribution.etcdctlOptions)
             let result = try await remote.run(
                 .script(Self.inContainer, words + arguments, timeout: timeout, label: label))
-            guard accepts(result) else { throw Kubectl.failure(label, result, host: remote.name) }
+            guard accepts(result) else { throw Kubectl.failure(label, result, host: remote.name, of: distribution) }
             return Kubectl.Answer(host: remote.name, result: result)
         }
     }

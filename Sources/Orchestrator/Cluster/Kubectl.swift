@@ -85,7 +85,7 @@ public struct Kubectl: Sendable {
             do {
                 let result = try await target.remote.run(command)
                 if accepts(result) { return Answer(host: target.remote.name, result: result) }
-                throw Self.failure(command.display, result, host: target.remote.name)
+                throw Self.failure(command.display, result, host: target.remote.name, of: distribution)
             } catch let error where Transient.isTransient(error) && ContinuousClock.now < deadline {
                 note("\(Transient.message(error).lastLines(1)); retrying")
                 index += 1
@@ -95,12 +95,14 @@ public struct Kubectl: Sendable {
     }
 
     /// The error of a command that failed: the server's verdict, else kubectl's own words, without what is logged beside them.
-    package static func failure(_ operation: String, _ result: CommandResult, host: String) -> ClusterError {
+    package static func failure(
+        _ operation: String, _ result: CommandResult, host: String, of distribution: Inventory.Distribution
+    ) -> ClusterError {
         let message = KubectlMessage(result.errorText)
         var error = ClusterError(
             .commandFailed, host: host, operation: operation,
             cause: message.cause.isEmpty ? "\(result.outcome)" : "\(result.outcome): \(message.cause)",
-            advice: message.advice(on: host) ?? "try it there by hand; then: masterswap resume")
+            advice: message.advice(on: host, of: distribution) ?? "try it there by hand; then: masterswap resume")
         error.serverReason = message.reason
         return error
     }

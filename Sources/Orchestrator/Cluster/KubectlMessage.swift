@@ -1,4 +1,5 @@
 import Foundation
+import Inventories
 
 /// What kubectl says on standard error when it fails: the API server's verdict, the cause without the noise beside it, and what to
 /// do about it. Also read of etcdctl, which is run through `kubectl exec`.
@@ -58,7 +59,7 @@ struct KubectlMessage: Sendable, Hashable {
     ]
 
     /// What to do, by the cause; `nil` where nothing better is known than to try it by hand.
-    func advice(on host: String) -> String? {
+    func advice(on host: String, of distribution: Inventory.Distribution) -> String? {
         func says(_ parts: String...) -> Bool { parts.contains { cause.localizedCaseInsensitiveContains($0) } }
         if says("not found") && says("kubectl", "k3s") && reason == nil {
             return "install kubectl on \(host), or link it into a folder that root's PATH has (with sudo: secure_path)"
@@ -67,11 +68,11 @@ struct KubectlMessage: Sendable, Hashable {
             return "\(host)'s user may not read its kubeconfig: log in as root, or set 'become: sudo'"
         }
         if says("no such file or directory") {
-            return "\(host) has no kubeconfig: is it a master? Copy /etc/kubernetes/admin.conf from another one"
+            return "\(host) has no kubeconfig: is it a master? \(distribution.kubeconfigSource)"
         }
         if says("has expired", "not yet valid") {
             return
-                "see which certificate has ended, on \(host): kubeadm certs check-expiration; and whether its clock is right"
+                "see which certificate has ended, on \(host): \(distribution.certificateEnds); and whether its clock is right"
         }
         if says("certificate is valid for") {
             return
@@ -79,7 +80,7 @@ struct KubectlMessage: Sendable, Hashable {
         }
         if says("x509") {
             return
-                "the kubeconfig on \(host) is not this cluster's: compare its authority with /etc/kubernetes/pki/ca.crt"
+                "the kubeconfig on \(host) is not this cluster's: compare its authority with \(distribution.authorityCertificate)"
         }
         if reason == "Unauthorized" || says("Unauthorized") {
             return
@@ -92,7 +93,7 @@ struct KubectlMessage: Sendable, Hashable {
             return "kubectl on \(host) goes by a proxy: see HTTPS_PROXY in its kubeconfig (proxy-url)"
         }
         if says("refused") {
-            return "no API server listens beside \(host): look at its kubelet and its containers"
+            return "no API server listens beside \(host): look at \(distribution.apiServerSigns)"
         }
         if says("i/o timeout", "deadline exceeded", "Client.Timeout", "TLS handshake timeout", "timed out") {
             return "the API server beside \(host) is slow or hangs: look at its load, its disk and at etcd"

@@ -41,7 +41,8 @@ enum KubectlNoise {
             #expect(message.reason == reason)
             #expect(message.cause == verdict)
             let error = Kubectl.failure(
-                "kubectl get", CommandResult(outcome: .exited(1), standardError: Data(text.utf8)), host: "m1")
+                "kubectl get", CommandResult(outcome: .exited(1), standardError: Data(text.utf8)), host: "m1",
+                of: .kubeadm)
             #expect(!Transient.isTransient(error), "\(error)")
         }
     }
@@ -61,7 +62,7 @@ enum KubectlNoise {
         "error: unable to upgrade connection: container not found (\"etcd\")",
     ]) func aServerThatIsAwayIsPassing(text: String) {
         let result = CommandResult(outcome: .exited(1), standardError: Data(text.utf8))
-        #expect(Transient.isTransient(Kubectl.failure("kubectl get", result, host: "m1")))
+        #expect(Transient.isTransient(Kubectl.failure("kubectl get", result, host: "m1", of: .kubeadm)))
     }
 
     /// kubectl words an invalid object in a way of its own (cmd/util/helpers.go).
@@ -119,9 +120,22 @@ enum KubectlNoise {
         ("Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded)", "slow"),
     ]) func eachCauseHasItsOwnAdvice(text: String, advice: String) {
         let error = Kubectl.failure(
-            "kubectl get", CommandResult(outcome: .exited(1), standardError: Data(text.utf8)), host: "m1")
+            "kubectl get", CommandResult(outcome: .exited(1), standardError: Data(text.utf8)), host: "m1",
+            of: .kubeadm)
         #expect(error.advice.contains(advice), "\(error.advice)")
         #expect(error.cause.contains(text.prefix(40)), "its own words are told")
+    }
+
+    @Test(arguments: [
+        "error: stat /etc/rancher/k3s/k3s.yaml: no such file or directory",
+        "Unable to connect to the server: x509: certificate has expired or is not yet valid",
+        "Unable to connect to the server: x509: certificate signed by unknown authority",
+        "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?",
+    ]) func onK3sNoPlaceOfKubeadmIsNamed(text: String) {
+        let error = Kubectl.failure(
+            "kubectl get", CommandResult(outcome: .exited(1), standardError: Data(text.utf8)), host: "m1", of: .k3s)
+        #expect(error.advice.contains("k3s"), "\(error.advice)")
+        #expect(!error.advice.contains("kubeadm") && !error.advice.contains("/etc/kubernetes"), "\(error.advice)")
     }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Inventories
 import SSH
 import Testing
 
@@ -62,6 +63,6 @@ import Testing
             .script(
                 "PATH=\(folder.path):$PATH\n\(Etcdctl.inContainer)", ["etcdctl", "version"], label: "etcdctl version"))
         #expect(result.outcome == .exited(69))
-        #expect(Transient.isTransient(Kubectl.failure("etcdctl version", result, host: "a")))
+        #expect(Transient.isTransient(Kubectl.failure("etcdctl version", result, host: "a", of: .kubeadm)))
     }
 }

@@ -27,7 +27,9 @@ struct APIServerStep: Step {
     private func why(_ context: RunContext) async throws -> String? {
         let result = try await context.remote(plan.survivor.host).run(look(context.inventory))
         guard !result.succeeded else { return nil }
-        return Kubectl.failure("get /healthz", result, host: plan.survivor.host).cause
+        return Kubectl.failure(
+            "get /healthz", result, host: plan.survivor.host, of: context.inventory.cluster.distribution
+        ).cause
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
