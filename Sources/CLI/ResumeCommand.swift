@@ -2,6 +2,7 @@ import ArgumentParser
 import Cluster
 import Drafting
 import Execution
+import Foundation
 import Inventories
 import Planning
 import Reporting
@@ -10,24 +11,32 @@ struct ResumeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resume", abstract: "Go on with a run that was cut off; the cluster is asked where it stands.",
         discussion: """
+            Until ocboot is started the rest is planned again, and every safety rule is asked again; what goes beyond the plan that \
+            was agreed to is shown and asked for.
+
             Examples:
               masterswap resume
               masterswap resume 20261122-0301
               masterswap resume --fence        the old master is back: stop what it runs, then go on
+              masterswap resume --with lzx-ocboot-ha-test-5        the spare has died: another one takes its place
             """)
 
     @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run"))
     var runName: String?
+    @Option(name: .customLong("with"), help: "Another spare, where the new master's join has not begun or has failed.")
+    var replacement: String?
+    @OptionGroup var losses: LossOptions
     @OptionGroup var fencing: FenceOptions
     @Flag(
         name: .shortAndLong,
-        help: "Do not ask before fencing, or cleaning up after a failed join; required where there is no terminal.")
+        help: "Do not ask before what was not agreed to when the run began; required where there is no terminal.")
     var yes = false
     @OptionGroup var wait: WaitOption
     @OptionGroup var options: HostOptions
 
     func run() async throws {
-        try await Session.run(options) { [options, wait, runName, fence = fencing.fence, yes] session in
+        try await Session.run(options) {
+            [options, wait, runName, replacement, losses, fence = fencing.fence, yes] session in
             let run = try RunStore().find(runName)
             if RunReport(run: run.id, events: try run.events()).status == 0 {
                 let text = "Run \(run.id) is done and verified; there is nothing to resume."
@@ -35,8 +44,9 @@ struct ResumeCommand: AsyncParsableCommand {
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: run.id))
             }
             if let plan = try Recovery.plan(of: run) {
-                guard !fence else {
-                    throw ValidationError("--fence: run \(run.id) is a recovery, which fences nobody")
+                guard !fence, replacement == nil, losses.acceptedLosses.isEmpty else {
+                    throw ValidationError(
+                        "run \(run.id) is a recovery, which takes neither --fence nor --with nor --accept-data-loss")
                 }
                 let recovery = session.recovery(wait, resuming: plan)
                 try recovery.refuseOtherInventory(plan, run)
@@ -45,18 +55,61 @@ struct ResumeCommand: AsyncParsableCommand {
                 }
             }
             let planned = try Replacement.plan(of: run)
-            let replacement = session.replacement(options.inventory, wait, resuming: planned)
-            try replacement.refuseOtherInventory(planned, run)
+            let work = session.replacement(options.inventory, wait, resuming: planned)
+            try work.refuseOtherInventory(planned, run)
             let masters = planned.survivors.compactMap { session.inventory.host(named: $0.host) }
-            try await replacement.locked(by: masters) { lock in
-                let plan = try await replacement.resumption(of: run, fence: fence)
-                let added = PlanText(plan, session.inventory).added
-                if !added.isEmpty {
-                    added.flatMap(session.terminal.lines).forEach(session.terminal.progress)
+            try await work.locked(by: masters) { lock in
+                let again = ResumedPlan(
+                    run: run, planned: planned, replacement: replacement, losses: losses.acceptedLosses, fence: fence)
+                let plan = try await again.plan(work, session)
+                let news = PlanText(plan, session.inventory).added(to: planned)
+                if !news.isEmpty {
+                    news.flatMap(session.terminal.lines).forEach(session.terminal.progress)
                     if !yes { try await Confirmation.askForName(plan, session.terminal) }
                 }
                 try await session.replacement(options.inventory, wait, resuming: plan).resume(
                     run, plan: plan, lock: lock)
+            }
+        }
+    }
+}
+
+/// What is left of a run: planned again until ocboot is started, and as it was agreed to from then on.
+private struct ResumedPlan {
+    let run: RunStore.Run
+    let planned: Plan
+    /// Another spare, as it was asked for.
+    let replacement: String?
+    let losses: [String]
+    let fence: Bool
+
+    /// - Throws: ``Refused``; `ValidationError` where something is asked for that is decided already.
+    func plan(_ work: Replacement, _ session: Session) async throws -> Plan {
+        let hasBegunJoin = try Replacement.hasBegunJoin(run)
+        guard hasBegunJoin else { return try await planAgain(session) }
+        guard losses.isEmpty else {
+            throw ValidationError(
+                "--accept-data-loss: the join of run \(run.id) has begun; what it deletes was agreed to before")
+        }
+        guard replacement != nil else { return try await work.resumption(of: run, fence: fence) }
+        try await work.refuseOtherSpare(than: planned, run)
+        return try await planAgain(session)
+    }
+
+    /// Right after an act of the run some things take a moment: what may settle is looked at again for a minute before it is refused.
+    private func planAgain(_ session: Session) async throws -> Plan {
+        let request = ReplacementRequest(again: planned, with: replacement, accepting: losses, fences: fence)
+        let deadline = ContinuousClock.now + .seconds(60)
+        while true {
+            do {
+                let plan = try Planner.plan(try await session.observe(for: request), request, now: Date())
+                if fence, plan.fences != true {
+                    session.terminal.progress("\(planned.dead.host) does not answer: there is nothing to fence")
+                }
+                return plan.continuing(planned)
+            } catch let refused as Refused where refused.maySettle && ContinuousClock.now < deadline {
+                session.terminal.progress("not yet: \(refused.refusals[0].reason); looking again for a minute")
+                try await Task.sleep(for: .seconds(5))
             }
         }
     }

@@ -70,7 +70,7 @@ import Testing
         let plan = try await resumption()
         #expect(plan.failedJoin?.member?.id == "abc")
         #expect(plan.fences == nil)
-        let lines = PlanText(plan, try RunbookCluster.inventory()).added.map(\.text)
+        let lines = PlanText(plan, try RunbookCluster.inventory()).added(to: plan).map(\.text)
         #expect(lines.contains { $0.contains("- etcd member abc, never started") })
         #expect(ReplacementSteps.make(plan).contains { $0.id == "clean-failed-join" })
     }
@@ -84,7 +84,7 @@ import Testing
     @Test func aNodeThatRegisteredAnewIsToBeDeletedAndAskedAbout() async throws {
         let plan = try await resumption(nodeNow: "another")
         #expect(plan.dead.uid == "another")
-        let lines = PlanText(plan, try RunbookCluster.inventory()).added.map(\.text)
+        let lines = PlanText(plan, try RunbookCluster.inventory()).added(to: plan).map(\.text)
         #expect(lines.contains { $0.contains("- node lzx-ocboot-ha-test (uid another)") })
         #expect(try await resumption().nodeReturned == nil)
         let fenced = try await resumption(fence: true, nodeNow: "another", isDead: { nil })

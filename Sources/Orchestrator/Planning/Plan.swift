@@ -261,6 +261,8 @@ public struct ReplacementRequest: Sendable, Hashable {
     public var replacement: String
     /// `CLAIM` or `NAMESPACE/CLAIM`.
     public var acceptedLosses: [String]
+    /// Agreed to when the run began that goes on: what of it is not there any more is no mistake.
+    public var acceptedBefore: [String] = []
     /// Seconds.
     public var drainTimeout: Int
     /// An old master that answers is fenced, over SSH.
@@ -269,6 +271,8 @@ public struct ReplacementRequest: Sendable, Hashable {
     public var restoresSurvivors: Bool
     /// Seconds for which the dead node must have been NotReady.
     public var notReadyFor: Int
+
+    public var allAcceptedLosses: [String] { acceptedBefore + acceptedLosses.filter { !acceptedBefore.contains($0) } }
 
     /// Five minutes: a machine that restarts is back by then, and Kubernetes itself evicts a node's pods after that time.
     public static let usualNotReadyFor = 300

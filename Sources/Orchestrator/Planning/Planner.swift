@@ -52,7 +52,7 @@ public enum Planner {
             },
             volumes: input.lost.filter { isDeleted($0, input) }.map { ObjectReference(.volume, $0.volume) },
             keptVolumes: keptVolumes(input), warnings: warnings(input),
-            acceptedLosses: request.acceptedLosses,
+            acceptedLosses: request.allAcceptedLosses,
             manifestDiff: input.promotes ? manifestDiff(of: primary, state) : nil,
             onecloudVersion: state.inventory.ocboot?.onecloudVersion, ocboot: try ocboot(input, primary),
             oldCordons: oldCordons(input),

@@ -159,19 +159,19 @@ public struct PlanningInput: Sendable {
 
     /// Whether the loss of a claim's data was agreed to: by `NAMESPACE/CLAIM`, or by a bare name that stands for one claim only.
     func accepts(_ claim: ObjectReference) -> Bool {
-        if request.acceptedLosses.contains(claim.reference) { return true }
-        return request.acceptedLosses.contains(claim.name) && lost.filter { $0.claim?.name == claim.name }.count == 1
+        if request.allAcceptedLosses.contains(claim.reference) { return true }
+        return request.allAcceptedLosses.contains(claim.name) && lost.filter { $0.claim?.name == claim.name }.count == 1
     }
 
     /// Whether deleting a volume that is kept on purpose was agreed to: by the volume's name, or by its claim as `NAMESPACE/CLAIM`.
     func accepts(_ volume: Volume) -> Bool {
-        if request.acceptedLosses.contains(volume.name) { return true }
+        if request.allAcceptedLosses.contains(volume.name) { return true }
         guard let claim = volume.spec.claimRef, let namespace = claim.namespace, let name = claim.name else {
             return false
         }
         // What an older claim left is not what the claim of that name stands for today.
         if let current = state.objects.claim(namespace, name), current.uid != claim.uid { return false }
-        return request.acceptedLosses.contains("\(namespace)/\(name)")
+        return request.allAcceptedLosses.contains("\(namespace)/\(name)")
     }
 
     /// The primary stays where it is; where the dead one was it, the survivor that holds the VIP takes over, as in the runbook.

@@ -52,8 +52,10 @@ def same_machine(faults):
     faults.wait_for_step("node-ready", process, event="step-started")
     faults.kill(process)
     faults.resume()
-    if others() != before:
-        raise Failed(f"lines of other hosts were changed in {known_hosts}")
+    after = others()
+    if after != before:
+        changed = [line[:80] for line in before + after if (line in before) != (line in after)] or ["their order"]
+        raise Failed(f"lines of other hosts were changed in {known_hosts}: {'; '.join(changed)}")
     faults.verify()
 
 

@@ -89,7 +89,9 @@ public struct Replacement: Sendable {
     /// - Parameter fence: an old master that answers is fenced.
     public func resumption(of run: RunStore.Run, fence: Bool) async throws -> Plan {
         var plan = try Self.plan(of: run)
-        let wasBare = plan.failedJoin == nil
+        let wasBare =
+            try run.events().compactMap(\.plan).first { $0.replacement.host == plan.replacement.host }?.failedJoin
+            == nil
         // Agreed to once and done or not: what there is now counts.
         plan.failedJoin = nil
         plan.fences = nil
@@ -125,6 +127,31 @@ public struct Replacement: Sendable {
         return plan
     }
 
+    /// Another spare is taken only where nothing is being joined, and nothing was.
+    /// - Throws: ``ClusterError`` with `changed`.
+    public func refuseOtherSpare(than plan: Plan, _ run: RunStore.Run) async throws {
+        func refusal(_ cause: String, advice: String) -> ClusterError {
+            ClusterError(
+                .changed, host: plan.primary.host, operation: "take another spare for \(plan.dead.node)", cause: cause,
+                advice: advice)
+        }
+        guard let host = inventory.host(named: plan.primary.host) else { return }
+        if let job = try await OcbootRuns.atWork(on: remotes[host]) {
+            throw refusal(
+                "ocboot is at work: \(job)",
+                advice: "wait until it has ended, see: tail -f \(job)/log; then the same command again")
+        }
+        let survivors = plan.survivors.compactMap { inventory.host(named: $0.host) }
+        let node = try await ReplacementNode.find(plan, try kubectl(survivors, version: plan.kubectlVersion))
+        if let node, node.isControlPlane {
+            throw refusal(
+                "\(node.name) has joined as a master",
+                advice:
+                    "go on with it: masterswap resume \(run.id); if it has died since, it is replaced as any other master"
+            )
+        }
+    }
+
     /// Goes on with a run. Where it stands is asked of the cluster: steps that are true already are skipped.
     /// - Parameter plan: from ``resumption(of:fence:)``.
     public func resume(_ run: RunStore.Run, plan: Plan, lock: ClusterLock) async throws {
@@ -152,10 +179,15 @@ public struct Replacement: Sendable {
         guard refusals.isEmpty else { throw Refused(refusals) }
     }
 
-    /// The plan that a run was begun with.
+    /// Whether a run had ocboot started, so that what it joins is agreed to for good.
+    public static func hasBegunJoin(_ run: RunStore.Run) throws -> Bool {
+        try run.events().contains { $0.step == "join" && $0.event == .stepBegan }
+    }
+
+    /// The plan of a run that was agreed to last.
     /// - Throws: ``ClusterError`` with `localFile`.
     public static func plan(of run: RunStore.Run) throws -> Plan {
-        guard let plan = try run.events().first?.plan else {
+        guard let plan = try run.events().last(where: { $0.plan != nil })?.plan else {
             throw ClusterError(
                 .localFile, host: "this machine", operation: "read \(run.journalPath)",
                 cause: "it holds no plan: the run ended before it began",

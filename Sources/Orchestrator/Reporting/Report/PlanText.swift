@@ -53,12 +53,18 @@ public struct PlanText: Sendable {
         return lines + [Line(""), Line(time)]
     }
 
-    /// What a resume does beside the plan that was agreed to: fencing, deleting a node that registered again, cleaning up after a
-    /// failed join.
-    public var added: [Line] {
+    /// What a resume does that an earlier plan of the run, which was agreed to, did not: where it goes beyond it, the whole plan; and
+    /// the steps that an undisturbed replacement does not have. Nothing where there is nothing new.
+    public func added(to earlier: Plan) -> [Line] {
+        let news = plan.beyond(earlier)
+        let whole =
+            news.isEmpty
+            ? []
+            : lines + [Line(""), Line("This goes beyond what was agreed to:", .heading)]
+                + news.map { Line("  \($0)", .warning) }
         let steps = ReplacementSteps.added(plan)
-        guard !steps.isEmpty else { return [] }
-        return [Line("Beside what was agreed to, this run needs:", .heading)]
+        guard !steps.isEmpty else { return whole }
+        return whole + [Line("Beside what was agreed to, this run needs:", .heading)]
             + steps.flatMap { [Line(""), Line($0.title, .step)] + lines(of: $0) }
     }
 

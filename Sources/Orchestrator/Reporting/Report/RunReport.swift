@@ -47,7 +47,7 @@ public struct RunReport: Sendable, Codable {
         for event in events {
             switch event.event {
             case .runStarted:
-                plan = plan ?? event.plan
+                plan = event.plan ?? plan
                 recovery = recovery ?? event.recovery
                 startedAt = startedAt ?? event.at
                 status = nil
