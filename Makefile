@@ -9,7 +9,7 @@ STATIC = $(if $(filter Linux,$(shell uname -s)),--static-swift-stdlib -Xlinker -
 .PHONY: help build release install man deb deb-test test test-debug test-debian13 soak demo drill drill-field drill-recover drill-faults bench lab-down format lint clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: packages ## a debug build
 	$(SWIFT) build

@@ -44,8 +44,7 @@ let package = Package(
         .target(
             name: "Cluster",
             dependencies: [
-                "Inventories", "SSH", .product(name: "Crypto", package: "swift-crypto"),
-                .product(name: "Logging", package: "swift-log"),
+                "Inventories", "SSH", "Yams", .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Orchestrator/Cluster", swiftSettings: settings),
         .target(
@@ -58,7 +57,7 @@ let package = Package(
         .target(
             name: "Execution",
             dependencies: [
-                "Inventories", "Cluster", "Planning", "SSH", "Yams", .product(name: "Crypto", package: "swift-crypto"),
+                "Inventories", "Cluster", "Planning", "SSH", .product(name: "Crypto", package: "swift-crypto"),
             ],
             path: "Sources/Orchestrator/Execution", swiftSettings: settings),
         .target(

@@ -9,11 +9,6 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: "text, or json for scripts.")
     var output: OutputFormat = .text
 
-    @Flag(
-        name: [.customShort("v"), .customLong("verbose")],
-        help: "Print every question that hosts are asked, with its outcome.")
-    var isVerbose = false
-
     @Flag(name: .customLong("no-color"), help: "No colors (also: NO_COLOR).")
     var noColor = false
 }

@@ -42,6 +42,9 @@ struct InventoryOption: ParsableArguments {
         help: "The inventory (default: $MASTERSWAP_INVENTORY, then inventory/hosts.yaml).")
     var file: String?
 
+    /// As they were given.
+    var words: [String] { file.map { ["-i", $0] } ?? [] }
+
     var path: String {
         if let file { return file }
         let named = ProcessInfo.processInfo.environment["MASTERSWAP_INVENTORY"] ?? ""
@@ -56,20 +59,20 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: "Seconds for dial, handshake and authentication.")
     var connectTimeout: Int = 10
 
-    @Option(help: "Seconds for one remote command.")
+    @Option(help: "Seconds for a look at a host, and for a command of exec.")
     var commandTimeout: Int = 60
 
     @Option(
         name: .customLong("accept-host-key"),
         help: ArgumentHelp(
-            "Let the key of a host in that no known_hosts file names; it is written there.",
+            "Trust this key of a host that no known_hosts file names, and add it there.",
             valueName: "host=sha256:..."))
     var acceptedHostKeys: [AcceptedHostKey] = []
 
     @Option(
         name: .customLong("replace-host-key"),
         help: ArgumentHelp(
-            "Let the changed key of a host in that was reinstalled; it takes the place of the old ones in known_hosts.",
+            "Trust this key of a host that was reinstalled; it replaces the old ones in known_hosts.",
             valueName: "host=sha256:..."))
     var replacedHostKeys: [ReplacedHostKey] = []
 
@@ -91,24 +94,8 @@ struct LimitOption: ParsableArguments {
     var pattern: String?
 }
 
-/// What `plan` and `replace` share of the drain.
-struct DrainOption: ParsableArguments {
-    @Option(name: .customLong("drain-timeout"), help: "Seconds for the drain of the dead node.")
-    var seconds: Int = 30
-
-    func validate() throws { try check("--drain-timeout", seconds) }
-}
-
-/// What `replace` and `resume` share of a run's waits.
-struct WaitOption: ParsableArguments {
-    @Option(name: .customLong("wait-timeout"), help: "Seconds for each single wait of a run.")
-    var seconds: Int = 900
-
-    func validate() throws { try check("--wait-timeout", seconds) }
-}
-
 /// - Throws: `ValidationError` for a number that is no count of seconds or hosts.
-private func check(_ name: String, _ value: Int) throws {
+func check(_ name: String, _ value: Int) throws {
     guard (1...86400).contains(value) else {
         throw ValidationError("\(name) must be from 1 to 86400, not \(value)")
     }

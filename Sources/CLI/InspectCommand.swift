@@ -9,7 +9,7 @@ import Reporting
 struct InspectCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "inspect",
-        abstract: "What hangs on a node: volumes, claims, pods, owners, and what would be done to each.",
+        abstract: "Show a node's volumes, their claims, pods and owners, and what would be done to each.",
         discussion: """
             Volumes are found by their node affinity and the nodes' labels, never by names. A node that was deleted by hand is known by what
             it left: its etcd member, kubeadm's ClusterStatus, its volumes.

@@ -4,13 +4,14 @@ import Drafting
 import Execution
 import Foundation
 import Inventories
+import Logging
 import Planning
 import Reporting
 import SSH
 
 struct InventoryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inventory", abstract: "Look after the inventory file: check it, or have it written.",
+        commandName: "inventory", abstract: "Check the inventory file, or write a first one.",
         subcommands: [Check.self, Init.self, Import.self])
 
     struct Check: ParsableCommand {
@@ -60,13 +61,18 @@ struct InventoryCommand: ParsableCommand {
         @OptionGroup var options: HostOptions
 
         func run() async throws {
-            let terminal = Terminal(options.global)
+            let terminal = Terminal(options)
             let target = try target.checked(options.inventory, terminal)
+            let logger: Logger?
+            do { logger = try options.log.logger(terminal) } catch { throw Session.fail(error, terminal) }
             let password = options.connection.askSudoPassword ? terminal.askSecret("sudo password: ") : nil
             let pool = Session.pool(options.connection, terminal)
             let survey = ClusterSurvey(
                 .init(host: host, user: user, become: sudo ? .sudo : .none), sudoPassword: password,
-                connect: { pool.remote($0) })
+                connect: { endpoint in
+                    let remote = pool.remote(endpoint)
+                    return logger.map { remote.logging(to: $0) } ?? remote
+                })
             do {
                 try await Interrupt.cancelling { try target.write(try await survey.run(), terminal) }
                 await pool.close()
@@ -125,17 +131,12 @@ struct InventoryCommand: ParsableCommand {
 
         func write(_ draft: InventoryDraft, _ terminal: Terminal) throws {
             guard let path else { return terminal.print(String(draft.text.dropLast())) }
-            do {
-                let folder = (path as NSString).deletingLastPathComponent
-                if !folder.isEmpty {
-                    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-                }
-                try Data(draft.text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-            } catch {
-                throw ClusterError(
-                    .localFile, host: "this machine", operation: "write \(path)", cause: error.localizedDescription,
-                    advice: "name another file with --out")
+            let folder = (path as NSString).deletingLastPathComponent
+            if !folder.isEmpty {
+                // What is wrong with the folder, writing into it tells.
+                try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             }
+            try OutputFile.write(Data(draft.text.utf8), to: path)
             terminal.answer(
                 "\(path): \(draft.hosts.count) masters, VIP \(draft.vip ?? "not known"), \(draft.rules.count) workload rules"
             )

@@ -11,6 +11,11 @@ struct LogOptions: ParsableArguments {
             "Append every question that hosts are asked to this file, with its outcome.", valueName: "file"))
     var file: String?
 
+    @Flag(
+        name: [.customShort("v"), .customLong("verbose")],
+        help: "Print every question that hosts are asked, with its outcome.")
+    var isVerbose = false
+
     /// What logs to the file, with `-v` to standard error, or to both; `nil` for neither.
     /// - Throws: ``ClusterError`` with `localFile` where the file cannot be written.
     func logger(_ terminal: Terminal) throws -> Logger? {

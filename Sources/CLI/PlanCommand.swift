@@ -6,48 +6,7 @@ import Foundation
 import Inventories
 import Planning
 import Reporting
-
-/// What `plan` and `replace` share.
-struct LossOptions: ParsableArguments {
-    @Option(
-        name: .customLong("accept-data-loss"), parsing: .upToNextOption,
-        help:
-            "Claims whose data may be lost for good, as NAMESPACE/CLAIM, or CLAIM where just one lost claim has that name; volumes with the reclaim policy Retain that are to be deleted, by their name or as NAMESPACE/CLAIM."
-    )
-    var acceptedLosses: [String] = []
-}
-
-/// What `plan` and `replace` share, too.
-struct DeathOptions: ParsableArguments {
-    @Option(help: "Seconds for which the dead node must have been NotReady, by the masters' clocks; 0: do not ask.")
-    var notReadyFor: Int = ReplacementRequest.usualNotReadyFor
-
-    func validate() throws {
-        guard (0...86400).contains(notReadyFor) else {
-            throw ValidationError("--not-ready-for must be from 0 to 86400, not \(notReadyFor)")
-        }
-    }
-
-    /// To be given again, where it is not the usual one.
-    var words: String {
-        notReadyFor == ReplacementRequest.usualNotReadyFor ? "" : " --not-ready-for \(notReadyFor)"
-    }
-}
-
-/// What `plan`, `replace` and `resume` share.
-struct FenceOptions: ParsableArguments {
-    @Flag(help: "Fence an old master that answers again: kubelet or k3s, keepalived, etcd are stopped there, over SSH.")
-    var fence = false
-}
-
-/// What `plan` and `replace` share of ocboot.
-struct OcbootOptions: ParsableArguments {
-    @Flag(
-        help:
-            "After the join put back, on the survivors, those files that ocboot changed and that nothing reads before its service starts again; the plan lists them."
-    )
-    var restoreSurvivors = false
-}
+import SSH
 
 struct PlanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -79,7 +38,7 @@ struct PlanCommand: AsyncParsableCommand {
             drainTimeout: drain.seconds, fences: fencing.fence, restoresSurvivors: ocboot.restoreSurvivors,
             notReadyFor: death.notReadyFor)
         let verb = RecordedVerb(options: recording, name: "plan", arguments: request.arguments)
-        try await Session.run(options, verb: verb) { [out, death] session in
+        try await Session.run(options, verb: verb) { [out, death, options] session in
             let plan = try Planner.plan(try await session.observe(for: request), request, now: session.now)
             let document = try EventCoding.encode(PlanDocument(plan, session.inventory))
             if let out { try PlanFile.write(document, to: out) }
@@ -87,16 +46,23 @@ struct PlanCommand: AsyncParsableCommand {
                 return session.terminal.printDocument(String(decoding: document, as: UTF8.self))
             }
             PlanText(plan, session.inventory).lines.flatMap(session.terminal.lines).forEach(session.terminal.print)
-            let next =
-                out.map { "--plan \($0)" }
-                ?? "\(plan.dead.node) --with \(plan.replacement.host)" + (plan.fences == true ? " --fence" : "")
-                + (plan.ocboot?.restoresSurvivors == true ? " --restore-survivors" : "")
-            session.terminal.print("\nNothing was changed. To do it: masterswap replace \(next)\(death.words)")
+            let words = out.map { ["--plan", $0] + death.words } ?? request.words
+            session.terminal.print(
+                "\nNothing was changed. To do it: masterswap replace \(ShellQuoting.join(words + options.inventory.words))"
+            )
         }
     }
 }
 
 extension ReplacementRequest {
+    /// As a person types them: what is usual is left out.
+    fileprivate var words: [String] {
+        [dead, "--with", replacement] + (acceptedLosses.isEmpty ? [] : ["--accept-data-loss"] + acceptedLosses)
+            + (fences ? ["--fence"] : []) + (restoresSurvivors ? ["--restore-survivors"] : [])
+            + (drainTimeout == DrainOption.usual ? [] : ["--drain-timeout", "\(drainTimeout)"])
+            + (notReadyFor == Self.usualNotReadyFor ? [] : ["--not-ready-for", "\(notReadyFor)"])
+    }
+
     /// As `plan` takes them.
     fileprivate var arguments: [String] {
         [dead, "--with", replacement] + (acceptedLosses.isEmpty ? [] : ["--accept-data-loss"] + acceptedLosses)
@@ -133,13 +99,10 @@ extension Terminal {
 
 /// A saved plan.
 enum PlanFile {
+    /// An older plan may be written over, and no other file.
     static func write(_ document: Data, to path: String) throws {
-        do {
-            try document.write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw ClusterError(
-                .localFile, host: "this machine", operation: "write \(path)", cause: error.localizedDescription,
-                advice: "name another file")
+        try OutputFile.write(document, to: path) { old in
+            old.isEmpty || (try? EventCoding.decode(Plan.self, from: old)) != nil
         }
     }
 
@@ -147,9 +110,12 @@ enum PlanFile {
         func failure(_ cause: String) -> ClusterError {
             ClusterError(
                 .localFile, host: "this machine", operation: "read the plan \(path)", cause: cause,
-                advice: "plan again: masterswap plan NODE --with HOST --out \(path)")
+                advice: "name a plan that masterswap plan has saved with --out, or plan again into a new file")
         }
-        guard let data = FileManager.default.contents(atPath: path) else { throw failure("it cannot be read") }
+        let expanded = (path as NSString).expandingTildeInPath
+        guard let data = FileManager.default.contents(atPath: expanded) else {
+            throw failure(FileProblem.reading(expanded))
+        }
         let plan: Plan
         do { plan = try EventCoding.decode(Plan.self, from: data) } catch {
             throw failure("it is no plan of this program")

@@ -152,7 +152,9 @@ struct ReadyView {
         var lines = [""] + terminal.lines(table)
         if pairs.contains(where: { $0.keepsMajority == false }) {
             lines += terminal.lines(
-                "", "Without a majority nothing is replaced: etcd has to be recovered by hand first (docs/ready.md).")
+                "",
+                "Without a majority nothing is replaced: first masterswap recover SURVIVOR, then masterswap replace for each (docs/two-masters-dead.md)."
+            )
         }
         // Of each rule one refusal: the others differ in names. All of them are in the JSON.
         var told: Set<String> = []
@@ -184,7 +186,9 @@ struct ReadyView {
     }
 
     private func data(_ pair: TwoDeaths) -> String {
-        let lost = pair.lostData.map { "\($0.workload): \($0.lost) of \($0.size) lost, \($0.mayBeLost) may be" }
+        let lost = pair.lostData.map {
+            "\($0.workload): \($0.lost) of \($0.size) volumes lost, and its redundancy tolerates \($0.mayBeLost)"
+        }
         let unknown = pair.unknownData.map { "\($0): not known" }
         return lost.isEmpty && unknown.isEmpty ? "-" : (lost + unknown).joined(separator: "; ")
     }

@@ -44,7 +44,8 @@ struct ReplaceCommand: AsyncParsableCommand {
 
     func run() async throws {
         let saved: Plan?
-        do { saved = try plan.map(PlanFile.read) } catch { throw Session.fail(error, Terminal(options.global)) }
+        do { saved = try plan.map(PlanFile.read) } catch { throw Session.fail(error, Terminal(options)) }
+        try saved.map(refuseWhatIsNotOf)
         let asked = ReplacementRequest(
             dead: node ?? saved?.dead.node ?? "", replacement: replacement ?? saved?.replacement.host ?? "",
             acceptedLosses: losses.acceptedLosses + (saved?.acceptedLosses ?? []), drainTimeout: drain.seconds,
@@ -76,6 +77,34 @@ struct ReplaceCommand: AsyncParsableCommand {
                 try await replacement.begin(plan, before: state, lock: lock)
             }
         }
+    }
+
+    /// A saved plan is run as it is, or not at all.
+    private func refuseWhatIsNotOf(_ saved: Plan) throws {
+        func isOther(_ name: String?, _ names: [String]) -> Bool { name.map { !names.contains($0) } ?? false }
+        let other: [(isGiven: Bool, words: String)] = [
+            (
+                isOther(node, [saved.dead.host, saved.dead.node] + saved.dead.allAddresses),
+                "replaces \(saved.dead.node), not \(node ?? "")"
+            ),
+            (
+                isOther(replacement, [saved.replacement.host] + saved.replacement.allAddresses),
+                "joins \(saved.replacement.host), not \(replacement ?? "")"
+            ),
+            (
+                !Set(losses.acceptedLosses).isSubset(of: saved.acceptedLosses),
+                "was made without that --accept-data-loss"
+            ),
+            (fencing.fence && saved.fences != true, "was made without --fence"),
+            (
+                ocboot.restoreSurvivors && saved.ocboot?.restoresSurvivors != true,
+                "was made without --restore-survivors"
+            ),
+            (drain.isGiven && drain.seconds != saved.drainTimeout, "has a drain timeout of \(saved.drainTimeout) s"),
+        ]
+        guard let found = other.first(where: \.isGiven) else { return }
+        throw ValidationError(
+            "--plan \(plan ?? ""): that plan \(found.words); leave it out, or plan again with masterswap plan")
     }
 
     private static func plan(

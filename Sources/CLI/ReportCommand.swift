@@ -13,7 +13,7 @@ struct ReportCommand: ParsableCommand {
     }
 
     static let configuration = CommandConfiguration(
-        commandName: "report", abstract: "Tell a run: its steps, times, what was destroyed, before and after.",
+        commandName: "report", abstract: "Show a run: its steps, times, what was destroyed, before and after.",
         discussion: """
             Examples:
               masterswap report 20261122-0301
@@ -40,11 +40,7 @@ struct ReportCommand: ParsableCommand {
                 case .json: try Terminal.document(report) + "\n"
                 }
             guard let out else { return terminal.print(String(text.dropLast())) }
-            do { try Data(text.utf8).write(to: URL(fileURLWithPath: out), options: .atomic) } catch {
-                throw ClusterError(
-                    .localFile, host: "this machine", operation: "write \(out)", cause: error.localizedDescription,
-                    advice: "name another file")
-            }
+            try OutputFile.write(Data(text.utf8), to: out)
             terminal.answer("\(out): written")
         } catch { throw Session.fail(error, terminal) }
     }

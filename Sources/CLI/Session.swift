@@ -26,7 +26,7 @@ struct Session: Sendable {
         }
         let text = try Inventory.text(of: options.inventory.path)
         let inventory = try Inventory.parse(text, file: options.inventory.path)
-        let terminal = Terminal(options.global)
+        let terminal = Terminal(options)
         let logger = try options.log.logger(terminal)
         let pool = Self.pool(options.connection, terminal, keepsConnections: keepsConnections)
         let needsPassword = options.connection.askSudoPassword && inventory.hosts.contains { $0.ssh.become == .sudo }
@@ -59,7 +59,7 @@ struct Session: Sendable {
     private init(_ options: HostOptions, replaying file: String) throws {
         let replay = Replay(
             try Recording(contentsOf: file), path: file, program: Masterswap.configuration.version)
-        terminal = Terminal(options.global)
+        terminal = Terminal(options)
         pool = Self.pool(options.connection, terminal)
         inventory = try options.inventory.file.map { try Inventory.read($0) } ?? replay.inventory()
         remotes = replay.remotes.logging(to: try options.log.logger(terminal))
@@ -123,7 +123,7 @@ struct Session: Sendable {
         } catch let error as ValidationError {
             throw error
         } catch {
-            throw fail(error, Terminal(options.global))
+            throw fail(error, Terminal(options))
         }
         do {
             try await Interrupt.cancelling { try await work(session) }

@@ -13,7 +13,7 @@ struct SnapshotCommand: AsyncParsableCommand {
         abstract: "Save an etcd snapshot, and what a restore needs beside it, on this machine.",
         discussion: """
             The snapshot is taken of one healthy member, verified there and here. Beside it are kubeadm-config and, of every master \
-            that answers, its certificates, with the authority's key, its manifests and its configuration: all of it is as secret as \
+            that answers, its certificates, with the CA's key, its manifests and its configuration: all of it is as secret as \
             the cluster itself, and only its owner can read it. Nothing of it stays on the masters.
 
             Examples:

@@ -39,10 +39,12 @@ struct Terminal: Sendable {
         (isJSON, isVerbose, hasColor, fixedWidth) = (false, false, false, width)
     }
 
-    init(_ options: GlobalOptions) {
+    init(_ options: HostOptions) { self.init(options.global, isVerbose: options.log.isVerbose) }
+
+    init(_ options: GlobalOptions, isVerbose: Bool = false) {
         fixedWidth = nil
         isJSON = options.output == .json
-        isVerbose = options.isVerbose
+        self.isVerbose = isVerbose
         let environment = ProcessInfo.processInfo.environment
         // https://no-color.org: set and not empty.
         let isRefused =

@@ -9,7 +9,7 @@ import Reporting
 
 struct UnlockCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "unlock", abstract: "Show who holds the cluster's lock, and take it away when you say so.",
+        commandName: "unlock", abstract: "Show who holds the cluster's lock, and release it after confirmation.",
         discussion: """
             A run that was cut off leaves its lock to run out by itself within half a minute. A run that still lives finds its \
             lock gone at its next destructive act, and stops.
@@ -18,7 +18,7 @@ struct UnlockCommand: AsyncParsableCommand {
               masterswap unlock
             """)
 
-    @Flag(name: .long, help: "Do not ask; required where there is no terminal.") var yes = false
+    @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
     @OptionGroup var options: HostOptions
 
     func run() async throws {

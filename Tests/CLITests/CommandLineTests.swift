@@ -40,7 +40,7 @@ import Testing
         #expect(command.death.notReadyFor == 300 && command.death.words.isEmpty)
         let known = try #require(
             try Masterswap.parseAsRoot(["plan", "dead", "--with", "spare", "--not-ready-for", "0"]) as? PlanCommand)
-        #expect(known.death.notReadyFor == 0 && known.death.words == " --not-ready-for 0")
+        #expect(known.death.notReadyFor == 0 && known.death.words == ["--not-ready-for", "0"])
     }
 
     @Test(arguments: [

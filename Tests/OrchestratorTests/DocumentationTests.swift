@@ -124,6 +124,38 @@ import Testing
         }
     }
 
+    /// The compiler refuses only a circle: of the modules that were built before, it takes any.
+    @Test(arguments: [
+        ("SSH", "SSH"), ("masterswap", "CLI"), ("Inventories", "Orchestrator/Inventories"),
+        ("Cluster", "Orchestrator/Cluster"),
+        ("Planning", "Orchestrator/Planning"), ("Drafting", "Orchestrator/Drafting"),
+        ("Execution", "Orchestrator/Execution"),
+        ("Reporting", "Orchestrator/Reporting"),
+    ]) func aModuleImportsWhatItDeclares(module: String, folder: String) throws {
+        let package = try Self.document("Package.swift")
+        let target = try #require(
+            package.firstMatch(
+                of: try Regex("name: \"\(module)\",\\s*dependencies: (.*?)(path|swiftSettings):").dotMatchesNewlines()))
+        let words = String(target.output[1].substring ?? "").replacing(/package: "[^"]*"/, with: "")
+        var declared = Set(words.matches(of: /"(\w+)"/).map { String($0.1) })
+        if words.contains("orchestrator") {
+            let order = try #require(package.firstMatch(of: /let orchestrator = \[([^\]]*)\]/)).1
+            declared.formUnion(order.matches(of: /"(\w+)"/).map { String($0.1) })
+        }
+        let system: Set = ["Foundation", "Dispatch", "Synchronization"]
+        var imported: Set<String> = []
+        let place = Self.root.appendingPathComponent("Sources/" + folder)
+        for case let file as URL in try #require(
+            FileManager.default.enumerator(at: place, includingPropertiesForKeys: nil))
+        where file.pathExtension == "swift" {
+            let text = try String(contentsOf: file, encoding: .utf8)
+            for match in text.matches(of: /(?m)^(?:@\w+ )?(?:\w+ )?import (?:\w+ )?(\w+)/) {
+                imported.insert(String(match.1))
+            }
+        }
+        #expect(imported.subtracting(system) == declared)
+    }
+
     @Test func whereToChangeAThingIsThere() throws {
         let text = try Self.document("CONTRIBUTING.md")
         let start = try #require(text.range(of: "### Where do I change"))

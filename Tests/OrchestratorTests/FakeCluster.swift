@@ -52,12 +52,12 @@ final class FakeCluster: Sendable {
     ) throws -> RunContext {
         RunContext(
             plan: plan, inventory: try inventory ?? RunbookCluster.inventory(),
-            remotes: Remotes { Seat(name: $0.name, cluster: self) },
+            remotes: Remotes { Target(name: $0.name, cluster: self) },
             run: .init(id: "r", directory: folder.path), journal: try Journal(path: folder.path + "/journal"),
             lock: lock, watch: nil, limits: limits, databasePassword: { Secret("x") }, emit: { _ in })
     }
 
-    struct Seat: Remote {
+    struct Target: Remote {
         let name: String
         let cluster: FakeCluster
 

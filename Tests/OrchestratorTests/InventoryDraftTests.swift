@@ -189,6 +189,16 @@ import Testing
         #expect(ocboot.primaryMasterNode.isEmpty && ocboot.masterNodes.isEmpty, "what is read live is not kept")
     }
 
+    /// From 3.11.8 to 3.12 it depends on ocboot's branch or tag: nobody is told what is not known.
+    @Test(arguments: [
+        ("v3.8.8", "kubeadm"), ("v3.11.7", "kubeadm"), ("v3.11.14", "FILL-IN"), ("v3.12.1", "FILL-IN"),
+        ("v4.0.1", "k3s"),
+    ])
+    func theCloudsVersionTellsTheDistributionWhereItDoes(version: String, distribution: String) throws {
+        let file = try OcbootFile(parsing: Self.ocbootFile.replacing("v3.8.8", with: version), path: "config.yml")
+        #expect(InventoryDraft(file).text.contains("distribution: \(distribution) "))
+    }
+
     @Test(arguments: [
         ("", "empty"), ("a: 1", "'primary_master_node' is missing"),
         ("primary_master_node: {}", "'hostname' is missing"),

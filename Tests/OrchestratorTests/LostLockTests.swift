@@ -64,7 +64,7 @@ import Testing
                 return Self.answer(host, command, isJoinCut: isJoinCut)
             }
             let kubectl = Kubectl(
-                [.init(remote: FakeCluster.Seat(name: "lock", cluster: cluster))], distribution: .kubeadm)
+                [.init(remote: FakeCluster.Target(name: "lock", cluster: cluster))], distribution: .kubeadm)
             let lock = try await ClusterLock.acquire(kubectl, clock: LockTests.Watch().clock) { _ in }
             lease.begin()
             self.cluster = cluster

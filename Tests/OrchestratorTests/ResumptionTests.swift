@@ -59,7 +59,8 @@ import Testing
         }
         let replacement = Replacement(
             inventory: try RunbookCluster.inventory(),
-            remotes: Remotes { FakeCluster.Seat(name: $0.name, cluster: cluster) }, store: RunStore(), limits: .init(),
+            remotes: Remotes { FakeCluster.Target(name: $0.name, cluster: cluster) }, store: RunStore(),
+            limits: .init(),
             databasePassword: { Secret("x") }, emit: { _ in })
         let plan = try await replacement.resumption(of: try run(), fence: fence)
         #expect(cluster.acts == [], "it only looks")

@@ -43,7 +43,7 @@ import Testing
     private func backup(_ cluster: FakeCluster, _ state: ClusterState? = nil) throws -> ClusterBackup {
         ClusterBackup(
             try state ?? RunbookCluster.state(isDead: false),
-            Remotes { FakeCluster.Seat(name: $0.name, cluster: cluster) },
+            Remotes { FakeCluster.Target(name: $0.name, cluster: cluster) },
             store: store)
     }
 

@@ -19,7 +19,7 @@ public struct ClusterProbe: Sendable {
     ///   listed in the observation's problems.
     public func run(on remote: any Remote, host: Inventory.Host) async throws -> ClusterObservation {
         let script = script(host)
-        let result = try await remote.run(script.command(label: Self.operation, timeout: .seconds(60)))
+        let result = try await remote.run(script.command(label: Self.operation, timeout: nil))
         let sections = try script.parse(result, host: host.name, operation: Self.operation)
         return try observation(sections, host: host.name)
     }
@@ -71,32 +71,25 @@ public struct ClusterProbe: Sendable {
             [ -n "$node" ] || node=$(\(HostProbe.kubeletNode(inventory.cluster.distribution)))
             [ -n "$node" ] || node=$(uname -n | tr '[:upper:]' '[:lower:]')
             """
-        let etcdctl = etcdctl(kubectl)
-        script.section("members", "\(find)\n\(etcdctl)\nask member list -w json")
-        script.section("health", "\(find)\n\(etcdctl)\nask_health \(Etcdctl.healthArguments.joined(separator: " "))")
-        for (name, arguments) in [("etcd-status", Etcdctl.statusArguments), ("etcd-alarms", Etcdctl.alarmArguments)] {
-            script.section(name, "\(find)\n\(Etcdctl.question(arguments, kubectl, inventory.cluster.distribution))")
-        }
-    }
-
-    private func etcdctl(_ kubectl: String) -> String {
-        let options = inventory.cluster.distribution.etcdctlOptions.joined(separator: " ")
-        // etcd 3.3 needs the variable, and its image has a shell; newer images may have none. Standard error is never mixed with
-        // the answer: kubectl logs there, beside right answers, too.
-        return """
-            direct() { \(kubectl) exec -n kube-system "etcd-$node" -- etcdctl \(options) "$@"; }
-            by_shell() { \(kubectl) exec -n kube-system "etcd-$node" -- sh -c 'ETCDCTL_API=3 exec etcdctl "$@"' sh \(options) "$@"; }
-            ask() {
-                answer=$(direct "$@") && { printf '%s' "$answer"; return 0; }
-                by_shell "$@"
-            }
-            # A member that is not healthy makes it fail, which is an answer; etcdctl 3.4 gives it on standard error.
+        let distribution = inventory.cluster.distribution
+        // A member that is not healthy makes it fail, which is an answer; etcdctl 3.4 gives it on standard error.
+        let health = """
             ask_health() {
                 answer=$(direct "$@" 2>&1)
                 case $answer in *healthy*) printf '%s' "$answer"; return 0;; esac
                 by_shell "$@" 2>&1
             }
             """
+        script.section("members", "\(find)\n\(Etcdctl.question(Etcdctl.listArguments, kubectl, distribution))")
+        script.section(
+            "health",
+            "\(find)\n\(Etcdctl.ways(kubectl, distribution))\n\(health)\nask_health \(Etcdctl.healthArguments.joined(separator: " "))"
+        )
+        for (name, arguments) in [
+            ("etcd-status", Etcdctl.statusArguments), ("etcd-alarms", Etcdctl.alarmArguments),
+        ] {
+            script.section(name, "\(find)\n\(Etcdctl.question(arguments, kubectl, distribution))")
+        }
     }
 
     package func observation(_ sections: [String: SectionedScript.Section], host: String) throws -> ClusterObservation {

@@ -106,7 +106,7 @@ extension Inventory.Distribution {
     var etcdctlOptions: [String] {
         let credentials = etcdCredentials
         return [
-            "--endpoints=https://127.0.0.1:2379", "--cacert=\(credentials.authority)",
+            "--endpoints=https://127.0.0.1:2379", "--cacert=\(credentials.ca)",
             "--cert=\(credentials.certificate)", "--key=\(credentials.key)",
         ]
     }

@@ -126,8 +126,8 @@ extension Inventory.Distribution {
         }
     }
 
-    /// Certificate authority, certificate and key that etcdctl shows to the local member.
-    public var etcdCredentials: (authority: String, certificate: String, key: String) {
+    /// CA certificate, certificate and key that etcdctl shows to the local member.
+    public var etcdCredentials: (ca: String, certificate: String, key: String) {
         switch self {
         case .kubeadm:
             let folder = "/etc/kubernetes/pki/etcd/"
@@ -153,8 +153,8 @@ extension Inventory.Distribution {
         }
     }
 
-    /// The certificate of the authority that the cluster's servers are known by.
-    public var authorityCertificate: String {
+    /// The CA certificate of the cluster's servers.
+    public var caCertificate: String {
         switch self {
         case .kubeadm: certificateDirectory + "/ca.crt"
         case .k3s: certificateDirectory + "/server-ca.crt"

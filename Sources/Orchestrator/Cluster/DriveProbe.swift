@@ -81,7 +81,7 @@ public struct DriveProbe: Sendable {
         let operation = "look at MinIO's drives"
         let script = script(places)
         do {
-            let result = try await remote.run(script.command(label: operation, timeout: .seconds(60)))
+            let result = try await remote.run(script.command(label: operation, timeout: nil))
             let sections = try script.parse(result, host: remote.name, operation: operation)
             return Dictionary(
                 places.enumerated().map { index, place in

@@ -162,12 +162,10 @@ extension Etcdctl {
     static func question(
         _ arguments: [String], _ kubectl: String, _ distribution: Inventory.Distribution
     ) -> String {
-        // etcd 3.3 speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
         """
-        direct() { \(kubectl) exec -n kube-system "etcd-$node" -- etcdctl "$@"; }
-        told() { \(kubectl) exec -n kube-system "etcd-$node" -- sh -c 'ETCDCTL_API=3 exec etcdctl "$@"' sh "$@"; }
-        set -- \(distribution.etcdctlOptions.joined(separator: " ")) \(arguments.joined(separator: " "))
-        for way in direct told; do
+        \(Etcdctl.ways(kubectl, distribution))
+        set -- \(arguments.joined(separator: " "))
+        for way in direct by_shell; do
             answer=$($way "$@")
             case $answer in '{'*|'['*|null) printf '%s' "$answer"; exit 0 ;; esac
         done

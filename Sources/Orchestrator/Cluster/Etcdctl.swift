@@ -63,11 +63,24 @@ public struct Etcdctl: Sendable {
     package static func words(
         node: String, version: KubernetesVersion?, _ distribution: Inventory.Distribution
     ) -> [String] {
-        // etcd 3.3, up to Kubernetes 1.16, speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
         let isOld = version.map { $0 < KubernetesVersion(1, 17) } ?? false
-        let program = isOld ? ["sh", "-c", #"ETCDCTL_API=3 exec etcdctl "$@""#, "sh"] : ["etcdctl"]
+        let program = isOld ? shellWords : ["etcdctl"]
         return ["exec", "-n", "kube-system", "etcd-\(node)", "--"] + program + distribution.etcdctlOptions
     }
+
+    /// Shell functions that run etcdctl beside the member of `$node`, by the node's own etcdctl and, for etcd 3.3, by its shell, which sets
+    /// the variable that makes it speak v3.
+    static func ways(_ kubectl: String, _ distribution: Inventory.Distribution) -> String {
+        let pod = #"\#(kubectl) exec -n kube-system "etcd-$node" --"#
+        let options = distribution.etcdctlOptions.joined(separator: " ")
+        return """
+            direct() { \(pod) etcdctl \(options) "$@"; }
+            by_shell() { \(pod) \(shellWords.map(ShellQuoting.quote).joined(separator: " ")) \(options) "$@"; }
+            """
+    }
+
+    /// etcd 3.3, up to Kubernetes 1.16, speaks v2 unless told otherwise, and its image has a shell; newer ones may have none.
+    private static let shellWords = ["sh", "-c", #"ETCDCTL_API=3 exec etcdctl "$@""#, "sh"]
 
     /// - Throws: `SSHError`; ``ClusterError`` with `commandFailed`.
     @discardableResult

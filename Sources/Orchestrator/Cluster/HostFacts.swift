@@ -78,7 +78,7 @@ public struct HostFacts: Sendable, Hashable {
     public var listening: Set<Int>?
     /// Signs of a cluster on its disk, as paths: kubelet configuration, manifests, etcd data.
     public var clusterTraces: [String]?
-    /// SHA-256 of the cluster authority's certificate, in hexadecimal; `nil` where it has none.
+    /// SHA-256 of the cluster's CA certificate, in hexadecimal; `nil` where it has none.
     public var caCertificateSHA256: String?
     public var certificates: [Certificate]?
     public var keepalived: Keepalived

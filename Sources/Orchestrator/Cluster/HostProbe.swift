@@ -97,7 +97,7 @@ public struct HostProbe: Sendable {
             "for file in \(distribution.traces.joined(separator: " ")); do [ -e \"$file\" ] && echo \"$file\"; done; true"
         )
         let certificates = distribution.certificateFolders.map { $0 + "/*.crt" }.joined(separator: " ")
-        script.section("authority", "sha256sum \(distribution.authorityCertificate) | cut -d' ' -f1")
+        script.section("authority", "sha256sum \(distribution.caCertificate) | cut -d' ' -f1")
         script.section(
             "certificates",
             """

@@ -1,4 +1,4 @@
-public import Inventories
+import Inventories
 
 /// The manifests of keepalived on several masters, and what only their comparison shows. A master without one that could be read is left out.
 public struct KeepalivedManifests: Sendable {

@@ -157,7 +157,7 @@ public struct Kubectl: Sendable {
     public func objects() async throws -> KubernetesObjects {
         let label = Self.label(["get", KubernetesObjects.kinds, "-A"])
         let answer = try await execute { prefix in
-            Command(ObjectsTemplate.command(prefix), timeout: .seconds(60), outputLimit: 512 << 20, label: label)
+            Command(ObjectsTemplate.command(prefix), timeout: nil, outputLimit: 512 << 20, label: label)
         }
         return try Self.decode(
             KubernetesObjects.self, from: answer.result.standardOutput, host: answer.host,

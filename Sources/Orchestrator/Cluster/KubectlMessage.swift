@@ -80,7 +80,7 @@ struct KubectlMessage: Sendable, Hashable {
         }
         if says("x509") {
             return
-                "the kubeconfig on \(host) is not this cluster's: compare its authority with \(distribution.authorityCertificate)"
+                "the kubeconfig on \(host) is not this cluster's: compare its authority with \(distribution.caCertificate)"
         }
         if reason == "Unauthorized" || says("Unauthorized") {
             return

@@ -36,6 +36,8 @@ public struct Node: KubernetesObject {
     }
     public var isCordoned: Bool { spec?.unschedulable == true }
     public var kubeletVersion: String? { status?.nodeInfo?.kubeletVersion }
+    /// The kubelet's; `nil` where it is not told.
+    package var kubernetes: KubernetesVersion? { kubeletVersion.flatMap { KubernetesVersion($0) } }
 
     /// The label is `master` up to 1.19, both from 1.20, `control-plane` alone from 1.24 (KEP-2067).
     public var isControlPlane: Bool {

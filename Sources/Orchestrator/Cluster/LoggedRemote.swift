@@ -1,14 +1,18 @@
 import Foundation
 import Inventories
 public import Logging
-import SSH
+public import SSH
 
 extension Remotes {
     /// The same hosts; where there is a logger, each question is logged with its outcome. Answers are not: they may hold secrets.
     public func logging(to logger: Logger?) -> Remotes {
         guard let logger else { return self }
-        return Remotes { host in LoggedRemote(base: try self[host], logger: logger) }
+        return Remotes { host in try self[host].logging(to: logger) }
     }
+}
+
+extension Remote {
+    public func logging(to logger: Logger) -> any Remote { LoggedRemote(base: self, logger: logger) }
 }
 
 /// Logs what a host is asked, as a person is shown it, once the answer is there.

@@ -1,4 +1,5 @@
 public import Foundation
+import Inventories
 public import SSH
 import Yams
 
@@ -90,7 +91,8 @@ extension Recording {
     /// - Throws: ``ClusterError`` with `localFile` where it cannot be read, or is no recording that this program understands.
     public init(contentsOf path: String) throws {
         guard let data = FileManager.default.contents(atPath: path) else {
-            throw Self.fault(path, "it cannot be read", advice: "name a file that masterswap --record has written")
+            throw Self.fault(
+                path, FileProblem.reading(path), advice: "name a file that masterswap --record has written")
         }
         let lines = data.split(separator: UInt8(ascii: "\n"))
         let foreign = Self.fault(

@@ -120,7 +120,7 @@ extension InventoryDraft {
     var provisional: Inventory {
         Inventory(
             cluster: .init(
-                name: name, distribution: distribution, vip: vip ?? "0.0.0.0", apiPort: apiPort,
+                name: name, distribution: distribution ?? .kubeadm, vip: vip ?? "0.0.0.0", apiPort: apiPort,
                 localStorageClasses: localStorageClasses),
             hosts: hosts, ocboot: nil, workloads: [])
     }

@@ -11,7 +11,7 @@ extension InventoryDraft {
             \(remarks.map { "# NOTE: \(comment($0))\n" }.joined())
             cluster:
               name: \(YAMLText.scalar(name))  # how you call this cluster
-              distribution: \(distribution.rawValue)  # how the masters were made: kubeadm (ocboot up to 3.11.7) or k3s
+              distribution: \(distribution?.rawValue ?? gap)  # how the masters were made: kubeadm or k3s
               vip: \(vip.map(YAMLText.scalar) ?? gap)  # the address that keepalived moves between the masters
               api_port: \(apiPort)
               local_storage_classes: \(YAMLText.list(localStorageClasses))  # volumes of these live and die with one node's disk

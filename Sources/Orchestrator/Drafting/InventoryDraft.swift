@@ -36,7 +36,8 @@ public struct InventoryDraft: Sendable, Hashable {
     /// Where it comes from, for the first line.
     public var origin: String
     public var name: String
-    public var distribution: Inventory.Distribution
+    /// `nil` where it is not known.
+    public var distribution: Inventory.Distribution?
     public var vip: String?
     public var apiPort: Int
     public var localStorageClasses: [String]
@@ -49,7 +50,7 @@ public struct InventoryDraft: Sendable, Hashable {
     public var remarks: [String]
 
     public init(
-        origin: String, name: String = "cluster", distribution: Inventory.Distribution = .kubeadm, vip: String? = nil,
+        origin: String, name: String = "cluster", distribution: Inventory.Distribution?, vip: String? = nil,
         apiPort: Int = 6443, localStorageClasses: [String] = ["local-path"], ssh: Inventory.SSHSettings,
         hosts: [Inventory.Host] = [], ocboot: Ocboot = Ocboot(), rules: [Rule] = [], undecided: [Undecided] = [],
         remarks: [String] = []
@@ -73,7 +74,8 @@ public struct InventoryDraft: Sendable, Hashable {
         let first = file.masters[0]
         let ssh = Inventory.SSHSettings(user: first.user ?? "root", port: first.port, become: .none)
         self.init(
-            origin: file.path, distribution: Self.distribution(file.settings.onecloudVersion), vip: file.vip,
+            origin: file.path,
+            distribution: file.settings.onecloudVersion.flatMap(OcbootRelease.distribution(ofCloud:)), vip: file.vip,
             apiPort: file.apiPort ?? 6443, ssh: ssh, ocboot: file.settings)
         hosts = file.masters.map { master in
             var own = ssh
@@ -89,12 +91,6 @@ public struct InventoryDraft: Sendable, Hashable {
         addRemarks(on: file)
     }
 
-    /// ocboot makes k3s from 3.11.8 on, kubeadm before.
-    private static func distribution(_ version: String?) -> Inventory.Distribution {
-        guard let version, let found = OcbootRelease.numbers(version) else { return .kubeadm }
-        return found.lexicographicallyPrecedes([3, 11, 8]) ? .kubeadm : .k3s
-    }
-
     mutating func addRemarks(on file: OcbootFile) {
         if !file.secretKeys.isEmpty {
             remarks.append("Not copied from \(file.path), as secrets: \(file.secretKeys.joined(separator: ", ")).")
@@ -103,7 +99,8 @@ public struct InventoryDraft: Sendable, Hashable {
 
     /// The finished inventory; `nil` while something is to be filled in.
     public var inventory: Inventory? {
-        guard let vip, hosts.contains(where: { $0.role == .spare }), let version = ocboot.onecloudVersion,
+        guard let vip, let distribution, hosts.contains(where: { $0.role == .spare }),
+            let version = ocboot.onecloudVersion,
             let repository = ocboot.imageRepository, let host = ocboot.databaseHost, let user = ocboot.databaseUser,
             let password = ocboot.databasePassword
         else { return nil }

@@ -25,7 +25,7 @@ struct MasterSurvey: Sendable {
     /// - Throws: `SSHError`; ``ClusterError`` where the host is no master.
     static func run(on remote: any Remote) async throws -> MasterSurvey {
         let script = script
-        let result = try await remote.run(script.command(label: operation, timeout: .seconds(60)))
+        let result = try await remote.run(script.command(label: operation, timeout: nil))
         return try MasterSurvey(
             script.parse(result, host: remote.name, operation: operation), host: remote.name)
     }

@@ -29,7 +29,9 @@ extension Inventory {
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))
         } catch {
-            let cause = FileManager.default.fileExists(atPath: path) ? "cannot be read" : "no such file"
+            let cause =
+                FileManager.default.fileExists(atPath: path) || path.isEmpty
+                ? FileProblem.reading(path) : "no such file"
             throw InventoryError(file: file, problems: [.init(line: 0, cause, fix: advice)])
         }
         guard data.count <= sizeLimit else {

@@ -33,7 +33,7 @@ public struct FailedJoin: Sendable, Hashable, Codable {
 
     /// Judges a host that is to be joined.
     /// - Parameters:
-    ///   - caCertificateSHA256: the SHA-256 of this cluster's own authority.
+    ///   - caCertificateSHA256: the SHA-256 of this cluster's own CA certificate.
     ///   - node: the node with the host's name or address, if there is one; never the dead one.
     ///   - members: without the dead one's.
     ///   - password: of the host's name, where no node has that name.
@@ -56,7 +56,7 @@ public struct FailedJoin: Sendable, Hashable, Codable {
             return .otherwise("several etcd members are at its addresses: \(members.map(\.id).joined(separator: ", "))")
         }
         if let node, node.isControlPlane { return .otherwise("\(node.name) is a master") }
-        // keepalived's manifest is among the first things that ocboot writes; the authority's certificate comes with the join. What
+        // keepalived's manifest is among the first things that ocboot writes; the CA certificate comes with the join. What
         // waits for that is a kubelet already where it is one process with all the rest.
         let isPrepared =
             !traces.isEmpty && traces.allSatisfy(distribution.isPreparation)

@@ -32,12 +32,12 @@ public struct LostVolume: Sendable, Hashable {
 }
 
 extension ClusterState {
-    /// What hangs on a node by its volumes: found by the volumes' node affinity and the nodes' labels, never by names. Where somebody
+    /// The volumes of a node and what claims them: found by the volumes' node affinity and the nodes' labels, never by names. Where somebody
     /// has deleted the node already, its hostname label is all that is known of it.
     package func lostVolumes(of dead: Plan.DeadNode) -> [LostVolume] {
         if let node = objects.nodes.first(where: { $0.uid == dead.uid }) {
             let lost = lostVolumes(from: node.selectable, others: objects.nodes.filter { $0.uid != node.uid })
-            // Where volumes name it as it is called now, those under other names are no business of its.
+            // Where volumes name it as it is called now, volumes under other hostnames are ignored.
             let isCalledRightly = lost.contains { $0.isOnDeadNode && $0.claim != nil }
             return sorted(lost + (isCalledRightly ? [] : volumesUnderUnknownNames(than: node)))
         }

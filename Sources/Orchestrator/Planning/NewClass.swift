@@ -35,8 +35,8 @@ extension PlanningInput {
 
     /// From 1.26 on; before, the API server makes no claim where several classes are the default.
     private var isOneOfSeveralDefaultsTaken: Bool {
-        let version = primary.flatMap { state.objects.node($0.node)?.kubeletVersion }
-        return version.flatMap { KubernetesVersion($0) }.map { $0 >= KubernetesVersion(1, 26) } ?? false
+        let version = primary.flatMap { state.objects.node($0.node)?.kubernetes }
+        return version.map { $0 >= KubernetesVersion(1, 26) } ?? false
     }
 
     /// A volume of it is on one node's disk, so that it can be waited for there, and healed.

@@ -14,7 +14,7 @@ package struct PeerSight: Sendable, Hashable {
 
     /// - Parameters:
     ///   - views: by address; `nil` where it told nothing.
-    ///   - addresses: of the host in question. One that was not told about is as good as no word at all, but for a sign of life.
+    ///   - addresses: of the host in question. Without a view of each the result is unknown, unless one shows the host alive.
     package init(by: String, _ views: [String: PeerView]?, of addresses: [String]) {
         let signs = addresses.compactMap { address in views?[address].map { (address, $0.sign) } }
         let together = PeerView.Sign.together(signs)

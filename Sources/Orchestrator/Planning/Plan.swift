@@ -261,7 +261,7 @@ public struct ReplacementRequest: Sendable, Hashable {
     public var replacement: String
     /// `CLAIM` or `NAMESPACE/CLAIM`.
     public var acceptedLosses: [String]
-    /// Agreed to when the run began that goes on: what of it is not there any more is no mistake.
+    /// Accepted losses of the run that is resumed; one that is not there any more is no error.
     public var acceptedBefore: [String] = []
     /// Seconds.
     public var drainTimeout: Int

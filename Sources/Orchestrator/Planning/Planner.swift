@@ -28,7 +28,7 @@ public enum Planner {
         return Plan(
             cluster: state.inventory.cluster.name, distribution: state.inventory.cluster.distribution,
             vip: state.inventory.cluster.vip, madeAt: now,
-            kubernetes: state.objects.node(primary.node)?.kubeletVersion.flatMap { KubernetesVersion($0) },
+            kubernetes: state.objects.node(primary.node)?.kubernetes,
             kubectlClient: state.cluster.kubectl,
             dead: dead(input),
             replacement: .init(

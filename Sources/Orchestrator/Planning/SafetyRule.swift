@@ -6,7 +6,7 @@ public protocol ListedRule: Sendable {
     static var prevents: String { get }
 }
 
-/// One that judges a input, before there is a plan.
+/// One that judges an input, before there is a plan.
 public protocol SafetyRule: ListedRule {
     /// - Returns: why not; empty where the rule has nothing against it.
     static func refusals(_ input: PlanningInput) -> [Refusal]
@@ -18,7 +18,7 @@ extension SafetyRule {
     }
 }
 
-/// All that judge a input, in the order in which their refusals are shown.
+/// All that judge an input, in the order in which their refusals are shown.
 public enum SafetyRules {
     public static let all: [any SafetyRule.Type] = [
         NodeIsAMaster.self, NodeIsDead.self, HostsAreNodes.self, SurvivorsAreSound.self, MembersHaveNodes.self,

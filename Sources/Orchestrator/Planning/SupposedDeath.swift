@@ -112,8 +112,8 @@ extension ClusterState {
             }.map(\.id))
     }
 
-    /// Its member answers nobody; where it led, another one that answers does. Without a majority none of them answers as a healthy
-    /// one does, and none leads.
+    /// Its member is down; if it was the leader, another healthy one becomes leader. Without a majority no member is healthy, and there
+    /// is no leader.
     fileprivate mutating func silenceMembers(_ own: Set<String>, hasMajority: Bool) {
         for index in cluster.members.indices where own.contains(cluster.members[index].id) || !hasMajority {
             cluster.members[index].isHealthy = false

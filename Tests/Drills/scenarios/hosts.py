@@ -93,7 +93,7 @@ def api_server_away(faults):
     began = list(dict.fromkeys(e["step"] for e in faults.journal() if e["event"] == "step-began"))
     missed = [step for step in began if step not in struck]
     say(f"the API server was away in {len(struck)} of {len(began)} steps that began: {', '.join(struck)}")
-    say(f"ended before they could be struck: {', '.join(missed) or 'none'}")
+    say(f"steps that ended before the fault was injected: {', '.join(missed) or 'none'}")
     if len(struck) < 6 or not {"drain", "join"} <= set(struck):
         raise Failed(f"struck were too few, of which drain and join must be\nnext: {faults.folder}/tool.log")
     lab.wait_until("the API server to be well again", 120, answers)

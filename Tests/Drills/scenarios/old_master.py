@@ -1,5 +1,6 @@
 """The old master comes back, or somebody has removed it already, or its machine is to be the new one."""
 
+import subprocess
 from pathlib import Path
 
 import drill
@@ -44,7 +45,12 @@ def same_machine(faults):
     address = faults.lab.addresses[faults.dead]
 
     def others():
-        return [line for line in known_hosts.read_text().splitlines() if address not in line.split(" ")[0] and faults.dead not in line.split(" ")[0].split(",")]
+        # Some names are hashed: ssh-keygen knows whose each line is.
+        own = set()
+        for name in (address, faults.dead):
+            found = subprocess.run(["ssh-keygen", "-F", name, "-f", known_hosts], stdout=subprocess.PIPE, text=True)
+            own |= set(found.stdout.splitlines())
+        return [line for line in known_hosts.read_text().splitlines() if line not in own]
 
     before = others()
     # Cut off once after the join, and resumed: the name stands for the new node by then.
@@ -60,7 +66,7 @@ def same_machine(faults):
 
 
 def old_master_fenced(faults):
-    """The old master is powered on, with its disk, after its node and member are gone: stopped; resumed with --fence, to the end."""
+    """The old master is powered on, with its disk, after its node and member are gone: the run stops; with --fence it resumes, to the end."""
     faults.cut()
     process = faults.start(*faults.replace_arguments)
     # k3s removes the member with the node.
@@ -90,7 +96,7 @@ def old_master_fenced(faults):
 
 
 def old_master_returns(faults):
-    """The old master is powered on, with its disk, in the middle: stopped; cut again, it goes on."""
+    """The old master is powered on, with its disk, in the middle: the run stops; after another power cut it resumes."""
     faults.cut()
     process = faults.start(*faults.replace_arguments)
     faults.wait_for_step("save", process)
@@ -108,8 +114,8 @@ def old_master_returns(faults):
 
 
 def old_master_unseen(faults):
-    """The same, after its member is gone, and SSH from here does not see it: the survivors do, and its keepalived takes the VIP. Stopped;
-    not resumed; cut, it goes on."""
+    """The same, after its member is gone, and SSH from here does not see it: the survivors do, and its keepalived takes the VIP. The run
+    stops, and is not resumed beside it; after another power cut it resumes."""
     faults.cut()
     block = lambda verb: lab.must("admin", "--", "iptables", verb, "INPUT", "-s", faults.lab.addresses[faults.dead], "-j", "DROP")
     process = faults.start(*faults.replace_arguments)

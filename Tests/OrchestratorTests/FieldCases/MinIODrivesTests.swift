@@ -65,7 +65,7 @@ import Testing
         #expect(plan.rebuilds.first?.claims.map(\.pod) == ["minio-0", "minio-1", "minio-0", "minio-1"])
         let three = Lost.refusals(try Self.state(pods: 4, drives: 2, onDead: 3))
         #expect(three.map(\.rule) == ["critical-data-survives"])
-        #expect(three.first?.reason.contains("6 of 8 volumes are lost, 4 may be") == true)
+        #expect(three.first?.reason.contains("6 of 8 volumes are lost, and its redundancy tolerates 4") == true)
         // 3 pods with 4 drives: 12 drives, EC:4; a pod alone is within it, by pods it would not be.
         #expect(try Lost.plan(try Self.state(pods: 3, drives: 4, onDead: 1)).rebuilds.first?.redundancy?.mayBeLost == 4)
         // A pod's claims are deleted one by one, the pod once.
@@ -135,7 +135,7 @@ import Testing
         let refusals = Lost.refusals(state)
         #expect(refusals.map(\.rule) == ["critical-data-survives", "other-replicas-healthy"])
         #expect(
-            refusals.first?.reason.contains("3 of 4 volumes are lost, those counted that are being healed, 2 may be")
+            refusals.first?.reason.contains("3 of 4 volumes are lost, those counted that are being healed, and its redundancy tolerates 2")
                 == true)
         #expect(
             refusals.last?.reason.contains(
@@ -211,7 +211,7 @@ import Testing
         }
         let refusals = Lost.refusals(state)
         #expect(refusals.map(\.rule) == ["critical-data-survives"])
-        #expect(refusals.first?.reason.contains("3 of 4 volumes are lost, 2 may be") == true)
+        #expect(refusals.first?.reason.contains("3 of 4 volumes are lost, and its redundancy tolerates 2") == true)
         // The first pool as a whole: nothing on the other drives tells of it.
         var whole = try Self.state(pods: 8, onDead: 4)
         let names = whole.objects.volumes.map(\.name)

@@ -85,7 +85,7 @@ enum KubectlNoise {
                 KubectlNoise.aggregatedAPI + "\nError from server (NotFound): nodes \"m9\" not found\n")
         }
         let kubectl = Kubectl(
-            [.init(remote: FakeCluster.Seat(name: "m1", cluster: cluster))], distribution: .kubeadm,
+            [.init(remote: FakeCluster.Target(name: "m1", cluster: cluster))], distribution: .kubeadm,
             retryTimeout: .seconds(60))
         #expect(try await kubectl.find(Node.self, ["node", "m9"]) == nil)
         #expect(cluster.asked.count == 1)

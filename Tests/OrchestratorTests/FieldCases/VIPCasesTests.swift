@@ -76,7 +76,7 @@ import Testing
     }
 
     /// The keepalived of the master with the highest priority is broken: it never takes the VIP, and the run would wait for that.
-    @Test func aMASTERThatDoesNotHoldItIsRefused() throws {
+    @Test func aMASTERThatDoesNotHoldTheVIPIsRefused() throws {
         var state = try RunbookCluster.state(dead: 2)
         #expect(state.vipHolders.map(\.name) == [Self.names[0]])
         let address = HostFacts.Address(interface: "br0", address: Self.vip)

@@ -85,7 +85,7 @@ public struct ClusterBackup: Sendable {
         }
         return Kubectl(
             targets, distribution: cluster.distribution,
-            kubernetes: sources[0].node.kubeletVersion.flatMap { KubernetesVersion($0) }, retryTimeout: .seconds(30)
+            kubernetes: sources[0].node.kubernetes, retryTimeout: .seconds(30)
         ) { _ in }
     }
 

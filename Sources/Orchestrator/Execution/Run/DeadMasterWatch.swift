@@ -226,7 +226,7 @@ extension DeadMasterWatch {
     private static func sights(
         of host: Inventory.Host, _ subject: Subject, _ inventory: Inventory, _ remotes: Remotes
     ) async -> [PeerSight] {
-        // An address that another machine has by now tells of that one.
+        // Addresses that another machine has taken over are left out.
         let others = subject.survivors.reduce(into: subject.newcomer?.allAddresses ?? []) {
             $0.formUnion($1.allAddresses)
         }

@@ -185,7 +185,7 @@ extension FailedJoin {
         }
         host.role = .spare
         let facts = try await HostProbe(inventory, for: host, looksAtPeers: false).run(on: try remote(host.name))
-        let certificate = inventory.cluster.distribution.authorityCertificate
+        let certificate = inventory.cluster.distribution.caCertificate
         let sum = try await remote(plan.primary.host).run(Command(["sha256sum", certificate], timeout: .seconds(20)))
         let members = try await Etcdctl(
             kubectl, node: plan.primary.node, distribution: inventory.cluster.distribution

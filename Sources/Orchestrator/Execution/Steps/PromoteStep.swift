@@ -111,8 +111,8 @@ package struct PromoteStep: Step {
 
     /// Why what runs cannot be what was edited; `nil` when it is.
     ///
-    /// The processes on the host say it first: the kubelet may need minutes for its word, because the VIP that its own connection
-    /// to the API server goes by leaves this very host while keepalived restarts.
+    /// The processes on the host are asked: the kubelet may report minutes late, because its connection to the API server uses the VIP,
+    /// which moves while keepalived restarts.
     private func containerMissing(_ context: RunContext) async throws -> String? {
         // Just two variables are printed: the password stands beside them.
         let script =

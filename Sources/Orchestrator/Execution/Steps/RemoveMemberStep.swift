@@ -56,8 +56,7 @@ struct RemoveMemberStep: Step {
         try await context.wait(for: "etcd to be without the dead member", limit: .seconds(60)) {
             let members = try await context.etcdctl().members()
             if members.contains(where: { $0.id == plan.member?.id }) { return .pending("it is listed") }
-            // One that never started is cleaned up after, by a step of its own.
-            // Nor is one waited for that the plan goes on without.
+            // A member that never started is removed by a step of its own, and members that the plan leaves aside are not waited for.
             let unhealthy = members.filter {
                 $0.isStarted && !$0.isHealthy && !plan.unsoundMemberIDs.contains($0.id)
             }

@@ -180,6 +180,14 @@ extension OcbootRelease {
         return numbers.count >= 2 && !numbers.contains(nil) ? numbers.compactMap(\.self) : nil
     }
 
+    /// What ocboot makes of new masters for a version of the cloud; `nil` where it depends on the branch or tag: from 3.11.8 to 3.12 the
+    /// tags master-v3.11.8 and later make k3s, the branches release/3.11.8 to 3.12 kubeadm.
+    package static func distribution(ofCloud version: String) -> Inventory.Distribution? {
+        guard let numbers = numbers(version) else { return nil }
+        if numbers.lexicographicallyPrecedes([3, 11, 8]) { return .kubeadm }
+        return numbers.lexicographicallyPrecedes([4]) ? nil : .k3s
+    }
+
     /// Whether its roles run with that Ansible.
     package func runs(withAnsible version: String) -> Bool {
         guard let numbers = Self.numbers(version) else { return false }

@@ -39,7 +39,7 @@ public enum CriticalDataSurvives: SafetyRule {
                 ? "bring the dead node's disks back"
                 : "see to it that this can be looked at, or bring the dead node's disks back"
             return refusal(
-                "\(loss.name) is \(loss.data.rawValue): \(set.gone) of \(set.size) volumes are lost\(counted), \(set.parity) may be\(unseen)",
+                "\(loss.name) is \(loss.data.rawValue): \(set.gone) of \(set.size) volumes are lost\(counted), and its redundancy tolerates \(set.parity)\(unseen)",
                 advice: "\(advice); if the data may go: \(flags)")
         }
         return lost + unknown

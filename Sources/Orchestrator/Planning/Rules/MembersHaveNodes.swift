@@ -17,7 +17,7 @@ public enum MembersHaveNodes: SafetyRule {
                 refusal(
                     "etcd member \(member.id) '\(member.name)' is left of \(input.dead.node), whose node is gone, and \(distribution.rawValue) removes only the member of a node that is deleted",
                     advice:
-                        "its machine is to be gone for good; then remove it by hand, on a master: \(distribution.removalOfLeft(member.id))"
+                        "make sure that its machine stays off for good; then remove it by hand, on a master: \(distribution.removalOfLeft(member.id))"
                 )
             }
         }

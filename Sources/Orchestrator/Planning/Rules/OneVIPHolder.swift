@@ -46,7 +46,7 @@ public enum OneVIPHolder: SafetyRule {
                         "take it out of that Service: kubectl get services -A -o wide | grep -F \(vip)")
             ]
         }
-        // One that is fenced gives it up; that somebody else has taken it is seen before the join.
+        // Fencing releases the VIP; VIPStep checks its holder again before the join.
         let holders = state.vipHolders.map(\.name).filter { !(input.fences && $0 == input.dead.host) }
         if input.fences, holders.isEmpty, state.hosts[input.dead.host]?.facts?.holds(vip) == true { return [] }
         switch holders.count {

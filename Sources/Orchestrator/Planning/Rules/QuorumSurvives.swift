@@ -76,9 +76,11 @@ public enum QuorumSurvives: SafetyRule {
             causes.append("etcd\(version) adds none (strict-reconfig-check; fixed in 3.5.30 and 3.6.11)")
         }
         let distribution = input.state.inventory.cluster.distribution
-        let version = input.primary.flatMap { input.state.objects.node($0.node)?.kubeletVersion }
-        if distribution.joinWantsEveryMember(version.flatMap { KubernetesVersion($0) }) {
-            causes.append("kubeadm\(version.map { " \($0)" } ?? "") joins no master (kubernetes/kubernetes#138403)")
+        let node = input.primary.flatMap { input.state.objects.node($0.node) }
+        if distribution.joinWantsEveryMember(node?.kubernetes) {
+            causes.append(
+                "kubeadm\((node?.kubeletVersion).map { " \($0)" } ?? "") joins no master (kubernetes/kubernetes#138403)"
+            )
         }
         guard !causes.isEmpty else { return nil }
         return refusal(

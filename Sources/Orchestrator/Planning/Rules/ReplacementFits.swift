@@ -88,8 +88,8 @@ public enum ReplacementFits: SafetyRule {
     private static func staleEndpoints(_ input: PlanningInput) -> [Refusal] {
         let state = input.state
         guard let status = state.cluster.clusterStatus,
-            let version = input.survivors.lazy.compactMap({ state.objects.node($0.node)?.kubeletVersion }).first
-                .flatMap({ KubernetesVersion($0) }), version < KubernetesVersion(1, 19)
+            let version = input.survivors.lazy.compactMap({ state.objects.node($0.node)?.kubernetes }).first,
+            version < KubernetesVersion(1, 19)
         else { return [] }
         let known = Set(state.objects.nodes.map(\.name) + [input.dead.node])
         return status.endpoints.filter { !known.contains($0) }.map { name in

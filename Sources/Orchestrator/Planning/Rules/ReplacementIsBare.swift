@@ -81,7 +81,7 @@ public enum ReplacementIsBare: SafetyRule {
     private static func remains(_ facts: HostFacts, _ host: Inventory.Host) -> [Refusal] {
         var remains: [(what: String, advice: String)] = []
         if facts.caCertificateSHA256 != nil || facts.certificates?.isEmpty == false {
-            let path = facts.certificates?.first?.path ?? "an authority's certificate"
+            let path = facts.certificates?.first?.path ?? "a CA certificate"
             remains.append(
                 (
                     "certificates of a cluster: \(path)",

@@ -151,7 +151,7 @@ public enum SurvivorsAreSound: SafetyRule {
     private static func releaseWarning(_ input: PlanningInput) -> [String] {
         let state = input.state
         var releases = input.survivors.compactMap { master in
-            state.objects.node(master.node)?.kubeletVersion.flatMap { KubernetesVersion($0) }.map {
+            state.objects.node(master.node)?.kubernetes.map {
                 ("kubelet of \(master.node)", $0)
             }
         }

@@ -2,7 +2,7 @@ public import Cluster
 import Inventories
 public import Planning
 
-/// What hangs on a node, and what a replacement would do to each: the value behind `inspect`.
+/// What depends on a node's disk, and what a replacement would do to each: the value behind `inspect`.
 public struct Inspection: Sendable, Codable {
     public struct VolumeLine: Sendable, Codable {
         public var volume: String

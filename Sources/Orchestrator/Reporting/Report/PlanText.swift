@@ -64,7 +64,7 @@ public struct PlanText: Sendable {
                 + news.map { Line("  \($0)", .warning) }
         let steps = ReplacementSteps.added(plan)
         guard !steps.isEmpty else { return whole }
-        return whole + [Line("Beside what was agreed to, this run needs:", .heading)]
+        return whole + [Line("Additional steps to confirm:", .heading)]
             + steps.flatMap { [Line(""), Line($0.title, .step)] + lines(of: $0) }
     }
 
@@ -184,7 +184,7 @@ public struct PlanText: Sendable {
             if rebuild.data == .disposable { return Line("\(what) begins empty, which the inventory allows") }
             guard let redundancy = rebuild.redundancy else { return Line("\(what) healed from the other drives") }
             return Line(
-                "\(what) survives: \(redundancy.lost) of \(redundancy.replicas) drives are gone, \(redundancy.mayBeLost) may be; healthy elsewhere: \(redundancy.healthy), from which the new ones heal"
+                "\(what) survives: \(redundancy.lost) of \(redundancy.replicas) drives are gone, and its redundancy tolerates \(redundancy.mayBeLost); healthy elsewhere: \(redundancy.healthy), from which the new ones heal"
             )
         }
     }
