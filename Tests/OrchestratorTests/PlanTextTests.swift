@@ -23,7 +23,10 @@ import Testing
 
     @Test func theDataAtRiskIsToldWithItsRedundancy() throws {
         let text = PlanText(try plan(), try RunbookCluster.inventory()).summary.map(\.text).joined(separator: "\n")
-        #expect(text.contains("onecloud-minio/minio (critical, 2 claims): survives: 2 of 4 drives are gone, and its redundancy tolerates 2"))
+        #expect(
+            text.contains(
+                "onecloud-minio/minio (critical, 2 claims): survives: 2 of 4 drives are gone, and its redundancy tolerates 2"
+            ))
         #expect(text.contains("onecloud/default-influxdb (disposable, 1 claim): begins empty"))
         #expect(
             text.contains("node lzx-ocboot-ha-test, etcd member 14da7b338b44eee0, 5 claims, 5 volumes, 1 deployment"))

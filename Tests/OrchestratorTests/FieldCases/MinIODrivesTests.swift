@@ -135,8 +135,8 @@ import Testing
         let refusals = Lost.refusals(state)
         #expect(refusals.map(\.rule) == ["critical-data-survives", "other-replicas-healthy"])
         #expect(
-            refusals.first?.reason.contains("3 of 4 volumes are lost, those counted that are being healed, and its redundancy tolerates 2")
-                == true)
+            refusals.first?.reason.contains(
+                "3 of 4 volumes are lost, those counted that are being healed, and its redundancy tolerates 2") == true)
         #expect(
             refusals.last?.reason.contains(
                 "the drive of export-minio-3 is still being healed (12 of 40 files, 5.0 MiB)") == true)
