@@ -30,6 +30,8 @@ struct Progress {
         var at: Date
         var elapsed: Double
         var limit: Double
+        /// Since something moved in it last, where that is what `limit` is of.
+        var still: Double?
     }
 
     private(set) var title = ""
@@ -81,7 +83,7 @@ struct Progress {
         case .waiting:
             wait = Wait(
                 title: event.title ?? "", text: event.text ?? "", at: event.at, elapsed: event.elapsed ?? 0,
-                limit: event.limit ?? 0)
+                limit: event.limit ?? 0, still: event.still)
         case .stepFinished: mark(event, .done)
         case .stepSkipped: mark(event, .skipped)
         case .stepFailed:

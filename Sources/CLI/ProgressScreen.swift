@@ -91,9 +91,7 @@ struct ProgressScreen {
             }
         }
         if let wait = progress.wait {
-            let elapsed = wait.elapsed + max(0, now - wait.at)
-            important.append(
-                row("\(Self.indent)waiting for \(wait.title)", "\(clock(elapsed)) of \(clock(wait.limit))", .yellow))
+            important.append(row("\(Self.indent)waiting for \(wait.title)", clock(wait), .yellow))
             // ocboot's last line is the newest of its output already.
             let isTold = progress.tail.last.map { $0.hasPrefix("| ") || $0 == wait.text } ?? false
             if !isTold { important.append(Line(fit(Self.indent + TerminalText.line(wait.text)), .yellow)) }
@@ -119,9 +117,20 @@ struct ProgressScreen {
         return Line(Columns.pad(Columns.fit(left, to: rest - 1), to: rest) + right, style)
     }
 
+    /// `0:12 of 15:00`; of what may take hours `1:20:05, still for 2:10 of 30:00`, where it has not moved for a while.
+    private func clock(_ wait: Progress.Wait) -> String {
+        let since = max(0, now - wait.at)
+        let elapsed = clock(wait.elapsed + since)
+        guard let still = wait.still.map({ $0 + since }) else { return "\(elapsed) of \(clock(wait.limit))" }
+        return still < Self.noticeable ? elapsed : "\(elapsed), still for \(clock(still)) of \(clock(wait.limit))"
+    }
+
+    private static let noticeable: TimeInterval = 60
+
     private func clock(_ seconds: TimeInterval) -> String {
         let whole = max(0, Int(seconds))
-        return String(format: "%d:%02d", whole / 60, whole % 60)
+        guard whole >= 3600 else { return String(format: "%d:%02d", whole / 60, whole % 60) }
+        return String(format: "%d:%02d:%02d", whole / 3600, whole / 60 % 60, whole % 60)
     }
 
     private func fit(_ text: String) -> String { Columns.fit(text, to: width) }

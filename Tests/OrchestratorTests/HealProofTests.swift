@@ -70,7 +70,7 @@ import Testing
             pod: pod, volume: volume, host: plan.replacement.host,
             peers: peers.map { .init(host: RunbookCluster.names[1], path: folder.path + "/" + $0) },
             dataShards: dataShards
-        ).missing(context)
+        ).missing(context)?.description
     }
 
     @Test func whatAsManyOtherDrivesHaveAsThereAreDataShardsMustBeThere() async throws {

@@ -18,8 +18,8 @@ import Testing
     static let all = [
         "save", "fence", "drain", "delete-node", "remove-member", "clean-cluster-status", "clean-failed-join", "vip",
         "join", "node-ready", "promote", "cordon", "rebuild-onecloud-minio-minio",
-        "rebuild-onecloud-monitoring-monitor-minio", "rebuild-onecloud-default-influxdb", "delete-volumes", "uncordon",
-        "verify",
+        "rebuild-onecloud-monitoring-monitor-minio", "rebuild-onecloud-default-influxdb", "uncordon",
+        "heal-onecloud-minio-minio", "heal-onecloud-monitoring-monitor-minio", "delete-volumes", "verify",
     ]
 
     /// The runbook's replacement with every step that there is.
@@ -68,7 +68,7 @@ import Testing
             let lock = try await ClusterLock.acquire(kubectl, clock: LockTests.Watch().clock) { _ in }
             lease.begin()
             self.cluster = cluster
-            context = try cluster.context(plan, in: folder, limits: .init(wait: .zero), lock: lock)
+            context = try cluster.context(plan, in: folder, limits: .init(wait: .zero, healStalled: .zero), lock: lock)
         }
 
         private static var clusterStatus: ConfigMap {

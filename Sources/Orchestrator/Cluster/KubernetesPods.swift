@@ -55,6 +55,15 @@ public struct Pod: KubernetesObject {
         public var phase: String?
         public var startTime: String?
         public var containerStatuses: [ContainerStatus]?
+        /// Read where a pod is asked for alone, as the following.
+        public var initContainerStatuses: [ContainerStatus]?
+        public var conditions: [Condition]?
+    }
+    public struct Condition: Sendable, Hashable, Codable {
+        public var type: String
+        public var status: String
+        public var reason: String?
+        public var message: String?
     }
     public struct ContainerStatus: Sendable, Hashable, Codable {
         public var name: String
@@ -63,8 +72,13 @@ public struct Pod: KubernetesObject {
         public var state: State?
         public struct State: Sendable, Hashable, Codable {
             public var running: Running?
+            public var waiting: Waiting?
             public struct Running: Sendable, Hashable, Codable {
                 public var startedAt: String?
+            }
+            public struct Waiting: Sendable, Hashable, Codable {
+                public var reason: String?
+                public var message: String?
             }
         }
     }
@@ -79,6 +93,26 @@ public struct Pod: KubernetesObject {
     public var isReady: Bool {
         guard status?.phase == "Running", let containers = status?.containerStatuses else { return false }
         return !containers.isEmpty && containers.allSatisfy(\.ready)
+    }
+    /// Why it does not run, in the scheduler's or the kubelet's words: `the scheduler: 0/4 nodes are available: …`, `container minio:
+    /// CrashLoopBackOff: back-off 5m0s …`; `nil` where neither says anything.
+    public var hindrance: String? {
+        func told(_ who: String, _ reason: String?, _ message: String?) -> String? {
+            let words = [reason, message].compactMap(\.self).filter { !$0.isEmpty }
+            return words.isEmpty ? nil : "\(who): \(words.joined(separator: ": "))"
+        }
+        if let scheduled = status?.conditions?.first(where: { $0.type == "PodScheduled" }), scheduled.status == "False"
+        {
+            return told("the scheduler", nil, scheduled.message ?? scheduled.reason)
+        }
+        for container in (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? []) {
+            // These come before every start.
+            guard let waiting = container.state?.waiting,
+                !["ContainerCreating", "PodInitializing"].contains(waiting.reason)
+            else { continue }
+            return told("container \(container.name)", waiting.reason, waiting.message)
+        }
+        return nil
     }
     public var isFinished: Bool { status?.phase == "Succeeded" || status?.phase == "Failed" }
     public var controller: ObjectMeta.OwnerReference? { metadata.controller }

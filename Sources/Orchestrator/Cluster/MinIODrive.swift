@@ -70,14 +70,26 @@ public struct HealProgress: Sendable, Hashable, CustomStringConvertible {
     /// Known once the cluster's usage was counted.
     public var totalItems: Int?
     public var totalBytes: Int?
+    /// That the drive had already: of a heal that began again.
+    public var skipped: Int
+    /// The bucket and object that it has come to.
+    public var position: String
 
-    public init(items: Int, failed: Int = 0, bytes: Int, totalItems: Int? = nil, totalBytes: Int? = nil) {
+    public init(
+        items: Int, failed: Int = 0, bytes: Int, totalItems: Int? = nil, totalBytes: Int? = nil, skipped: Int = 0,
+        position: String = ""
+    ) {
         self.items = items
         self.failed = failed
         self.bytes = bytes
         self.totalItems = totalItems
         self.totalBytes = totalBytes
+        self.skipped = skipped
+        self.position = position
     }
+
+    /// Another one for as long as the heal moves. An object counts when all of it is healed.
+    package var mark: String { "\(items) \(failed) \(bytes) \(skipped) \(position)" }
 
     public var description: String {
         let total = totalItems.map { " of \($0)" } ?? ""
@@ -118,10 +130,13 @@ struct HealingRecord: Sendable, Hashable {
         }
         isFinished = fields["Finished"] == .boolean(true)
         guard let items = number("ItemsHealed", "ObjectsHealed"), let bytes = number("BytesDone") else { return }
+        func text(_ name: String) -> String { if case .text(let text)? = fields[name] { text } else { "" } }
         let (totalItems, totalBytes) = (number("ObjectsTotalCount") ?? 0, number("ObjectsTotalSize") ?? 0)
         progress = HealProgress(
             items: items, failed: number("ItemsFailed", "ObjectsFailed") ?? 0, bytes: bytes,
-            totalItems: totalItems > 0 ? totalItems : nil, totalBytes: totalBytes > 0 ? totalBytes : nil)
+            totalItems: totalItems > 0 ? totalItems : nil, totalBytes: totalBytes > 0 ? totalBytes : nil,
+            skipped: number("ItemsSkipped") ?? 0,
+            position: [text("Bucket"), text("Object")].filter { !$0.isEmpty }.joined(separator: "/"))
     }
 }
 

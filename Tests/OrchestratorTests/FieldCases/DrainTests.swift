@@ -32,7 +32,7 @@ import Testing
             return
         }
         #expect(seen == "evicted but for 5")
-        let events = try Journal.events(at: folder.path + "/journal")
+        let events = try Journal.events(at: folder.path + "/journal.jsonl")
         #expect(events.contains { $0.event == .note && $0.text?.contains("ended at its limit") == true })
         #expect(events.contains { $0.event == .warning && $0.text?.contains("onecloud-minio/minio-0") == true })
         #expect(cluster.asked.count { $0.contains(" drain \(RunbookCluster.names[0]) ") } == 1, "it is not given again")

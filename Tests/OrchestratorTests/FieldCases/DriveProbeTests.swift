@@ -170,7 +170,7 @@ enum Record {
     }
 
     /// With fields of every kind around the numbers.
-    static func of(_ numbers: [String: UInt64], finished: Bool? = nil) -> Data {
+    static func of(_ numbers: [String: UInt64], texts: [String: String] = [:], finished: Bool? = nil) -> Data {
         var fields: [Data] = [
             string("ID") + string("0e5c1947-44f0-4f8a-b7f0-e3a55f441d6f-and-more"), string("PoolIndex") + Data([0xFF]),
             string("Started") + Data([0xC7, 12, 5]) + Data(repeating: 1, count: 12),
@@ -178,6 +178,7 @@ enum Record {
             string("QueuedBuckets") + Data([0xDC, 0, 1]) + string("logs"),
         ]
         for (name, value) in numbers.sorted(by: { $0.key < $1.key }) { fields.append(string(name) + unsigned(value)) }
+        fields += texts.map { string($0.key) + string($0.value) }
         if let finished { fields.append(string("Finished") + Data([finished ? 0xC3 : 0xC2])) }
         return Data([0xDE, 0, UInt8(fields.count)]) + fields.joined()
     }

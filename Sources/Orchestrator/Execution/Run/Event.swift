@@ -37,8 +37,10 @@ public struct Event: Sendable, Hashable, Codable {
     public var text: String?
     /// Seconds since the step or the wait began.
     public var elapsed: Double?
-    /// Seconds after which a wait is given up.
+    /// Seconds after which a wait is given up: of `still` where that is there, else of `elapsed`.
     public var limit: Double?
+    /// Seconds since something moved last in what is waited for.
+    public var still: Double?
     /// Of a finished step's `elapsed`, the seconds in which a host or the cluster was waited for; the rest is the tool's own.
     public var waited: Double?
     /// The exit status, in the last event of a run.
@@ -54,7 +56,8 @@ public struct Event: Sendable, Hashable, Codable {
 
     public init(
         _ event: Name, at: Date = Date(), step: String? = nil, title: String? = nil, text: String? = nil,
-        elapsed: Double? = nil, limit: Double? = nil, waited: Double? = nil, status: Int? = nil, run: String? = nil,
+        elapsed: Double? = nil, limit: Double? = nil, still: Double? = nil, waited: Double? = nil, status: Int? = nil,
+        run: String? = nil,
         plan: Plan? = nil, recovery: RecoveryPlan? = nil, planHash: String? = nil, state: ClusterSummary? = nil
     ) {
         self.event = event
@@ -64,6 +67,7 @@ public struct Event: Sendable, Hashable, Codable {
         self.text = text
         self.elapsed = elapsed.map { ($0 * 1000).rounded() / 1000 }
         self.limit = limit
+        self.still = still.map { ($0 * 1000).rounded() / 1000 }
         self.waited = waited.map { ($0 * 1000).rounded() / 1000 }
         self.status = status
         self.run = run

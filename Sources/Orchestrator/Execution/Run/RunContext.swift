@@ -8,11 +8,22 @@ import Synchronization
 /// All that a step may use: the plan, the hosts, and the ways to wait and to tell.
 public struct RunContext: Sendable {
     public struct Limits: Sendable {
-        /// For each single wait.
+        /// For each single wait whose end is a matter of minutes.
         public var wait: Duration
+        /// For ocboot, since its log had a new line.
+        public var joinStalled: Duration
+        /// For a heal, since an object or a byte of it was healed.
+        public var healStalled: Duration
 
-        public init(wait: Duration = .seconds(900)) {
+        /// Half an hour: ocboot says nothing while it waits up to 15 minutes for a restart, and MinIO may begin a heal minutes late.
+        public static let usualStall = Duration.seconds(1800)
+
+        public init(
+            wait: Duration = .seconds(900), joinStalled: Duration = usualStall, healStalled: Duration = usualStall
+        ) {
             self.wait = wait
+            self.joinStalled = joinStalled
+            self.healStalled = healStalled
         }
     }
 
@@ -165,51 +176,82 @@ public struct RunContext: Sendable {
 
     public enum Poll<T: Sendable>: Sendable {
         case done(T)
-        /// Not yet; the text says what is seen.
-        case pending(String)
+        /// Not yet; the text says what is seen. `progress` is new with each step forward; shown to nobody.
+        case pending(String, progress: String? = nil)
+    }
+
+    /// When a wait for what may take hours is given up: so long after something moved last in it.
+    public struct Stall: Sendable {
+        public var limit: Duration
+        /// Makes it longer.
+        public var option: String
     }
 
     /// Asks until it is so. Says what it waits for when that changes, and every ten seconds; a host that does not answer for a
     /// while is no reason to give up before the limit.
-    /// - Parameter longest: the interval grows with the time waited so far, up to this; `nil` where it stays as it is.
+    /// - Parameters:
+    ///   - limit: of the whole wait; `nil` for ``Limits/wait``.
+    ///   - stall: in place of `limit`.
+    ///   - longest: the interval grows with the time waited so far, up to this; `nil` where it stays as it is.
     /// - Throws: ``ClusterError`` with `waitTimedOut`; whatever `ask` throws that waiting cannot fix; `CancellationError`.
     public func wait<T: Sendable>(
-        for what: String, on host: String? = nil, limit: Duration? = nil, every interval: Duration = .milliseconds(400),
-        growingTo longest: Duration? = nil, _ ask: () async throws -> Poll<T>
+        for what: String, on host: String? = nil, limit: Duration? = nil, stall: Stall? = nil,
+        every interval: Duration = .milliseconds(400), growingTo longest: Duration? = nil,
+        _ ask: () async throws -> Poll<T>
     ) async throws -> T {
-        let limit = limit ?? limits.wait
+        let limit = stall?.limit ?? limit ?? limits.wait
         let started = ContinuousClock.now
         var told: (text: String, at: ContinuousClock.Instant)?
+        var marks: Set<String> = []
+        var movedAt = started
         while true {
             var seen: String
             do {
                 switch try await ask() {
                 case .done(let value): return value
-                case .pending(let text): seen = text
+                case .pending(let text, let progress):
+                    seen = text
+                    // A heal that begins again, and an answer that comes and goes, are no steps forward.
+                    if let progress, marks.insert(progress).inserted { movedAt = .now }
                 }
             } catch let error where Transient.isTransient(error) {
                 seen = "\(error)"
             }
             try Task.checkCancellation()
             let elapsed = ContinuousClock.now - started
-            guard elapsed < limit else {
-                throw ClusterError(
-                    .waitTimedOut, host: host ?? scene.primary.host, operation: "wait for \(what)",
-                    cause: "not so after \(Int(elapsed.seconds)) s: \(seen)",
-                    advice:
-                        "look at it there; when it is so, go on with: masterswap resume (a longer limit: --wait-timeout)"
-                )
+            let still = stall.map { _ in ContinuousClock.now - movedAt }
+            guard still ?? elapsed < limit else {
+                throw Self.givenUp(what, host ?? scene.primary.host, after: still ?? elapsed, stall, seen: seen)
             }
             if told.map({ $0.text != seen || ContinuousClock.now - $0.at > .seconds(10) }) ?? true {
                 tell(
-                    Event(.waiting, step: step, title: what, text: seen, elapsed: elapsed.seconds, limit: limit.seconds)
-                )
+                    Event(
+                        .waiting, step: step, title: what, text: seen, elapsed: elapsed.seconds, limit: limit.seconds,
+                        still: still?.seconds))
                 told = (seen, .now)
             }
             let pause = Self.pause(interval, elapsed: elapsed, upTo: longest)
             // Not beyond the limit, so that the last look is at the limit.
-            try await stopwatch.waiting { try await Task.sleep(for: min(pause, limit - elapsed)) }
+            try await stopwatch.waiting { try await Task.sleep(for: min(pause, limit - (still ?? elapsed))) }
         }
+    }
+
+    private static func givenUp(
+        _ what: String, _ host: String, after time: Duration, _ stall: Stall?, seen: String
+    ) -> ClusterError {
+        guard let stall else {
+            return ClusterError(
+                .waitTimedOut, host: host, operation: "wait for \(what)",
+                cause: "not so after \(Int(time.seconds)) s: \(seen)",
+                advice:
+                    "look at it there; when it is so, go on with: masterswap resume (a longer limit: --wait-timeout)")
+        }
+        return ClusterError(
+            .waitTimedOut, host: host, operation: "wait for \(what)",
+            cause: "nothing has moved for \(Int(time.seconds)) s; seen last: \(seen)",
+            advice:
+                "it was left at work: look at it there; masterswap resume goes on waiting (a longer limit: \(stall.option))"
+        )
     }
 
     /// A twentieth of the time waited so far: what takes hours is looked at seldom, and its end is seen at most 5 % late.

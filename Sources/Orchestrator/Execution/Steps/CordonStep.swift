@@ -7,20 +7,26 @@ import Planning
 /// What is cordoned here carries an annotation, so that just these nodes are uncordoned, also by a later run after a crash.
 struct CordonStep: Step {
     let plan: Plan
+    let round: RebuildRound
+    static let id = "cordon"
 
-    let id = "cordon"
-    var title: String { "Cordon \(plan.cordons.joined(separator: ", "))" }
+    var id: String { round.id(Self.id) }
+    var title: String { "Cordon \(plan.cordons.joined(separator: ", "))\(round.number > 1 ? " again" : "")" }
     var reason: String {
         "What is rebuilt must land on \(plan.replacement.node), or MinIO's drives would share a node."
     }
     let estimate = 1
-    var effects: [Effect] { plan.cordons.map { .changes("node \($0): unschedulable for the time of the rebuild") } }
+    var effects: [Effect] {
+        plan.cordons.map { .changes("node \($0): unschedulable until what is rebuilt is in its place") }
+    }
 
     func commands(_ inventory: Inventory) -> [String] {
         plan.cordons.flatMap { Cordons.cordon($0, by: Plan.runName).map(plan.kubectl) }
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
+        // Resumed while MinIO heals, there is nothing to keep other nodes closed for.
+        guard try await isToBePlaced(context) else { return .satisfied("what is rebuilt is in its place already") }
         let open = try await Cordons.nodes(context).filter { plan.cordons.contains($0.name) && !$0.isCordoned }.map(
             \.name)
         return open.isEmpty ? .satisfied("cordoned") : .needed("schedulable: \(open.joined(separator: ", "))")
@@ -31,6 +37,13 @@ struct CordonStep: Step {
         for node in try await Cordons.nodes(context) where plan.cordons.contains(node.name) && !node.isCordoned {
             for arguments in Cordons.cordon(node.name, by: context.run.id) { try await kubectl.run(arguments) }
         }
+    }
+
+    private func isToBePlaced(_ context: RunContext) async throws -> Bool {
+        for rebuild in round.rebuilds {
+            if try await Placement(plan: plan, rebuild: rebuild).missing(context) != nil { return true }
+        }
+        return false
     }
 
     /// A claim that was deleted and is not bound again yet would land on any node that is schedulable: it is waited for first,
@@ -55,18 +68,24 @@ struct CordonStep: Step {
     }
 }
 
-/// Uncordons what was cordoned here, and only that.
+/// Uncordons what was cordoned here, and only that. What was rebuilt is held on the new node by its volumes from here on; all else may
+/// go to any node again while MinIO heals.
 struct UncordonStep: Step {
     let plan: Plan
+    /// `nil` where nothing is rebuilt.
+    let round: RebuildRound?
+    static let id = "uncordon"
 
-    let id = "uncordon"
+    var id: String { round?.id(Self.id) ?? Self.id }
     var title: String { "Uncordon \(names.joined(separator: ", "))" }
     let reason = "Just what was cordoned for the rebuild is opened again."
     let estimate = 1
     var effects: [Effect] { names.map { .changes("node \($0): schedulable again") } }
 
     /// What this run cordons, and what an earlier one left so.
-    private var names: [String] { (plan.rebuilds.isEmpty ? [] : plan.cordons) + (plan.oldCordons ?? []) }
+    private var names: [String] {
+        (round == nil ? [] : plan.cordons) + (round?.number ?? 1 == 1 ? plan.oldCordons ?? [] : [])
+    }
 
     func commands(_ inventory: Inventory) -> [String] {
         names.flatMap { Cordons.uncordon($0).map(plan.kubectl) }

@@ -29,9 +29,38 @@ struct MinIOHealProof {
     /// The workload has more drives than one erasure set can have, so that only peers of the drive's own set count.
     var hasSeveralSets = false
 
-    /// What is missing for the proof; `nil` when it stands.
+    /// A set's drives on the survivors.
+    static func peers(of set: StatefulSet, _ plan: Plan, _ kubectl: Kubectl) async throws -> [Peer] {
+        let namespace = set.namespace
+        let claims = try await kubectl.list(Claim.self, ["persistentvolumeclaims", "-n", namespace])
+        let volumes = try await kubectl.list(Volume.self, ["persistentvolumes"])
+        let nodes = try await kubectl.list(Node.self, ["nodes"])
+        return claims.filter { set.ordinal(ofClaim: $0.name) != nil && $0.isBound }.compactMap { claim in
+            guard let volume = volumes.first(where: { $0.name == claim.spec.volumeName }), let path = volume.path,
+                let node = volume.node(among: nodes),
+                let master = plan.survivors.first(where: { $0.node == node.name })
+            else { return nil }
+            return .init(host: master.host, path: path)
+        }
+    }
+
+    /// What is missing for the proof.
+    struct Missing: Sendable, CustomStringConvertible {
+        var description: String
+        /// New with each object that is healed; `nil` where none can be counted.
+        var progress: String?
+
+        init(_ description: String, progress: String? = nil) {
+            self.description = description
+            self.progress = progress
+        }
+
+        func told(as prefix: String) -> Missing { Missing(prefix + description, progress: progress) }
+    }
+
+    /// - Returns: `nil` when the proof stands.
     /// - Throws: ``ClusterError`` where the heal ended and objects were not healed.
-    func missing(_ context: RunContext) async throws -> String? {
+    func missing(_ context: RunContext) async throws -> Missing? {
         let log = try await context.kubectl().run(["logs", pod.name, "-n", pod.namespace, "-c", container?.name ?? ""])
         switch MinIOHeal.state(ofLog: String(decoding: log, as: UTF8.self), drive: mountPath) {
         case .failed(let why):
@@ -42,9 +71,9 @@ struct MinIOHealProof {
             )
         case .complete(let summary): return try await missingFolders(summary.healedBuckets, context)
         case .healed: return try await missingFolders([], context)
-        case .notStarted: return try await missingOnDisk(context).map { "\(pod.name): no heal in its log; \($0)" }
-        case .running: return try await missingOnDisk(context).map { "\(pod.name): MinIO is healing; \($0)" }
-        case .inconclusive(let what): return try await missingOnDisk(context).map { "\(pod.name): \(what); \($0)" }
+        case .notStarted: return try await missingOnDisk(context)?.told(as: "\(pod.name): no heal in its log; ")
+        case .running: return try await missingOnDisk(context)?.told(as: "\(pod.name): MinIO is healing; ")
+        case .inconclusive(let what): return try await missingOnDisk(context)?.told(as: "\(pod.name): \(what); ")
         }
     }
 
@@ -77,7 +106,7 @@ struct MinIOHealProof {
     }
 
     /// Heals end at different times; a drive that is known to be healing is not listed.
-    private func missingOnDisk(_ context: RunContext) async throws -> String? {
+    private func missingOnDisk(_ context: RunContext) async throws -> Missing? {
         let remote = try context.remote(host)
         let path = try path()
         if let unfinished = try await unfinished(path, remote) { return unfinished }
@@ -88,11 +117,11 @@ struct MinIOHealProof {
             case .listing(let listing): others.append(listing)
             // Another claim template of the set, for something else than MinIO's drives.
             case .unformatted: continue
-            case .unreadable: return "\(peer.path) on \(peer.host) cannot be listed"
+            case .unreadable: return Missing("\(peer.path) on \(peer.host) cannot be listed")
             }
         }
         guard case .listing(let own) = try await DriveListing.read(path, on: remote) else {
-            return "its drive cannot be listed, or is being healed"
+            return Missing("its drive cannot be listed, or is being healed")
         }
         let size = own.set?.count
         let dataShards =
@@ -101,10 +130,11 @@ struct MinIOHealProof {
             in: own, others: others, dataShards: dataShards, hasSeveralSets: hasSeveralSets)
         switch missing {
         case .notEnoughPeers(let count):
-            return
+            return Missing(
                 "only \(count) other drives of its erasure set can be compared with it, and an object needs \(dataShards)"
+            )
         case .files(let missing, of: let wanted) where missing > 0:
-            return "\(missing) of \(wanted) files are not on its drive yet"
+            return Missing("\(missing) of \(wanted) files are not on its drive yet", progress: "missing \(missing)")
         case .files(_, of: let wanted):
             context.note("\(pod.reference) has each of the \(wanted) files that the other drives have: healed")
             return nil
@@ -112,25 +142,28 @@ struct MinIOHealProof {
     }
 
     /// Why the drive's own folder says that it is not healed; `nil` where it does not.
-    private func unfinished(_ path: String, _ remote: any Remote) async throws -> String? {
+    private func unfinished(_ path: String, _ remote: any Remote) async throws -> Missing? {
         let place = DriveProbe.Place(volume: volume.name, path: path)
         switch await DriveProbe.look(at: [place], on: remote)[volume.name]?.state {
         case .whole: return nil
-        case .unformatted: return "its drive is not formatted yet"
-        case .unknown(let why): return why
-        case .healing(let progress?): return "healed so far: \(progress)"
+        case .unformatted: return Missing("its drive is not formatted yet")
+        case .unknown(let why): return Missing(why)
+        case .healing(let progress?): return Missing("healed so far: \(progress)", progress: progress.mark)
         case .healing(nil):
             let count = try await DriveListing.count(path, on: remote)
-            return "its drive is being healed\(count.map { ": \($0) so far" } ?? "")"
-        case nil: return "its drive was not looked at"
+            return Missing(
+                "its drive is being healed\(count.map { ": \($0) so far" } ?? "")", progress: count?.mark)
+        case nil: return Missing("its drive was not looked at")
         }
     }
 
     /// The log says that it is healed: the drive has to agree.
-    private func missingFolders(_ buckets: [String], _ context: RunContext) async throws -> String? {
+    private func missingFolders(_ buckets: [String], _ context: RunContext) async throws -> Missing? {
         let remote = try context.remote(host)
         let path = try path()
-        if let unfinished = try await unfinished(path, remote) { return "healed by its log, and yet: \(unfinished)" }
+        if let unfinished = try await unfinished(path, remote) {
+            return unfinished.told(as: "healed by its log, and yet: ")
+        }
         // A bucket may be empty; its directory may not be missing.
         let script = """
             \(DriveProbe.findDrive)
@@ -141,9 +174,10 @@ struct MinIOHealProof {
         let result = try await remote.run(
             .script(
                 script, [path] + buckets, timeout: .seconds(30), label: "look for the healed buckets in \(path)"))
-        guard result.succeeded else { return "\(path) is not there on \(host)" }
+        guard result.succeeded else { return Missing("\(path) is not there on \(host)") }
         let missing = result.text.split(separator: "\n")
-        return missing.isEmpty ? nil : "healed by its log, but not on the disk: \(missing.joined(separator: ", "))"
+        return missing.isEmpty
+            ? nil : Missing("healed by its log, but not on the disk: \(missing.joined(separator: ", "))")
     }
 }
 
@@ -185,8 +219,16 @@ struct DriveListing: Sendable {
                 set: lines.first.flatMap { MinIODrive.Layout(format: Data($0.utf8))?.set }))
     }
 
-    /// `12 files, 3.4 MiB`: of a drive that is being healed, where MinIO does not count; `nil` where that cannot be seen.
-    static func count(_ path: String, on remote: any Remote) async throws -> String? {
+    /// `12 files, 3.4 MiB`: of a drive that is being healed, where MinIO does not count.
+    struct Count: CustomStringConvertible {
+        var files: Int
+        var kibibytes: Int
+        var description: String { "\(files) files, \(HealProgress.size(kibibytes << 10))" }
+        var mark: String { "\(files) \(kibibytes)" }
+    }
+
+    /// - Returns: `nil` where that cannot be seen.
+    static func count(_ path: String, on remote: any Remote) async throws -> Count? {
         let script = """
             \(DriveProbe.findDrive)
             find_drive "$1" && cd -- "$drive" || exit 1
@@ -197,7 +239,7 @@ struct DriveListing: Sendable {
             .script(script, [path], timeout: .seconds(300), label: "count the files in \(path)"))
         let numbers = result.text.split(separator: "\n").compactMap { Int($0.filter(\.isNumber)) }
         guard result.succeeded, numbers.count == 2 else { return nil }
-        return "\(numbers[0]) files, \(HealProgress.size(numbers[1] << 10))"
+        return Count(files: numbers[0], kibibytes: numbers[1])
     }
 
     package enum Comparison: Sendable, Hashable {

@@ -25,13 +25,15 @@ struct RebuildDeploymentStep: Step {
         ObjectReference(.deployment, namespace: rebuild.namespace, name: rebuild.name, uid: rebuild.uid)
     }
 
+    private var placement: Placement { Placement(plan: plan, rebuild: rebuild) }
+
     func commands(_ inventory: Inventory) -> [String] {
         rebuild.claims.map { plan.deletion($0.claim) } + [plan.deletion(deployment)]
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
-        if let missing = try await missing(context) { return .needed(missing) }
-        return .satisfied("recreated, available, its claim Bound on \(plan.replacement.node)")
+        if let missing = try await placement.missing(context) { return .needed(missing) }
+        return .satisfied("recreated, its claim Bound and its pod placed on \(plan.replacement.node)")
     }
 
     func run(_ context: RunContext) async throws {
@@ -54,39 +56,11 @@ struct RebuildDeploymentStep: Step {
             }
         }
         try await context.delete(deployment)
-        try await context.wait(for: "the operator to make \(rebuild.reference) again", on: plan.replacement.host) {
-            try await missing(context).map { .pending($0) } ?? .done(())
+        // Its namespace is the cloud's own, with all its pods.
+        try await context.wait(
+            for: "the operator to make \(rebuild.reference) again", on: plan.replacement.host, growingTo: .seconds(5)
+        ) {
+            try await placement.missing(context).map { .pending($0) } ?? .done(())
         }
-    }
-
-    private func missing(_ context: RunContext) async throws -> String? {
-        let kubectl = try context.kubectl()
-        guard let now = try await kubectl.find(Deployment.self, ["deployment", rebuild.name, "-n", rebuild.namespace])
-        else {
-            return "the deployment is not recreated yet"
-        }
-        if now.uid == rebuild.uid { return "the deployment is still the old one" }
-        for lost in rebuild.claims {
-            guard
-                let claim = try await kubectl.find(
-                    Claim.self, ["persistentvolumeclaim", lost.claim.name, "-n", rebuild.namespace])
-            else {
-                return "the claim \(lost.claim.name) is not recreated yet"
-            }
-            if claim.uid == lost.claim.uid { return "the claim \(claim.name) is still the one on \(plan.dead.node)" }
-            guard claim.isBound, let name = claim.spec.volumeName else {
-                return "the new claim \(claim.name) is not Bound"
-            }
-            guard let volume = try await kubectl.find(Volume.self, ["persistentvolume", name]) else {
-                return "its volume \(name) is not there"
-            }
-            guard try await RebuiltVolume.isOnReplacement(volume, plan, context) else {
-                throw RebuiltVolume.misplaced(claim, volume, plan)
-            }
-        }
-        guard now.status?.availableReplicas ?? 0 >= now.replicas else {
-            return "the new deployment is not available yet"
-        }
-        return nil
     }
 }

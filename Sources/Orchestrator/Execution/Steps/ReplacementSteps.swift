@@ -1,3 +1,4 @@
+import Inventories
 public import Planning
 
 /// The steps of a replacement, in their order.
@@ -25,18 +26,41 @@ public enum ReplacementSteps {
             NodeReadyStep(plan: plan),
         ]
         if plan.promotes { steps.append(PromoteStep(plan: plan)) }
-        if !plan.rebuilds.isEmpty {
-            steps.append(CordonStep(plan: plan))
-            for rebuild in plan.rebuilds {
+        for round in RebuildRound.of(plan) {
+            steps.append(CordonStep(plan: plan, round: round))
+            steps += round.rebuilds.map { rebuild -> any Step in
                 switch rebuild.kind {
-                case .statefulSet: steps.append(RebuildStatefulSetStep(plan: plan, rebuild: rebuild))
-                case .deployment: steps.append(RebuildDeploymentStep(plan: plan, rebuild: rebuild))
+                case .statefulSet: RebuildStatefulSetStep(plan: plan, rebuild: rebuild)
+                case .deployment: RebuildDeploymentStep(plan: plan, rebuild: rebuild)
                 }
             }
+            steps.append(UncordonStep(plan: plan, round: round))
+            steps += round.rebuilds.filter { !$0.drives.isEmpty }.map { HealStep(plan: plan, rebuild: $0) }
         }
         if !plan.volumes.isEmpty { steps.append(DeleteVolumesStep(plan: plan)) }
-        if !plan.rebuilds.isEmpty || plan.oldCordons != nil { steps.append(UncordonStep(plan: plan)) }
+        if plan.rebuilds.isEmpty, plan.oldCordons != nil { steps.append(UncordonStep(plan: plan, round: nil)) }
         steps.append(VerifyStep(plan: plan))
         return steps
     }
+}
+
+/// Workloads that are placed under one cordon, and then healed without it: all of them, but that a set with critical data waits for the
+/// heals before it.
+struct RebuildRound: Sendable {
+    /// From 1.
+    var number: Int
+    var rebuilds: [Plan.Rebuild]
+
+    static func of(_ plan: Plan) -> [RebuildRound] {
+        var rounds: [RebuildRound] = []
+        for rebuild in plan.rebuilds {
+            let waits = rebuild.data == .critical && rounds.last?.rebuilds.contains { !$0.drives.isEmpty } == true
+            if rounds.isEmpty || waits { rounds.append(RebuildRound(number: rounds.count + 1, rebuilds: [])) }
+            rounds[rounds.count - 1].rebuilds.append(rebuild)
+        }
+        return rounds
+    }
+
+    /// A step's id has to be its own: `cordon`, `cordon-2`.
+    func id(_ name: String) -> String { number == 1 ? name : "\(name)-\(number)" }
 }
