@@ -53,7 +53,7 @@ final class FakeCluster: Sendable {
         RunContext(
             plan: plan, inventory: try inventory ?? RunbookCluster.inventory(),
             remotes: Remotes { Target(name: $0.name, cluster: self) },
-            run: .init(id: "r", directory: folder.path), journal: try Journal(path: folder.path + "/journal"),
+            run: .init(id: "r", directory: folder.path), journal: try Journal(path: folder.path + "/journal.jsonl"),
             lock: lock, watch: nil, limits: limits, databasePassword: { Secret("x") }, emit: { _ in })
     }
 
@@ -68,6 +68,8 @@ final class FakeCluster: Sendable {
             switch words.first {
             case "kubectl": return try cluster.kubectl(Array(words.dropFirst()), command.input)
             case "etcdctl": return try cluster.etcdctl(Array(words.dropFirst()))
+            // Each master is like the others.
+            case "look": return NewMasterTests.answer(command) ?? FakeCluster.output("")
             default: return FakeCluster.output("")
             }
         }

@@ -106,9 +106,7 @@ public struct HostProbe: Sendable {
                 [ -f "$file" ] && echo "$file $(openssl x509 -noout -enddate -in "$file" 2>/dev/null)"
             done; true
             """)
-        script.section(
-            "keepalived", "[ -e \(distribution.keepalivedManifest) ] || exit 44\ncat \(distribution.keepalivedManifest)"
-        )
+        script.section("keepalived", Self.readKeepalived(distribution))
         for target in targets {
             script.section(
                 Self.reach(target), Self.connect(to: target.host, target.port, limit: Self.connectionLimit))
@@ -278,7 +276,12 @@ public struct HostProbe: Sendable {
         }
     }
 
-    private static func keepalived(_ section: SectionedScript.Section?) -> HostFacts.Keepalived {
+    /// Shell text, whose answer ``keepalived(_:)`` reads.
+    static func readKeepalived(_ distribution: Inventory.Distribution) -> String {
+        "[ -e \(distribution.keepalivedManifest) ] || exit 44\ncat \(distribution.keepalivedManifest)"
+    }
+
+    static func keepalived(_ section: SectionedScript.Section?) -> HostFacts.Keepalived {
         guard let section else { return .unreadable("not looked at") }
         if section.status == 44 { return .absent }
         guard section.succeeded else { return .unreadable("the file cannot be read") }

@@ -1,6 +1,16 @@
 public struct Node: KubernetesObject {
     public struct Spec: Sendable, Hashable, Codable {
         public var unschedulable: Bool?
+        /// Read where nodes are asked for alone.
+        public var taints: [Taint]?
+    }
+    public struct Taint: Sendable, Hashable, Codable, CustomStringConvertible {
+        public var key: String
+        public var value: String?
+        public var effect: String
+
+        /// As kubectl takes it.
+        public var description: String { "\(key)\(value.map { "=\($0)" } ?? ""):\(effect)" }
     }
     public struct Status: Sendable, Hashable, Codable {
         public var conditions: [Condition]?

@@ -30,9 +30,6 @@ package struct JoinStep: Step {
             + (JoinChanges(plan, run: Plan.runName)?.effects ?? [])
     }
 
-    /// ocboot waits up to 15 minutes for each restart, and installs some hundred packages.
-    private static let limit = Duration.seconds(3600)
-
     package func commands(_ inventory: Inventory) -> [String] {
         guard let ocboot = inventory.ocboot, let invocation = plan.ocboot?.invocation else { return [] }
         let name = Self.configurationName(run: Plan.runName)
@@ -80,16 +77,20 @@ package struct JoinStep: Step {
         let (attempt, job) = try await latest(context)
         let state = try await job?.progress(after: .max - 1).state
         if let job, state == .running { return (.atWork(job), attempt) }
+        var seen = "\(plan.replacement.node) is no node yet"
         switch state {
         case .running, .lost: return (.toDo("ocboot was cut off"), attempt)
-        case .ended(let status) where status != 0:
-            // A late task of ocboot's may have failed and been fixed by hand since.
-            let isReady = try await node(context)?.isReady == true
-            return (isReady ? .joined : .toDo("ocboot ended with status \(status)"), attempt)
-        case .ended, .absent, nil:
-            let isNode = try await node(context) != nil
-            return (isNode ? .joined : .toDo("\(plan.replacement.node) is no node yet"), attempt)
+        case .ended(let status) where status != 0: seen = "ocboot ended with status \(status)"
+        case .ended, .absent, nil: break
         }
+        guard let node = try await node(context) else { return (.toDo(seen), attempt) }
+        if case .ended(let status) = state, status != 0, !node.isReady {
+            return (.toDo("\(seen), and \(node.name) is not Ready"), attempt)
+        }
+        // A Ready node says nothing of a task of ocboot's that failed late or was passed over; it may have been made good since.
+        let lacks = try await NewMaster(plan: plan).lacks(node, context)
+        guard !lacks.isEmpty else { return (.joined, attempt) }
+        return (.toDo("\(node.name) lacks \(lacks.map(\.description).listed)"), attempt)
     }
 
     package func check(_ context: RunContext) async throws -> StepStatus {
@@ -121,11 +122,15 @@ package struct JoinStep: Step {
         let (status, output) = try await follow(followed, Redactor([try context.databasePassword()]), context)
         await JoinChanges(plan, run: context.run.id)?.tell(context)
         try await removeWhatIsSecret(context, try await latest(context).0)
+        let log = "its log is \(followed.directory)/log there"
         if let objection = output.objection(status: status) {
+            let (seen, isWhole) = await comparison(context)
             throw ClusterError(
                 .commandFailed, host: plan.primary.host, operation: "run ocboot",
-                cause: "\(objection); its last words are above",
-                advice: "its log is \(followed.directory)/log there; fix the cause, then: masterswap resume")
+                cause: "\(objection); its last words are above; \(seen)",
+                advice: isWhole
+                    ? "\(log); see whether what failed matters, then: masterswap resume, which goes on after the join"
+                    : "\(log); fix the cause, then: masterswap resume, which runs it again")
         }
         guard try await node(context) != nil else {
             throw ClusterError(
@@ -134,6 +139,56 @@ package struct JoinStep: Step {
                 advice:
                     "see in \(followed.directory)/log there what it skipped; fix the cause, then: masterswap resume")
         }
+        try await seeItWhole(context, log)
+    }
+
+    /// What the new master lacks beside the others, for the error of an ocboot that failed, and whether that is nothing.
+    private func comparison(_ context: RunContext) async -> (String, isWhole: Bool) {
+        let name = plan.replacement.node
+        do {
+            guard let node = try await node(context) else { return ("\(name) is no node", false) }
+            let lacks = try await NewMaster(plan: plan).lacks(node, context).map(\.description)
+            let pods = NewMaster(plan: plan).staticPods(try await context.kubectl().objects())
+            let seen = (lacks.isEmpty ? [] : ["it lacks \(lacks.listed)"]) + pods
+            guard !seen.isEmpty, node.isReady else {
+                return (
+                    "\(name) is \(node.isReady ? "Ready and" : "not Ready, but") has what the other masters have",
+                    node.isReady
+                )
+            }
+            return ("\(name) is \(node.isReady ? "Ready" : "not Ready"), and \(seen.joined(separator: "; "))", false)
+        } catch { return ("\(name) could not be compared with the other masters: \(error)", false) }
+    }
+
+    /// ocboot ended well, and may have passed over a part. k3s gives its nodes their roles a moment after they registered.
+    private func seeItWhole(_ context: RunContext, _ log: String) async throws {
+        var lacks: [NewMaster.Lack] = []
+        do {
+            try await context.wait(
+                for: "\(plan.replacement.node) to have what the other masters have", on: plan.replacement.host,
+                limit: .seconds(60)
+            ) { () -> RunContext.Poll<Void> in
+                guard let node = try await node(context) else { return .pending("it is no node") }
+                lacks = try await NewMaster(plan: plan).lacks(node, context)
+                return lacks.isEmpty ? .done(()) : .pending("it lacks \(lacks.map(\.description).listed)")
+            }
+        } catch var error as ClusterError where error.code == .waitTimedOut && !lacks.isEmpty {
+            error.advice =
+                "ocboot ended well without it (\(log)); masterswap resume runs it once more. What it passes over again, do by hand: \(lacks.map(\.remedy).joined(separator: "; ")); then: masterswap resume"
+            throw error
+        }
+        try await tellFurtherLabels(context)
+    }
+
+    private func tellFurtherLabels(_ context: RunContext) async throws {
+        guard let node = try await node(context) else { return }
+        let nodes = try await context.kubectl().list(Node.self, ["nodes"])
+        let others = plan.survivors.compactMap { survivor in nodes.first { $0.name == survivor.node } }
+        let labels = NewMaster(plan: plan).furtherLabels(node, others)
+        guard !labels.isEmpty else { return }
+        context.warn(
+            "the other masters have labels that no join gives: kubectl label node \(node.name) \(labels.joined(separator: " "))"
+        )
     }
 
     private func removeWhatIsSecret(_ context: RunContext, _ attempt: Int) async throws {
@@ -243,7 +298,8 @@ package struct JoinStep: Step {
         var output = OcbootOutput()
         var lastLine = "started"
         let status = try await context.wait(
-            for: "ocboot", limit: max(context.limits.wait, Self.limit), every: .milliseconds(700)
+            for: "ocboot", stall: .init(limit: context.limits.joinStalled, option: "--join-stalled"),
+            every: .milliseconds(700)
         ) { () -> RunContext.Poll<Int> in
             let progress = try await job.progress(after: offset)
             offset += progress.log.count
@@ -255,8 +311,9 @@ package struct JoinStep: Step {
             switch progress.state {
             // A part of the log may still be to come: it is read in pieces.
             case .ended(let status):
-                return progress.log.isEmpty ? .done(status) : .pending(String(lastLine.prefix(100)))
-            case .running: return .pending(String(lastLine.prefix(100)))
+                return progress.log.isEmpty
+                    ? .done(status) : .pending(String(lastLine.prefix(100)), progress: "\(offset)")
+            case .running: return .pending(String(lastLine.prefix(100)), progress: "\(offset)")
             case .absent, .lost:
                 throw ClusterError(
                     .changed, host: plan.primary.host, operation: "follow ocboot",

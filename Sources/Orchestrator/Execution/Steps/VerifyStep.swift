@@ -10,12 +10,14 @@ struct VerifyStep: Step {
     let title = "Verify the whole cluster"
     let reason = "What an earlier step saw may have changed since."
     let effects: [Effect] = []
-    let estimate = 1
+    /// The kubelet takes that long to call its static pods Ready.
+    let estimate = 12
 
     func commands(_ inventory: Inventory) -> [String] {
         [
-            plan.kubectl(["get", KubernetesObjects.kinds, "-A", "-o", "json"])
+            plan.kubectl(["get", KubernetesObjects.kinds, "-A"])
         ] + plan.memberQuestions(inventory.cluster.distribution)
+            + [plan.told(plan.replacement.host, MasterTraits.command(inventory.cluster.distribution))]
             + VIP.commands(
                 plan.vip, on: plan.primary.host, plan.survivors.map(\.host) + [plan.replacement.host], inventory)
     }
@@ -39,6 +41,11 @@ struct VerifyStep: Step {
     private func problems(_ context: RunContext) async throws -> [String] {
         let objects = try await context.kubectl().objects()
         var problems = nodes(objects)
+        if let node = try await ReplacementNode.find(plan, try context.kubectl()) {
+            let newMaster = NewMaster(plan: plan)
+            problems += try await newMaster.lacks(node, context).map { "\(node.name) lacks \($0): \($0.remedy)" }
+            problems += newMaster.staticPods(objects)
+        }
         problems += try await members(context)
         problems += try await vip(context)
         problems += rebuilds(objects)
@@ -61,7 +68,9 @@ struct VerifyStep: Step {
         if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid || !plan.reusesName {
             problems.append("\(plan.dead.node) is \(dead.uid == plan.dead.uid ? "still a node" : "a node again")")
         }
-        let unready = objects.pods.filter { $0.nodeName == plan.replacement.node && !$0.isReady && !$0.isFinished }
+        let unready = objects.pods.filter {
+            $0.nodeName == plan.replacement.node && !$0.isMirror && !$0.isReady && !$0.isFinished
+        }
         if !unready.isEmpty {
             problems.append(
                 "on \(plan.replacement.node) not Ready: \(unready.map(\.reference).joined(separator: ", "))")

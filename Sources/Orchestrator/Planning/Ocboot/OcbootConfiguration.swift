@@ -30,7 +30,15 @@ public enum OcbootConfiguration {
     static let mask = "••••"
 
     /// A node with the label runs onecloud's host service.
-    static let hostLabel = "onecloud.yunion.io/host"
+    package static let hostLabel = "onecloud.yunion.io/host"
+    /// Of each master: ocboot joins them with `as_controller`.
+    package static let controllerLabel = "onecloud.yunion.io/controller"
+
+    /// Whether a configuration has the new master join with the host service; `nil` where ocboot decides it.
+    package static func joinsAsHost(_ configuration: String) -> Bool? {
+        guard let root = try? Yams.compose(yaml: configuration) else { return nil }
+        return root["master_nodes"]?["as_host"]?.bool
+    }
 
     /// What the file is made of, besides the inventory.
     package struct Source {
