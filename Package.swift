@@ -58,6 +58,7 @@ let package = Package(
             name: "Execution",
             dependencies: [
                 "Inventories", "Cluster", "Planning", "SSH", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ],
             path: "Sources/Orchestrator/Execution", swiftSettings: settings),
         .target(

@@ -54,10 +54,12 @@ public struct Inventory: Sendable, Hashable {
         public var isReinstalledMaster = false
         /// The Kubernetes node that it is, or was, by name or hostname label: where nothing else says it.
         public var node: String?
+        /// Cuts its power: a program of the admin's machine and its arguments, run without a shell.
+        public var fence: [String]?
 
         package init(
             name: String, address: String, role: Role, ssh: SSHSettings, isReinstalledMaster: Bool = false,
-            node: String? = nil
+            node: String? = nil, fence: [String]? = nil
         ) {
             self.name = name
             self.address = address
@@ -65,6 +67,7 @@ public struct Inventory: Sendable, Hashable {
             self.ssh = ssh
             self.isReinstalledMaster = isReinstalledMaster
             self.node = node
+            self.fence = fence
         }
     }
 

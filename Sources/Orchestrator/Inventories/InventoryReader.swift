@@ -164,7 +164,7 @@ private struct InventoryReader {
                 return nil
             }
             guard let host = mapping(value, "hosts.\(name)") else { return nil }
-            host.allow(["address", "role", "node"] + Self.sshKeys)
+            host.allow(["address", "role", "node", "fence"] + Self.sshKeys)
             let ssh = readSSH(host, defaults: defaults)
             let role = host.choice("role", Inventory.Role.self)
             if !host.has("role") {
@@ -182,7 +182,9 @@ private struct InventoryReader {
                     host.value("node"), "hosts.\(name).node: '\(node)' is no node's name",
                     fix: "write it as kubectl get nodes shows it: lower-case letters, digits, '.', '-'")
             }
-            return Inventory.Host(name: name, address: address, role: role ?? .spare, ssh: ssh, node: node)
+            return Inventory.Host(
+                name: name, address: address, role: role ?? .spare, ssh: ssh, node: node,
+                fence: FenceCommand.read(host, problems))
         }
     }
 

@@ -26,6 +26,15 @@ package struct PeerSight: Sendable, Hashable {
 
     package var isAlive: Bool { if case .alive = sign { true } else { false } }
     package var isUnresponsive: Bool { if case .silent = sign { true } else { false } }
+    /// Why a host that does not answer here may live all the same: someone sees it, someone does not tell, or nobody is sure. `nil` where it
+    /// is silent.
+    package static func doubt(_ sights: [PeerSight]) -> String? {
+        if let alive = sights.first(where: \.isAlive) { return alive.text }
+        if let untold = sights.first(where: { $0.sign == nil }) { return untold.text }
+        guard !sights.contains(where: \.isUnresponsive) else { return nil }
+        return sights.isEmpty ? "no survivor looks at it" : sights.map(\.text).joined(separator: "; ")
+    }
+
     /// `lzx-2: it does not answer ARP`.
     package var text: String { "\(by): \(sign?.text ?? "did not tell")" }
 }

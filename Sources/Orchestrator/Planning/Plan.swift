@@ -36,8 +36,10 @@ public struct Plan: Sendable, Hashable, Codable {
     public var member: PlannedMember?
     /// What an earlier join of the new host left, to be cleaned first.
     public var failedJoin: FailedJoin?
-    /// The old master answers, and is to be fenced first.
+    /// The old master answers, or may, and is to be fenced first.
     public var fences: Bool?
+    /// By which its power is cut, on the admin's machine: the program and its arguments; `nil` where it is fenced over SSH.
+    public var fenceCommand: [String]?
     /// The old master was back since the run began, and its kubelet registered its node again: `dead.uid` is that one's.
     public var nodeReturned: Bool?
     /// The dead node's entry stands in kubeadm's ClusterStatus.

@@ -40,6 +40,7 @@ public enum Planner {
             promotes: input.promotes,
             member: input.deadMembers.first.map { .init(id: $0.id, name: $0.name, peerURLs: $0.peerURLs) },
             failedJoin: input.failedJoin.found, fences: input.fences ? true : nil,
+            fenceCommand: input.fenceCommand,
             hasStaleClusterStatus: state.cluster.clusterStatus?.endpoints.contains(input.dead.node) ?? false,
             drainTimeout: request.drainTimeout,
             lostPods: lostPods(input),

@@ -22,8 +22,10 @@ public struct PlanningInput: Sendable {
     /// The survivor that ocboot will run on; `nil` where none can be told.
     public var primary: Plan.Master?
     public var promotes: Bool
-    /// The old master answers over SSH, and is to be fenced before anything else.
+    /// The old master is to be fenced before anything else: it answers over SSH, or there is a command that cuts its power.
     public var fences: Bool
+    /// That command.
+    public var fenceCommand: [String]?
     /// What an earlier join left on the replacement and in the cluster.
     public var failedJoin: FailedJoin.Finding
     public var lost: [LostVolume]
@@ -79,7 +81,9 @@ public struct PlanningInput: Sendable {
         let judged = MasterFault.judge(state, identity, others, memberships)
         (survivors, unsound, faults) = (judged.survivors, judged.unsound, judged.faults)
         readyNodes = Set(state.objects.nodes.filter(\.isReady).map(\.name)).union(judged.survivors.map(\.node))
-        fences = request.fences && replacement.name != dead.host && state.hosts[dead.host]?.facts != nil
+        let isFenced = request.fences && replacement.name != dead.host
+        fenceCommand = isFenced ? state.inventory.host(named: dead.host)?.fence : nil
+        fences = isFenced && (fenceCommand != nil || state.hosts[dead.host]?.facts != nil)
         (primary, promotes) = Self.choosePrimary(state, survivors, fences: fences)
         lost = state.lostVolumes(of: dead)
         let caCertificateSHA256 = survivors.lazy.compactMap { state.hosts[$0.host]?.facts?.caCertificateSHA256 }.first

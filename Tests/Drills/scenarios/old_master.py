@@ -1,6 +1,9 @@
 """The old master comes back, or somebody has removed it already, or its machine is to be the new one."""
 
+import os
+import re
 import subprocess
+import threading
 from pathlib import Path
 
 import drill
@@ -135,5 +138,64 @@ def old_master_unseen(faults):
     lab.wait_until("the VIP on one survivor", 60, lambda: len(faults.lab.vip_holders()) == 1)
     # Its kubelet registered its node again.
     faults.resume("--yes")
+    # While the old master held the VIP without a cluster behind it, survivors that speak to the API by way of it were NotReady.
+    faults.verify("--evictions")
+
+
+class PowerSwitch:
+    """The lab's power, for power-switch(1) on the admin's machine: what is asked for is cut, by a thread of the drill's."""
+
+    def __init__(self, faults):
+        self.folder = faults.folder / "switch"
+        self.folder.mkdir(exist_ok=True)
+        self.asked = []
+        for name in ("asked", "answer"):
+            os.mkfifo(self.folder / name)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            with open(self.folder / "asked") as asked:
+                host = asked.read().strip()
+            status = lab.run("power-cut", host)[0]
+            self.asked.append(host)
+            (self.folder / "answer").write_text("Chassis Power Control: Down/Off\n" if status == 0 else "no such machine\n")
+
+
+def with_fence(faults, *command):
+    """The drill's inventory from here on has this command under the dead master."""
+    text = faults.inventory.read_text()
+    changed, count = re.subn(
+        rf"(?m)^(\s+{re.escape(faults.dead)}:\s*\{{.*?)\s*\}}", rf"\1, fence: [{', '.join(map(str, command))}] }}", text)
+    if count != 1:
+        raise Failed(f"{faults.dead} has no line of its own in {faults.inventory}\nnext: look at it")
+    faults.inventory = faults.folder / "fence.yaml"
+    faults.inventory.write_text(changed)
+
+
+def fence_by_command(faults):
+    """The old master comes back, lets nobody in over SSH and takes the VIP: stopped; a fence command that fails changes nothing; one that
+    cuts its power is seen to, and the run goes on to its end."""
+    faults.cut()
+    block = lambda verb: lab.must("admin", "--", "iptables", verb, "INPUT", "-s", faults.lab.addresses[faults.dead], "-j", "DROP")
+    process = faults.start(*faults.replace_arguments)
+    faults.wait_for_step("remove-member", process, event="step-finished")
+    block("-I")
+    lab.live("power-on", faults.dead, "--keep-disk")
+    faults.finish(process, expected=2)
+    lab.wait_until("the VIP on the old master", 120, lambda: faults.lab.vip_holders() == [faults.dead])
+    original = faults.inventory
+    with_fence(faults, "sh", "-c", '"echo no session; exit 1"')
+    faults.finish(faults.start("resume", "--fence", "--yes", *CONNECT), expected=2)
+    if "cut the power of" not in faults.said() or "no session" not in faults.said() or faults.lab.vip_holders() != [faults.dead]:
+        raise Failed(f"the fence did not fail as it should\nnext: {faults.folder}/tool.log")
+    switch = PowerSwitch(faults)
+    faults.inventory = original
+    with_fence(faults, drill.HERE / "power-switch", switch.folder, faults.dead)
+    # Its kubelet registered its node again.
+    faults.resume("--fence", "--yes")
+    if switch.asked != [faults.dead]:
+        raise Failed(f"the power was cut of {switch.asked}, expected {faults.dead}, once\nnext: {faults.folder}/tool.log")
+    block("-D")
     # While the old master held the VIP without a cluster behind it, survivors that speak to the API by way of it were NotReady.
     faults.verify("--evictions")

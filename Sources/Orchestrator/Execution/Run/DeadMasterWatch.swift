@@ -131,11 +131,14 @@ extension DeadMasterWatch {
     /// What is watched, and from where.
     private struct Subject: Sendable {
         var addresses: Set<String>
+        /// Over SSH: it goes on answering there.
         var fences: Bool
         var vip: String
         var survivors: [Plan.Master]
         var newcomer: Plan.Replacement?
         var isRecovery = false
+        /// One that is to be fenced answers until it is.
+        var isArmed = true
     }
 
     /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
@@ -149,10 +152,22 @@ extension DeadMasterWatch {
         else {
             return nil
         }
-        let subject = Subject(
-            addresses: plan.dead.allAddresses, fences: plan.fences == true, vip: plan.vip, survivors: plan.survivors,
-            newcomer: plan.replacement)
+        let subject = subject(of: plan)
         return start(host, subject, inventory, remotes, every: interval, firstLookLimit: firstLookLimit, pause: pause)
+    }
+
+    private static func subject(of plan: Plan) -> Subject {
+        var subject = Subject(
+            addresses: plan.dead.allAddresses, fences: plan.fences == true && plan.fenceCommand == nil, vip: plan.vip,
+            survivors: plan.survivors, newcomer: plan.replacement)
+        subject.isArmed = plan.fences != true
+        return subject
+    }
+
+    /// What the survivors see of a plan's dead master, now.
+    static func sights(_ plan: Plan, _ inventory: Inventory, _ remotes: Remotes) async -> [PeerSight] {
+        guard let host = inventory.host(named: plan.dead.host) else { return [] }
+        return await sights(of: host, subject(of: plan), inventory, remotes)
     }
 
     /// Watches each of a recovery's dead masters.
@@ -171,11 +186,12 @@ extension DeadMasterWatch {
         _ host: Inventory.Host, _ subject: Subject, _ inventory: Inventory, _ remotes: Remotes,
         every interval: Duration, firstLookLimit: Duration, pause: Duration
     ) -> DeadMasterWatch {
-        let fences = subject.fences
         let ours = (subject.survivors.map(\.host) + [subject.newcomer?.host].compactMap(\.self))
             .compactMap(inventory.host(named:))
         let foreignHolder = ForeignVIPHolder(vip: subject.vip, port: inventory.cluster.apiPort, pause: pause)
-        return DeadMasterWatch(host: host.name, every: interval, firstLookLimit: firstLookLimit, isArmed: !fences) {
+        return DeadMasterWatch(
+            host: host.name, every: interval, firstLookLimit: firstLookLimit, isArmed: subject.isArmed
+        ) {
             async let isTaken = foreignHolder.isSeen(by: ours.map { try remotes[$0] })
             let answer: Result<String?, any Error>
             do {

@@ -133,6 +133,11 @@ public struct RunContext: Sendable {
 
     func stopWatches() { for watch in watches { watch.stop() } }
 
+    /// What the survivors see of the dead master, now.
+    func sightsOfTheDead(_ plan: Plan) async -> [PeerSight] {
+        await stopwatch.waiting { await DeadMasterWatch.sights(plan, inventory, remotes) }
+    }
+
     /// The old master is fenced: from here on it has to stay so.
     func armWatch() { for watch in watches { watch.arm() } }
 

@@ -47,7 +47,7 @@ struct FenceStep: Step {
     }
 
     func run(_ context: RunContext) async throws {
-        try await refuseUnlessDead(context)
+        try await Self.refuseUnlessDead(plan, context)
         try context.record(
             Event(
                 .destroying, step: id,
@@ -69,6 +69,10 @@ struct FenceStep: Step {
             let signs = try await signs(context)
             return signs.isEmpty ? .done(()) : .pending(signs.joined(separator: ", "))
         }
+        try await Self.awaitSilenceOfMember(plan, context)
+    }
+
+    static func awaitSilenceOfMember(_ plan: Plan, _ context: RunContext) async throws {
         try await context.wait(for: "its etcd member not to answer", limit: .seconds(60)) {
             let answers = try await context.etcdctl().members().contains { $0.id == plan.member?.id && $0.isHealthy }
             return answers ? .pending("it answers") : .done(())
@@ -114,7 +118,7 @@ struct FenceStep: Step {
     }
 
     /// Only a master that the cluster has given up is fenced: its planned node NotReady or deleted, and a quorum without it.
-    private func refuseUnlessDead(_ context: RunContext) async throws {
+    static func refuseUnlessDead(_ plan: Plan, _ context: RunContext) async throws {
         func refusal(_ cause: String) -> ClusterError {
             ClusterError(
                 .changed, host: plan.dead.host, operation: "fence the old master", cause: cause,

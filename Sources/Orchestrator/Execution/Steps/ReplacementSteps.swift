@@ -5,14 +5,19 @@ public import Planning
 public enum ReplacementSteps {
     /// Those that an undisturbed replacement does not have: what a resume asks to confirm.
     package static func added(_ plan: Plan) -> [any Step] {
-        (plan.fences == true ? [FenceStep(plan: plan)] : [])
+        fence(plan)
             + (plan.nodeReturned == true ? [DeleteNodeStep(plan: plan)] : [])
             + (plan.failedJoin.map { [CleanFailedJoinStep(plan: plan, agreed: $0)] } ?? [])
     }
 
+    private static func fence(_ plan: Plan) -> [any Step] {
+        guard plan.fences == true else { return [] }
+        return [plan.fenceCommand.map { PowerFenceStep(plan: plan, command: $0) } ?? FenceStep(plan: plan)]
+    }
+
     public static func make(_ plan: Plan) -> [any Step] {
         var steps: [any Step] = [SaveStep(plan: plan)]
-        if plan.fences == true { steps.append(FenceStep(plan: plan)) }
+        steps += fence(plan)
         steps += [
             DrainStep(plan: plan),
             DeleteNodeStep(plan: plan),

@@ -54,6 +54,10 @@ public enum NodeIsDead: SafetyRule {
                         "whether \(dead.host) is alive cannot be seen: \(failure.message)",
                         advice: "repair the way to it, or ask from a machine that is on its network",
                         isUnreachable: true))
+            // Its power is cut before anything is taken apart, and its silence is seen then.
+            case .alive where input.fenceCommand != nil, .unresponsive where input.fenceCommand != nil,
+                .noRoute where input.fenceCommand != nil:
+                break
             case .alive:
                 refusals.append(
                     refusal("\(dead.host) is alive on the network: \(failure.message)", advice: notReplaced(input)))
@@ -151,6 +155,7 @@ public enum NodeIsDead: SafetyRule {
         let connection: [String] =
             switch state.hosts[input.dead.host] {
             case .reached where input.isSameMachine: ["its machine was reinstalled"]
+            case _ where input.fenceCommand != nil: ["its power is cut first"]
             case .reached: ["it answers here, and is fenced first"]
             default: ["it does not answer here"] + sights(input).map(\.text)
             }

@@ -48,7 +48,8 @@ public enum OneVIPHolder: SafetyRule {
         }
         // Fencing releases the VIP; VIPStep checks its holder again before the join.
         let holders = state.vipHolders.map(\.name).filter { !(input.fences && $0 == input.dead.host) }
-        if input.fences, holders.isEmpty, state.hosts[input.dead.host]?.facts?.holds(vip) == true { return [] }
+        // Of one that does not let us in, that is not known before its power is cut.
+        if input.fences, holders.isEmpty, state.hosts[input.dead.host]?.facts?.holds(vip) ?? true { return [] }
         switch holders.count {
         case 1:
             guard input.survivors.contains(where: { $0.host == holders[0] }) else {

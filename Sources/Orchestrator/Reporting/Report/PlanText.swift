@@ -169,7 +169,12 @@ public struct PlanText: Sendable {
             ["node \(plan.dead.node)"] + (plan.member.map { ["etcd member \($0.id)"] } ?? [])
             + count(plan.rebuilds.flatMap(\.claims).count, "claim") + count(plan.volumes.count, "volume")
             + count(plan.rebuilds.filter { $0.kind == .deployment }.count, "deployment")
-            + (plan.fences == true ? ["the containers on \(plan.dead.host), which is fenced"] : [])
+            + (plan.fences == true
+                ? [
+                    plan.fenceCommand == nil
+                        ? "the containers on \(plan.dead.host), which is fenced"
+                        : "what runs on \(plan.dead.host), whose power is cut"
+                ] : [])
             + (plan.failedJoin.map { _ in ["what a failed join left on \(plan.replacement.host) and in the cluster"] }
                 ?? [])
             + plan.lostPods.map { "pod \($0.reference), which nothing makes again" }
