@@ -34,6 +34,8 @@ struct ReplaceCommand: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
     @OptionGroup var drain: DrainOption
     @OptionGroup var wait: WaitOption
+    @OptionGroup var stalls: StallOptions
+    @OptionGroup var update: UpdateOption
     @OptionGroup var options: HostOptions
 
     func validate() throws {
@@ -52,9 +54,10 @@ struct ReplaceCommand: AsyncParsableCommand {
             fences: fencing.fence || saved?.fences == true,
             restoresSurvivors: ocboot.restoreSurvivors || saved?.ocboot?.restoresSurvivors == true,
             notReadyFor: death.notReadyFor)
-        try await Session.run(options) { [options, wait, dryRun, yes] session in
+        try await Session.run(options) { [options, limits = stalls.limits(wait), update, dryRun, yes] session in
             let state = try await session.observe(for: asked)
-            let replacement = session.replacement(options.inventory, wait, apiAddresses: state.apiAddresses)
+            let replacement = session.replacement(
+                options.inventory, limits: limits, update, apiAddresses: state.apiAddresses)
             let seenAt = ContinuousClock.now
             if dryRun {
                 let plan = try Self.plan(state, asked, saved, session)
@@ -186,14 +189,14 @@ extension Session {
     ///   - plan: of the run that is resumed.
     ///   - apiAddresses: where each master's API server is, where that is known.
     func replacement(
-        _ file: InventoryOption, _ wait: WaitOption = WaitOption(), resuming plan: Plan? = nil,
+        _ file: InventoryOption, limits: RunContext.Limits = .init(), _ update: UpdateOption? = nil,
+        resuming plan: Plan? = nil,
         apiAddresses: [String: String] = [:]
     ) -> Replacement {
         let view = RunView(terminal, plan: plan)
         let source = inventory.ocboot?.database.password
         return Replacement(
-            inventory: inventory, remotes: remotes, store: RunStore(),
-            limits: .init(wait: .seconds(wait.seconds)),
+            inventory: inventory, remotes: remotes, store: RunStore(), limits: limits,
             databasePassword: {
                 guard let source else {
                     throw InventoryError(
@@ -206,6 +209,7 @@ extension Session {
                 }
                 return try source.read()
             },
-            apiAddresses: plan?.apiAddresses ?? apiAddresses, emit: { view.show($0) })
+            apiAddresses: plan?.apiAddresses ?? apiAddresses,
+            updatedInventory: update?.updateInventory == true ? file.path : nil, emit: { view.show($0) })
     }
 }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Cluster
+import Execution
 import Planning
 
 /// What `plan`, `replace`, `resume` and `ready` share.
@@ -30,7 +32,10 @@ struct DeathOptions: ParsableArguments {
 
 /// What `plan`, `replace` and `resume` share.
 struct FenceOptions: ParsableArguments {
-    @Flag(help: "Fence an old master that answers again: kubelet or k3s, keepalived, etcd are stopped there, over SSH.")
+    @Flag(
+        help:
+            "Fence the old master: by the inventory's 'fence' command, which cuts its power; without one, where it answers again, over SSH: kubelet or k3s, keepalived, etcd are stopped there."
+    )
     var fence = false
 }
 
@@ -60,4 +65,32 @@ struct WaitOption: ParsableArguments {
     var seconds: Int = 900
 
     func validate() throws { try check("--wait-timeout", seconds) }
+}
+
+/// What `replace` and `resume` share of what may take hours and is given up where it stands still.
+struct StallOptions: ParsableArguments {
+    @Option(help: "Seconds without a new line of ocboot's log, after which it is not waited for any longer.")
+    var joinStalled = Int(RunContext.Limits.usualStall.seconds)
+
+    @Option(help: "Seconds in which MinIO heals no further object, after which the heal is not waited for any longer.")
+    var healStalled = Int(RunContext.Limits.usualStall.seconds)
+
+    func validate() throws {
+        try check("--join-stalled", joinStalled)
+        try check("--heal-stalled", healStalled)
+    }
+
+    func limits(_ wait: WaitOption) -> RunContext.Limits {
+        .init(
+            wait: .seconds(wait.seconds), joinStalled: .seconds(joinStalled), healStalled: .seconds(healStalled))
+    }
+}
+
+/// What `replace` and `resume` share of the inventory's file.
+struct UpdateOption: ParsableArguments {
+    @Flag(
+        help:
+            "Once all is verified, write the new roles into the inventory file, every other byte as it was; a copy is kept."
+    )
+    var updateInventory = false
 }

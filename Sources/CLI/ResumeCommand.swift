@@ -32,11 +32,17 @@ struct ResumeCommand: AsyncParsableCommand {
         help: "Do not ask before what was not agreed to when the run began; required where there is no terminal.")
     var yes = false
     @OptionGroup var wait: WaitOption
+    @OptionGroup var stalls: StallOptions
+    @OptionGroup var update: UpdateOption
     @OptionGroup var options: HostOptions
 
     func run() async throws {
         try await Session.run(options) {
-            [options, wait, runName, replacement, losses, fence = fencing.fence, yes] session in
+            [
+                options, limits = stalls.limits(wait), wait, update, runName, replacement, losses,
+                fence = fencing.fence,
+                yes,
+            ] session in
             let run = try RunStore().find(runName)
             if RunReport(run: run.id, events: try run.events()).status == 0 {
                 let text = "Run \(run.id) is done and verified; there is nothing to resume."
@@ -55,7 +61,7 @@ struct ResumeCommand: AsyncParsableCommand {
                 }
             }
             let planned = try Replacement.plan(of: run)
-            let work = session.replacement(options.inventory, wait, resuming: planned)
+            let work = session.replacement(options.inventory, limits: limits, update, resuming: planned)
             try work.refuseOtherInventory(planned, run)
             let masters = planned.survivors.compactMap { session.inventory.host(named: $0.host) }
             try await work.locked(by: masters) { lock in
@@ -67,7 +73,7 @@ struct ResumeCommand: AsyncParsableCommand {
                     news.flatMap(session.terminal.lines).forEach(session.terminal.progress)
                     if !yes { try await Confirmation.askForName(plan, session.terminal) }
                 }
-                try await session.replacement(options.inventory, wait, resuming: plan).resume(
+                try await session.replacement(options.inventory, limits: limits, update, resuming: plan).resume(
                     run, plan: plan, lock: lock)
             }
         }

@@ -93,7 +93,9 @@ final class RunView: Sendable {
             return [terminal.paint("[\(state.number)\(total)] \(event.title ?? "")", .bold)]
         case .stepBegan: return ["      \(event.text ?? "")"]
         case .waiting:
-            let clock = "\(Int(event.elapsed ?? 0)) of \(Int(event.limit ?? 0)) s"
+            let limit = "of \(Int(event.limit ?? 0)) s"
+            let elapsed = Int(event.elapsed ?? 0)
+            let clock = event.still.map { "\(elapsed) s, still for \(Int($0)) \(limit)" } ?? "\(elapsed) \(limit)"
             return [terminal.paint("      … \(event.title ?? ""): \(event.text ?? "") (\(clock))", .dim)]
         case .output: return [terminal.paint("      | \(event.text ?? "")", .dim)]
         case .note: return ["      \(event.text ?? "")"]
@@ -145,6 +147,7 @@ struct OutcomeView {
             lines += table.lines + [""]
         }
         if report.status == 0 {
+            if let update = report.inventoryUpdate { lines += terminal.lines("", update, style: .bold) + [""] }
             if !report.remaining.isEmpty {
                 lines += [terminal.paint("Left to do:", .bold)]
                 lines += report.remaining.flatMap { terminal.lines("- ", $0, style: .bold) } + [""]

@@ -77,12 +77,15 @@ import Testing
             ("--limit", "a", ["check", "exec"]), ("--log-file", "f", onHosts),
             ("--drain-timeout", "5", ["plan", "replace"]),
             ("--wait-timeout", "5", ["replace", "recover", "resume"]), ("--concurrency", "5", onHosts),
+            ("--join-stalled", "5", ["replace", "resume"]), ("--heal-stalled", "5", ["replace", "resume"]),
+            ("--update-inventory", "", ["replace", "resume"]), ("--fence", "", ["plan", "replace", "resume"]),
             ("--inventory", "f", onHosts.union(["inventory check"])), ("--output", "json", Set(verbs.keys)),
         ]
         for (option, value, heeding) in heeded {
             for (name, (command, words)) in verbs {
                 let isTaken =
-                    (try? Masterswap.parseAsRoot(words + [option, value] + (name == "exec" ? ["--", "true"] : [])))
+                    (try? Masterswap.parseAsRoot(
+                        words + [option] + (value.isEmpty ? [] : [value]) + (name == "exec" ? ["--", "true"] : [])))
                     != nil
                 #expect(isTaken == heeding.contains(name), "\(name) \(option)")
                 #expect(

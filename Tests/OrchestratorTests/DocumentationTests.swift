@@ -75,7 +75,9 @@ import Testing
             "promote",
             "cordon", "delete-volumes", "uncordon", "verify",
         ]
-        for id in fixed + ["rebuild-onecloud-minio-minio", "rebuild-onecloud-default-influxdb"] {
+        for id in fixed + [
+            "rebuild-onecloud-minio-minio", "rebuild-onecloud-default-influxdb", "heal-onecloud-minio-minio",
+        ] {
             #expect(guide.contains("`\(id)`"), "\(id)")
         }
         let sources = try Self.stepIdentifiers()

@@ -69,12 +69,23 @@ import Testing
         let ended = try events() + [Event(.result, at: start, text: "done", status: 0, run: "r")]
         var report = RunReport(run: "r", events: ended)
         let (old, new) = (RunbookCluster.names[0], RunbookCluster.spare)
-        #expect(report.remaining.count == 3)
+        #expect(report.remaining.count == 5)
         #expect(report.remaining[0].contains("take \(old) out of the hosts and write 'role: master' for \(new)"))
         #expect(report.markdown.contains("## Left to do\n\n- In the inventory"))
         #expect(HTMLReport(report, events: ended).text.contains("<h2>Left to do</h2>"))
-        // The same machine again: its disk is the new one's.
+        // The cloud's own records, each with what shows it.
+        let cloud = report.remaining.dropFirst(2).joined()
+        for command in [
+            "climc host-list --search \(new)", "climc host-enable \(new)", "climc host-list --search \(old)",
+            "climc server-list --host \(old) --system", "ovn-sbctl show",
+        ] { #expect(cloud.contains(command), "\(command)") }
+        let written = Event(.note, at: start, title: InventoryUpdate.title, text: "it is written")
+        let updated = RunReport(run: "r", events: ended + [written])
+        #expect(updated.inventoryUpdate == "it is written")
+        #expect(updated.remaining.count == 4 && !updated.remaining[0].contains("inventory"))
+        // The same machine again: its disk is the new one's, and so is its name.
         report.plan?.dead.host = new
+        report.plan?.dead.node = new
         #expect(report.remaining.count == 1)
         report.plan?.ocboot = nil
         #expect(report.remaining.isEmpty)

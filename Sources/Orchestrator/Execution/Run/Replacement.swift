@@ -14,10 +14,13 @@ public struct Replacement: Sendable {
     let emit: @Sendable (Event) -> Void
     /// Where each master's API server is, by the inventory's name of the host; the inventory's address where none is known.
     package let apiAddresses: [String: String]
+    /// The file that the new roles are written to once all is verified; `nil` where they are only shown.
+    let updatedInventory: String?
 
     public init(
         inventory: Inventory, remotes: Remotes, store: RunStore, limits: RunContext.Limits,
         databasePassword: @escaping @Sendable () throws -> Secret, apiAddresses: [String: String] = [:],
+        updatedInventory: String? = nil,
         emit: @escaping @Sendable (Event) -> Void
     ) {
         self.inventory = inventory
@@ -26,6 +29,7 @@ public struct Replacement: Sendable {
         self.limits = limits
         self.databasePassword = databasePassword
         self.apiAddresses = apiAddresses
+        self.updatedInventory = updatedInventory
         self.emit = emit
     }
 
@@ -81,7 +85,16 @@ public struct Replacement: Sendable {
                 .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan,
                 planHash: try plan.hash))
         try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
-        try await Runner(ReplacementSteps.make(plan), context).runToItsEnd()
+        try await Runner(ReplacementSteps.make(plan), context).runToItsEnd { updateInventory(plan, context) }
+    }
+
+    /// The cluster is verified: what goes wrong with a file here is told, and stops nothing.
+    private func updateInventory(_ plan: Plan, _ context: RunContext) {
+        guard let file = updatedInventory, plan.dead.host != plan.replacement.host else { return }
+        do {
+            let text = try InventoryUpdate.write(plan, to: file, run: context.run.id)
+            context.tell(Event(.note, title: InventoryUpdate.title, text: text))
+        } catch { context.warn("\(file) is as it was: \(error)") }
     }
 
     /// The plan of a run, and what has to be done beside it since a join failed or the old master came back: to be agreed to
@@ -95,6 +108,7 @@ public struct Replacement: Sendable {
         // Agreed to once and done or not: what there is now counts.
         plan.failedJoin = nil
         plan.fences = nil
+        plan.fenceCommand = nil
         plan.nodeReturned = nil
         let remote: (String) throws -> any Remote = { name in
             guard let host = inventory.host(named: name) else {
@@ -106,7 +120,9 @@ public struct Replacement: Sendable {
         }
         let kubectl = try kubectl(
             plan.survivors.compactMap { inventory.host(named: $0.host) }, version: plan.kubectlVersion)
-        if fence, plan.dead.host != plan.replacement.host {
+        if fence, plan.dead.host != plan.replacement.host, let command = inventory.host(named: plan.dead.host)?.fence {
+            (plan.fences, plan.fenceCommand) = (true, command)
+        } else if fence, plan.dead.host != plan.replacement.host {
             do {
                 _ = try await remote(plan.dead.host).run(Command(["true"], timeout: .seconds(20)))
                 plan.fences = true
@@ -169,7 +185,7 @@ public struct Replacement: Sendable {
                 .runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id,
                 // With what was agreed to beside the first one: a fence, a clean-up.
                 plan: plan, planHash: try plan.hash))
-        try await Runner(ReplacementSteps.make(plan), context).runToItsEnd()
+        try await Runner(ReplacementSteps.make(plan), context).runToItsEnd { updateInventory(plan, context) }
     }
 
     /// Asked before anything else: the lock of another cluster is not taken either.

@@ -13,12 +13,14 @@ public struct Runner: Sendable {
     }
 
     /// The whole run: its steps, the state after them, and its result, which is journaled and told whatever it is.
+    /// - Parameter finish: done after all is verified, before the result is told.
     /// - Throws: what ended the run.
-    func runToItsEnd() async throws {
+    func runToItsEnd(_ finish: () -> Void = {}) async throws {
         do {
             try await run()
             let after = await Observer(context.inventory, context.remotes).observe()
             try context.record(Event(.stateAfter, run: context.run.id, state: ClusterSummary(after)))
+            finish()
             try context.record(Event(.result, text: "done and verified", status: 0, run: context.run.id))
         } catch {
             let status = ExitStatus(error)

@@ -8,23 +8,34 @@ extension RunReport {
         guard let plan else { return [] }
         let (old, new) = (plan.dead.host, plan.replacement.host)
         var remaining: [String] = []
-        if old != new {
+        if old != new, inventoryUpdate == nil {
             remaining.append(
-                "In the inventory, take \(old) out of the hosts and write 'role: master' for \(new): the next check and the next replacement go by it."
+                "In the inventory, take \(old) out of the hosts and write 'role: master' for \(new): the next check and the next replacement go by it (another time: --update-inventory)."
             )
+        }
+        if old != new {
             remaining.append(
                 "The disk of \(old) may still hold its etcd member, its static pods and the VIP: leave it without power, or erase its disk before it is on this network again."
             )
         }
-        if plan.ocboot != nil {
-            remaining.append(
-                "The cloud has records of its own. Where \(new) is to run servers, see it in 'climc host-list' and enable it: climc host-enable \(plan.replacement.node)."
-                    + (old == new
-                        ? ""
-                        : " The record of \(old), and of the servers that ran there, stays until somebody decides about it.")
-            )
-        }
+        if plan.ocboot != nil { remaining += cloudRecords(plan) }
         return remaining
+    }
+
+    /// What the cloud knows of its hosts is in its own database, which no join writes but for the new host's registration.
+    private func cloudRecords(_ plan: Plan) -> [String] {
+        let (old, new) = (plan.dead.node, plan.replacement.node)
+        var records = [
+            "The cloud registers a new host as disabled. Where \(new) is to run servers, see it: climc host-list --search \(new); and enable it: climc host-enable \(new)."
+        ]
+        guard old != new else { return records }
+        records.append(
+            "The cloud's record of \(old), and of the servers that ran there, stays until somebody decides about it: climc host-list --search \(old); climc server-list --host \(old) --system."
+        )
+        records.append(
+            "OVN may still have the chassis of \(old); by its hostname it is in: kubectl -n onecloud exec deployment/default-ovn-north -- ovn-sbctl show; once nothing of \(old) is to come back, ovn-sbctl chassis-del takes it out."
+        )
+        return records
     }
 
     private func remaining(_ plan: RecoveryPlan) -> [String] {

@@ -35,6 +35,8 @@ public struct RunReport: Sendable, Codable {
     /// `HOST: COMMAND`, in the order in which they were first given.
     public var commands: [String]
     public var warnings: [String]
+    /// What was written into the inventory's file at the end; `nil` where nothing was.
+    public var inventoryUpdate: String?
     public var before: ClusterSummary?
     public var after: ClusterSummary?
 
@@ -71,6 +73,7 @@ public struct RunReport: Sendable, Codable {
                 status = event.status
                 result = event.text
                 endedAt = event.at
+            case .note where event.title == InventoryUpdate.title: inventoryUpdate = event.text
             case .stepBegan, .destroying, .waiting, .output, .note: break
             }
         }
