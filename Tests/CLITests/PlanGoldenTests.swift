@@ -16,60 +16,11 @@ import Testing
         return try Inventory.read(root.appendingPathComponent("inventory/lab.yaml").path)
     }
 
-    /// The recorded plan, and how ocboot was run then: with the whole path, and with nothing kept before and removed after it.
-    static func plan() throws -> Plan {
-        var plan = try #require(try RecordedRun.events().first?.plan)
-        plan.ocboot = try ocboot(["./run.py", "/root/ocboot/{config}"])
-        plan.ocboot?.invocation.leftovers = []
-        plan.ocboot?.invocation.watched = []
-        return plan
-    }
-
-    /// The lab's, on the recorded plan's primary.
-    private static func ocboot(_ command: [String]?) throws -> Plan.OcbootRun {
-        var ocboot = try #require(try inventory().ocboot)
-        ocboot.command = command
-        let facts = OcbootFacts(release: "v3.8.17")
-        return Plan.OcbootRun(
-            invocation: try OcbootInvocation(ocboot, facts, distribution: .kubeadm, product: nil),
-            configuration: """
-                primary_master_node:
-                  hostname: "10.127.100.229"
-                  db_password: "••••"
-
-                """)
-    }
-
-    /// The recorded plan as it would be made now: with what plans of that time did not hold.
-    static func newerPlan() throws -> Plan {
-        var plan = try plan()
-        plan.ocboot = try ocboot(nil)
-        let manifest = """
-            spec:
-              containers:
-              - name: keepalived
-                env:
-                - name: KEEPALIVED_PRIORITY
-                  value: "90"
-                - name: KEEPALIVED_VIRTUAL_IPS
-                  value: '#PYTHON2BASH:[''10.127.100.102'']'
-                - name: KEEPALIVED_STATE
-                  value: BACKUP
-                - name: KEEPALIVED_PASSWORD
-                  value: de17f785
-                image: keepalived
-
-            """
-        plan.manifestDiff = try KeepalivedManifest(manifest).promotionDiff(
-            path: "/etc/kubernetes/manifests/keepalived.yaml")
-        for index in plan.rebuilds.indices where plan.rebuilds[index].kind == .statefulSet {
-            plan.rebuilds[index].redundancy = .init(replicas: 4, lost: 2, mayBeLost: 2, healthy: 2)
-        }
-        return plan
-    }
+    /// As it was recorded.
+    static func plan() throws -> Plan { try #require(try RecordedRun.events().first?.plan) }
 
     @Test func itIsAsItWasLookedAt() throws {
-        let text = PlanText(try Self.newerPlan(), try Self.inventory())
+        let text = PlanText(try Self.plan(), try Self.inventory())
         try Golden.expect(text.lines.map(\.text), in: "plan")
         try Golden.expect(text.summary.map(\.text), in: "plan-summary")
     }

@@ -19,7 +19,10 @@ import Testing
             case .pending: return (try RecordedRun.events { $0.event == .stateBefore }, 1)
             case .drain: return (try RecordedRun.events { $0.text?.contains("kubectl drain lzx") == true }, 5)
             case .join: return (try joining(), 4)
-            case .heal: return (try RecordedRun.events { $0.text == "minio-0: MinIO is healing" }, 3)
+            case .heal:
+                return (
+                    try RecordedRun.events { $0.event == .waiting && $0.text?.contains("MinIO is healing") == true }, 3
+                )
             case .failed: return (try joining() + failure(), 0)
             case .done: return (try RecordedRun.events(), 0)
             }

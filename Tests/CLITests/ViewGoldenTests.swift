@@ -22,7 +22,7 @@ import Testing
     }
 
     @Test func theQuestion() throws {
-        let plan = try PlanGoldenTests.newerPlan()
+        let plan = try PlanGoldenTests.plan()
         let inventory = try PlanGoldenTests.inventory()
         try expect("question") { Confirmation.lines(plan, inventory, $0) + [Confirmation.question(plan)] }
     }
