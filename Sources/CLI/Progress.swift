@@ -93,7 +93,7 @@ struct Progress {
             endedAt = event.at
             wait = nil
         case .command: command = event.text
-        case .destroying, .stateBefore, .stateAfter: break
+        case .destroying, .stateBefore, .stateAfter, .runAbandoned: break
         }
     }
 

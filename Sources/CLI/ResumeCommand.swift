@@ -11,6 +11,9 @@ struct ResumeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resume", abstract: "Go on with a run that was cut off; the cluster is asked where it stands.",
         discussion: """
+            The run is found by its record in the cluster, from any machine with an inventory of it. On a terminal what is left of \
+            it is shown, and asked about.
+
             Until ocboot is started the rest is planned again, and every safety rule is asked again; what goes beyond the plan that \
             was agreed to is shown and asked for.
 
@@ -21,7 +24,10 @@ struct ResumeCommand: AsyncParsableCommand {
               masterswap resume --with lzx-ocboot-ha-test-5        the spare has died: another one takes its place
             """)
 
-    @Argument(help: ArgumentHelp("The run, or the beginning of its name (default: the newest).", valueName: "run"))
+    @Argument(
+        help: ArgumentHelp(
+            "The run, or the beginning of its name (default: the cluster's newest that is not over).", valueName: "run")
+    )
     var runName: String?
     @Option(name: .customLong("with"), help: "Another spare, where the new master's join has not begun or has failed.")
     var replacement: String?
@@ -43,12 +49,20 @@ struct ResumeCommand: AsyncParsableCommand {
                 fence = fencing.fence,
                 yes,
             ] session in
-            let run = try RunStore().find(runName)
-            if RunReport(run: run.id, events: try run.events()).status == 0 {
-                let text = "Run \(run.id) is done and verified; there is nothing to resume."
+            let store = RunStore()
+            let known = await KnownRuns(store, session.inventory, session.remotes)
+            if !known.hasAskedCluster { known.problems.forEach(session.terminal.say) }
+            let found = try known.find(runName, of: session.inventory.cluster)
+            let report = RunReport(run: found.id, events: found.events)
+            if report.status == 0 {
+                let text = "Run \(found.id) is done and verified; there is nothing to resume."
                 session.terminal.progress(text)
-                return session.terminal.printEvent(Event(.result, text: text, status: 0, run: run.id))
+                return session.terminal.printEvent(Event(.result, text: text, status: 0, run: found.id))
             }
+            try found.refuseIfAbandoned()
+            let run = try store.adopt(found, session.inventory)
+            let isAsked = session.terminal.canAsk && !yes
+            RunLeft(report, now: session.now).lines.forEach(session.terminal.progress)
             if let plan = try Recovery.plan(of: run) {
                 guard !fence, replacement == nil, losses.acceptedLosses.isEmpty else {
                     throw ValidationError(
@@ -57,6 +71,7 @@ struct ResumeCommand: AsyncParsableCommand {
                 let recovery = session.recovery(wait, resuming: plan)
                 try recovery.refuseOtherInventory(plan, run)
                 return try await recovery.locked(on: plan.survivor.host) { lock in
+                    if isAsked { try await Confirmation.ask(plan, session.terminal) }
                     try await recovery.resume(run, plan: plan, lock: lock)
                 }
             }
@@ -69,10 +84,8 @@ struct ResumeCommand: AsyncParsableCommand {
                     run: run, planned: planned, replacement: replacement, losses: losses.acceptedLosses, fence: fence)
                 let plan = try await again.plan(work, session)
                 let news = PlanText(plan, session.inventory).added(to: planned)
-                if !news.isEmpty {
-                    news.flatMap(session.terminal.lines).forEach(session.terminal.progress)
-                    if !yes { try await Confirmation.askForName(plan, session.terminal) }
-                }
+                news.flatMap(session.terminal.lines).forEach(session.terminal.progress)
+                if isAsked || !news.isEmpty && !yes { try await Confirmation.askForName(plan, session.terminal) }
                 try await session.replacement(options.inventory, limits: limits, update, resuming: plan).resume(
                     run, plan: plan, lock: lock)
             }

@@ -98,7 +98,7 @@ final class RunView: Sendable {
             let clock = event.still.map { "\(elapsed) s, still for \(Int($0)) \(limit)" } ?? "\(elapsed) \(limit)"
             return [terminal.paint("      … \(event.title ?? ""): \(event.text ?? "") (\(clock))", .dim)]
         case .output: return [terminal.paint("      | \(event.text ?? "")", .dim)]
-        case .note: return ["      \(event.text ?? "")"]
+        case .note, .runAbandoned: return ["      \(event.text ?? "")"]
         case .warning: return [terminal.paint("      warning: \(event.text ?? "")", .yellow)]
         case .destroyed: return ["      - \(event.text ?? "")"]
         case .stepSkipped: return ["      nothing to do: \(event.text ?? "")"]

@@ -49,7 +49,8 @@ import Testing
         ["check", "--connect-timeout", "x"], ["frobnicate"],
         ["check", "--output", "xml"], ["plan", "a", "--with", "b", "--not-ready-for", "-1"],
         ["plan", "a", "--with", "b", "--not-ready-for", "86401"], ["recover"],
-        ["recover", "a", "--without-quorum-for", "-1"],
+        ["recover", "a", "--without-quorum-for", "-1"], ["runs", "--abandon", "r"], ["runs", "--because", "why"],
+        ["runs", "--abandon", "r", "--because", ""],
     ]) func misuseIsStatus64(arguments: [String]) {
         do {
             _ = try Masterswap.parseAsRoot(arguments)
@@ -71,7 +72,7 @@ import Testing
             "inventory check": (InventoryCommand.Check.self, ["inventory", "check"]),
         ]
         let onHosts: Set = [
-            "check", "exec", "ready", "snapshot", "inspect", "plan", "replace", "recover", "resume", "unlock",
+            "check", "exec", "ready", "snapshot", "inspect", "plan", "replace", "recover", "resume", "unlock", "runs",
         ]
         let heeded: [(option: String, value: String, verbs: Set<String>)] = [
             ("--limit", "a", ["check", "exec"]), ("--log-file", "f", onHosts),

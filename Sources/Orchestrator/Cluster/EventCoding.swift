@@ -7,7 +7,8 @@ public enum EventCoding {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .custom { date, encoder in
             var container = encoder.singleValueContainer()
-            try container.encode(date.formatted(style))
+            // The style cuts off: of a date that was read, which is no exact number of milliseconds, it would take one away.
+            try container.encode((date + 0.0005).formatted(style))
         }
         return try encoder.encode(value)
     }

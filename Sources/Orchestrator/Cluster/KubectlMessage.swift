@@ -3,14 +3,14 @@ import Inventories
 
 /// What kubectl says on standard error when it fails: the API server's verdict, the cause without the noise beside it, and what to
 /// do about it. Also read of etcdctl, which is run through `kubectl exec`.
-struct KubectlMessage: Sendable, Hashable {
+package struct KubectlMessage: Sendable, Hashable {
     /// The reason in `Error from server (REASON): …`, kubectl's last such line: `NotFound`, `Conflict`, … (metav1.StatusReason).
     /// `nil` where the server gave no verdict.
     let reason: String?
     /// Lines that tell the cause, joined; empty where there is none.
-    let cause: String
+    package let cause: String
 
-    init(_ standardError: String) {
+    package init(_ standardError: String) {
         let lines = standardError.split(whereSeparator: \.isNewline).map(String.init).filter { !Self.isNoise($0) }
         reason = lines.lazy.reversed().compactMap(Self.reason).first
         // A verdict may have several lines: what it says begins with its first.

@@ -22,6 +22,9 @@ public struct Redactor: Sendable {
         return text
     }
 
+    /// Whether the name of a key, an option or a variable says that its value is a secret.
+    package static func isSecret(name: String) -> Bool { SecretScrubber.isSecret(name: name) }
+
     static func forms(of secret: String) -> [String] {
         // Ansible's messages are JSON in JSON.
         let escaped = json(secret)

@@ -6,6 +6,9 @@ protocol RunLock: Sendable {
     /// Right before a destructive act: the lock is still ours.
     /// - Throws: ``Locked`` where it is not.
     func assertHeld() async throws
+    /// Before something is written that takes nothing away: no other run has it.
+    /// - Throws: ``Locked`` where one has.
+    func assertNotTakenOver() async throws
     func release() async
 }
 
@@ -212,6 +215,11 @@ public actor ClusterLock: RunLock {
         _ = try await held()
         // One that is about to run out could be taken over between this answer and the act.
         if clock.now() - renewed > .seconds(Self.duration) / 2 { try await renew() }
+    }
+
+    /// For as long as the lease lasts nobody takes it over, and nobody has to be asked.
+    func assertNotTakenOver() async throws {
+        if clock.now() - renewed >= .seconds(Self.duration) { _ = try await held() }
     }
 
     private func held() async throws -> Lease {

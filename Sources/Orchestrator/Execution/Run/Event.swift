@@ -28,6 +28,8 @@ public struct Event: Sendable, Hashable, Codable {
         case stepFinished = "step-finished"
         case stepFailed = "step-failed"
         case result
+        /// An operator has given the run up: `text` says who and why.
+        case runAbandoned = "run-abandoned"
     }
 
     public var event: Name

@@ -86,7 +86,7 @@ public struct Recovery: Sendable {
     /// - Throws: what ended the run, after it was journaled and told.
     public func begin(_ plan: RecoveryPlan, before: ClusterState, lock: Lock) async throws {
         let run = try store.create()
-        let context = context(plan, run, try Journal(path: run.journalPath), lock)
+        let context = try context(plan, run, lock)
         defer { context.stopWatches() }
         try context.record(
             Event(.runStarted, title: plan.title, run: run.id, recovery: plan, planHash: try plan.hash))
@@ -96,7 +96,7 @@ public struct Recovery: Sendable {
 
     /// Goes on with a run. Steps that are true already are skipped.
     public func resume(_ run: RunStore.Run, plan: RecoveryPlan, lock: Lock) async throws {
-        let context = context(plan, run, try Journal(path: run.journalPath), lock)
+        let context = try context(plan, run, lock)
         defer { context.stopWatches() }
         try context.record(
             Event(
@@ -123,11 +123,17 @@ public struct Recovery: Sendable {
         return try remotes[host]
     }
 
-    private func context(
-        _ plan: RecoveryPlan, _ run: RunStore.Run, _ journal: Journal, _ lock: Lock
-    ) -> RunContext {
-        RunContext(
-            plan.scene, inventory: inventory, remotes: remotes, run: run, journal: journal, lock: lock.base,
+    private func context(_ plan: RecoveryPlan, _ run: RunStore.Run, _ lock: Lock) throws -> RunContext {
+        let journal = try Journal(path: run.journalPath)
+        let survivors = [inventory.host(named: plan.survivor.host)].compactMap(\.self)
+        let recorder = RunRecorder(
+            RunRecord(run: run.id, try run.events()),
+            in: try ClusterRecords(
+                survivors, remotes, inventory.cluster, apiAddresses: [plan.survivor.host: plan.survivor.address]),
+            lock: lock.base, note: RunRecorder.note(journal, emit))
+        return RunContext(
+            plan.scene, inventory: inventory, remotes: remotes, run: run, journal: journal, recorder: recorder,
+            lock: lock.base,
             watches: DeadMasterWatch.start(plan, inventory, remotes), limits: limits,
             databasePassword: {
                 throw ClusterError(

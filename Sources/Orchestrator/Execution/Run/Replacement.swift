@@ -79,7 +79,7 @@ public struct Replacement: Sendable {
         let journal = try Journal(path: run.journalPath)
         let watch = DeadMasterWatch.start(plan, inventory, remotes)
         defer { watch?.stop() }
-        let context = context(plan, run, journal, lock, watch)
+        let context = context(plan, run, journal, try recorder(plan, run, journal, lock), lock, watch)
         try context.record(
             Event(
                 .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan,
@@ -179,7 +179,7 @@ public struct Replacement: Sendable {
         let journal = try Journal(path: run.journalPath)
         let watch = DeadMasterWatch.start(plan, inventory, remotes)
         defer { watch?.stop() }
-        let context = context(plan, run, journal, lock, watch)
+        let context = context(plan, run, journal, try recorder(plan, run, journal, lock), lock, watch)
         try context.record(
             Event(
                 .runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id,
@@ -219,7 +219,7 @@ public struct Replacement: Sendable {
         try FileManager.default.createDirectory(
             atPath: run.directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? FileManager.default.removeItem(atPath: run.directory) }
-        let context = context(plan, run, try Journal(path: run.journalPath), nil, nil)
+        let context = context(plan, run, try Journal(path: run.journalPath), nil, nil, nil)
         var results: [(step: any Step, status: Result<StepStatus, any Error>)] = []
         for step in ReplacementSteps.make(plan) {
             var context = context
@@ -234,12 +234,21 @@ public struct Replacement: Sendable {
     }
 
     private func context(
-        _ plan: Plan, _ run: RunStore.Run, _ journal: Journal, _ lock: ClusterLock?,
+        _ plan: Plan, _ run: RunStore.Run, _ journal: Journal, _ recorder: RunRecorder?, _ lock: ClusterLock?,
         _ watch: DeadMasterWatch?
     ) -> RunContext {
         RunContext(
-            plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, lock: lock, watch: watch,
-            limits: limits,
-            databasePassword: databasePassword, emit: emit)
+            plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, recorder: recorder,
+            lock: lock, watch: watch, limits: limits, databasePassword: databasePassword, emit: emit)
+    }
+
+    private func recorder(_ plan: Plan, _ run: RunStore.Run, _ journal: Journal, _ lock: ClusterLock) throws
+        -> RunRecorder
+    {
+        let survivors = plan.survivors.compactMap { inventory.host(named: $0.host) }
+        return RunRecorder(
+            RunRecord(run: run.id, try run.events()),
+            in: try ClusterRecords(survivors, remotes, inventory.cluster, apiAddresses: plan.apiAddresses), lock: lock,
+            note: RunRecorder.note(journal, emit))
     }
 }

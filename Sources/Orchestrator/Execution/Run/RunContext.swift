@@ -37,25 +37,27 @@ public struct RunContext: Sendable {
     private let told = CommandsTold()
     let remotes: Remotes
     private let journal: Journal
+    /// `nil` for a dry run, which leaves nothing behind.
+    private let recorder: RunRecorder?
     private let lock: (any RunLock)?
     private let watches: [DeadMasterWatch]
     private let emit: @Sendable (Event) -> Void
     package var step: String?
 
-    public init(
-        plan: Plan, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal, lock: ClusterLock?,
-        watch: DeadMasterWatch?,
-        limits: Limits,
+    init(
+        plan: Plan, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal,
+        recorder: RunRecorder? = nil, lock: ClusterLock?, watch: DeadMasterWatch?, limits: Limits,
         databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
     ) {
         self.init(
-            plan.scene, inventory: inventory, remotes: remotes, run: run, journal: journal, lock: lock,
+            plan.scene, inventory: inventory, remotes: remotes, run: run, journal: journal, recorder: recorder,
+            lock: lock,
             watches: [watch].compactMap(\.self), limits: limits, databasePassword: databasePassword, emit: emit)
     }
 
     init(
         _ scene: RunScene, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal,
-        lock: (any RunLock)?, watches: [DeadMasterWatch], limits: Limits,
+        recorder: RunRecorder?, lock: (any RunLock)?, watches: [DeadMasterWatch], limits: Limits,
         databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
     ) {
         self.scene = scene
@@ -63,6 +65,7 @@ public struct RunContext: Sendable {
         self.run = run
         self.limits = limits
         self.journal = journal
+        self.recorder = recorder
         self.lock = lock
         self.watches = watches
         self.databasePassword = databasePassword
@@ -167,6 +170,7 @@ public struct RunContext: Sendable {
     /// Shows an event, and keeps it as well as can be: where the journal cannot be written, the next `record` stops the run.
     func tell(_ event: Event) {
         try? journal.append(event, durable: event.event == .destroyed)
+        recorder?.add(event)
         emit(event)
     }
 
@@ -174,8 +178,21 @@ public struct RunContext: Sendable {
     /// - Throws: ``ClusterError`` with `localFile`: then nothing may be done.
     func record(_ event: Event) throws {
         try journal.append(event)
+        recorder?.add(event)
         emit(event)
     }
+
+    /// Before anything is done: what would be needed to go on with the run from elsewhere is in its cluster.
+    /// - Throws: ``ClusterError``.
+    func recordFirst() async throws {
+        try await stopwatch.waiting { try await recorder?.flushBeforeTheFirstAct(host: scene.primary.host) }
+    }
+
+    /// Before a step acts, and at the end: the run's record is in its cluster as far as that can be.
+    func recorded() async { await recorder?.flush() }
+
+    /// At the end of a run that is done.
+    func deleteOldRecords() async { await recorder?.deleteOld() }
 
     // MARK: Waiting
 

@@ -36,7 +36,13 @@ public struct RunStore: Sendable {
     /// A new run, named by its time and a few random digits: names sort as the runs began.
     /// - Throws: ``ClusterError`` with `localFile`.
     public func create(at date: Date = Date()) throws -> Run {
-        let run = run(Self.stamp(date) + "-" + String(UInt16.random(in: 0x1000...0xFFFF), radix: 16))
+        try create(Self.stamp(date) + "-" + String(UInt16.random(in: 0x1000...0xFFFF), radix: 16))
+    }
+
+    /// The folder of a run that has its name already.
+    /// - Throws: ``ClusterError`` with `localFile`.
+    func create(_ id: String) throws -> Run {
+        let run = run(id)
         for directory in [root, root + "/runs", run.directory, run.savedDirectory] {
             try Self.makeDirectory(directory)
         }

@@ -17,14 +17,17 @@ public struct Runner: Sendable {
     /// - Throws: what ended the run.
     func runToItsEnd(_ finish: () -> Void = {}) async throws {
         do {
+            try await context.recordFirst()
             try await run()
             let after = await Observer(context.inventory, context.remotes).observe()
             try context.record(Event(.stateAfter, run: context.run.id, state: ClusterSummary(after)))
             finish()
             try context.record(Event(.result, text: "done and verified", status: 0, run: context.run.id))
+            await context.deleteOldRecords()
         } catch {
             let status = ExitStatus(error)
             context.tell(Event(.result, text: "\(error)", status: Int(status.rawValue), run: context.run.id))
+            await context.recorded()
             throw error
         }
     }
@@ -68,6 +71,7 @@ public struct Runner: Sendable {
             case .needed(let why):
                 try context.record(Event(.stepBegan, step: step.id, title: step.title, text: why))
             }
+            await context.stopwatch.waiting { await context.recorded() }
             try await context.assertMayAct()
             try await step.run(context)
             switch try await Self.withRetry(context, { try await step.verify(context) }) {

@@ -75,6 +75,8 @@ actor SurvivorLock: RunLock {
         guard result.succeeded else { throw Locked(nil, at: path, on: remote.name) }
     }
 
+    func assertNotTakenOver() async throws { try await assertHeld() }
+
     func release() async {
         renewal?.cancel()
         await renewal?.value

@@ -128,11 +128,20 @@ public enum OcbootConfiguration {
         let place = "db_password: \"\(mask)\""
         let value = try Yams.serialize(node: YAMLValue.string(password.reveal()).node, width: -1)
             .trimmingCharacters(in: .newlines)
+        func failure(_ cause: String, _ advice: String) -> ClusterError {
+            ClusterError(
+                .changed, host: host, operation: "write ocboot's configuration", cause: cause, advice: advice)
+        }
         guard text.ranges(of: place).count == 1 else {
-            throw ClusterError(
-                .changed, host: host, operation: "write ocboot's configuration",
-                cause: "the plan's configuration has no place for the database's password",
-                advice: "make a new plan: masterswap plan")
+            throw failure(
+                "the plan's configuration has no place for the database's password",
+                "make a new plan: masterswap plan")
+        }
+        let rest = text.replacing(place, with: "")
+        if let line = rest.split(separator: "\n").first(where: { $0.contains(mask) }) {
+            throw failure(
+                "the run's record does not keep the value of '\(line.split(separator: ":")[0].drop { " -".contains($0) })', and the inventory here does not have it",
+                "write it under ocboot in the inventory, as where the run was begun, then: masterswap resume")
         }
         return text.replacing(place, with: "db_password: " + value)
     }
@@ -145,7 +154,7 @@ public enum OcbootConfiguration {
 }
 
 extension YAMLValue {
-    fileprivate var node: Yams.Node {
+    var node: Yams.Node {
         switch self {
         case .scalar(let text, let quoted):
             .scalar(.init(text, .implicit, quoted ? .doubleQuoted : .any))

@@ -189,6 +189,7 @@ public struct HTMLReport: Sendable {
         case .stepSkipped: words = "nothing to do: \(escape(event.text ?? ""))"
         case .stepFinished: words = "done in \(duration(event.elapsed ?? 0)): \(escape(event.text ?? ""))"
         case .stepFailed: words = "failed: \(escape(event.text ?? ""))"
+        case .runAbandoned: words = "<b>given up: \(escape(event.text ?? ""))</b>"
         case .result: words = "<b>\(escape(event.text ?? ""))</b>"
         case .stateBefore, .stateAfter, .command, .destroying: return nil
         }

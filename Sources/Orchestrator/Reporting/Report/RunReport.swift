@@ -20,7 +20,12 @@ public struct RunReport: Sendable, Codable {
         public var own: Double { max(0, elapsed - waited) }
     }
 
+    public enum Place: String, Sendable, Codable {
+        case here, cluster, both
+    }
+
     public var run: String
+    public var title: String?
     public var plan: Plan?
     /// Of a recovery, in place of `plan`.
     public var recovery: RecoveryPlan?
@@ -29,6 +34,10 @@ public struct RunReport: Sendable, Codable {
     /// The exit status; `nil` where the run never ended.
     public var status: Int?
     public var result: String?
+    /// Who gave it up, and why; `nil` where nobody did.
+    public var abandoned: String?
+    /// Where it is known: `here`, `cluster` or `both`; `nil` where that was not looked at.
+    public var place: Place?
     /// In order; a step of a resumed run stands where it was last begun.
     public var steps: [Step]
     public var destroyed: [String]
@@ -49,6 +58,7 @@ public struct RunReport: Sendable, Codable {
         for event in events {
             switch event.event {
             case .runStarted:
+                title = title ?? event.title
                 plan = event.plan ?? plan
                 recovery = recovery ?? event.recovery
                 startedAt = startedAt ?? event.at
@@ -74,6 +84,7 @@ public struct RunReport: Sendable, Codable {
                 result = event.text
                 endedAt = event.at
             case .note where event.title == InventoryUpdate.title: inventoryUpdate = event.text
+            case .runAbandoned: abandoned = event.text ?? ""
             case .stepBegan, .destroying, .waiting, .output, .note: break
             }
         }
@@ -95,7 +106,8 @@ public struct RunReport: Sendable, Codable {
     public var own: Double { steps.reduce(0) { $0 + $1.own } }
 
     public var outcome: String {
-        switch status {
+        if abandoned != nil, status != 0 { return "given up" }
+        return switch status {
         case nil: "not ended"
         case 0: "done"
         case let status?: ExitStatus(rawValue: Int32(status)).map { "\($0)" } ?? "status \(status)"

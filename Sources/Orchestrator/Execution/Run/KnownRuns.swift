@@ -1,0 +1,148 @@
+public import Cluster
+import Foundation
+public import Inventories
+import Planning
+
+/// The runs that this machine and a cluster know of, each as both know it together: one that was begun elsewhere is found by its record
+/// in the cluster, and one that was gone on with elsewhere is told to its end.
+public struct KnownRuns: Sendable {
+    public struct Run: Sendable {
+        package let record: RunRecord
+        /// `nil` where nothing of it is on this machine.
+        package let local: RunStore.Run?
+        public let isInCluster: Bool
+        /// The journal of this machine with what the cluster has beside it.
+        public let events: [Event]
+
+        public var id: String { record.run }
+        public var isHere: Bool { local != nil }
+        package var isUnfinished: Bool { record.state == .unfinished && record.hasPlan }
+    }
+
+    /// The oldest first.
+    public let runs: [Run]
+    /// Who told nothing, or not all, and why.
+    public let problems: [String]
+    /// Whether any master answered.
+    public let hasAskedCluster: Bool
+
+    /// This machine's alone.
+    public init(_ store: RunStore) { self.init(store, ClusterRecords.Reading()) }
+
+    /// - Parameter inventory: of the cluster that is asked, all its masters at once.
+    public init(_ store: RunStore, _ inventory: Inventory, _ remotes: Remotes) async {
+        let masters = inventory.masters
+        let records = masters.isEmpty ? nil : try? ClusterRecords(masters, remotes, inventory.cluster)
+        self.init(store, await records?.read() ?? ClusterRecords.Reading())
+    }
+
+    package init(_ store: RunStore, _ cluster: ClusterRecords.Reading) {
+        var problems = cluster.problems
+        var runs: [Run] = []
+        let inCluster = Dictionary(cluster.records.map { ($0.run, $0) }, uniquingKeysWith: { first, _ in first })
+        let local = store.runs()
+        for run in local {
+            var events: [Event] = []
+            do { events = try run.events() } catch { problems.append("\(error)") }
+            let known = RunRecord(run: run.id, events)
+            var record = known
+            if let other = inCluster[run.id] { record.add(other) }
+            runs.append(
+                Run(
+                    record: record, local: run, isInCluster: inCluster[run.id] != nil,
+                    events: events + record.events(beside: known)))
+        }
+        let here = Set(local.map(\.id))
+        runs += cluster.records.filter { !here.contains($0.run) }.map {
+            Run(record: $0, local: nil, isInCluster: true, events: $0.events)
+        }
+        self.runs = runs.sorted { $0.id < $1.id }
+        self.problems = problems
+        hasAskedCluster = cluster.isAnswer
+    }
+
+    /// The run of that name, or whose name begins so; without a name the newest of the cluster's that is not over, else its newest.
+    /// - Throws: ``ClusterError`` with `localFile`.
+    public func find(_ name: String?, of cluster: Inventory.Cluster) throws -> Run {
+        func failure(_ cause: String) -> ClusterError {
+            ClusterError(
+                .localFile, host: "this machine", operation: "find a run of \(cluster.name)", cause: cause,
+                advice: "list them: masterswap runs")
+        }
+        if let name {
+            let found = runs.first { $0.id == name }.map { [$0] } ?? runs.filter { $0.id.hasPrefix(name) }
+            guard found.count == 1 else {
+                throw failure(
+                    found.isEmpty ? "there is no run '\(name)'" : "'\(name)' stands for \(found.count) runs")
+            }
+            return found[0]
+        }
+        // What the cluster itself knows of comes before what this machine takes for its.
+        let own = runs.filter(\.isInCluster) + runs.filter { !$0.isInCluster && $0.record.isOf(cluster) }
+        let unfinished = own.filter(\.isUnfinished)
+        guard
+            let run = unfinished.last(where: \.isInCluster) ?? unfinished.last ?? own.max(by: { $0.id < $1.id })
+        else { throw failure("there is none, neither here nor in the cluster") }
+        return run
+    }
+}
+
+extension RunStore {
+    /// A run with its journal on this machine, made or added to where the cluster knows more of it.
+    /// - Parameter inventory: has what is kept out of the cluster's record.
+    /// - Throws: ``ClusterError`` with `localFile`.
+    public func adopt(_ run: KnownRuns.Run, _ inventory: Inventory) throws -> Run {
+        let local = try run.local ?? create(run.id)
+        let journal = try Journal(path: local.journalPath)
+        for var event in run.record.events(beside: RunRecord(run: run.id, try local.events())) {
+            if let plan = event.plan?.completed(by: inventory) {
+                event.plan = plan
+                event.planHash = try plan.hash
+            }
+            try journal.append(event)
+        }
+        return local
+    }
+}
+
+extension KnownRuns.Run {
+    /// - Throws: ``ClusterError`` with `changed` where an operator has given it up.
+    public func refuseIfAbandoned() throws {
+        guard record.state == .abandoned else { return }
+        throw ClusterError(
+            .changed, host: "this machine", operation: "go on with run \(id)",
+            cause: "it was given up: \(record.abandonment ?? "")",
+            advice: "begin a new one: masterswap replace")
+    }
+}
+
+extension Replacement {
+    /// Gives a run up: its record says so from then on, and nothing else is changed.
+    /// - Parameter confirm: called when the lock is held, so that the run does not live.
+    /// - Throws: ``Locked``; ``ClusterError`` where it is over already, or its record reached no place; whatever `confirm` throws.
+    public func abandon(
+        _ run: KnownRuns.Run, because why: String, confirm: @Sendable () async throws -> Void
+    ) async throws {
+        guard run.isUnfinished else {
+            throw ClusterError(
+                .changed, host: "this machine", operation: "give run \(run.id) up",
+                cause: run.record.state == .done ? "it is done and verified" : "it is given up, or was never begun",
+                advice: "list the runs: masterswap runs")
+        }
+        try await locked(by: inventory.masters) { lock in
+            try await confirm()
+            let owner = ClusterLock.Owner.current()
+            let event = Event(.runAbandoned, text: "\(owner.user) on \(owner.machine): \(why)", run: run.id)
+            try run.local.map { try Journal(path: $0.journalPath).append(event) }
+            let recorder = RunRecorder(
+                run.record, in: try ClusterRecords(inventory.masters, remotes, inventory.cluster), lock: lock,
+                note: { emit(Event(.note, text: $0)) })
+            recorder.add(event)
+            try await recorder.flushBeforeTheFirstAct(host: inventory.cluster.name)
+        }
+    }
+}
+
+extension RunRecord {
+    var hasPlan: Bool { plan != nil || recovery != nil }
+}

@@ -1,0 +1,146 @@
+package import Cluster
+package import Foundation
+package import Inventories
+package import Planning
+
+/// What has to be known to go on with a run from another machine: its plan with what was agreed to, which steps it began and ended, what
+/// it destroyed, and how it came out. It is kept where others than this machine's user read it, so that no secret is in it.
+///
+/// It is a part of the journal, always the same one: of several journals and copies the events together are the run's.
+package struct RunRecord: Sendable, Hashable {
+    package let run: String
+    package private(set) var events: [Event] = []
+
+    package init(run: String, _ events: [Event] = []) {
+        self.run = run
+        for event in events { add(event) }
+    }
+
+    /// - Returns: whether it belongs here and is not here yet.
+    @discardableResult
+    package mutating func add(_ event: Event) -> Bool {
+        guard let event = kept(event) else { return false }
+        events.append(event)
+        return true
+    }
+
+    /// All that another copy has, too.
+    package mutating func add(_ other: RunRecord) {
+        for event in other.events { add(event) }
+    }
+
+    /// What is not kept: what only shows progress, and what a resume says of a step once more. So that it stays small however often the
+    /// run is resumed, a plan that was there before is left out, too.
+    private func kept(_ event: Event) -> Event? {
+        var event = event
+        // As it is when it is read again.
+        event.at = Date(timeIntervalSince1970: (event.at.timeIntervalSince1970 * 1000).rounded() / 1000)
+        event.text = event.text.map { Redactor([]).redact(String($0.prefix(2000))) }
+        switch event.event {
+        case .runStarted:
+            if events.contains(where: { $0.event == .runStarted && $0.at == event.at && $0.title == event.title }) {
+                return nil
+            }
+            event.plan = event.plan?.withoutSecrets
+            if let hash = try? event.plan?.hash ?? event.recovery?.hash {
+                event.planHash = hash
+                if events.contains(where: { $0.planHash == hash }) { (event.plan, event.recovery) = (nil, nil) }
+            }
+            return event
+        case .stateBefore, .stateAfter: return events.contains { $0.event == event.event } ? nil : event
+        case .stepStarted, .stepBegan, .stepSkipped, .destroying:
+            let isKnown = events.contains {
+                $0.step == event.step
+                    && ($0.event == event.event && $0.text == event.text
+                        || event.event == .stepSkipped && $0.event == .stepFinished)
+            }
+            return isKnown ? nil : event
+        case .destroyed, .stepFinished, .stepFailed, .result, .runAbandoned:
+            return events.contains(event) ? nil : event
+        case .waiting, .output, .command, .note, .warning: return nil
+        }
+    }
+
+    // MARK: What it says
+
+    package var plan: Plan? { events.lazy.compactMap(\.plan).first }
+    package var recovery: RecoveryPlan? { events.lazy.compactMap(\.recovery).first }
+
+    /// Nobody goes on with a run that is over, so that no later event of it counts.
+    package var state: RunHead.State {
+        if events.contains(where: { $0.event == .result && $0.status == 0 }) { return .done }
+        return events.contains { $0.event == .runAbandoned } ? .abandoned : .unfinished
+    }
+
+    /// Who gave it up, and why.
+    package var abandonment: String? { events.first { $0.event == .runAbandoned }?.text }
+
+    package var head: RunHead {
+        let first = events.first { $0.event == .runStarted }
+        return RunHead(
+            run: run, title: first?.title ?? "", startedAt: first?.at ?? Date(timeIntervalSince1970: 0), state: state)
+    }
+
+    /// The steps that came to their end, or had nothing to do.
+    package var stepsDone: Set<String> {
+        Set(events.filter { [.stepFinished, .stepSkipped].contains($0.event) }.compactMap(\.step))
+    }
+
+    /// Whether an inventory means the cluster that it is of, as far as names tell.
+    package func isOf(_ cluster: Inventory.Cluster) -> Bool {
+        (plan?.cluster ?? recovery?.cluster) == cluster.name && (plan?.vip ?? recovery?.vip) == cluster.vip
+    }
+
+    /// What this one has and another has not.
+    package func events(beside other: RunRecord) -> [Event] {
+        let known = Set(other.events)
+        return events.filter { !known.contains($0) }
+    }
+
+    // MARK: As text
+
+    /// The head, then an event in each line.
+    package var data: Data {
+        get throws {
+            try ([EventCoding.encode(head)] + events.map { try EventCoding.encode($0) }).reduce(into: Data()) {
+                $0 += $1 + Data("\n".utf8)
+            }
+        }
+    }
+
+    /// Records one after another.
+    /// - Parameter unread: told of each that cannot be read, and why.
+    package static func read(_ data: Data, unread: (_ run: String, _ cause: String) -> Void) -> [RunRecord] {
+        var records: [RunRecord] = []
+        var isRead = false
+        for line in data.split(separator: UInt8(ascii: "\n")) {
+            if let head = try? EventCoding.decode(RunHead.self, from: line) {
+                isRead = head.record == RunHead.currentFormat
+                if isRead {
+                    records.append(RunRecord(run: head.run))
+                } else {
+                    unread(head.run, "it is of another masterswap, format \(head.record)")
+                }
+            } else if isRead, let last = records.last {
+                if let event = try? EventCoding.decode(Event.self, from: line) {
+                    records[records.count - 1].add(event)
+                } else {
+                    unread(last.run, "a line of it is damaged, or of a newer masterswap")
+                    records.removeLast()
+                    isRead = false
+                }
+            }
+        }
+        return merged(records)
+    }
+
+    /// The copies of each run together, the oldest run first.
+    package static func merged(_ records: [RunRecord]) -> [RunRecord] {
+        var found: [String: RunRecord] = [:]
+        // The longest is the newest, unless two machines went on with it.
+        for record in records.sorted(by: { $0.events.count > $1.events.count }) {
+            found[record.run, default: RunRecord(run: record.run)].add(record)
+        }
+        return found.values.sorted { $0.run < $1.run }
+    }
+}

@@ -1,0 +1,294 @@
+import Foundation
+import SSH
+import Synchronization
+import Testing
+
+@testable import Cluster
+@testable import Drafting
+@testable import Execution
+@testable import Inventories
+@testable import Planning
+@testable import Reporting
+
+/// The records where a cluster keeps them: files that a real shell writes and reads, below a folder for each host, and ConfigMaps of an
+/// API server that behaves as the real one does with them.
+final class RecordHomes: Sendable {
+    struct State {
+        var maps: [String: [String: String]] = [:]
+        var away: Set<String> = []
+        var apiIsAway = false
+    }
+    let state = Mutex(State())
+    let root: String
+
+    init(_ folder: TemporaryFolder) { root = folder.path }
+
+    var remotes: Remotes { Remotes { Seat(name: $0.name, homes: self) } }
+
+    func records(_ hosts: [String] = Array(RunbookCluster.names.dropFirst())) throws -> ClusterRecords {
+        let inventory = try RunbookCluster.inventory()
+        return try ClusterRecords(hosts.compactMap { inventory.host(named: $0) }, remotes, inventory.cluster)
+    }
+
+    func file(_ host: String, _ run: String) -> String { "\(root)/\(host)\(RunHead.directory)/\(run)/run.jsonl" }
+
+    struct Seat: Remote {
+        let name: String
+        let homes: RecordHomes
+
+        func run(_ command: Command) async throws -> CommandResult {
+            if homes.state.withLock({ $0.away.contains(name) }) {
+                throw SSHError(.unreachable, host: name, operation: "connect", cause: "no answer within 10 s")
+            }
+            if command.display.hasPrefix("kubectl ") { return try homes.kubectl(command) }
+            var local = command
+            local.arguments = command.arguments.map {
+                $0.replacing(RunHead.directory, with: "\(homes.root)/\(name)\(RunHead.directory)")
+            }
+            // What a script asks kubectl for comes from the same maps.
+            let kubectl = try TemporaryFolder()
+            try homes.writeMaps(kubectl)
+            return try LocalRemote(shell: "sh", path: kubectl.path).runNow(local)
+        }
+        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
+        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
+    }
+
+    private func writeMaps(_ folder: TemporaryFolder) throws {
+        let (maps, isAway) = state.withLock { ($0.maps, $0.apiIsAway) }
+        let all = maps.sorted { $0.key < $1.key }.compactMap { $0.value["record"] }.joined()
+        try folder.write("maps", Data(all.utf8))
+        try folder.program(
+            "kubectl",
+            isAway
+                ? "#!/bin/sh\necho 'The connection to the server was refused' >&2; exit 1\n"
+                : "#!/bin/sh\nexec cat \"$(dirname \"$0\")/maps\"\n")
+    }
+
+    private struct Object: Decodable {
+        struct Metadata: Decodable {
+            var name: String
+            var namespace: String
+            var labels: [String: String]
+        }
+        var metadata: Metadata
+        var data: [String: String]
+    }
+
+    private func kubectl(_ command: Command) throws -> CommandResult {
+        let words = command.display.split(separator: " ").map(String.init)
+        return try state.withLock { state in
+            if state.apiIsAway { return KubectlTests.failure("The connection to the server was refused") }
+            switch words[1] {
+            case "replace", "create":
+                let object = try JSONDecoder().decode(Object.self, from: command.input ?? Data())
+                #expect(object.metadata.namespace == "kube-system")
+                #expect(object.metadata.labels == ["app.kubernetes.io/managed-by": "masterswap"])
+                let isThere = state.maps[object.metadata.name] != nil
+                guard isThere == (words[1] == "replace") else {
+                    return KubectlTests.failure(
+                        "Error from server (\(isThere ? "AlreadyExists" : "NotFound")): configmaps")
+                }
+                state.maps[object.metadata.name] = object.data
+            case "delete":
+                for word in words { state.maps[word] = nil }
+            default: Issue.record("kubectl \(words)")
+            }
+            return KubectlTests.output("")
+        }
+    }
+}
+
+/// A lock that is ours until the test takes it.
+private final class TestLock: RunLock {
+    let isTaken = Flag()
+    func assertHeld() async throws { if isTaken.isSet { throw Locked(LockTests.lease()) } }
+    func assertNotTakenOver() async throws { try await assertHeld() }
+    func release() async {}
+}
+
+@Suite struct ClusterRecordsTests {
+    let folder: TemporaryFolder
+    let homes: RecordHomes
+    let notes = RunnerTests.Log()
+
+    init() throws {
+        folder = try TemporaryFolder()
+        homes = RecordHomes(folder)
+    }
+
+    func record(_ run: String = "r", _ more: Event...) throws -> RunRecord {
+        RunRecord(run: run, try RunRecordTests.events() + more)
+    }
+
+    private func recorder(_ record: RunRecord, lock: TestLock = TestLock()) throws -> RunRecorder {
+        RunRecorder(record, in: try homes.records(), lock: lock, note: notes.add)
+    }
+
+    @Test func itIsOnEverySurvivorAndInTheCluster() async throws {
+        let outcome = await (try homes.records()).write(try record())
+        #expect(outcome.values.allSatisfy { $0 == nil } && outcome.count == 3)
+        for host in RunbookCluster.names.dropFirst() {
+            let file = homes.file(host, "r")
+            #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == record().data)
+            let attributes = try FileManager.default.attributesOfItem(atPath: file)
+            #expect(attributes[.posixPermissions] as? Int == 0o600)
+            let folder = (file as NSString).deletingLastPathComponent
+            #expect(try FileManager.default.attributesOfItem(atPath: folder)[.posixPermissions] as? Int == 0o700)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["run.jsonl"])
+        }
+        #expect(try homes.state.withLock { $0.maps["masterswap-r"]?["record"] } == String(decoding: record().data, as: UTF8.self))
+        let reading = await (try homes.records()).read()
+        #expect(reading.records == [try record()])
+        #expect(reading.problems == [] && reading.isAnswer)
+    }
+
+    /// The laptop and either of the survivors are lost, or the API server is away.
+    @Test(arguments: [[RunbookCluster.names[1]], [RunbookCluster.names[2]], []])
+    func itOutlivesAMasterAndTheAPIServer(dead: [String]) async throws {
+        _ = await (try homes.records()).write(try record())
+        homes.state.withLock { state in
+            state.away = Set(dead)
+            state.apiIsAway = dead.isEmpty
+        }
+        let reading = await (try homes.records()).read()
+        #expect(reading.records == [try record()])
+        #expect(!reading.problems.isEmpty)
+    }
+
+    @Test func whereAllAreAwayThereIsNoAnswer() async throws {
+        homes.state.withLock { $0.away = Set(RunbookCluster.names) }
+        let reading = await (try homes.records()).read()
+        #expect(!reading.isAnswer && reading.records == [])
+        #expect(reading.problems.count == 2)
+    }
+
+    // MARK: While a run goes on
+
+    @Test func eachEventThatCountsIsWritten() async throws {
+        let recorder = try recorder(RunRecord(run: "r"))
+        for event in try RunRecordTests.events() { recorder.add(event) }
+        try await recorder.flushBeforeTheFirstAct(host: "h")
+        #expect(await (try homes.records()).read().records == [try record()])
+        let end = Event(.result, at: RunRecordTests.date(50), text: "done", status: 0)
+        recorder.add(end)
+        await recorder.flush()
+        #expect(await (try homes.records()).read().records == [try record("r", end)])
+        #expect(notes.all == [])
+    }
+
+    @Test func aRunWhoseRecordIsNowhereIsRefused() async throws {
+        homes.state.withLock { $0.away = Set(RunbookCluster.names) }
+        let recorder = try recorder(RunRecord(run: "r"))
+        recorder.add(try RunRecordTests.events()[0])
+        let error = try #require(await #expect(throws: ClusterError.self) {
+            try await recorder.flushBeforeTheFirstAct(host: "h")
+        })
+        #expect(error.advice.hasPrefix("nothing was changed"))
+    }
+
+    /// Told once, and made good as soon as the place answers.
+    @Test func aPlaceThatIsAwayIsANote() async throws {
+        let recorder = try recorder(RunRecord(run: "r"))
+        let away = RunbookCluster.names[2]
+        homes.state.withLock { $0.away = [away] }
+        for event in try RunRecordTests.events() {
+            recorder.add(event)
+            await recorder.flush()
+        }
+        try await recorder.flushBeforeTheFirstAct(host: "h")
+        #expect(notes.all.count == 1 && notes.all[0].contains(away))
+        #expect(!FileManager.default.fileExists(atPath: homes.file(away, "r")))
+        homes.state.withLock { $0.away = [] }
+        recorder.add(Event(.stepFinished, at: RunRecordTests.date(60), step: "drain", text: "drained"))
+        await recorder.flush()
+        #expect(
+            try Data(contentsOf: URL(fileURLWithPath: homes.file(away, "r")))
+                == Data(contentsOf: URL(fileURLWithPath: homes.file(RunbookCluster.names[1], "r"))))
+    }
+
+    /// A laptop that slept through the end of its run, which another one has come to: what it wakes up with is not written.
+    @Test func aRunThatHasLostTheLockWritesNothing() async throws {
+        let lock = TestLock()
+        let sleeper = try recorder(try record(), lock: lock)
+        let end = Event(.result, at: RunRecordTests.date(50), text: "done", status: 0)
+        _ = await (try homes.records()).write(try record("r", end))
+        lock.isTaken.set()
+        sleeper.add(Event(.stepFailed, at: RunRecordTests.date(90), step: "drain", text: "connection lost"))
+        await sleeper.flush()
+        #expect(await (try homes.records()).read().records == [try record("r", end)])
+    }
+
+    @Test func theOldestOfThoseThatAreOverGo() async throws {
+        let records = try homes.records()
+        let end = Event(.result, at: RunRecordTests.date(50), text: "done", status: 0)
+        for number in 1...8 { _ = await records.write(try record("r\(number)", end)) }
+        _ = await records.write(try record("r0"))
+        let recorder = try recorder(try record("r9"))
+        recorder.add(end)
+        await recorder.deleteOld()
+        #expect(await records.read().records.map(\.run) == ["r0", "r5", "r6", "r7", "r8", "r9"])
+        #expect(homes.state.withLock { $0.maps.count } == 6)
+    }
+
+    // MARK: What a machine knows
+
+    func known(_ store: RunStore) async throws -> KnownRuns {
+        await KnownRuns(store, try RunbookCluster.inventory(), homes.remotes)
+    }
+
+    func store(_ name: String) -> RunStore { RunStore(environment: ["MASTERSWAP_STATE": "\(folder.path)/\(name)"]) }
+
+    /// Begun on one machine and lost with it; gone on with on another.
+    @Test func anotherMachineFindsTheRunAndGoesOn() async throws {
+        _ = await (try homes.records()).write(try record("20261122-0301"))
+        let store = store("second")
+        let inventory = try RunbookCluster.inventory()
+        let found = try await known(store).find(nil, of: inventory.cluster)
+        #expect(found.id == "20261122-0301" && !found.isHere && found.isInCluster)
+        let run = try store.adopt(found, inventory)
+        #expect(run.id == found.id, "the join's folder on the primary is named after it")
+        #expect(try Replacement.plan(of: run) == RunRecordTests.plan())
+        #expect(try run.events().map(\.event) == record().events.map(\.event))
+        let again = try await known(store).find("20261122", of: inventory.cluster)
+        #expect(again.isHere && again.isInCluster)
+        #expect(try store.adopt(again, inventory).events().count == run.events().count, "nothing is added twice")
+    }
+
+    /// The first machine is back after the second has gone on: its journal gets what it missed.
+    @Test func aJournalGetsWhatWasDoneElsewhere() async throws {
+        let store = store("first")
+        let inventory = try RunbookCluster.inventory()
+        let run = try store.create("r")
+        let journal = try Journal(path: run.journalPath)
+        for event in try RunRecordTests.events() { try journal.append(event) }
+        let later = Event(.stepFinished, at: RunRecordTests.date(70), step: "drain", text: "drained")
+        _ = await (try homes.records()).write(try record("r", later))
+        let adopted = try store.adopt(try await known(store).find(nil, of: inventory.cluster), inventory)
+        #expect(try adopted.events().map(\.event) == RunRecordTests.events().map(\.event) + [.stepFinished])
+        #expect(try adopted.events().last?.text == "drained")
+    }
+
+    /// The newest run here is another cluster's; this cluster's is done, given up, or goes on.
+    @Test func theClustersUnfinishedRunIsTaken() async throws {
+        let store = store("first")
+        let inventory = try RunbookCluster.inventory()
+        let end = Event(.result, at: RunRecordTests.date(50), text: "done", status: 0)
+        let givenUp = Event(.runAbandoned, at: RunRecordTests.date(50), text: "mei: why")
+        var other = try RunRecordTests.plan()
+        other.cluster = "another"
+        let elsewhere = try store.create("r9")
+        try Journal(path: elsewhere.journalPath).append(Event(.runStarted, run: "r9", plan: other))
+        #expect(throws: ClusterError.self) { try KnownRuns(store).find(nil, of: inventory.cluster) }
+        _ = await (try homes.records()).write(try record("r1", end))
+        #expect(try await known(store).find(nil, of: inventory.cluster).id == "r1", "there is no other")
+        _ = await (try homes.records()).write(try record("r2"))
+        _ = await (try homes.records()).write(try record("r3", givenUp))
+        _ = await (try homes.records()).write(try record("r4", end))
+        #expect(try await known(store).find(nil, of: inventory.cluster).id == "r2")
+        let abandoned = try await known(store).find("r3", of: inventory.cluster)
+        #expect(throws: ClusterError.self) { try abandoned.refuseIfAbandoned() }
+        await #expect(throws: ClusterError.self) { try await known(store).find("r", of: inventory.cluster) }
+        #expect(try await known(store).find("r9", of: inventory.cluster).id == "r9")
+    }
+}
