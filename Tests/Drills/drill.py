@@ -221,8 +221,8 @@ class Drill:
     def command(self, *arguments, inventory=None):
         # The lab's admin machine gives the database's password to what runs on it.
         settings = [f"MASTERSWAP_STATE={self.folder}/state"]
-        # Runs are this machine's: for them there is no inventory to name.
-        named = [] if arguments[0] in ("runs", "report") else ["-i", str(inventory or self.inventory)]
+        # A report is of a run on this machine: for it there is no inventory to name.
+        named = [] if arguments[0] == "report" else ["-i", str(inventory or self.inventory)]
         return [str(lab.LAB), "admin", "--", "env", *settings, self.program, *arguments, *named]
 
     def tool(self, *arguments, inventory=None, seconds=180):
