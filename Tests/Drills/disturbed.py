@@ -84,7 +84,7 @@ class Faults(Drill):
 
     def run_folder(self):
         """The newest run's; None where there is none."""
-        journals = sorted((self.folder / "state" / "runs").glob("*/journal.jsonl"))
+        journals = sorted((self.state / "runs").glob("*/journal.jsonl"))
         return journals[-1].parent if journals else None
 
     def journal(self):

@@ -54,7 +54,9 @@ class Drill:
     def __init__(self, profile):
         self.program = lab.program()
         self.folder = Path(os.environ.get("MASTERSWAP_DRILL") or tempfile.mkdtemp(prefix="masterswap-drill-"))
-        (self.folder / "state").mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Of the machine that the tool is run on: what it keeps there, further settings, and words that make it another machine.
+        self.state, self.settings, self.machine = self.folder / "state", [], []
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         lab.live("up", "--profile", profile)
         self.lab = lab.Environment()
         self.dead, self.spare = self.lab.dead, self.lab.spare
@@ -220,10 +222,10 @@ class Drill:
 
     def command(self, *arguments, inventory=None):
         # The lab's admin machine gives the database's password to what runs on it.
-        settings = [f"MASTERSWAP_STATE={self.folder}/state"]
+        settings = [f"MASTERSWAP_STATE={self.state}", *self.settings]
         # A report is of a run on this machine: for it there is no inventory to name.
         named = [] if arguments[0] == "report" else ["-i", str(inventory or self.inventory)]
-        return [str(lab.LAB), "admin", "--", "env", *settings, self.program, *arguments, *named]
+        return [str(lab.LAB), "admin", "--", *self.machine, "env", *settings, self.program, *arguments, *named]
 
     def tool(self, *arguments, inventory=None, seconds=180):
         """Runs masterswap on the admin's machine; gives (exit status, standard output, standard error, seconds)."""

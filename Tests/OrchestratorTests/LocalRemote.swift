@@ -35,6 +35,10 @@ struct LocalRemote: Remote {
         let errorPath = errors.path + "/errors"
         _ = FileManager.default.createFile(atPath: errorPath, contents: nil)
         process.standardError = FileHandle(forWritingAtPath: errorPath)
+        if let input = command.input {
+            try errors.write("input", input)
+            process.standardInput = FileHandle(forReadingAtPath: errors.path + "/input")
+        }
         try Self.withoutBlockedSignals { try process.run() }
         let data = output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()

@@ -1,0 +1,64 @@
+"""What happens to the machine that the tool runs on for good, and what a second operator finds."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import lab
+from disturbed import CONNECT
+from drill import Failed, indented, say
+
+KEPT = "/var/lib/masterswap"
+
+
+def another_machine(faults, name):
+    """The tool's machine and all that it has of a run are gone; from here on it is run on another one, with another name and home."""
+    shutil.rmtree(faults.state)
+    home = faults.folder / name / "home"
+    shutil.copytree(Path(faults.lab.admin_home) / ".ssh", home / ".ssh")
+    faults.state = faults.folder / name / "state"
+    faults.state.mkdir(mode=0o700)
+    faults.settings = [f"HOME={home}"]
+    faults.machine = ["unshare", "--uts", "sh", "-c", f'hostname {name} && exec "$@"', "sh"]
+
+
+def snapshot(faults):
+    """The checksum of the snapshot of etcd that the run has saved on this machine."""
+    path = faults.run_folder() / "saved" / "etcd-snapshot.db"
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def laptop_lost(faults):
+    """The tool's machine is lost in the middle of ocboot, and a second one at a later step: a third comes to the end. No other run is begun."""
+    faults.cut()
+    process = faults.start(*faults.replace_arguments)
+    faults.wait_for_step("join", process)
+    lab.wait_until("ocboot to be at work", 60, lambda: faults.on(faults.primary, f"ls {KEPT}/*/join-1/pid")[0] == 0)
+    faults.kill(process)
+    run, saved = faults.run_folder().name, snapshot(faults)
+    another_machine(faults, "second-laptop")
+    status, out, err, seconds = faults.tool(*faults.replace_arguments)
+    say(f"another replacement while the run is unfinished and ocboot is at work: exit {status}, {seconds:.1f} s; masterswap said:\n{indented(err)}")
+    if status != 3 or not all(words in err for words in ("no-other-run", f"masterswap resume {run}", "ocboot is at work on")):
+        raise Failed(f"another replacement beside run {run} ended with {status}, expected 3, and what to do")
+    process = faults.start("resume", *CONNECT)
+    faults.wait_for_step("join", process, event="step-finished")
+    late = faults.random.choice(["cordon", "rebuild-onecloud-minio-minio", "rebuild-onecloud-monitoring-monitor-minio",
+                                 "rebuild-onecloud-default-influxdb"])
+    faults.wait_for_step(late, process)
+    faults.kill(process)
+    say(f"the second machine is lost in step {late}")
+    if faults.run_folder().name != run:
+        raise Failed(f"the second machine went on with {faults.run_folder().name}, not {run}\nnext: {faults.folder}/tool.log")
+    if snapshot(faults) != saved:
+        raise Failed(f"the second machine has another snapshot than was taken before anything was touched\nnext: {faults.run_folder()}")
+    another_machine(faults, "third-laptop")
+    faults.resume()
+    joins = faults.on(faults.primary, f"cd {KEPT}/{run} && ls -d join-*; sha256sum etcd-snapshot.db; stat -c %a . run.jsonl etcd-snapshot.db")[1].split()
+    if joins != ["join-1", saved, "etcd-snapshot.db", "700", "600", "600"]:
+        raise Failed(f"in {KEPT}/{run} on {faults.primary} is not what was expected: {joins}")
+    status, out, err, seconds = faults.tool("runs", *CONNECT)
+    say(out.strip())
+    if not any(line.split()[0] == run and " done " in line and line.split()[-1] == "both" for line in out.strip().splitlines()[1:]):
+        raise Failed(f"the run is not listed as done, here and in the cluster: {out}{err}")
+    faults.verify()
