@@ -117,9 +117,10 @@ import Testing
 
     /// However often it is resumed, and killed in the middle: a ConfigMap takes a mebibyte.
     @Test func itStaysSmall() throws {
-        let plan = try Self.plan()
+        var plan = try Self.plan()
         var record = RunRecord(run: "r", try Self.events())
         for number in 0..<1000 {
+            plan.madeAt = Self.date(Double(100 + number))
             record.add(Event(.runStarted, at: Self.date(Double(100 + number)), title: "Resume", run: "r", plan: plan))
             for step in ReplacementSteps.make(plan) {
                 record.add(Event(.stepStarted, at: Self.date(Double(100 + number)), step: step.id, title: step.title))
@@ -127,6 +128,9 @@ import Testing
             }
         }
         #expect(try record.data.count < 400_000)
+        #expect(record.plan == plan, "what was agreed to last")
+        #expect(record.events.count { $0.plan != nil } == 2)
+        #expect(RunRecord(run: "r", record.events) == record)
     }
 
     @Test func whatIsAbandonedIsOver() throws {

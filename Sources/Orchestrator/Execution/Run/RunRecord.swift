@@ -20,6 +20,13 @@ package struct RunRecord: Sendable, Hashable {
     @discardableResult
     package mutating func add(_ event: Event) -> Bool {
         guard let event = kept(event) else { return false }
+        // Each resume may plan the rest again: so that the record stays small however often that is, the plans in between go, but for
+        // the first one with each new host.
+        if event.hasPlan, let newest = events.lastIndex(where: \.hasPlan) {
+            let host = events[newest].plan?.replacement.host
+            let first = events.firstIndex { $0.hasPlan && $0.plan?.replacement.host == host }
+            if first != newest { (events[newest].plan, events[newest].recovery) = (nil, nil) }
+        }
         events.append(event)
         return true
     }
@@ -29,8 +36,7 @@ package struct RunRecord: Sendable, Hashable {
         for event in other.events { add(event) }
     }
 
-    /// What is not kept: what only shows progress, and what a resume says of a step once more. So that it stays small however often the
-    /// run is resumed, a plan that was there before is left out, too.
+    /// What is not kept: what only shows progress, and what a resume says of a step once more.
     private func kept(_ event: Event) -> Event? {
         var event = event
         // As it is when it is read again.
@@ -38,14 +44,9 @@ package struct RunRecord: Sendable, Hashable {
         event.text = event.text.map { Redactor([]).redact(String($0.prefix(2000))) }
         switch event.event {
         case .runStarted:
-            if events.contains(where: { $0.event == .runStarted && $0.at == event.at && $0.title == event.title }) {
-                return nil
-            }
+            if events.contains(where: { Self.isSame($0, event) }) { return nil }
             event.plan = event.plan?.withoutSecrets
-            if let hash = try? event.plan?.hash ?? event.recovery?.hash {
-                event.planHash = hash
-                if events.contains(where: { $0.planHash == hash }) { (event.plan, event.recovery) = (nil, nil) }
-            }
+            if let hash = try? event.plan?.hash ?? event.recovery?.hash { event.planHash = hash }
             return event
         case .stateBefore, .stateAfter: return events.contains { $0.event == event.event } ? nil : event
         case .stepStarted, .stepBegan, .stepSkipped, .destroying:
@@ -63,8 +64,9 @@ package struct RunRecord: Sendable, Hashable {
 
     // MARK: What it says
 
-    package var plan: Plan? { events.lazy.compactMap(\.plan).first }
-    package var recovery: RecoveryPlan? { events.lazy.compactMap(\.recovery).first }
+    /// The one that was agreed to last.
+    package var plan: Plan? { events.last { $0.plan != nil }?.plan }
+    package var recovery: RecoveryPlan? { events.last { $0.recovery != nil }?.recovery }
 
     /// Nobody goes on with a run that is over, so that no later event of it counts.
     package var state: RunHead.State {
@@ -93,8 +95,12 @@ package struct RunRecord: Sendable, Hashable {
 
     /// What this one has and another has not.
     package func events(beside other: RunRecord) -> [Event] {
-        let known = Set(other.events)
-        return events.filter { !known.contains($0) }
+        events.filter { event in !other.events.contains { Self.isSame($0, event) } }
+    }
+
+    /// A plan may be in one copy and gone from another.
+    private static func isSame(_ a: Event, _ b: Event) -> Bool {
+        a.event == .runStarted ? b.event == .runStarted && a.at == b.at && a.title == b.title : a == b
     }
 
     // MARK: As text
@@ -143,4 +149,8 @@ package struct RunRecord: Sendable, Hashable {
         }
         return found.values.sorted { $0.run < $1.run }
     }
+}
+
+extension Event {
+    fileprivate var hasPlan: Bool { plan != nil || recovery != nil }
 }
