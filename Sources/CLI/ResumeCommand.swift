@@ -117,7 +117,8 @@ private struct ResumedPlan {
 
     /// Right after an act of the run some things take a moment: what may settle is looked at again for a minute before it is refused.
     private func planAgain(_ session: Session) async throws -> Plan {
-        let request = ReplacementRequest(again: planned, with: replacement, accepting: losses, fences: fence)
+        let request = ReplacementRequest(
+            again: planned, of: run.id, with: replacement, accepting: losses, fences: fence)
         let deadline = ContinuousClock.now + .seconds(60)
         while true {
             do {

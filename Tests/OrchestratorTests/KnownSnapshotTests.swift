@@ -90,6 +90,6 @@ import Testing
         #expect(try await facts(.kubeadm).snapshots == [])
         let inventory = try RunbookCluster.inventory()
         #expect(HostProbe(inventory, for: inventory.hosts[0]).facts([:], startedAt: 0).snapshots == nil)
-        #expect(!HostProbe(inventory, for: inventory.hosts[3]).looksForSnapshots, "a spare has no etcd")
+        #expect(!HostProbe(inventory, for: inventory.hosts[3]).isInCluster, "a spare has no etcd")
     }
 }

@@ -20,7 +20,7 @@ import Testing
         fences: Bool = false
     ) throws -> Plan {
         try plan(
-            state, .init(again: earlier, with: replacement, accepting: losses, fences: fences)
+            state, .init(again: earlier, of: "r", with: replacement, accepting: losses, fences: fences)
         ).continuing(earlier)
     }
 

@@ -51,6 +51,7 @@ public struct ClusterProbe: Sendable {
             "calico",
             "\(kubectl) --request-timeout=10s get daemonset calico-node -n kube-system --ignore-not-found -o jsonpath='{.spec.template.spec.containers[*].env[?(@.name==\"IP_AUTODETECTION_METHOD\")].value}'"
         )
+        script.optionalSection("runs", RunHead.objectHeads(kubectl))
         script.section("version", "\(kubectl) version --client -o json")
         for question in cluster.distribution.clusterQuestions(kubectl) {
             script.optionalSection(question.name, question.script)
@@ -150,6 +151,7 @@ public struct ClusterProbe: Sendable {
             observation.onecloudProblem = cause("onecloud")
             observation.problems.append("\(host): kubectl get onecloudclusters: \(cause("onecloud"))")
         }
+        if let runs = sections["runs"], runs.succeeded { observation.runs = RunHead.read(runs.lines) }
         for line in sections["node-passwords"]?.lines ?? [] {
             let words = line.split(separator: " ").map(String.init)
             if words.count == 2 { observation.nodePasswords[words[0]] = words[1] }

@@ -50,6 +50,8 @@ public struct ClusterObservation: Sendable {
     public var onecloudProblem: String?
     /// The source's kubectl; `nil` where it did not tell.
     public var kubectl: KubernetesVersion?
+    /// The runs of this tool whose records the API server has.
+    public var runs: [RunHead] = []
     /// k3s' secrets with which it knows its nodes again, by name; UIDs.
     public var nodePasswords: [String: String] = [:]
     /// The source's own clock right before the cluster was read; `nil` where it is not known.
@@ -86,6 +88,11 @@ extension ClusterState {
     public var objects: KubernetesObjects { cluster.objects }
 
     public func facts(_ host: Inventory.Host) -> HostFacts? { hosts[host.name]?.facts }
+
+    /// Runs of this tool that nobody has come to the end of, by every copy of their records that was seen.
+    public var unfinishedRuns: [RunHead] {
+        RunHead.merged(cluster.runs + hosts.values.flatMap { $0.facts?.runs ?? [] }).filter { $0.state == .unfinished }
+    }
 
     /// Hosts whose interfaces carry the VIP right now.
     public var vipHolders: [Inventory.Host] {

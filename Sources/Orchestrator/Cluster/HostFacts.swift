@@ -101,6 +101,10 @@ public struct HostFacts: Sendable, Hashable {
     /// The lines of k3s's config.yaml about its networks.
     public var k3sNetworks: [String] = []
 
+    /// The runs of this tool whose records are there.
+    public var runs: [RunHead] = []
+    public var ocbootAtWork: [OcbootAtWork] = []
+
     /// The newest snapshot of etcd in the usual places: empty where there is none, `nil` where nobody looked.
     public var snapshots: [Snapshot]?
 

@@ -12,7 +12,8 @@ public struct HostProbe: Sendable {
     /// Hosts that it shall look at.
     package let peers: [PeerView.Peer]
     package let ocboot: Inventory.Ocboot?
-    let looksForSnapshots: Bool
+    /// It is one of the cluster's: there is what runs and what people left.
+    let isInCluster: Bool
 
     /// The questions for one host: what a spare must reach, what a master needs for running ocboot, what it sees of the others.
     /// - Parameter looksAtPeers: a peer that does not answer takes three seconds.
@@ -28,7 +29,7 @@ public struct HostProbe: Sendable {
         logins = isSpare ? [] : OcbootLogin.all(of: host, inventory)
         peers = looksAtPeers ? PeerView.Peer.all(of: host, inventory) : []
         ocboot = isSpare ? nil : inventory.ocboot
-        looksForSnapshots = !isSpare
+        isInCluster = !isSpare
     }
 
     /// - Throws: `SSHError` where the host cannot be reached; ``ClusterError`` where its answer cannot be read.
@@ -121,7 +122,11 @@ public struct HostProbe: Sendable {
         }
         if !peers.isEmpty { script.section("peers", PeerView.script(peers)) }
         if let ocboot { script.optionalSection("ocboot-release", OcbootFacts.script(ocboot)) }
-        if looksForSnapshots { script.optionalSection("snapshots", Self.snapshots(distribution)) }
+        if isInCluster {
+            script.optionalSection("snapshots", Self.snapshots(distribution))
+            script.optionalSection("runs", RunHead.fileHeads)
+            script.optionalSection("ocboot-at-work", OcbootAtWork.script(ocboot?.directory))
+        }
         return script
     }
 
@@ -174,6 +179,8 @@ public struct HostProbe: Sendable {
         facts.k3sNetworks = lines("k3s-networks") ?? []
         facts.recovery = lines("recovery")?.first.flatMap(HostFacts.Recovery.init)
         facts.snapshots = lines("snapshots")?.compactMap { Self.snapshot($0, clockOffset: facts.clockOffset ?? 0) }
+        facts.runs = RunHead.read(lines("runs") ?? [])
+        facts.ocbootAtWork = OcbootAtWork.read(lines("ocboot-at-work") ?? [])
         facts.etcd = lines("etcd").flatMap(EtcdBeside.init)
         return facts
     }

@@ -8,14 +8,16 @@ extension ReplacementRequest {
     /// - Parameters:
     ///   - plan: what the run was agreed to.
     ///   - replacement: another spare; `nil` for the plan's.
+    ///   - run: its name.
     ///   - losses: accepted beyond the plan's.
-    public init(again plan: Plan, with replacement: String?, accepting losses: [String], fences: Bool) {
+    public init(again plan: Plan, of run: String, with replacement: String?, accepting losses: [String], fences: Bool) {
         self.init(
             dead: plan.dead.host, replacement: replacement ?? plan.replacement.host, acceptedLosses: losses,
             drainTimeout: plan.drainTimeout, fences: fences,
             restoresSurvivors: plan.ocboot?.restoresSurvivors == true,
             // How long the node must have been NotReady was asked when the run began.
             notReadyFor: 0)
+        resumes = run
         acceptedBefore = plan.acceptedLosses
     }
 }

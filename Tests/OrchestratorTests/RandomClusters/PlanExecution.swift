@@ -176,6 +176,8 @@ struct PlanExecution {
         let from = world.machines[primary]
         // The VIP is looked for on every survivor, over SSH.
         note(.runStuck, if: survivors.contains { !isOpenToUs(world.machines[$0]) })
+        // Two at once write the same files and wait for each other's package manager.
+        note(.runStuck, if: survivors.contains { world.machines[$0].ocbootIsAtWork })
         note(.survivorsDowngraded, if: world.realRelease != world.release)
         let listed = world.members
         let isOneDown = listed.contains { !$0.runs && $0.isStarted && !$0.isLearner }

@@ -127,6 +127,8 @@ extension RandomCluster {
         let new = world.replacement
         if world.distribution == .k3s { world.machines[new].runtimes = chance(90) ? [] : ["dockerd"] }
         if chance(3) { world.machines[new].hostname = "4-" + world.machines[new].hostname }
+        let others = world.machines.indices.filter { $0 != world.victim && world.machines[$0].role == .master }
+        if chance(2), let busy = others.randomElement(using: &random) { world.machines[busy].ocbootIsAtWork = true }
     }
 
     /// The dead one's own machine takes its place again: the old installation is gone, and whatever its disk had.

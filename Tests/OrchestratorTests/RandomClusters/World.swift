@@ -50,6 +50,8 @@ struct World {
         var isCutOff = false
         var denied: [String: String] = [:]
         var hasOcboot = true
+        /// Somebody has started it.
+        var ocbootIsAtWork = false
         var runtimes = ["containerd"]
         var unread: Set<Unread> = []
         /// What its tools say of others: `false` where bash or timeout is missing.

@@ -104,6 +104,9 @@ extension World {
             facts.keepalived = machine.keepalived.flatMap { Self.manifests[$0] }.map { .manifest($0) } ?? .absent
         }
         facts.machineID = machine.id
+        if machine.ocbootIsAtWork {
+            facts.ocbootAtWork = [.init(process: 1, user: "root", runningFor: "00:10", program: "python3")]
+        }
         facts.caCertificateSHA256 = machine.caCertificateSHA256
         if machine.role != .spare { facts.kubeletNodeName = machine.node }
         if machine.tellsOfPeers {

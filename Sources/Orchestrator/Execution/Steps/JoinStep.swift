@@ -34,7 +34,8 @@ package struct JoinStep: Step {
         guard let ocboot = inventory.ocboot, let invocation = plan.ocboot?.invocation else { return [] }
         let name = Self.configurationName(run: Plan.runName)
         let changes = JoinChanges(plan, run: Plan.runName)
-        return (changes?.keeping(inventory.cluster) ?? []) + [
+        let looks = plan.survivors.map { plan.told($0.host, OcbootAtWork.look(ocboot.directory)) }
+        return looks + (changes?.keeping(inventory.cluster) ?? []) + [
             plan.told(plan.primary.host, Command([], label: RemoteJob.label(Self.command(invocation, name))))
                 + " # in \(ocboot.directory), detached, with \(invocation.environment.joined(separator: " "))",
             plan.told(plan.primary.host, Self.removal("\(ocboot.directory)/\(name)")),
@@ -249,6 +250,18 @@ package struct JoinStep: Step {
         )
     }
 
+    /// Whoever started it: two at once write the same files, and join the same host.
+    private func refuseBesideAnother(_ ocboot: Inventory.Ocboot, _ context: RunContext) async throws {
+        for survivor in plan.survivors {
+            let found = try await OcbootAtWork.look(on: context.remote(survivor.host), ocboot.directory)
+            guard let other = found.first else { continue }
+            throw ClusterError(
+                .changed, host: survivor.host, operation: "join \(plan.replacement.node)",
+                cause: "an ocboot is at work there already: \(other)",
+                advice: "find out who has started it, and wait for its end; then: masterswap resume")
+        }
+    }
+
     private func directory(_ context: RunContext, _ attempt: Int) -> String {
         "\(OcbootRuns.directory)/\(context.run.id)/join-\(attempt)"
     }
@@ -262,6 +275,7 @@ package struct JoinStep: Step {
                 cause: "the inventory has no ocboot section any more, or the plan is of an older masterswap",
                 advice: "resume with the inventory and the program that the run was begun with")
         }
+        try await refuseBesideAnother(ocboot, context)
         try await JoinChanges(plan, run: context.run.id)?.keep(context)
         let remote = try context.remote(plan.primary.host)
         let text = try OcbootConfiguration.fill(planned.configuration, secret, host: plan.primary.host)

@@ -1,0 +1,29 @@
+import Cluster
+import Foundation
+import Inventories
+
+/// One run at a time, and one ocboot: what the first has in hand, the second would take for granted or undo. Who holds the lock is
+/// asked besides; a run that was cut off holds none.
+public enum NoOtherRun: SafetyRule {
+    public static let id = "no-other-run"
+    public static let prevents = "a run beside one that is unfinished, or beside an ocboot that is at work"
+
+    public static func refusals(_ input: PlanningInput) -> [Refusal] {
+        let runs = input.state.unfinishedRuns.filter { $0.run != input.request.resumes }.map { run in
+            refusal(
+                "run \(run.run) (\(run.title)), begun \(run.startedAt.formatted(.iso8601)), is unfinished",
+                advice:
+                    "go on with it: masterswap resume \(run.run); if it cannot be gone on with, give it up: masterswap runs --abandon \(run.run) --because WHY"
+            )
+        }
+        let masters = input.state.inventory.masters.filter { $0.name != input.dead.host }
+        let ocboots = masters.flatMap { host in
+            (input.state.facts(host)?.ocbootAtWork ?? []).map { ocboot in
+                refusal(
+                    "ocboot is at work on \(host.name): \(ocboot)",
+                    advice: "find out who has started it, and wait for its end")
+            }
+        }
+        return runs + ocboots
+    }
+}
