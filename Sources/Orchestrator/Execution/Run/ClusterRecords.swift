@@ -146,6 +146,14 @@ public struct ClusterRecords: Sendable {
         } catch { return Transient.message(error) }
     }
 
+    /// Those of the other runs that are not over say from now on that they are given up.
+    func giveUpOthers(than run: String) async {
+        for var record in await read().records where record.run != run && record.state == .unfinished {
+            record.add(Event(.runAbandoned, text: "the recovery \(run) was begun", run: record.run))
+            _ = await write(record)
+        }
+    }
+
     // MARK: Deleting
 
     /// Of those that are over, the newest that stay.

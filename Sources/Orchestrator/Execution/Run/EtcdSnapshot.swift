@@ -5,11 +5,14 @@ import Planning
 import SSH
 
 /// Brings a snapshot of etcd to this machine: taken beside one member, verified there by etcdctl (without one by the checksum that etcd
-/// puts at its end) and here by its checksum. No copy of it stays on the master: it holds every secret of the cluster.
+/// puts at its end) and here by its checksum. It holds every secret of the cluster, as the master's own etcd does: a copy stays there only
+/// where one is asked for.
 struct EtcdSnapshot {
     let remote: any Remote
     let etcdctl: Etcdctl
     let distribution: Inventory.Distribution
+    /// The run that a copy is kept for on the master; `nil` where none is.
+    var keptFor: String?
     /// The last words of an error's advice: how to go on.
     let next: String
 
@@ -36,7 +39,35 @@ struct EtcdSnapshot {
         let taken =
             distribution.snapshot(to: path).map { [plan.told(host, $0), plan.told(host, verification(path))] }
             ?? [plan.etcdctl(saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path))]
-        return taken + [plan.told(host, checksum(path)), plan.told(host, removal(path))]
+        return taken + [plan.told(host, checksum(path)), plan.told(host, keeping(path, for: Plan.runName, hash: "SHA256"))]
+            + plan.survivors.map { plan.told($0.host, removalOfOld(keeping: Plan.runName)) }
+    }
+
+    /// On the master that it was taken on, until there is a newer one.
+    static func keptPath(_ run: String) -> String { "\(RunHead.directory)/\(run)/etcd-snapshot.db" }
+
+    /// Moves it there, its checksum beside it. Where that is another file system, a full one would stop what runs on the master.
+    static func keeping(_ path: String, for run: String, hash: String) -> Command {
+        let script = #"""
+            umask 077
+            mkdir -p "${2%/*}" || exit 1
+            if [ "$(stat -c %d "$1")" != "$(stat -c %d "${2%/*}")" ]; then
+                [ "$(df -Pk "${2%/*}" | awk 'NR == 2 { print $4 }')" -gt "$((2 * $(du -k "$1" | cut -f1)))" ] ||
+                    { echo "less than twice the snapshot's size is free there" >&2; exit 1; }
+            fi
+            chmod 600 "$1" && mv -f -- "$1" "$2" || exit 1
+            echo "$3" >"$2.part" && mv -f -- "$2.part" "${2%.db}.sha256"
+            """#
+        return .script(
+            script, [path, keptPath(run), hash], timeout: .seconds(120), label: "keep \(path) as \(keptPath(run))")
+    }
+
+    /// The newest is enough, and each holds every secret.
+    static func removalOfOld(keeping run: String) -> Command {
+        .script(
+            #"for file in "$1"/*/etcd-snapshot.db; do [ "$file" = "$2" ] || rm -f -- "$file" "${file%.db}.sha256"; done; true"#,
+            [RunHead.directory, keptPath(run)], timeout: .seconds(60),
+            label: "remove the snapshots of older runs from \(RunHead.directory)")
     }
 
     /// etcd writes the SHA-256 of all that comes before it at the end of a snapshot, whose pages are multiples of 512 bytes.
@@ -74,16 +105,37 @@ struct EtcdSnapshot {
             await Task { [remote] in _ = try? await remote.run(remove) }.value
             throw error
         }
-        // The snapshot counts as saved only once its copy on the master is removed.
-        let removed = try await remote.run(remove)
-        guard removed.succeeded else {
-            throw failure("remove \(remotePath)", "\(removed.outcome): \(removed.errorText.lastLines(2))")
+        // The snapshot counts as saved only once its copy on the master is where it stays, or removed.
+        let leaving = keptFor.map { Self.keeping(remotePath, for: $0, hash: content.hash) } ?? remove
+        let left = try await remote.run(leaving)
+        guard left.succeeded else {
+            await Task { [remote] in _ = try? await remote.run(remove) }.value
+            throw failure(leaving.display, "\(left.outcome): \(left.errorText.lastLines(2))")
         }
         guard rename(part, path) == 0 else {
             throw LocalFile.failure("rename \(part)", String(cString: strerror(errno)), next: next)
         }
         try Journal.synchronizeFolder(of: path)
         return content
+    }
+
+    /// Brings the copy here that an earlier part of a run has kept, from whichever machine that was.
+    /// - Returns: its checksum; `nil` where there is none, or it is not what it was: then a new one is to be taken.
+    static func fetchKept(_ run: String, on remote: any Remote, to path: String, next: String) async throws -> String? {
+        let kept = keptPath(run)
+        let told = try await remote.run(
+            .script(
+                #"[ ! -f "$1" ] || cat "${1%.db}.sha256" 2>/dev/null; true"#, [kept], timeout: .seconds(20),
+                label: "look for \(kept)"))
+        guard told.succeeded, !told.text.isEmpty else { return nil }
+        let part = path + ".part"
+        let hash = try await RemoteFile(remote, next: next).download(kept, to: part)
+        guard told.text == hash else { return nil }
+        guard rename(part, path) == 0 else {
+            throw LocalFile.failure("rename \(part)", String(cString: strerror(errno)), next: next)
+        }
+        try Journal.synchronizeFolder(of: path)
+        return hash
     }
 
     private func takeAndRead(_ remotePath: String, to part: String) async throws -> Content {

@@ -91,6 +91,8 @@ public struct Recovery: Sendable {
         try context.record(
             Event(.runStarted, title: plan.title, run: run.id, recovery: plan, planHash: try plan.hash))
         try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
+        // None of them can be gone on with in the cluster that is made now.
+        try await records(plan).giveUpOthers(than: run.id)
         try await Runner(RecoverySteps.make(plan), context).runToItsEnd()
     }
 
@@ -123,14 +125,17 @@ public struct Recovery: Sendable {
         return try remotes[host]
     }
 
+    private func records(_ plan: RecoveryPlan) throws -> ClusterRecords {
+        let survivors = [inventory.host(named: plan.survivor.host)].compactMap(\.self)
+        return try ClusterRecords(
+            survivors, remotes, inventory.cluster, apiAddresses: [plan.survivor.host: plan.survivor.address])
+    }
+
     private func context(_ plan: RecoveryPlan, _ run: RunStore.Run, _ lock: Lock) throws -> RunContext {
         let journal = try Journal(path: run.journalPath)
-        let survivors = [inventory.host(named: plan.survivor.host)].compactMap(\.self)
         let recorder = RunRecorder(
-            RunRecord(run: run.id, try run.events()),
-            in: try ClusterRecords(
-                survivors, remotes, inventory.cluster, apiAddresses: [plan.survivor.host: plan.survivor.address]),
-            lock: lock.base, note: RunRecorder.note(journal, emit))
+            RunRecord(run: run.id, try run.events()), in: try records(plan), lock: lock.base,
+            note: RunRecorder.note(journal, emit))
         return RunContext(
             plan.scene, inventory: inventory, remotes: remotes, run: run, journal: journal, recorder: recorder,
             lock: lock.base,

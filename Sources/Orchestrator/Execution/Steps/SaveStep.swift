@@ -20,6 +20,9 @@ struct SaveStep: Step {
                     ? "etcd-snapshot.db of \(plan.primary.node), kubeadm-config.json and manifests-HOST.tar in this run's folder, 0700"
                     : "etcd-snapshot.db of \(plan.primary.node), and manifests-HOST.tar with token, certificates and configuration in this run's folder, 0700"
             ),
+            .makes(
+                "a copy of the snapshot on \(plan.primary.host), 0600: \(EtcdSnapshot.keptPath(Plan.runName)); of older runs' none stays"
+            ),
             .makes("objects/ beside them: the manifest of each object that the steps below delete"),
         ]
     }
@@ -88,10 +91,24 @@ struct SaveStep: Step {
     private func path(_ name: String, _ context: RunContext) -> String { context.run.savedDirectory + "/" + name }
 
     private func saveSnapshot(_ context: RunContext) async throws {
+        // One that was taken before anything was touched, where the run was begun on another machine.
+        for survivor in plan.survivors {
+            guard
+                let hash = try await EtcdSnapshot.fetchKept(
+                    context.run.id, on: context.remote(survivor.host), to: path(Self.snapshotName, context),
+                    next: Self.next)
+            else { continue }
+            return context.note("snapshot brought from \(survivor.host), where it was kept, sha256 \(hash.prefix(12))…")
+        }
         let snapshot = EtcdSnapshot(
             remote: try context.remote(plan.primary.host), etcdctl: try context.etcdctl(),
-            distribution: context.distribution, next: Self.next)
+            distribution: context.distribution, keptFor: context.run.id, next: Self.next)
         let content = try await snapshot.fetch(context.run.id, to: path(Self.snapshotName, context))
+        for survivor in plan.survivors {
+            do {
+                _ = try await context.remote(survivor.host).run(EtcdSnapshot.removalOfOld(keeping: context.run.id))
+            } catch { context.warn("snapshots of older runs stay on \(survivor.host): \(error)") }
+        }
         context.note(
             "snapshot\(content.status.map { " at revision \($0.revision): \($0.totalKey) keys" } ?? ""), sha256 \(content.hash.prefix(12))…"
         )
