@@ -70,7 +70,8 @@ struct RunsCommand: AsyncParsableCommand {
         guard !reports.isEmpty else {
             return terminal.print(
                 known.hasAskedCluster
-                    ? "No run yet, neither in the cluster nor under \(store.root)." : "No run yet, under \(store.root).")
+                    ? "No run yet, neither in the cluster nor under \(store.root)." : "No run yet, under \(store.root)."
+            )
         }
         terminal.lines(table(reports)).forEach(terminal.print)
     }
@@ -126,7 +127,9 @@ struct RunLeft {
         let done = Set(report.steps.filter { [.done, .skipped].contains($0.outcome) }.map(\.id))
         let left = steps.filter { !done.contains($0.id) }
         let title = report.title ?? ""
-        let begun = report.startedAt.map { "begun \($0.formatted(.iso8601)), \(Self.age(now.timeIntervalSince($0))) ago" }
+        let begun = report.startedAt.map {
+            "begun \($0.formatted(.iso8601)), \(Self.age(now.timeIntervalSince($0))) ago"
+        }
         var lines = ["Run \(report.run): \(title), \(begun ?? "never begun"): \(report.outcome)."]
         if let abandoned = report.abandoned { lines.append("  given up: \(abandoned)") }
         lines.append("  \(steps.count - left.count) of \(steps.count) steps are done; left:")

@@ -137,7 +137,9 @@ private final class TestLock: RunLock {
             #expect(try FileManager.default.attributesOfItem(atPath: folder)[.posixPermissions] as? Int == 0o700)
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["run.jsonl"])
         }
-        #expect(try homes.state.withLock { $0.maps["masterswap-r"]?["record"] } == String(decoding: record().data, as: UTF8.self))
+        #expect(
+            try homes.state.withLock { $0.maps["masterswap-r"]?["record"] }
+                == String(decoding: record().data, as: UTF8.self))
         let reading = await (try homes.records()).read()
         #expect(reading.records == [try record()])
         #expect(reading.problems == [] && reading.isAnswer)
@@ -181,9 +183,10 @@ private final class TestLock: RunLock {
         homes.state.withLock { $0.away = Set(RunbookCluster.names) }
         let recorder = try recorder(RunRecord(run: "r"))
         recorder.add(try RunRecordTests.events()[0])
-        let error = try #require(await #expect(throws: ClusterError.self) {
-            try await recorder.flushBeforeTheFirstAct(host: "h")
-        })
+        let error = try #require(
+            await #expect(throws: ClusterError.self) {
+                try await recorder.flushBeforeTheFirstAct(host: "h")
+            })
         #expect(error.advice.hasPrefix("nothing was changed"))
     }
 

@@ -53,7 +53,8 @@ import Testing
         let read = RunRecord.read(try second.data + first.data) { Issue.record("\($0): \($1)") }
         #expect(read == [first, second])
         #expect(read.map(\.state) == [.unfinished, .done])
-        #expect(RunHead.read(String(decoding: try first.data, as: UTF8.self).components(separatedBy: "\n")) == [first.head])
+        #expect(
+            RunHead.read(String(decoding: try first.data, as: UTF8.self).components(separatedBy: "\n")) == [first.head])
     }
 
     /// It is what its own events make, so that a journal that is made of it has the same record.
@@ -81,7 +82,8 @@ import Testing
         let good = RunRecord(run: "good", try Self.events())
         var damaged = String(decoding: try RunRecord(run: "bad", try Self.events()).data, as: UTF8.self)
         damaged = damaged.replacing(#""event":"step-finished""#, with: #""event":"step-exploded""#)
-        let newer = #"{"record":2,"run":"newer","startedAt":"2026-11-22T03:01:15.000Z","state":"unfinished","title":""}"#
+        let newer =
+            #"{"record":2,"run":"newer","startedAt":"2026-11-22T03:01:15.000Z","state":"unfinished","title":""}"#
         var told: [String] = []
         let read = RunRecord.read(Data(damaged.utf8) + Data((newer + "\n{}\n").utf8) + (try good.data)) { run, _ in
             told.append(run)

@@ -21,7 +21,8 @@ extension SafetyRule {
 /// All that judge an input, in the order in which their refusals are shown.
 public enum SafetyRules {
     public static let all: [any SafetyRule.Type] = [
-        NoOtherRun.self, NodeIsAMaster.self, NodeIsDead.self, HostsAreNodes.self, SurvivorsAreSound.self, MembersHaveNodes.self,
+        NoOtherRun.self, NodeIsAMaster.self, NodeIsDead.self, HostsAreNodes.self, SurvivorsAreSound.self,
+        MembersHaveNodes.self,
         EtcdIsWell.self, QuorumSurvives.self, OneVIPHolder.self, ReplacementIsBare.self,
         ReplacementFits.self, OcbootMatches.self, HostsSuitOcboot.self, EveryLostClaimHasARule.self,
         CriticalDataSurvives.self,

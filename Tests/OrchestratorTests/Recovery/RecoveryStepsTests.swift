@@ -121,7 +121,8 @@ final class FakeSurvivor: Remote {
         let run = RunStore.Run(id: "r", directory: folder.path)
         let context = RunContext(
             plan.scene, inventory: try RunbookCluster.inventory(), remotes: Remotes { _ in survivor }, run: run,
-            journal: try Journal(path: run.journalPath), recorder: nil, lock: nil, watches: [], limits: .init(wait: wait),
+            journal: try Journal(path: run.journalPath), recorder: nil, lock: nil, watches: [],
+            limits: .init(wait: wait),
             databasePassword: { Secret("x") }, emit: { _ in })
         let steps = RecoverySteps.make(plan).prefix { $0.id != "api-server" }
         try await Runner(Array(steps), context).run()

@@ -39,7 +39,9 @@ struct EtcdSnapshot {
         let taken =
             distribution.snapshot(to: path).map { [plan.told(host, $0), plan.told(host, verification(path))] }
             ?? [plan.etcdctl(saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path))]
-        return taken + [plan.told(host, checksum(path)), plan.told(host, keeping(path, for: Plan.runName, hash: "SHA256"))]
+        return taken + [
+            plan.told(host, checksum(path)), plan.told(host, keeping(path, for: Plan.runName, hash: "SHA256")),
+        ]
             + plan.survivors.map { plan.told($0.host, removalOfOld(keeping: Plan.runName)) }
     }
 

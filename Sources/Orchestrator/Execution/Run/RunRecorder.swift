@@ -91,7 +91,8 @@ final class RunRecorder: Sendable {
                 return news
             }
             for (place, cause) in news.sorted(by: { $0.key < $1.key }) {
-                note("the run's record could not be written to \(place): \(cause); it is tried again as the run goes on")
+                note(
+                    "the run's record could not be written to \(place): \(cause); it is tried again as the run goes on")
             }
         }
     }
