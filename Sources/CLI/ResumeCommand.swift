@@ -55,6 +55,7 @@ struct ResumeCommand: AsyncParsableCommand {
             let found = try known.find(runName, of: session.inventory.cluster)
             let report = RunReport(run: found.id, events: found.events)
             if report.status == 0 {
+                if found.isOverHereAlone { try await session.replacement(options.inventory).publish(found) }
                 let text = "Run \(found.id) is done and verified; there is nothing to resume."
                 session.terminal.progress(text)
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: found.id))

@@ -272,6 +272,21 @@ private final class TestLock: RunLock {
         #expect(try adopted.events().last?.text == "drained")
     }
 
+    /// Killed right after its last line: the cluster has not heard of the end, and would let no other run begin.
+    @Test func anEndThatOnlyThisMachineKnowsIsSeen() async throws {
+        let store = store("first")
+        let run = try store.create("r")
+        let journal = try Journal(path: run.journalPath)
+        for event in try RunRecordTests.events() { try journal.append(event) }
+        _ = await (try homes.records()).write(try record("r"))
+        #expect(try await known(store).runs.map(\.isOverHereAlone) == [false])
+        try journal.append(Event(.result, at: RunRecordTests.date(50), text: "done", status: 0))
+        let found = try #require(try await known(store).runs.first)
+        #expect(found.isOverHereAlone && found.record.state == .done)
+        _ = await (try homes.records()).write(found.record)
+        #expect(try await known(store).runs.map(\.isOverHereAlone) == [false])
+    }
+
     /// The newest run here is another cluster's; this cluster's is done, given up, or goes on.
     @Test func theClustersUnfinishedRunIsTaken() async throws {
         let store = store("first")

@@ -1,4 +1,4 @@
-public import SSH
+package import SSH
 
 /// An ocboot that is at work on a host, whoever has started it: `run.py` or the Ansible that it runs, in a folder of ocboot's.
 public struct OcbootAtWork: Sendable, Hashable, CustomStringConvertible {

@@ -142,7 +142,8 @@ public struct ClusterRecords: Sendable {
     private static func fault(_ remote: any Remote, _ command: Command) async -> String? {
         do {
             let result = try await remote.run(command)
-            return result.succeeded ? nil : Kubectl.failure(command.display, result, host: remote.name).message
+            return result.succeeded
+                ? nil : "\(remote.name): \(command.display): \(result.outcome): \(result.errorText.lastLines(2))"
         } catch { return Transient.message(error) }
     }
 

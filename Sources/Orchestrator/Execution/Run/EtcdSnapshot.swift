@@ -36,10 +36,11 @@ struct EtcdSnapshot {
     static func commands(_ plan: Plan, _ distribution: Inventory.Distribution) -> [String] {
         let path = remotePath(Plan.runName, distribution)
         let host = plan.primary.host
+        let looks = plan.survivors.map { plan.told($0.host, lookForKept(Plan.runName)) }
         let taken =
             distribution.snapshot(to: path).map { [plan.told(host, $0), plan.told(host, verification(path))] }
             ?? [plan.etcdctl(saveArguments(path)), plan.etcdctl(Etcdctl.statusArguments(path))]
-        return taken + [
+        return looks + taken + [
             plan.told(host, checksum(path)), plan.told(host, keeping(path, for: Plan.runName, hash: "SHA256")),
         ]
             + plan.survivors.map { plan.told($0.host, removalOfOld(keeping: Plan.runName)) }
@@ -62,6 +63,13 @@ struct EtcdSnapshot {
             """#
         return .script(
             script, [path, keptPath(run), hash], timeout: .seconds(120), label: "keep \(path) as \(keptPath(run))")
+    }
+
+    /// Prints its checksum.
+    static func lookForKept(_ run: String) -> Command {
+        .script(
+            #"[ ! -f "$1" ] || cat "${1%.db}.sha256" 2>/dev/null; true"#, [keptPath(run)], timeout: .seconds(20),
+            label: "look for \(keptPath(run))")
     }
 
     /// The newest is enough, and each holds every secret.
@@ -125,14 +133,11 @@ struct EtcdSnapshot {
     /// - Returns: its checksum; `nil` where there is none, or it is not what it was: then a new one is to be taken.
     static func fetchKept(_ run: String, on remote: any Remote, to path: String, next: String) async throws -> String? {
         let kept = keptPath(run)
-        let told = try await remote.run(
-            .script(
-                #"[ ! -f "$1" ] || cat "${1%.db}.sha256" 2>/dev/null; true"#, [kept], timeout: .seconds(20),
-                label: "look for \(kept)"))
+        let told = try await remote.run(lookForKept(run))
         guard told.succeeded, !told.text.isEmpty else { return nil }
         let part = path + ".part"
         let hash = try await RemoteFile(remote, next: next).download(kept, to: part)
-        guard told.text == hash else { return nil }
+        guard told.text.hasPrefix(hash) else { return nil }
         guard rename(part, path) == 0 else {
             throw LocalFile.failure("rename \(part)", String(cString: strerror(errno)), next: next)
         }

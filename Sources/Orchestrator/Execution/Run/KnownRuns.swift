@@ -11,6 +11,8 @@ public struct KnownRuns: Sendable {
         /// `nil` where nothing of it is on this machine.
         package let local: RunStore.Run?
         public let isInCluster: Bool
+        /// It came to its end here, and this machine was cut off before the cluster heard of it.
+        public let isOverHereAlone: Bool
         /// The journal of this machine with what the cluster has beside it.
         public let events: [Event]
 
@@ -50,11 +52,12 @@ public struct KnownRuns: Sendable {
             runs.append(
                 Run(
                     record: record, local: run, isInCluster: inCluster[run.id] != nil,
+                    isOverHereAlone: inCluster[run.id]?.state == .unfinished && record.state != .unfinished,
                     events: events + record.events(beside: known)))
         }
         let here = Set(local.map(\.id))
         runs += cluster.records.filter { !here.contains($0.run) }.map {
-            Run(record: $0, local: nil, isInCluster: true, events: $0.events)
+            Run(record: $0, local: nil, isInCluster: true, isOverHereAlone: false, events: $0.events)
         }
         self.runs = runs.sorted { $0.id < $1.id }
         self.problems = problems
@@ -117,6 +120,13 @@ extension KnownRuns.Run {
 }
 
 extension Replacement {
+    /// Has the cluster know as much of a run as this machine does.
+    public func publish(_ run: KnownRuns.Run) async throws {
+        try await locked(by: inventory.masters) { _ in
+            _ = await (try ClusterRecords(inventory.masters, remotes, inventory.cluster)).write(run.record)
+        }
+    }
+
     /// Gives a run up: its record says so from then on, and nothing else is changed.
     /// - Parameter confirm: called when the lock is held, so that the run does not live.
     /// - Throws: ``Locked``; ``ClusterError`` where it is over already, or its record reached no place; whatever `confirm` throws.
