@@ -17,12 +17,12 @@ public enum NoOtherRun: SafetyRule {
             )
         }
         let masters = input.state.inventory.masters.filter { $0.name != input.dead.host }
-        let ocboots = masters.flatMap { host in
-            (input.state.facts(host)?.ocbootAtWork ?? []).map { ocboot in
-                refusal(
-                    "ocboot is at work on \(host.name): \(ocboot)",
-                    advice: "find out who has started it, and wait for its end")
-            }
+        let ocboots = masters.compactMap { host -> Refusal? in
+            // run.py and Ansible are two processes and more.
+            guard let processes = input.state.facts(host)?.ocbootAtWork, !processes.isEmpty else { return nil }
+            return refusal(
+                "ocboot is at work on \(host.name): \(processes.map(\.description).listed)",
+                advice: "find out who has started it, and wait for its end")
         }
         return runs + ocboots
     }
