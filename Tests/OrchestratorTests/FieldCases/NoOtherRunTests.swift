@@ -1,5 +1,6 @@
 import Foundation
 import SSH
+import TestSupport
 import Testing
 
 @testable import Cluster
@@ -73,29 +74,29 @@ import Testing
     /// Real processes: one in ocboot's folder, one in another's.
     @Test func itsProcessIsSeenWhoeverStartedIt() async throws {
         let folder = try TemporaryFolder()
-        var processes: [Process] = []
+        var processes: [LocalProcess] = []
         defer {
             for process in processes {
-                process.terminate()
-                process.waitUntilExit()
+                process.signal(SIGKILL)
+                process.wait()
             }
         }
+        // Nobody ever writes to it: whoever opens it waits.
+        #expect(mkfifo(folder.path + "/never", 0o600) == 0)
         func start(_ place: String) throws -> Int {
-            try folder.write("\(place)/run.py", Data("read line\n".utf8))
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/bin/sh")
-            process.arguments = ["./run.py", "config.yml"]
-            process.currentDirectoryURL = URL(fileURLWithPath: folder.path + "/" + place)
-            process.standardInput = Pipe()
-            try process.run()
+            try folder.write("\(place)/run.py", Data("read line <../../never\n".utf8))
+            let process = try LocalProcess.start(
+                "/bin/sh", ["-c", #"cd "$1" && exec sh ./run.py config.yml"#, "sh", folder.path + "/" + place])
             processes.append(process)
-            return Int(process.processIdentifier)
+            return Int(process.pid)
         }
         let (ocboot, named, other) = (try start("a/ocboot"), try start("b/boot"), try start("c/website"))
         let remote = LocalRemote(shell: "sh")
         func seen(_ directory: String?) async throws -> Set<Int> {
             Set(try await OcbootAtWork.look(on: remote, directory).map(\.process)).intersection([ocboot, named, other])
         }
+        // Until the last of them has become what it is started for.
+        while try await seen(folder.path + "/c/website") != [ocboot, other] {}
         #expect(try await seen(nil) == [ocboot])
         #expect(try await seen(folder.path + "/b/boot") == [ocboot, named])
         let told = try #require(try await OcbootAtWork.look(on: remote, nil).first { $0.process == ocboot })

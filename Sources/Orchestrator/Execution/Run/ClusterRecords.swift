@@ -14,15 +14,16 @@ public struct ClusterRecords: Sendable {
     }
 
     let homes: [Home]
-    /// On the first of them that can.
-    private let kubectl: Kubectl
+    /// On the first of them that can; `nil` where the API server is not written to.
+    private let kubectl: Kubectl?
 
     /// - Parameters:
     ///   - hosts: whom to ask and to write to; not empty.
     ///   - apiAddresses: where the API server beside each is, by its name; the inventory's address where it is not known.
+    ///   - isWrittenToAPI: `false` where it is known to take nothing, and would only be waited for.
     package init(
         _ hosts: [Inventory.Host], _ remotes: Remotes, _ cluster: Inventory.Cluster,
-        apiAddresses: [String: String] = [:]
+        apiAddresses: [String: String] = [:], isWrittenToAPI: Bool = true
     ) throws {
         let targets = try hosts.map { host in
             Kubectl.Target(
@@ -32,7 +33,9 @@ public struct ClusterRecords: Sendable {
         homes = targets.map {
             Home(remote: $0.remote, kubectl: Kubectl.prefix(cluster.distribution, apiServer: $0.apiServer))
         }
-        kubectl = Kubectl(targets, distribution: cluster.distribution, retryTimeout: .seconds(5))
+        kubectl =
+            isWrittenToAPI
+            ? Kubectl(targets, distribution: cluster.distribution, retryTimeout: .seconds(5)) : nil
     }
 
     // MARK: Reading
@@ -111,7 +114,8 @@ public struct ClusterRecords: Sendable {
             }
             return await group.reduce(into: Outcome()) { $0[$1.0] = .some($1.1) }
         }
-        outcome[Self.apiServer] = .some(await inCluster)
+        let fault = await inCluster
+        if kubectl != nil { outcome[Self.apiServer] = .some(fault) }
         return outcome
     }
 
@@ -129,7 +133,7 @@ public struct ClusterRecords: Sendable {
     /// Our own copy is the newest there is for as long as the run has the lock.
     private func faultOfWriting(_ object: Data) async -> String? {
         func write(_ verb: String) async throws {
-            try await kubectl.run([verb, "-f", "-"], input: object, timeout: .seconds(20))
+            try await kubectl?.run([verb, "-f", "-"], input: object, timeout: .seconds(20))
         }
         do {
             do { try await write("replace") } catch let error as ClusterError where error.serverReason == "NotFound" {
@@ -174,7 +178,7 @@ public struct ClusterRecords: Sendable {
         }
         let arguments =
             ["delete", "configmap", "-n", "kube-system", "--ignore-not-found"] + runs.map(RunHead.configMapName)
-        _ = try? await kubectl.run(arguments, timeout: .seconds(20))
+        _ = try? await kubectl?.run(arguments, timeout: .seconds(20))
     }
 }
 

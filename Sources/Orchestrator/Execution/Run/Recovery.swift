@@ -125,10 +125,12 @@ public struct Recovery: Sendable {
         return try remotes[host]
     }
 
+    /// Without etcd's majority the API server takes nothing.
     private func records(_ plan: RecoveryPlan) throws -> ClusterRecords {
         let survivors = [inventory.host(named: plan.survivor.host)].compactMap(\.self)
         return try ClusterRecords(
-            survivors, remotes, inventory.cluster, apiAddresses: [plan.survivor.host: plan.survivor.address])
+            survivors, remotes, inventory.cluster, apiAddresses: [plan.survivor.host: plan.survivor.address],
+            isWrittenToAPI: false)
     }
 
     private func context(_ plan: RecoveryPlan, _ run: RunStore.Run, _ lock: Lock) throws -> RunContext {
