@@ -15,7 +15,7 @@ import time
 
 from certificates import certificates, kubeconfig
 from children import Children, start_agents, start_containerd, start_kubernetes, was_removed
-from controllers import API, Controllers, ensure_password
+from controllers import API, Controllers, ensure_password, password_secret
 from etcd import members, prepare_etcd, wait_for_etcd
 from host import AGENT, BIN, DB, NODE, PROGRAMS, READY, SERVER, TLS, configuration, die_with_parent, fatal, listed, log, read, write
 from reset import reset
@@ -60,11 +60,13 @@ def main():
     children = Children()
     signal.signal(signal.SIGTERM, lambda *_: (children.stop(), os._exit(0)))
     prepare_etcd(options, address, token)
+    # After a reset from a snapshot the cluster may know this node by another password.
+    was_reset = os.path.exists(f"{DB}/reset-flag")
+    if was_reset:
+        os.remove(f"{DB}/reset-flag")
     log("info", "Starting k3s v1.28.5+k3s1 (stand-in)")
     start_containerd(children, options)
     wait_for_etcd(children.start("part-etcd", f"{PROGRAMS}/etcd", "--config-file", f"{DB}/etcd/config", output=open("/var/log/k3s-etcd.log", "w")))
-    if os.path.exists(f"{DB}/reset-flag"):
-        os.remove(f"{DB}/reset-flag")
     if not children.ended():
         start_kubernetes(children, options, address)
     api, controllers = API(), None
@@ -72,6 +74,8 @@ def main():
         try:
             if controllers is None and api("GET", "/readyz")[0] == 200:
                 serve(token, lambda: members(address))
+                if was_reset:
+                    api("DELETE", password_secret(NODE))
                 ensure_password(api)
                 start_agents(children, options, address)
                 controllers = Controllers(api, options, address)
