@@ -53,7 +53,7 @@ drill: lab-packages release ## the drills on the lab: a dead primary, a dead non
 drill-field: lab-packages release ## drills of what operators met: dead worker, five masters, firewall, work by hand; FIELD: names of scenarios
 	MASTERSWAP=$(BINARY) Tests/Drills/field --down $(FIELD)
 
-drill-recover: lab-packages release ## two of three masters dead: recover, replace, replace; RECOVER: --kill
+drill-recover: lab-packages release ## two of three masters dead: recover, replace, replace; RECOVER: --profile, --snapshot, --kill
 	MASTERSWAP=$(BINARY) Tests/Drills/recover --down $(RECOVER)
 
 drill-faults: lab-packages release ## the drills again, disturbed; three hours; FAULTS: --seed N, names of scenarios

@@ -17,9 +17,14 @@ struct RecoverCommand: AsyncParsableCommand {
             every sign, seen from here and from the survivor. Nothing is touched before the plan is shown and the names of the dead \
             masters are typed. A run that is cut off goes on with 'masterswap resume'.
 
+            Where the survivor's data are not usable, --snapshot restores a snapshot of etcd, and what was written since it was taken is \
+            lost: one of 'masterswap snapshot', one that an earlier run has saved, or another one that is here. The refusal names those \
+            that this machine has. The survivor's own data are copied here before, and stay there beside the new ones.
+
             Examples:
               masterswap recover lzx-ocboot-ha-test-3 --show
               masterswap recover lzx-ocboot-ha-test-3
+              masterswap recover lzx-ocboot-ha-test-3 --snapshot ~/.local/state/masterswap/snapshots/ha-test/20261122-030115
             """)
 
     @Argument(help: "The master that lives: an inventory name or an address.") var survivor: String
@@ -28,6 +33,10 @@ struct RecoverCommand: AsyncParsableCommand {
             "Seconds for which the dead masters are watched before anything is touched: machines that only restart are back by then."
     )
     var withoutQuorumFor: Int = RecoveryRequest.usualWithoutQuorumFor
+    @Option(
+        help: ArgumentHelp(
+            "Restore etcd from this snapshot on this machine, where the survivor's own data are not usable.",
+            valueName: "file"), completion: .file()) var snapshot: String?
     @Flag(help: "Show the plan, or why it is refused, and change nothing.") var show = false
     @Flag(name: .shortAndLong, help: "Do not ask; required where there is no terminal.") var yes = false
     @OptionGroup var wait: WaitOption
@@ -40,9 +49,12 @@ struct RecoverCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let request = RecoveryRequest(survivor: survivor, withoutQuorumFor: withoutQuorumFor)
-        try await Session.run(options) { [wait, show, yes] session in
+        try await Session.run(options) { [survivor, withoutQuorumFor, snapshot, wait, show, yes] session in
             let terminal = session.terminal
+            let snapshots = RecoverySnapshots(of: session.inventory.cluster.name)
+            let request = RecoveryRequest(
+                survivor: survivor, withoutQuorumFor: withoutQuorumFor,
+                snapshot: try snapshot.map { try snapshots.snapshot(at: $0) }, known: snapshots.known)
             let state = try await session.observe()
             let recovery = session.recovery(wait)
             let seenAt = ContinuousClock.now

@@ -77,7 +77,7 @@ import Testing
 
     /// The place is the last one that etcd listens at for its peers: the first may be the loopback.
     @Test func whereEtcdListensIsReadFromItsOwnConfiguration() throws {
-        let script = EtcdBeside.membersScript(.k3s)
+        let script = Inventory.Distribution.k3s.peerMembers()
         let folder = try TemporaryFolder()
         let place = try #require(script.components(separatedBy: "\n").first).replacing(
             "/var/lib/rancher/k3s/server/db/etcd/config", with: folder.path + "/config")

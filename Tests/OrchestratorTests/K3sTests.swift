@@ -310,7 +310,7 @@ import Testing
             let text = try String(contentsOf: root.appendingPathComponent(file), encoding: .utf8)
             if text.contains(/(case|[!=]=|\bin) \(?\.(kubeadm|k3s)\b/) { places.insert(file) }
         }
-        let own = ["Distribution", "Distribution+Questions", "Distribution+Acts"].map {
+        let own = ["Distribution", "Distribution+Questions", "Distribution+Acts", "Distribution+Recovery"].map {
             "Orchestrator/Cluster/\($0).swift"
         }
         // ocboot's releases, each with what it does to each kind.

@@ -59,7 +59,7 @@ public struct ClusterProbe: Sendable {
         if cluster.distribution.hasEtcdctl {
             askEtcdctl(host, kubectl, &script)
         } else {
-            script.section("members", EtcdBeside.membersScript(cluster.distribution))
+            script.section("members", cluster.distribution.peerMembers())
         }
         return script
     }

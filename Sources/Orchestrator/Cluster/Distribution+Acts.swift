@@ -91,15 +91,6 @@ extension Inventory.Distribution {
         }
     }
 
-    /// What is to be done by hand where etcd has lost its majority; `nil` where a recovery does it: by etcd's static pod.
-    package var recoveryByHand: String? {
-        switch self {
-        case .kubeadm: nil
-        case .k3s:
-            "bring another master back; only where all others are off for good: stop k3s there, save /var/lib/rancher/k3s/server with the token in it, and follow k3s' own procedure: k3s server --cluster-reset"
-        }
-    }
-
     // MARK: ocboot
 
     /// It asks the VIP's holder for the join token, over SSH.

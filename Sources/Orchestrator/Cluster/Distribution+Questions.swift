@@ -26,7 +26,7 @@ extension Inventory.Distribution {
         case .kubeadm:
             [
                 ("docker", "[ -e /etc/docker/daemon.json ] || exit 44\ncat /etc/docker/daemon.json"),
-                ("recovery", EtcdManifest.leftovers),
+                ("recovery", recoveryLeftovers),
             ]
         case .k3s:
             [
@@ -34,7 +34,7 @@ extension Inventory.Distribution {
                 (
                     "k3s-networks",
                     "sed -n '/^ *\\(\(CloudFacts.k3sKeys.joined(separator: "\\|"))\\) *:/p' /etc/rancher/k3s/config.yaml 2>/dev/null; true"
-                ), ("etcd", EtcdBeside.script),
+                ), ("etcd", EtcdBeside.script), ("recovery", recoveryLeftovers),
             ]
         }
     }

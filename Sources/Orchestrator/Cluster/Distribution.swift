@@ -2,8 +2,8 @@ public import Inventories
 
 /// Where the kinds of cluster keep things, side by side.
 ///
-/// What differs between the kinds stands in three files and nowhere else: where things are in this one, what is asked in
-/// `Distribution+Questions`, what is done in `Distribution+Acts`. A third kind is a case of `Inventory.Distribution` and a line in each
+/// What differs between the kinds stands in four files and nowhere else: where things are in this one, what is asked in
+/// `Distribution+Questions`, what is done in `Distribution+Acts`, and by a recovery in `Distribution+Recovery`. A third kind is a case of `Inventory.Distribution` and a line in each
 /// of their switches, which the compiler names. What ocboot's releases do to each kind is in `Planning/Ocboot`.
 extension Inventory.Distribution {
     public var kubectl: [String] {

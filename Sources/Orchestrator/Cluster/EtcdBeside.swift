@@ -49,21 +49,6 @@ public struct EtcdBeside: Sendable, Hashable {
     /// How the question is told to people.
     package static let label = "read health and metrics of etcd at \(place)"
 
-    /// Shell text that prints etcd's members as JSON, of the member on this host; where it cannot be asked it ends with 1, and standard
-    /// error says why.
-    static func membersScript(_ distribution: Inventory.Distribution) -> String {
-        let file = distribution.etcdDataDirectory + "/config"
-        let peer = distribution.certificateDirectory + "/etcd/peer-"
-        return """
-            place=$(sed -n 's/^listen-peer-urls: *//p' \(file) | tr ',' '\\n' | sed -n 's|.*https://\\([^"]*\\).*|\\1|p' | tail -n 1)
-            [ -n "$place" ] || { echo "\(file) does not say where etcd listens for its peers" >&2; exit 1; }
-            said=$(printf 'GET /members HTTP/1.0\\r\\n\\r\\n' | timeout 10 openssl s_client -quiet -verify_return_error -connect "$place" -CAfile \(peer)ca.crt -cert \(peer)server-client.crt -key \(peer)server-client.key 2>&1)
-            list=$(printf '%s\\n' "$said" | grep '^\\[{.*}\\]')
-            [ -n "$list" ] || { printf 'https://%s/members: %s\\n' "$place" "$(printf '%s' "$said" | tail -n 1)" >&2; exit 1; }
-            printf '%s\\n' "$list"
-            """
-    }
-
     package static let membersLabel = "read etcd's members at its peer port"
 
     /// - Returns: `nil` where no member told of itself.

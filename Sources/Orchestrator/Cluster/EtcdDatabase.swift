@@ -6,8 +6,15 @@ package import SSH
 /// in etcd's container, from which they are taken before it is stopped; they need no libraries.
 package struct EtcdDatabase: Sendable, Hashable, Codable {
     package var revision: Int
-    package var totalKey: Int
-    package var hash: UInt32
+    /// `nil` where only the revision is known, as the member told it before it was stopped.
+    package var totalKey: Int?
+    package var hash: UInt32?
+
+    package init(revision: Int, totalKey: Int? = nil, hash: UInt32? = nil) {
+        self.revision = revision
+        self.totalKey = totalKey
+        self.hash = hash
+    }
 
     package static let path = Inventory.Distribution.kubeadm.etcdDataDirectory + "/member/snap/db"
     package static let label = "etcdctl snapshot status \(path) -w json"

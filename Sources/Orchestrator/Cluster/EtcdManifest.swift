@@ -1,3 +1,4 @@
+import Foundation
 import Inventories
 
 /// etcd's static pod manifest as kubeadm writes it, and the one edit that is ever made to it: a further argument, for one start.
@@ -6,10 +7,13 @@ package struct EtcdManifest: Sendable, Hashable {
     /// Where it is kept while etcd is stopped: beside the kubelet's folder, on the same file system.
     package static let keptPath = "/etc/kubernetes/masterswap-etcd.yaml"
     package static let flag = "--force-new-cluster"
+    /// Where a snapshot's data are made: below the one folder that etcd's container shares with the host.
+    package static let restoredPath = Inventory.Distribution.kubeadm.etcdDataDirectory + "/masterswap-restored"
 
     /// Shell text that prints what a recovery that was cut off has left of it, as ``HostFacts/Recovery``; nothing where it has left nothing.
     static let leftovers = """
         grep -q '^ *- \(flag)' \(path) 2>/dev/null && echo \(HostFacts.Recovery.forced.rawValue)
+        grep -q '^ *- --data-dir=\(restoredPath)$' \(path) 2>/dev/null && echo \(HostFacts.Recovery.restoring.rawValue)
         [ -e \(keptPath) ] && [ ! -e \(path) ] && echo \(HostFacts.Recovery.stopped.rawValue)
         true
         """
@@ -50,5 +54,53 @@ package struct EtcdManifest: Sendable, Hashable {
     /// Without the flag: of what ``forcing`` made, the first form again.
     package var first: EtcdManifest {
         EtcdManifest(lines.filter { !Self.isFlag($0) }.joined(separator: "\n"))
+    }
+
+    /// The arguments of the container, and where they stand: the items after the one line `- etcd`, as far as they are as deep as it.
+    private var arguments: (indent: Substring, lines: Range<Int>)? {
+        let found = lines.indices.filter { Self.item(lines[$0]) == "etcd" }
+        guard found.count == 1, let first = found.first else { return nil }
+        let indent = lines[first].prefix { $0 == " " }
+        let end = lines[first...].firstIndex { !$0.hasPrefix(indent + "- ") } ?? lines.endIndex
+        return (indent, first..<end)
+    }
+
+    private func value(of option: String) -> String? {
+        guard let arguments else { return nil }
+        return lines[arguments.lines].lazy.compactMap(Self.item).first { $0.hasPrefix("--\(option)=") }
+            .map { String($0.dropFirst(option.count + 3)) }
+    }
+
+    /// The same pod, of the same image, which makes data of a snapshot in the place of etcd: its member is the only one of a cluster of its
+    /// own, whose ids come of `token`. It ends once it is done; where the kubelet starts it again it finds them made, and ends at once.
+    /// `nil` where that is not found of which it is made, or the image's release is not known.
+    package func restoring(token: String) -> EtcdManifest? {
+        guard let arguments, let name = memberName, let peer = value(of: "initial-advertise-peer-urls"),
+            let release = imageRelease
+        else { return nil }
+        let distribution = Inventory.Distribution.kubeadm
+        guard value(of: "data-dir") ?? distribution.etcdDataDirectory == distribution.etcdDataDirectory else { return nil }
+        // etcdctl has lost it to etcdutl with 3.6.
+        let words = [
+            release >= (3, 6) ? "etcdutl" : "etcdctl", "snapshot", "restore", distribution.restoredSnapshot,
+            "--name=\(name)", "--initial-cluster=\(name)=\(peer)", "--initial-advertise-peer-urls=\(peer)",
+            "--initial-cluster-token=\(token)", "--data-dir=\(Self.restoredPath)",
+        ]
+        var lines = lines
+        lines.replaceSubrange(arguments.lines, with: words.map { "\(arguments.indent)- \($0)" })
+        return EtcdManifest(lines.joined(separator: "\n"))
+    }
+
+    package var isRestoring: Bool { lines.contains { Self.item($0) == "--data-dir=\(Self.restoredPath)" } }
+
+    /// Of etcd, from the image's tag: 3.4 of `registry.example/etcd:3.4.13-0`. Older etcdctl asks by another protocol unless told.
+    private var imageRelease: (Int, Int)? {
+        guard let line = lines.first(where: { $0.drop { $0 == " " || $0 == "-" }.hasPrefix("image:") }),
+            let tag = line.split(separator: ":").last
+        else { return nil }
+        let numbers = tag.trimmingCharacters(in: CharacterSet(charactersIn: "v\"' ")).split(separator: ".").prefix(2)
+            .compactMap { Int($0) }
+        guard numbers.count == 2, (numbers[0], numbers[1]) >= (3, 4) else { return nil }
+        return (numbers[0], numbers[1])
     }
 }

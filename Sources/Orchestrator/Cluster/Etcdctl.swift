@@ -151,7 +151,7 @@ public struct Etcdctl: Sendable {
         if !distribution.hasEtcdctl, case .pod(let kubectl, _) = way {
             let list = try await kubectl.execute { _ in
                 .script(
-                    EtcdBeside.membersScript(distribution), [], timeout: .seconds(20), label: EtcdBeside.membersLabel)
+                    distribution.peerMembers(), [], timeout: .seconds(20), label: EtcdBeside.membersLabel)
             }
             let members = try Self.parse(list.result.standardOutput, host: list.host, EtcdOutput.peerMembers)
             return EtcdOutput.mark(members, (try? await beside()) ?? [])

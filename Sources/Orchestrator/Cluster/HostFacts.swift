@@ -50,6 +50,10 @@ public struct HostFacts: Sendable, Hashable {
         case forced
         /// It was put aside.
         case stopped
+        /// k3s was stopped, its data whole.
+        case serverStopped = "server-stopped"
+        /// etcd's data are being replaced by a snapshot's.
+        case restoring
     }
 
     public enum Keepalived: Sendable, Hashable {

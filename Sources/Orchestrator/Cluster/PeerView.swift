@@ -128,10 +128,10 @@ extension PeerView.Peer {
         }
     }
 
-    /// SSH, the API server, the kubelet, and etcd for its peers.
+    /// SSH, the API server, the kubelet, and etcd for its clients and for its peers.
     /// - Parameter address: the inventory's, or another one of that host.
     package init(_ host: Inventory.Host, at address: String, _ cluster: Inventory.Cluster) {
-        self.init(address: address, ports: Array(uniqued: [host.ssh.port ?? 22, cluster.apiPort, 10250, 2380]))
+        self.init(address: address, ports: Array(uniqued: [host.ssh.port ?? 22, cluster.apiPort, 10250, 2379, 2380]))
     }
 }
 

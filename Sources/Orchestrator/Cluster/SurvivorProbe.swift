@@ -1,5 +1,5 @@
 import Foundation
-import Inventories
+package import Inventories
 package import SSH
 
 /// What a master's own etcd says where no API server answers: asked on its host, of its member alone.
@@ -8,9 +8,13 @@ package struct SurvivorEtcd: Sendable, Hashable {
     package var manifest: EtcdManifest?
     /// The manifest that a recovery has put aside, and did not put back.
     package var kept: EtcdManifest?
+    /// What a recovery has marked where it has stopped k3s.
+    package var mark: ServerMark?
+    /// What k3s is given that a reset would lack or not bear: a name and where it stands, each.
+    package var obstacles: [String] = []
     /// A process of it runs.
     package var isRunning = false
-    /// That process was given ``EtcdManifest/flag``.
+    /// That process was given ``EtcdManifest/flag``; k3s, `--cluster-reset`.
     package var isForced = false
     /// Those that its member knows.
     package var members: [EtcdMember] = []
@@ -50,6 +54,16 @@ package struct SurvivorEtcd: Sendable, Hashable {
         let name = manifest?.memberName
         return members.first { member in status.map { $0.memberID == member.id } ?? (member.name == name) }
     }
+
+    /// A recovery has stopped it, so that it stays so.
+    package var isPutAside: Bool { kept != nil && (manifest == nil || manifest?.isRestoring == true) || mark != nil && !isRunning }
+
+    /// An earlier recovery has left it as it must not stay.
+    package var isLeftover: Bool { isForced || manifest?.isForcing == true || manifest?.isRestoring == true || mark != nil }
+
+    /// It may run at another moment: nobody has stopped it, and it has data to run on.
+    package var mayRun: Bool { !isPutAside && databaseBytes != nil }
+
     fileprivate mutating func take(others result: CommandResult) {
         if let ids = SurvivorProbe.asked(result) {
             answering = ids
@@ -65,40 +79,16 @@ package struct SurvivorEtcd: Sendable, Hashable {
 /// Asks a master about its own etcd.
 package struct SurvivorProbe: Sendable {
     package static let operation = "look at its own etcd"
-    private static let directory = Inventory.Distribution.kubeadm.etcdDataDirectory
+    /// Of etcd 3.4 and newer: what is counted is what `etcdctl` tells as revision.
+    static let revisionMetric = "etcd_debugging_mvcc_current_revision"
 
-    /// Reads `/members` at the peer port: the member's own word, which needs no majority. etcdctl's list does since 3.5.
-    private static let membersScript = """
-        place=$(sed -n 's|^ *- --listen-peer-urls=https://\\([^, ]*\\).*|\\1|p' \(EtcdManifest.path) | head -n 1)
-        [ -n "$place" ] || { echo "\(EtcdManifest.path) does not say where etcd listens for its peers" >&2; exit 1; }
-        cd \(Inventory.Distribution.kubeadm.certificateDirectory)/etcd || exit 1
-        said=$(printf 'GET /members HTTP/1.0\\r\\n\\r\\n' | timeout 10 openssl s_client -quiet -verify_return_error -connect "$place" -CAfile ca.crt -cert peer.crt -key peer.key 2>&1)
-        list=$(printf '%s\\n' "$said" | grep '^\\[{.*}\\]')
-        [ -n "$list" ] || { printf 'https://%s/members: %s\\n' "$place" "$(printf '%s' "$said" | tail -n 1)" >&2; exit 1; }
-        printf '%s\\n' "$said" | tr -d '\\r' | sed -n 's/^[Xx]-[Ee]tcd-[Cc]luster-[Ii][Dd]: *//p'
-        printf '%s\\n' "$list"
-        """
-
-    /// In the etcd container, as ``Etcdctl`` does it.
-    private static func ask(_ arguments: [String]) -> String {
-        "set -- \(ShellQuoting.join(Etcdctl.program + arguments))\n\(Etcdctl.inContainer)"
-    }
-
-    private static var script: SectionedScript {
+    private static func script(_ distribution: Inventory.Distribution) -> SectionedScript {
+        let directory = distribution.etcdDataDirectory
         var script = SectionedScript()
-        script.section("manifest", "[ -e \(EtcdManifest.path) ] || exit 44\ncat \(EtcdManifest.path)")
-        script.section("kept", "[ -e \(EtcdManifest.keptPath) ] || exit 44\ncat \(EtcdManifest.keptPath)")
-        script.section(
-            "process",
-            """
-            \(Etcdctl.findProcess)
-            [ -n "$pid" ] || exit 0
-            if tr '\\0' '\\n' <"/proc/$pid/cmdline" | grep -q '^\(EtcdManifest.flag)'; then echo forced; else echo runs; fi
-            """)
-        script.section("members", membersScript)
-        script.section("status", ask(["endpoint", "status", "-w", "json", "--command-timeout=3s"]))
+        for question in distribution.survivorQuestions { script.section(question.name, question.script) }
+        script.section("members", distribution.peerMembers(tellsCluster: true))
         script.section("age", "echo $(($(date +%s) - $(stat -c %Y \(directory)/member/snap/db)))")
-        script.section("database", "stat -c %s \(directory)/member/snap/db")
+        script.section("database", "[ -f \(directory)/member/snap/db ] && stat -c %s \(directory)/member/snap/db")
         script.section("data", "du -sk \(directory) | cut -f1")
         script.section("room", "df -Pk \(directory) | awk 'NR == 2 { print $4 }'")
         return script
@@ -106,10 +96,13 @@ package struct SurvivorProbe: Sendable {
 
     /// All of it, and which of the other members answer.
     /// - Throws: `SSHError`; ``ClusterError`` with `badOutput`.
-    package static func run(on remote: any Remote) async throws -> SurvivorEtcd {
-        var etcd = try await look(on: remote)
+    package static func run(
+        on remote: any Remote, _ distribution: Inventory.Distribution
+    ) async throws -> SurvivorEtcd {
+        var etcd = try await look(on: remote, distribution)
         let urls = etcd.others.flatMap(\.clientURLs)
-        if !urls.isEmpty {
+        // Without an etcdctl the ports are all that can be asked, and a look at the others asks these.
+        if !urls.isEmpty, distribution.hasEtcdctl {
             // A slow one is alive, too.
             let arguments = ["endpoint", "status", "-w", "json", "--command-timeout=4s"]
             let result = try await remote.run(
@@ -130,8 +123,10 @@ package struct SurvivorProbe: Sendable {
         return result.errorText.contains("Failed to get the status of endpoint") ? [] : nil
     }
 
-    package static func look(on remote: any Remote) async throws -> SurvivorEtcd {
-        let script = script
+    package static func look(
+        on remote: any Remote, _ distribution: Inventory.Distribution
+    ) async throws -> SurvivorEtcd {
+        let script = script(distribution)
         let result = try await remote.run(script.command(label: operation, timeout: .seconds(90)))
         return read(try script.parse(result, host: remote.name, operation: operation))
     }
@@ -151,6 +146,8 @@ package struct SurvivorProbe: Sendable {
         }
         etcd.manifest = file("manifest")
         etcd.kept = file("kept")
+        etcd.mark = sections["mark"]?.answer.flatMap(ServerMark.init)
+        etcd.obstacles = sections["obstacles"]?.lines ?? []
         etcd.isRunning = sections["process"]?.answer != nil
         etcd.isForced = sections["process"]?.answer == "forced"
         do {
@@ -159,7 +156,9 @@ package struct SurvivorProbe: Sendable {
                 etcd.clusterID = sections["members"]?.lines.dropLast().last
             }
             if let status = sections["status"], status.succeeded {
-                etcd.status = try EtcdOutput.survivorStatus(status.output)
+                etcd.status =
+                    status.text.hasPrefix("[")
+                    ? try EtcdOutput.survivorStatus(status.output) : beside(status.lines, etcd.clusterID)
             }
         } catch { etcd.problems.append("its JSON cannot be read: \(error)") }
         etcd.silentFor = number("age")
@@ -167,6 +166,18 @@ package struct SurvivorProbe: Sendable {
         etcd.dataKiB = number("data")
         etcd.availableKiB = number("room")
         return etcd
+    }
+}
+
+extension SurvivorProbe {
+    /// What a member tells without etcdctl: whether it has a leader, and not which one that is.
+    private static func beside(_ lines: [String], _ clusterID: String?) -> SurvivorEtcd.Status? {
+        guard let told = EtcdBeside(lines) else { return nil }
+        let revision = lines.first { $0.hasPrefix(revisionMetric) }?.split(separator: " ").last.flatMap { Double($0) }
+        return SurvivorEtcd.Status(
+            memberID: told.memberID, clusterID: clusterID ?? "",
+            leader: told.isLeader ? told.memberID : told.hasLeader ? "another member" : nil,
+            revision: revision.map { Int($0) } ?? 0)
     }
 }
 
@@ -179,28 +190,9 @@ extension Etcdctl {
         ["etcdctl", "--endpoints=\(endpoints.joined(separator: ","))"]
             + Inventory.Distribution.kubeadm.etcdctlOptions.filter { !$0.hasPrefix("--endpoints=") }
     }
-
-    package static let ownStatusArguments = ["endpoint", "status", "-w", "json", "--command-timeout=5s"]
-
-    /// What the member that etcdctl asks says of itself.
-    /// - Throws: `SSHError`; ``ClusterError``.
-    package func ownStatus() async throws -> SurvivorEtcd.Status {
-        let status = try await run(Self.ownStatusArguments).standardOutput
-        do {
-            if let read = try EtcdOutput.survivorStatus(status) { return read }
-            throw EtcdOutput.NoStatus()
-        } catch {
-            throw ClusterError(
-                .badOutput, host: host, operation: Self.label(Self.ownStatusArguments),
-                cause: "its JSON cannot be read: \(error)",
-                advice: "run it there by hand and look at what it prints; then: masterswap resume")
-        }
-    }
 }
 
 extension EtcdOutput {
-    struct NoStatus: Error {}
-
     private struct Header: Decodable {
         var revision: Int?
         var cluster: UInt64

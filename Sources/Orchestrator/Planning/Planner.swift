@@ -74,9 +74,11 @@ public enum Planner {
         }
         var cloud = state.cluster.cloud
         cloud.read(k3s: state.facts(host)?.k3sNetworks ?? [])
+        // It joins nobody where a single one is named. After a recovery there is only the primary to be named beside the new one; the
+        // other dead master's node makes up the number that ocboot waits for.
+        let others = input.survivors.filter { $0.host != primary.host }
         let companions =
-            state.inventory.cluster.distribution.ocbootNamesEveryMaster
-            ? input.survivors.filter { $0.host != primary.host } : []
+            state.inventory.cluster.distribution.ocbootNamesEveryMaster ? (others.isEmpty ? [primary] : others) : []
         let source = OcbootConfiguration.Source(
             inventory: state.inventory, ocboot: ocboot, invocation: invocation, primary: host,
             primaryAddress: primary.address,

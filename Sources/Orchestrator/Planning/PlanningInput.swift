@@ -229,8 +229,8 @@ extension ClusterState {
         let newer = "restore no snapshot while \(reached.listed) \(reached.count == 1 ? "has" : "have") newer data"
         let alive = inventory.masters.filter { facts($0) == nil && !lifeSigns(of: $0.name).isEmpty }.map(\.name)
         guard alive.isEmpty else { return "bring etcd back on \(alive.listed), which is on; \(newer)" }
-        return inventory.cluster.distribution.recoveryByHand
-            ?? "bring another master back first; \(newer): where all others are dead for good, see masterswap recover \(first) --show"
+        return
+            "bring another master back first; \(newer): where all others are dead for good, see masterswap recover \(first) --show"
     }
 
     package var unreachableSummary: String {

@@ -73,4 +73,32 @@ enum RecoveryCluster {
             return []
         } catch let refused as Refused { return refused.refusals }
     }
+
+    // MARK: k3s
+
+    static func k3sState() throws -> ClusterState {
+        var state = try state()
+        state.becomeK3s()
+        return state
+    }
+
+    static func k3sEtcd() -> SurvivorEtcd {
+        var etcd = etcd()
+        etcd.manifest = nil
+        for index in etcd.members.indices { etcd.members[index].name += "-0a1b2c3d" }
+        etcd.status = .init(memberID: ids[1], clusterID: "c1", revision: 4321)
+        return etcd
+    }
+
+    static let snapshot = RecoveryPlan.Snapshot(
+        path: "/state/snapshots/ha-test/1/etcd-snapshot.db", at: now.addingTimeInterval(-7200), host: dead[0],
+        revision: 4000, bytes: 9, sha256: "5a")
+
+    /// etcd does not run on the data that it has.
+    static func damaged(_ etcd: SurvivorEtcd) -> SurvivorEtcd {
+        var etcd = etcd
+        (etcd.members, etcd.status, etcd.clusterID, etcd.isRunning) = ([], nil, nil, false)
+        etcd.problems = ["members: connection refused"]
+        return etcd
+    }
 }

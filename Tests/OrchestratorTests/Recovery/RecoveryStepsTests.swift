@@ -32,11 +32,11 @@ final class FakeSurvivor: Remote {
 
     static let database = "what etcd has written"
 
-    private static func json(_ members: [EtcdMember]) -> String {
+    static func json(_ members: [EtcdMember], cluster: String = "c1") -> String {
         let items = members.map { member in
             #"{"id":\#(UInt64(member.id, radix: 16) ?? 0),"name":"\#(member.name)","peerURLs":["\#(member.peerURLs[0])"],"clientURLs":["\#(member.clientURLs[0])"]}"#
         }
-        return "c1\n[\(items.joined(separator: ","))]"
+        return "\(cluster)\n[\(items.joined(separator: ","))]"
     }
 
     private static func status(_ state: State) -> String {

@@ -9,7 +9,7 @@ struct APIServerStep: Step {
 
     let id = "api-server"
     var title: String { "See that the API server on \(plan.survivor.host) answers" }
-    let reason = "It had no etcd: the kubelet starts it again, after five minutes at the latest."
+    var reason: String { plan.kind.apiServerComesBack }
     let effects: [Effect] = []
     let estimate = 5
 

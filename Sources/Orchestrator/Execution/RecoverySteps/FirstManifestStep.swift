@@ -25,7 +25,7 @@ struct FirstManifestStep: Step {
         let etcd = try await member.look()
         if let why = whyNotSo(etcd, member) { return .needed(why) }
         if etcd.kept != nil { return .needed("\(EtcdManifest.keptPath) is still there") }
-        return .satisfied("it runs without the flag; \(try await member.compareData())")
+        return .satisfied("it runs without the flag; \(try member.compareData(etcd))")
     }
 
     private func whyNotSo(_ etcd: SurvivorEtcd, _ member: SurvivorMember) -> String? {

@@ -17,42 +17,14 @@ struct NewClusterStep: Step {
         ] + forgotten.map { .destroys($0) }
     }
 
-    private var forgotten: [String] {
-        plan.dead.compactMap { dead in dead.memberID.map { "etcd member \($0) '\(dead.node)'" } }
-    }
+    private var forgotten: [String] { SurvivorMember.forgotten(plan) }
 
     func commands(_ inventory: Inventory) -> [String] {
-        ["\(plan.survivor.host): write \(EtcdManifest.path) # with \(EtcdManifest.flag)"]
-            + SurvivorMember.looks(plan)
-            + [
-                SurvivorMember.etcdctl(plan, Etcdctl.ownStatusArguments)
-
-            ]
+        ["\(plan.survivor.host): write \(EtcdManifest.path) # with \(EtcdManifest.flag)"] + SurvivorMember.looks(plan)
     }
 
     func check(_ context: RunContext) async throws -> StepStatus {
-        let member = SurvivorMember(plan: plan, context: context)
-        let isDone = try member.events(of: id, [.stepFinished, .stepSkipped])
-        let etcd = isDone ? try await answering(context) : try await member.look()
-        if let why = member.whyNotAlone(etcd) {
-            guard !isDone else {
-                throw ClusterError(
-                    .changed, host: plan.survivor.host, operation: "look at etcd's members",
-                    cause: "\(why), and this run has made it a cluster of one member before",
-                    advice: "others have joined, and are not to be cut off: look at the cluster: masterswap check")
-            }
-            return .needed(why)
-        }
-        return .satisfied("\(plan.etcd.memberID) is the only member; \(try await member.compareData())")
-    }
-
-    /// What is asked while etcd restarts says nothing of its members.
-    private func answering(_ context: RunContext) async throws -> SurvivorEtcd {
-        let member = SurvivorMember(plan: plan, context: context)
-        return try await context.wait(for: "etcd on \(plan.survivor.host) to answer") {
-            let etcd = try await member.look()
-            return etcd.status?.leader == nil || etcd.members.isEmpty ? .pending("it has no leader") : .done(etcd)
-        }
+        try await SurvivorMember(plan: plan, context: context).checkAlone(id)
     }
 
     func run(_ context: RunContext) async throws {

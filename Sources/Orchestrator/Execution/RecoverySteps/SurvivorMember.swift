@@ -1,5 +1,6 @@
 import Cluster
 import Foundation
+import Inventories
 import Planning
 import SSH
 
@@ -11,30 +12,79 @@ struct SurvivorMember {
     static let next = "go on with: masterswap resume"
 
     private var remote: any Remote { get throws { try context.remote(plan.survivor.host) } }
-    var etcdctl: Etcdctl { get throws { Etcdctl(inContainerOn: try remote) } }
+    /// etcdctl beside it, or what stands for it.
+    var etcdctl: Etcdctl {
+        get throws { kind.hasEtcdctl ? Etcdctl(inContainerOn: try remote) : try context.etcdctl() }
+    }
 
-    func look() async throws -> SurvivorEtcd { try await SurvivorProbe.look(on: try remote) }
+    var kind: Inventory.Distribution { plan.kind }
+
+    func look() async throws -> SurvivorEtcd { try await SurvivorProbe.look(on: try remote, kind) }
 
     /// Why it is not the only member; `nil` where it is, and leads itself.
     func whyNotAlone(_ etcd: SurvivorEtcd) -> String? {
-        guard etcd.isRunning else { return "etcd does not run" }
+        guard etcd.isRunning else { return "\(kind.etcdRunner) does not run" }
         guard let status = etcd.status else { return "etcd does not answer: \(etcd.problems.joined(separator: "; "))" }
-        guard etcd.members.map(\.id) == [plan.etcd.memberID] else {
+        // A restored member has an id that nobody knew before.
+        let own = plan.snapshot == nil ? plan.etcd.memberID : status.memberID
+        guard etcd.members.map(\.id) == [own] else {
             return "its members are \(etcd.members.map { "\($0.id) '\($0.name)'" }.joined(separator: ", "))"
         }
-        return status.leader == plan.etcd.memberID ? nil : "it has no leader yet"
+        return status.leader == own ? nil : "it has no leader yet"
+    }
+
+    /// Stops etcd, so that it stays so.
+    func stop() async throws { try await act(kind.stopEtcd) }
+
+    /// Starts it as it was.
+    func start() async throws { try await act(kind.startEtcd) }
+
+    func act(_ command: Command) async throws {
+        let result = try await remote.run(command)
+        guard result.succeeded else { throw failure(command.display, result) }
+    }
+
+    /// The members that are forgotten.
+    static func forgotten(_ plan: RecoveryPlan) -> [String] {
+        plan.dead.compactMap { dead in dead.memberID.map { "etcd member \($0) '\(dead.node)'" } }
+    }
+
+    /// What is asked while etcd restarts says nothing of its members.
+    func answering() async throws -> SurvivorEtcd {
+        try await context.wait(for: "etcd on \(plan.survivor.host) to answer") {
+            let etcd = try await look()
+            return etcd.status?.leader == nil || etcd.members.isEmpty ? .pending("it has no leader") : .done(etcd)
+        }
+    }
+
+    /// Of a step that makes it the only member: whether it is so.
+    /// - Throws: ``ClusterError`` with `changed` where it was so before, and others have joined.
+    func checkAlone(_ step: String) async throws -> StepStatus {
+        let isDone = try events(of: step, [.stepFinished, .stepSkipped])
+        let etcd = isDone ? try await answering() : try await look()
+        if let why = whyNotAlone(etcd) {
+            guard !isDone else {
+                throw ClusterError(
+                    .changed, host: plan.survivor.host, operation: "look at etcd's members",
+                    cause: "\(why), and this run has made it a cluster of one member before",
+                    advice: "others have joined, and are not to be cut off: look at the cluster: masterswap check")
+            }
+            return .needed(why)
+        }
+        return .satisfied("\(etcd.members[0].id) is the only member; \(try compareData(etcd))")
     }
 
     /// Right before an act that cuts the others off for good: since the plan was made a majority may have come back, and masters may
     /// have joined. An etcd that an earlier part of the run has stopped is started again for it, as it was.
     /// - Throws: ``ClusterError`` with `changed`.
     func assertNoMajority() async throws {
-        let stopped = try await look()
-        if stopped.manifest == nil, stopped.kept != nil { try await move(EtcdManifest.keptPath, EtcdManifest.path) }
+        // Data that are not usable tell nothing; the others themselves are looked at before each act.
+        guard plan.snapshot == nil else { return }
+        if try await look().isPutAside { try await start() }
         let etcd = try await context.wait(
             for: "etcd on \(plan.survivor.host) to tell its members", limit: .seconds(300)
         ) { () -> RunContext.Poll<SurvivorEtcd> in
-            let etcd = try await SurvivorProbe.run(on: try remote)
+            let etcd = try await SurvivorProbe.run(on: try remote, kind)
             return etcd.members.isEmpty ? .pending(etcd.problems.last ?? "it does not run") : .done(etcd)
         }
         if let why = plan.objection(to: etcd) {
@@ -65,11 +115,10 @@ struct SurvivorMember {
     }
     static let copiedName = "etcd-data.json"
 
-    /// It is the same cluster, with all that the copy has.
+    /// It is the same cluster, with all that the copy has; of a snapshot another one, with all that the snapshot has.
     /// - Returns: what was compared.
     /// - Throws: ``ClusterError`` with `changed`.
-    func compareData() async throws -> String {
-        let status = try await etcdctl.ownStatus()
+    func compareData(_ etcd: SurvivorEtcd) throws -> String {
         func changed(_ cause: String) -> ClusterError {
             ClusterError(
                 .changed, host: plan.survivor.host, operation: "compare etcd's data", cause: cause,
@@ -77,14 +126,19 @@ struct SurvivorMember {
                     "do nothing more to this cluster: the data of before is in \(context.run.savedDirectory), to be restored by hand"
             )
         }
-        if let id = plan.etcd.clusterID, status.clusterID != id {
-            throw changed("its cluster id is \(status.clusterID), and was \(id)")
+        guard let status = etcd.status else { throw changed("it tells nothing") }
+        let id = etcd.clusterID ?? status.clusterID
+        if let before = plan.etcd.clusterID, (id == before) != (plan.snapshot == nil) {
+            throw changed("its cluster id is \(id), and was \(before)")
         }
-        guard let copied else { return "it is at revision \(status.revision)" }
-        guard status.revision >= copied.revision else {
-            throw changed("it is at revision \(status.revision), and the copy at \(copied.revision)")
+        let source = plan.snapshot == nil ? "copy" : "snapshot"
+        guard let least = plan.snapshot.map({ $0.revision }) ?? copied?.revision else {
+            return "it is at revision \(status.revision)"
         }
-        return "it is at revision \(status.revision), the copy is at \(copied.revision)"
+        guard status.revision >= least else {
+            throw changed("it is at revision \(status.revision), and the \(source) at \(least)")
+        }
+        return "it is at revision \(status.revision), the \(source) is at \(least)"
     }
 
     /// Gives the kubelet a manifest, at once: a file beside it, renamed into place.
@@ -104,15 +158,6 @@ struct SurvivorMember {
         )
     }
 
-    /// Moves one of the two paths to the other; where that is done already, nothing.
-    func move(_ from: String, _ to: String) async throws {
-        let result = try await remote.run(
-            .script(
-                #"[ ! -e "$1" ] || mv -f -- "$1" "$2""#, [from, to], timeout: .seconds(20),
-                label: "mv \(from) \(to)"))
-        guard result.succeeded else { throw failure("move \(from) to \(to)", result) }
-    }
-
     func failure(_ operation: String, _ result: CommandResult) -> ClusterError {
         ClusterError(
             .commandFailed, host: plan.survivor.host, operation: operation,
@@ -121,8 +166,4 @@ struct SurvivorMember {
 
     /// The commands by which it is looked at, for a plan.
     static func looks(_ plan: RecoveryPlan) -> [String] { ["\(plan.survivor.host): \(SurvivorProbe.operation)"] }
-
-    static func etcdctl(_ plan: RecoveryPlan, _ arguments: [String]) -> String {
-        "\(plan.survivor.host): \(Etcdctl.label(arguments))"
-    }
 }

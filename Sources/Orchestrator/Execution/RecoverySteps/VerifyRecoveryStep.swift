@@ -36,7 +36,7 @@ struct VerifyRecoveryStep: Step {
         let member = SurvivorMember(plan: plan, context: context)
         let etcd = try await member.look()
         var problems = [member.whyNotAlone(etcd)].compactMap(\.self)
-        if etcd.isForced || etcd.manifest?.isForcing != false { problems.append("etcd has \(EtcdManifest.flag)") }
+        if etcd.isLeftover { problems.append("etcd is not as it was before the recovery") }
         problems += try await member.etcdctl.alarms().map { "etcd has raised an alarm, \($0.kind)" }
         let node = try await context.kubectl().find(Node.self, ["node", plan.survivor.node])
         if node?.isReady != true { problems.append("\(plan.survivor.node) is not Ready") }

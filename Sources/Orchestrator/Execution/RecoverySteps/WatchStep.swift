@@ -35,7 +35,8 @@ struct WatchStep: Step {
 
     /// There is no majority still.
     func verify(_ context: RunContext) async throws -> StepStatus {
-        let etcd = try await SurvivorProbe.run(on: try context.remote(plan.survivor.host))
+        guard plan.snapshot == nil else { return .satisfied("nothing was seen of them") }
+        let etcd = try await SurvivorProbe.run(on: try context.remote(plan.survivor.host), plan.kind)
         return plan.objection(to: etcd).map { .needed($0) }
             ?? .satisfied("nothing was seen of them, and etcd has no leader")
     }

@@ -51,10 +51,13 @@ public struct Recovery: Sendable {
         let until = ContinuousClock.now + .seconds(330)
         var isTold = false
         while true {
-            let seen = try await SurvivorProbe.run(on: remote)
-            if !seen.members.isEmpty || seen.manifest == nil || ContinuousClock.now > until { return seen }
+            let seen = try await SurvivorProbe.run(on: remote, inventory.cluster.distribution)
+            if seen.own != nil || !seen.mayRun || ContinuousClock.now > until { return seen }
             if !isTold {
-                emit(Event(.note, text: "etcd on \(host.name) does not run at this moment; waiting until it does"))
+                emit(
+                    Event(
+                        .note,
+                        text: "etcd on \(host.name) does not run at this moment; waiting until it does, or for five minutes"))
             }
             isTold = true
             try await Task.sleep(for: .seconds(5))

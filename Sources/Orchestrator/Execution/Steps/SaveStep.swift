@@ -29,7 +29,7 @@ struct SaveStep: Step {
 
     private var objects: SavedObjects { SavedObjects(plan: plan) }
 
-    private static let snapshotName = "etcd-snapshot.db"
+    static let snapshotName = "etcd-snapshot.db"
 
     func commands(_ inventory: Inventory) -> [String] {
         let distribution = inventory.cluster.distribution

@@ -1,6 +1,7 @@
 public import Cluster
 import Crypto
 public import Foundation
+public import Inventories
 import SSH
 
 /// What a recovery will do: the surviving master becomes a cluster of one member. What the operator agrees to.
@@ -10,6 +11,8 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
 
     public var version = RecoveryPlan.currentVersion
     public var cluster: String
+    /// Missing in plans of before there was another kind than kubeadm's.
+    public var distribution: Inventory.Distribution?
     public var vip: String
     public var madeAt: Date
     public var survivor: Plan.Master
@@ -20,6 +23,8 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     /// Seconds since the survivor's database was written or opened, at least; `nil` where that is not known. The others may have had a
     /// majority without it.
     public var silentFor: Int?
+    /// What etcd's data are made of, in the place of the survivor's own.
+    public var snapshot: Snapshot?
     /// An earlier recovery has left `--force-new-cluster` in etcd's manifest: this one finishes it.
     public var isUnfinished: Bool?
     /// The survivor's keepalived is to become MASTER.
@@ -48,11 +53,49 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
 
     /// The survivor's member, as it was when it was planned.
     public struct Etcd: Sendable, Hashable, Codable {
-        public var memberID: String
+        /// `nil` where etcd does not run, and a snapshot is restored: the restored member has another one.
+        public var memberID: String?
         /// In hexadecimal; `nil` where it did not tell.
         public var clusterID: String?
+        /// As the member told it; `nil` where it did not.
+        public var revision: Int?
         /// Of the database, in bytes.
         public var databaseBytes: Int
+    }
+}
+
+extension RecoveryPlan {
+    package var kind: Inventory.Distribution { distribution ?? .kubeadm }
+
+    /// A snapshot of etcd on this machine.
+    public struct Snapshot: Sendable, Hashable, Codable {
+        public var path: String
+        /// When it was taken; of a file of which nothing else is known, when it was written.
+        public var at: Date
+        /// The master that it was taken of, by its inventory name.
+        public var host: String?
+        /// `nil` where only the restored etcd will tell.
+        public var revision: Int?
+        public var bytes: Int
+        /// In hexadecimal; `nil` as long as it was not read.
+        public var sha256: String?
+
+        public init(
+            path: String, at: Date, host: String? = nil, revision: Int? = nil, bytes: Int, sha256: String? = nil
+        ) {
+            self.path = path
+            self.at = at
+            self.host = host
+            self.revision = revision
+            self.bytes = bytes
+            self.sha256 = sha256
+        }
+
+        /// `3 h old, of a, at revision 812`.
+        package func text(at now: Date) -> String {
+            "\(NotReadyAge.words(max(0, now.timeIntervalSince(at)))) old"
+                + (host.map { ", of \($0)" } ?? "") + (revision.map { ", at revision \($0)" } ?? "")
+        }
     }
 }
 
@@ -62,13 +105,22 @@ public struct RecoveryRequest: Sendable, Hashable {
     public var survivor: String
     /// Seconds for which the others are watched.
     public var withoutQuorumFor: Int
+    /// To be restored.
+    public var snapshot: RecoveryPlan.Snapshot?
+    /// Those that this machine has of the cluster, the newest first: what is offered where the survivor's data are not usable.
+    public var known: [RecoveryPlan.Snapshot]
 
     /// Five minutes: a machine that restarts is back by then.
     public static let usualWithoutQuorumFor = 300
 
-    public init(survivor: String, withoutQuorumFor: Int = usualWithoutQuorumFor) {
+    public init(
+        survivor: String, withoutQuorumFor: Int = usualWithoutQuorumFor, snapshot: RecoveryPlan.Snapshot? = nil,
+        known: [RecoveryPlan.Snapshot] = []
+    ) {
         self.survivor = survivor
         self.withoutQuorumFor = withoutQuorumFor
+        self.snapshot = snapshot
+        self.known = known
     }
 }
 
@@ -97,7 +149,7 @@ extension Plan {
 extension RecoveryPlan {
     /// Why the others must not be cut off; `nil` where nothing of them is seen.
     package func objection(to etcd: SurvivorEtcd) -> String? {
-        let known = Set(dead.compactMap(\.memberID)).union([self.etcd.memberID])
+        let known = Set(dead.compactMap(\.memberID) + [self.etcd.memberID].compactMap(\.self))
         if let other = etcd.members.first(where: { !known.contains($0.id) }) {
             return "etcd member \(other.id) '\(other.name)' has joined since the recovery was planned"
         }

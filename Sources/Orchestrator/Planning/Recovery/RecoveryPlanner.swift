@@ -21,28 +21,30 @@ public enum RecoveryPlanner {
             ])
         }
         let rules = RecoveryRules(
-            state: state, survivor: survivor, facts: facts, etcd: etcd ?? SurvivorEtcd(), request: request, room: room)
+            state: state, survivor: survivor, facts: facts, etcd: etcd ?? SurvivorEtcd(), request: request, room: room, now: now)
         let refusals = rules.refusals
         guard refusals.isEmpty else { throw Refused(refusals) }
-        guard let etcd, let own = etcd.own else { throw Refused([rules.untold]) }
-        let isUnfinished = etcd.manifest?.isForcing == true
+        let etcd = etcd ?? SurvivorEtcd()
+        let own = etcd.own
+        guard own != nil || request.snapshot != nil else { throw Refused([rules.untold]) }
+        let isUnfinished = rules.isUnfinished
         let address = facts.apiAddress ?? survivor.address
         let node = facts.kubeletNodeName ?? facts.hostname.lowercased()
         let further = facts.ownAddresses(vip: state.inventory.cluster.vip)
         let promotes =
             facts.manifest.map { $0.state != .master || $0.priority != KeepalivedManifest.primaryPriority } ?? false
         return RecoveryPlan(
-            cluster: state.inventory.cluster.name, vip: state.inventory.cluster.vip, madeAt: now,
+            cluster: state.inventory.cluster.name, distribution: state.inventory.cluster.distribution, vip: state.inventory.cluster.vip, madeAt: now,
             survivor: Plan.Master(
                 host: survivor.name, node: node, address: address,
                 inventoryAddress: survivor.address == address ? nil : survivor.address,
                 addresses: RequestedNode.further(further, than: [address, survivor.address])),
             dead: rules.others.map { rules.dead($0) },
             etcd: .init(
-                memberID: own.id, clusterID: etcd.clusterID ?? etcd.status?.clusterID,
-                databaseBytes: etcd.databaseBytes ?? 0),
+                memberID: own?.id, clusterID: etcd.clusterID ?? etcd.status?.clusterID,
+                revision: etcd.status?.revision, databaseBytes: etcd.databaseBytes ?? 0),
             watch: isUnfinished ? 0 : request.withoutQuorumFor, silentFor: etcd.silentFor,
-            isUnfinished: isUnfinished ? true : nil, promotes: promotes,
+            snapshot: request.snapshot, isUnfinished: isUnfinished ? true : nil, promotes: promotes,
             manifestDiff: facts.manifest?.promotionDiff(
                 path: state.inventory.cluster.distribution.keepalivedManifest))
     }
@@ -56,15 +58,6 @@ public enum RecoveryPlanner {
                     advice: "masters here: \(state.inventory.masters.map(\.name).joined(separator: ", "))")
             ])
         }
-        if let advice = state.inventory.cluster.distribution.recoveryByHand {
-            if let source = state.cluster.source { throw Refused([RecoveryRules.works(source)]) }
-            throw Refused([
-                Refusal(
-                    RecoveryRules.data,
-                    "etcd of a \(state.inventory.cluster.distribution.rawValue) cluster is not run by a static pod",
-                    advice: advice)
-            ])
-        }
         return host
     }
 
@@ -74,7 +67,7 @@ public enum RecoveryPlanner {
             agreed.survivor == now.survivor, agreed.etcd.memberID == now.etcd.memberID,
             agreed.dead.map(\.host) == now.dead.map(\.host),
             agreed.dead.map(\.memberID) == now.dead.map(\.memberID), agreed.promotes == now.promotes,
-            agreed.isUnfinished == now.isUnfinished
+            agreed.snapshot == now.snapshot, agreed.isUnfinished == now.isUnfinished
         else {
             throw Refused([
                 Refusal(

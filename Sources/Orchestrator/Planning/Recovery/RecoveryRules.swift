@@ -1,5 +1,7 @@
 import Cluster
+import Foundation
 import Inventories
+import SSH
 
 /// What is asked before a survivor becomes a cluster of its own. The one harm to prevent is two clusters: the others may never be at work
 /// again with the data that they have.
@@ -17,6 +19,7 @@ struct RecoveryRules {
     let etcd: SurvivorEtcd
     let request: RecoveryRequest
     let room: Int?
+    let now: Date
 
     /// The inventory's other masters, and a spare that a join has made a member.
     var others: [Inventory.Host] {
@@ -25,7 +28,9 @@ struct RecoveryRules {
         }
     }
 
-    private var isUnfinished: Bool { etcd.manifest?.isForcing == true }
+    private var distribution: Inventory.Distribution { state.inventory.cluster.distribution }
+
+    var isUnfinished: Bool { etcd.manifest?.isForcing == true && request.snapshot == nil }
 
     func refusal(_ rule: String, _ reason: String, advice: String, isUnreachable: Bool = false) -> Refusal {
         Refusal(rule, reason, advice: advice, isUnreachable: isUnreachable)
@@ -132,7 +137,9 @@ struct RecoveryRules {
         let member = members(of: host).first
         let addresses = addresses(of: host)
         return RecoveryPlan.Dead(
-            host: host.name, node: member?.name ?? host.node ?? host.name.lowercased(), address: host.address,
+            host: host.name,
+            node: member.map { distribution.nodeName(ofMember: $0.name) } ?? host.node ?? host.name.lowercased(),
+            address: host.address,
             addresses: RequestedNode.further(Set(addresses), than: [host.address]), memberID: member?.id,
             signs: ["it does not answer here", sight(of: host).text]
                 + members(of: host).map { "etcd member \($0.id) does not answer \(survivor.name)" })
@@ -144,7 +151,7 @@ struct RecoveryRules {
     private func members(of host: Inventory.Host) -> [EtcdMember] {
         let names = Set([host.node, host.name].compactMap { $0?.lowercased() })
         return etcd.others.filter { member in
-            member.addresses.contains(host.address) || names.contains(member.name.lowercased())
+            member.addresses.contains(host.address) || names.contains(distribution.nodeName(ofMember: member.name).lowercased())
         }
     }
 
@@ -176,9 +183,11 @@ struct RecoveryRules {
     // MARK: The survivor
 
     private var survivorIsSound: [Refusal] {
-        var refusals = SurvivorsAreSound.objections(
-            facts, of: survivor.name, at: nil, state.inventory.cluster.distribution
-        ).map {
+        var facts = facts
+        // Where etcd is a part of the process with kubelet and containerd in it, that one ends and begins again without a majority, and
+        // on data that are not usable: what of it runs at one moment says nothing.
+        if !distribution.hasEtcdctl { (facts.kubeletRuns, facts.runtimes) = (true, ["k3s"]) }
+        var refusals = SurvivorsAreSound.objections(facts, of: survivor.name, at: nil, distribution).map {
             refusal(Self.survivor, $0.reason, advice: $0.advice)
         }
         switch facts.keepalived {
@@ -209,62 +218,88 @@ struct RecoveryRules {
     }
 
     private var dataIsUsable: [Refusal] {
-        if etcd.manifest == nil, etcd.kept != nil {
-            return [
-                refusal(
-                    Self.data,
-                    "a recovery was cut off on \(survivor.name) while etcd was stopped: its manifest is kept in \(EtcdManifest.keptPath)",
-                    advice:
-                        "go on where it was begun: masterswap resume; or, on \(survivor.name): mv \(EtcdManifest.keptPath) \(EtcdManifest.path), and recover again when etcd runs"
-                )
-            ]
+        var refusals = etcd.obstacles.map { obstacle in
+            refusal(
+                Self.data, "k3s on \(survivor.name) is given \(obstacle), which 'k3s server --cluster-reset' lacks or refuses",
+                advice: "write there what it needs into /etc/rancher/k3s/config.yaml, without 'server'; then recover again")
         }
-        guard let manifest = etcd.manifest else {
-            return [
-                refusal(
-                    Self.data, "\(survivor.name) has no \(EtcdManifest.path)",
-                    advice:
-                        "find out what became of it; the copy of another day is in a snapshot's folder: masterswap snapshot"
-                )
-            ]
+        guard request.snapshot == nil else { return refusals + snapshotIsNeeded }
+        if etcd.isPutAside {
+            let left: HostFacts.Recovery =
+                etcd.mark == .restoring || etcd.manifest?.isRestoring == true
+                ? .restoring : etcd.mark == .stopped ? .serverStopped : .stopped
+            return [refusal(Self.data, left.reason, advice: left.advice(on: survivor.name))]
         }
-        var refusals: [Refusal] = []
-        if manifest.forcing == nil {
-            refusals.append(
-                refusal(
-                    Self.data, "\(EtcdManifest.path) on \(survivor.name) is not written as kubeadm writes it",
-                    advice: "see that its command begins with a line '- etcd'"))
+        if distribution.hasEtcdctl {
+            guard let manifest = etcd.manifest else { return [noManifest] }
+            if manifest.forcing == nil { refusals.append(strangeManifest) }
         }
         guard let own = etcd.own else { return refusals + [untold] }
         if own.isLearner {
             refusals.append(
                 refusal(
                     Self.data, "etcd on \(survivor.name) is a learner: it may not have all of the data",
-                    advice: "recover from another master, or restore a snapshot by hand"))
+                    advice: "recover from another master; \(offer)"))
         }
         return refusals
+    }
+
+    /// What a master has itself is newer than any snapshot.
+    private var snapshotIsNeeded: [Refusal] {
+        if let own = etcd.own, !own.isLearner, !etcd.isLeftover {
+            return [
+                refusal(
+                    Self.data,
+                    "etcd on \(survivor.name) tells its members: its data are usable, and newer than any snapshot\(etcd.status.map { ", at revision \($0.revision)" } ?? "")",
+                    advice: "recover from them: masterswap recover \(survivor.name), without --snapshot")
+            ]
+        }
+        guard distribution.hasEtcdctl else { return [] }
+        guard let manifest = etcd.kept ?? etcd.manifest else { return [noManifest] }
+        return manifest.restoring(token: "x") == nil ? [strangeManifest] : []
+    }
+
+    private var noManifest: Refusal {
+        refusal(
+            Self.data, "\(survivor.name) has no \(EtcdManifest.path)",
+            advice: "find out what became of it; the copy of another day is in a snapshot's folder: masterswap snapshot")
+    }
+
+    private var strangeManifest: Refusal {
+        refusal(
+            Self.data, "\(EtcdManifest.path) on \(survivor.name) is not written as kubeadm writes it",
+            advice:
+                "see that its command begins with a line '- etcd', has --name, --initial-advertise-peer-urls and \(distribution.etcdDataDirectory), and that its image's tag is etcd's release, 3.4 or newer"
+        )
+    }
+
+    /// The snapshots that are here.
+    private var offer: String {
+        let known = request.known.prefix(3).map { "\(ShellQuoting.quote($0.path)) (\($0.text(at: now)))" }
+        return "where its data are damaged, restore a snapshot: masterswap recover \(survivor.name) --snapshot "
+            + (known.isEmpty ? "FILE, which has to be brought here" : known.joined(separator: ", or "))
     }
 
     var untold: Refusal {
         refusal(
             Self.data,
             "etcd on \(survivor.name) does not tell its members: \(etcd.problems.isEmpty ? "it is not in its own list" : etcd.problems.joined(separator: "; "))",
-            advice:
-                "the kubelet starts an etcd without a majority again and again, with pauses of up to five minutes: try again; if it never runs, see why: crictl ps -a, docker ps -a"
-        )
+            advice: "\(distribution.whyEtcdDoesNotRun); \(offer)")
     }
 
     // MARK: Room
 
-    /// A snapshot, and then the data directory, come here; the snapshot is made on the survivor.
+    /// The data directory comes here.
     private var roomIsLeft: [Refusal] {
         var refusals: [Refusal] = []
         let database = etcd.databaseBytes ?? 0
-        if let available = etcd.availableKiB, available < 2 * (database >> 10) {
+        // A snapshot is brought there, and data are made of it; k3s copies its data at each start.
+        let there = max(2 * (database >> 10), etcd.dataKiB ?? 0) + 2 * ((request.snapshot?.bytes ?? 0) >> 10)
+        if let available = etcd.availableKiB, available < there {
             refusals.append(
                 refusal(
                     Self.room,
-                    "\(Inventory.Distribution.kubeadm.etcdDataDirectory) on \(survivor.name) has \(available >> 10) MiB left, a snapshot needs \(2 * (database >> 20)) MiB",
+                    "\(distribution.etcdDataDirectory) on \(survivor.name) has \(available >> 10) MiB left, \(there >> 10) MiB are needed",
                     advice: "make room there"))
         }
         let needed = ((etcd.dataKiB ?? 0) << 10) + database + (64 << 20)

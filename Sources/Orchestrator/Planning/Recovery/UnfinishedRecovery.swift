@@ -7,6 +7,8 @@ extension HostFacts.Recovery {
         case .forced:
             "a recovery was cut off: \(EtcdManifest.flag) is in \(EtcdManifest.path), and each start of etcd forgets whoever has joined"
         case .stopped: "a recovery was cut off: etcd's manifest is put aside, as \(EtcdManifest.keptPath)"
+        case .serverStopped: "a recovery was cut off: k3s is stopped and disabled, see \(ServerMark.path)"
+        case .restoring: "a recovery from a snapshot was cut off: etcd's data may not be whole"
         }
     }
 
@@ -17,6 +19,11 @@ extension HostFacts.Recovery {
             "finish it where it was begun: masterswap resume; or from here: masterswap recover \(host)"
         case .stopped:
             "finish it where it was begun: masterswap resume; or, on \(host): mv \(EtcdManifest.keptPath) \(EtcdManifest.path)"
+        case .serverStopped:
+            "finish it where it was begun: masterswap resume; or, on \(host): systemctl enable --now k3s; rm \(ServerMark.path)"
+        // Without its data an etcd that is started begins an empty cluster.
+        case .restoring:
+            "finish it where it was begun: masterswap resume; or from here: masterswap recover \(host) --snapshot FILE; start nothing there by hand"
         }
     }
 }
@@ -26,9 +33,7 @@ extension ClusterState {
     /// etcd says is not known here.
     package var survivorOfAll: Inventory.Host? {
         let masters = inventory.masters
-        guard inventory.cluster.distribution.recoveryByHand == nil, cluster.source == nil, masters.count > 1 else {
-            return nil
-        }
+        guard cluster.source == nil, masters.count > 1 else { return nil }
         let reached = masters.filter { facts($0) != nil }
         guard reached.count == 1, let survivor = reached.first, facts(survivor)?.isBare == false else { return nil }
         let areSilent = masters.filter { $0.name != survivor.name }.allSatisfy { host in

@@ -60,9 +60,8 @@ public enum QuorumSurvives: SafetyRule {
     static func warnings(_ input: PlanningInput) -> [String] {
         let left = Quorum(input.remainingMembers.filter { $0.id != input.failedJoin.found?.member?.id })
         guard left.voting == 1, let survivor = input.primary?.host else { return [] }
-        let way = input.state.inventory.cluster.distribution.recoveryByHand ?? "masterswap recover \(survivor)"
         return [
-            "etcd has one member left: from the moment that the new one is listed until it has started, there is no majority and the API answers nothing. If the join is cut off there, resume; where the new host is lost, too, shut it down for good, then: \(way)"
+            "etcd has one member left: from the moment that the new one is listed until it has started, there is no majority and the API answers nothing. If the join is cut off there, resume; where the new host is lost, too, shut it down for good, then: masterswap recover \(survivor)"
         ]
     }
 

@@ -1,5 +1,6 @@
 import Cluster
 import Execution
+import Foundation
 public import Inventories
 public import Planning
 import SSH
@@ -41,9 +42,10 @@ public struct RecoveryText: Sendable {
         ] + plan.dead.map { Line("  taken for dead: \($0.host) (\($0.address)): \($0.signs.joined(separator: "; "))") }
             + [
                 Line(
-                    "  etcd there: member \(etcd.memberID), its database has \(etcd.databaseBytes >> 10) KiB\(written)"
+                    "  etcd there: \(etcd.memberID.map { "member \($0)" } ?? "it tells nothing of itself"), its database has \(etcd.databaseBytes >> 10) KiB\(written)"
                 )
-            ] + warnings
+            ] + (plan.snapshot.map { [Line("  the snapshot: \($0.path), \($0.bytes >> 10) KiB, \($0.text(at: plan.madeAt))")] } ?? [])
+            + warnings
     }
 
     private var warnings: [Line] {
@@ -53,7 +55,7 @@ public struct RecoveryText: Sendable {
                     "  WARNING: an earlier recovery was cut off: \(EtcdManifest.flag) is in etcd's manifest, and is taken out by this one.",
                     .warning)
             ] : [])
-            + [
+            + (plan.snapshot.map { [Line("  WARNING: \(Self.loss($0, plan))", .warning)] } ?? []) + [
                 Line(
                     "  WARNING: \(names) must never run again with the disks that they have: their etcd still believes in all members, and their keepalived in the VIP. What they wrote and \(plan.survivor.node) did not get is lost.",
                     .warning),
@@ -76,8 +78,10 @@ public struct RecoveryText: Sendable {
         return [
             Line("Commands stand as HOST: COMMAND; RUN is the run's name, kept by 'masterswap runs'. In them"),
             Line("  kubectl is: \(ShellQuoting.join(kubectl))"),
-            Line("  etcdctl is: nsenter --target PID --mount -- etcdctl, PID being that of the static pod's etcd"),
         ]
+            + (plan.kind.hasEtcdctl
+                ? [Line("  etcdctl is: nsenter --target PID --mount -- etcdctl, PID being that of the static pod's etcd")]
+                : [])
     }
 
     private var after: [String] {
@@ -89,16 +93,28 @@ public struct RecoveryText: Sendable {
     /// Right before the question.
     public var summary: [Line] {
         let members = plan.dead.compactMap { dead in dead.memberID.map { "etcd member \($0) of \(dead.host)" } }
+        let destroyed = members + (plan.snapshot == nil ? [] : ["what was written since the snapshot"])
         return warnings + [
-            Line("To be destroyed: \(members.isEmpty ? "nothing" : members.joined(separator: ", "))", .destroyed),
+            Line("To be destroyed: \(destroyed.isEmpty ? "nothing" : destroyed.joined(separator: ", "))", .destroyed),
             Line(time),
         ]
+    }
+
+    /// What a snapshot does not have. Of data that tell their revision it is known how much that is.
+    private static func loss(_ snapshot: RecoveryPlan.Snapshot, _ plan: RecoveryPlan) -> String {
+        let age = NotReadyAge.words(max(0, plan.madeAt.timeIntervalSince(snapshot.at)))
+        let much: String? =
+            if let before = plan.etcd.revision, let least = snapshot.revision, before > least {
+                ", \(before - least) revisions"
+            } else { nil }
+        return
+            "what the cluster has written in the \(age) since the snapshot is lost\(much ?? ""): objects made since are gone, those deleted since are back, and what runs in their name on \(plan.survivor.node) is ended or begun by that."
     }
 
     /// Seconds.
     public var estimate: Int { steps.reduce(0) { $0 + $1.estimate } }
 
     private var time: String {
-        "An estimate: \(PlanText.duration(estimate)), as measured on the lab; the kubelet may take five minutes to start the API server again."
+        "An estimate: \(PlanText.duration(estimate)), as measured on the lab\(plan.kind.hasEtcdctl ? "; the kubelet may take five minutes to start the API server again" : "")."
     }
 }

@@ -1,0 +1,138 @@
+import Cluster
+import Inventories
+import Planning
+import SSH
+
+/// Has k3s make a cluster of one member, of its own data or of a snapshot: `k3s server --cluster-reset`, which ends once that is done.
+/// Nothing but etcd runs in it, on loopback alone (pkg/etcd/etcd.go and pkg/cli/server/server.go of k3s 1.28).
+struct ResetStep: Step {
+    let plan: RecoveryPlan
+
+    let id = NewClusterStep.stepID
+    var title: String {
+        plan.snapshot == nil
+            ? "Have k3s on \(plan.survivor.host) forget the other members"
+            : "Have k3s on \(plan.survivor.host) make its data of the snapshot"
+    }
+    var reason: String {
+        plan.snapshot == nil
+            ? "Its majority is gone for good; k3s keeps the data, and gives its member a new name."
+            : "Its own data are not usable. k3s moves them aside, and begins with a cluster of new ids."
+    }
+    /// k3s itself waits some seconds more than the lab's stand-in.
+    let estimate = 20
+    var effects: [Effect] {
+        let host = plan.survivor.host
+        guard let snapshot = plan.snapshot else { return SurvivorMember.forgotten(plan).map { .destroys($0) } }
+        return [
+            .makes("\(plan.kind.restoredSnapshot) on \(host), \(snapshot.bytes >> 10) KiB, until it is restored"),
+            .changes("\(plan.kind.etcdDataDirectory) on \(host): k3s moves it to \(plan.kind.etcdDataDirectory)-old-TIME"),
+        ]
+    }
+
+    private var command: [String] {
+        ["k3s", "server", "--cluster-reset"]
+            + (plan.snapshot == nil ? [] : ["--cluster-reset-restore-path=\(plan.kind.restoredSnapshot)"])
+    }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        let host = plan.survivor.host
+        return (plan.snapshot == nil ? [] : ["\(host): write \(plan.kind.restoredSnapshot)"])
+            + ["\(host): \(RemoteJob.label(command)) # detached; the token is read from its file there"]
+    }
+
+    private func job(_ context: RunContext) throws -> RemoteJob {
+        RemoteJob(
+            try context.remote(plan.survivor.host), directory: "\(OcbootRuns.directory)/\(context.run.id)/cluster-reset")
+    }
+
+    private func state(_ context: RunContext) async throws -> RemoteJob.State {
+        try await job(context).progress(after: .max - 1).state
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let member = SurvivorMember(plan: plan, context: context)
+        let state = try await state(context)
+        guard state != .running else { return .needed("k3s is at work at it") }
+        let etcd = try await member.look()
+        if etcd.isPutAside {
+            return state == .ended(0) && etcd.mark == .stopped
+                ? .satisfied("k3s has done it, and is not started yet") : .needed("k3s is stopped, its members are as they were")
+        }
+        return try await member.checkAlone(id)
+    }
+
+    func run(_ context: RunContext) async throws {
+        let member = SurvivorMember(plan: plan, context: context)
+        let job = try job(context)
+        if try await state(context) != .running {
+            if plan.snapshot == nil, try !member.hasLooked {
+                try await member.assertNoMajority()
+                if member.whyNotAlone(try await member.look()) == nil { return }
+                try await member.stop()
+            }
+            try await begin(job, member)
+        }
+        try await follow(job, context)
+        if plan.snapshot != nil {
+            try await member.act(Inventory.Distribution.mark(.stopped))
+            try await member.act(Self.removal(plan))
+        }
+        for member in SurvivorMember.forgotten(plan) { context.destroyed(member) }
+    }
+
+    private func begin(_ job: RemoteJob, _ member: SurvivorMember) async throws {
+        let context = member.context
+        if let snapshot = plan.snapshot {
+            try await RemoteFile(job.remote, next: SurvivorMember.next).upload(
+                snapshot.path, to: plan.kind.restoredSnapshot, sha256: snapshot.sha256 ?? "")
+        }
+        for member in SurvivorMember.forgotten(plan) { try context.record(Event(.destroying, step: id, text: member)) }
+        try await context.assertMayAct()
+        // From here on there may be no data in their place: k3s started as a service would begin an empty cluster.
+        if plan.snapshot != nil { try await member.act(Inventory.Distribution.mark(.restoring)) }
+        // An earlier try has come to its end.
+        try await member.act(Command(["rm", "-rf", "--", job.directory], timeout: .seconds(20)))
+        try await job.start(
+            command, in: "/",
+            environment: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+    }
+
+    private func follow(_ job: RemoteJob, _ context: RunContext) async throws {
+        var offset = 0
+        var log = ""
+        let status = try await context.wait(for: "k3s server --cluster-reset", every: .milliseconds(700)) {
+            () -> RunContext.Poll<Int> in
+            let progress = try await job.progress(after: offset)
+            offset += progress.log.count
+            log = String((log + String(decoding: progress.log, as: UTF8.self)).suffix(4096))
+            switch progress.state {
+            case .ended(let status): return progress.log.isEmpty ? .done(status) : .pending("it has ended")
+            case .running: return .pending("it is at work")
+            case .absent, .lost:
+                throw failure("it was cut off without an exit status", job)
+            }
+        }
+        guard status == 0 else {
+            let last = log.split(separator: "\n").last { $0.contains("level=fatal") } ?? log.split(separator: "\n").last
+            throw failure("it ended with status \(status): \(last ?? "it printed nothing")", job)
+        }
+    }
+
+    private func failure(_ cause: String, _ job: RemoteJob) -> ClusterError {
+        ClusterError(
+            .commandFailed, host: plan.survivor.host, operation: "k3s server --cluster-reset", cause: cause,
+            advice: "its log is \(job.directory)/log there; fix the cause, then: masterswap resume")
+    }
+
+    private static func removal(_ plan: RecoveryPlan) -> Command {
+        let path = plan.kind.restoredSnapshot
+        return Command(["rm", "-f", "--", path, path + ".part", path + ".part.piece"], timeout: .seconds(20))
+    }
+
+    /// A reset that is at work comes to its end by itself; nothing of it is taken back. The snapshot holds every secret of the cluster.
+    func undo(_ context: RunContext) async throws {
+        guard plan.snapshot != nil, try await state(context) != .running else { return }
+        try await SurvivorMember(plan: plan, context: context).act(Self.removal(plan))
+    }
+}

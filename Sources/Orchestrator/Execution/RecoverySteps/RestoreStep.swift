@@ -1,0 +1,165 @@
+import Cluster
+import Inventories
+import Planning
+import SSH
+
+/// Makes etcd's data of a snapshot, in a folder beside the old data, which are kept. The kubelet runs etcd's own image for it, whatever the
+/// container runtime is.
+struct RestoreStep: Step {
+    let plan: RecoveryPlan
+
+    let id = NewClusterStep.stepID
+    var title: String { "Make etcd's data on \(plan.survivor.host) of the snapshot" }
+    let reason = "Its own data are not usable. A new cluster, of new ids, has the survivor as its only member; the old data stay."
+    let estimate = 40
+    var effects: [Effect] {
+        let host = plan.survivor.host
+        let folder = plan.kind.etcdDataDirectory
+        return [
+            .makes("\(plan.kind.restoredSnapshot) on \(host), \((plan.snapshot?.bytes ?? 0) >> 10) KiB, until it is restored"),
+            .changes("\(folder)/member on \(host): what is there becomes \(folder)/member-before-\(Plan.runName)"),
+            .changes("\(EtcdManifest.path) on \(host): etcd's image restores the snapshot, until that is done"),
+            .changes("kube-apiserver, kube-controller-manager, kube-scheduler on \(host): ended, for they know newer revisions; the kubelet starts them again"),
+        ]
+    }
+
+    func commands(_ inventory: Inventory) -> [String] {
+        let host = plan.survivor.host
+        return [
+            "\(host): write \(plan.kind.restoredSnapshot)",
+            "\(host): write \(EtcdManifest.path) # etcd's image, with 'snapshot restore' in etcd's place",
+            PlannedCommands.told(host, look(Plan.runName)), PlannedCommands.told(host, Self.removal),
+            PlannedCommands.told(host, exchange(Plan.runName)),
+        ]
+    }
+
+    /// etcd's own manifest stays, wherever it stands.
+    private static let removal = Command.script(
+        #"! grep -q "data-dir=$2$" "$1" 2>/dev/null || rm -f -- "$1""#, [EtcdManifest.path, EtcdManifest.restoredPath],
+        timeout: .seconds(20), label: "rm \(EtcdManifest.path)")
+
+    private func snapshotRemoval() -> Command {
+        let path = plan.kind.restoredSnapshot
+        return Command(["rm", "-f", "--", path, path + ".part", path + ".part.piece"], timeout: .seconds(20))
+    }
+
+    /// Prints `made` where data are there, `runs` while they are being made, `exchanged` once they are in their place.
+    private func look(_ run: String) -> Command {
+        .script(
+            """
+            cd "$1" || exit 1
+            [ ! -e "masterswap-restored-$2" ] || echo exchanged
+            if [ -e "$3/member/snap/db" ] && ls "$3"/member/wal/*.wal >/dev/null 2>&1; then echo made; fi
+            for pid in $(pidof etcdctl etcdutl); do
+                ! tr '\\0' '\\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "^--data-dir=$3$" || echo runs
+            done
+            true
+            """, [plan.kind.etcdDataDirectory, run, EtcdManifest.restoredPath], timeout: .seconds(20),
+            label: "look at \(EtcdManifest.restoredPath)")
+    }
+
+    /// Puts the new data into the place of the old ones; cut off anywhere, it goes on from there. What knows newer revisions is ended while
+    /// no etcd runs.
+    private func exchange(_ run: String) -> Command {
+        .script(
+            """
+            cd "$1" || exit 1
+            for name in kube-apiserver kube-controller-manager kube-scheduler; do
+                for pid in $(pidof "$name"); do kill -9 "$pid"; done
+            done
+            if [ -e "$3/member" ]; then
+                [ ! -e member ] || mv -T member "member-before-$2" || exit 1
+                mv -T "$3/member" member || exit 1
+            fi
+            [ -d member/wal ] || { echo "there are no data in $1" >&2; exit 1; }
+            : >"masterswap-restored-$2" && rm -rf -- "$3" && sync
+            """, [plan.kind.etcdDataDirectory, run, EtcdManifest.restoredPath], timeout: .seconds(60),
+            label:
+                "mv \(plan.kind.etcdDataDirectory)/member \(plan.kind.etcdDataDirectory)/member-before-\(run); mv \(EtcdManifest.restoredPath)/member \(plan.kind.etcdDataDirectory)/member"
+        )
+    }
+
+    private func words(_ context: RunContext) async throws -> Set<String> {
+        let result = try await context.remote(plan.survivor.host).run(look(context.run.id))
+        guard result.succeeded else {
+            throw SurvivorMember(plan: plan, context: context).failure("look at the restored data", result)
+        }
+        return Set(result.text.split(separator: "\n").map(String.init))
+    }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let member = SurvivorMember(plan: plan, context: context)
+        guard try await words(context).contains("exchanged") else { return .needed("not restored yet") }
+        let etcd = try await member.look()
+        if etcd.manifest?.isRestoring == true { return .needed("the manifest that restores it is still there") }
+        return etcd.isPutAside ? .satisfied("restored, and etcd is not started yet") : try await member.checkAlone(id)
+    }
+
+    func run(_ context: RunContext) async throws {
+        let member = SurvivorMember(plan: plan, context: context)
+        let remote = try context.remote(plan.survivor.host)
+        let etcd = try await member.look()
+        if try await words(context).contains("exchanged"), etcd.manifest != nil, etcd.manifest?.isRestoring == false {
+            _ = try await member.answering()
+            return
+        }
+        guard let snapshot = plan.snapshot, let first = etcd.kept,
+            let restoring = first.restoring(token: "masterswap-\(context.run.id)")
+        else {
+            throw ClusterError(
+                .badOutput, host: plan.survivor.host, operation: "edit \(EtcdManifest.path)",
+                cause: "\(EtcdManifest.keptPath) is not as it was when this was planned",
+                advice: "see who changed it; then: masterswap resume")
+        }
+        if try await !words(context).contains("exchanged") {
+            // What an earlier try has made is not known to be whole.
+            try await member.act(Self.removal)
+            try await waitForEnd(context)
+            if try await !member.exchangeHasBegun(plan) {
+                try await member.act(Command(["rm", "-rf", "--", EtcdManifest.restoredPath], timeout: .seconds(60)))
+                try await RemoteFile(remote, next: SurvivorMember.next).upload(
+                    snapshot.path, to: plan.kind.restoredSnapshot, sha256: snapshot.sha256 ?? "")
+                try await context.assertMayAct()
+                try await member.write(restoring)
+                try await context.wait(for: "the snapshot to be restored on \(plan.survivor.host)") {
+                    let words = try await words(context)
+                    return words.contains("made") && !words.contains("runs")
+                        ? .done(()) : .pending(words.contains("runs") ? "it is at work" : "it has not begun")
+                }
+                try await member.act(Self.removal)
+                try await waitForEnd(context)
+            }
+            try await context.assertMayAct()
+            try await member.act(exchange(context.run.id))
+        }
+        try await member.act(Self.removal)
+        try await member.act(snapshotRemoval())
+    }
+
+    /// The kubelet may have started the container once more.
+    private func waitForEnd(_ context: RunContext) async throws {
+        try await context.wait(for: "the restore on \(plan.survivor.host) to end", limit: .seconds(180)) {
+            try await words(context).contains("runs") ? .pending("it is at work") : .done(())
+        }
+    }
+
+    /// The manifest is etcd's own again, or none; the snapshot holds every secret of the cluster.
+    func undo(_ context: RunContext) async throws {
+        let member = SurvivorMember(plan: plan, context: context)
+        try await member.act(Self.removal)
+        try await member.act(snapshotRemoval())
+    }
+}
+
+extension SurvivorMember {
+    /// The old data are moved away already: those that were made are in their place next, and are not made again.
+    fileprivate func exchangeHasBegun(_ plan: RecoveryPlan) async throws -> Bool {
+        let folder = plan.kind.etcdDataDirectory
+        return try await context.remote(plan.survivor.host).run(
+            .script(
+                #"[ -e "$1/member-before-$2" ] && [ ! -e "$1/member" ] && [ -e "$3/member" ]"#,
+                [folder, context.run.id, EtcdManifest.restoredPath], timeout: .seconds(20),
+                label: "look at \(folder)")
+        ).succeeded
+    }
+}
