@@ -284,6 +284,27 @@ import Testing
         blind.stop()
     }
 
+    /// What was seen long ago says nothing of what is now.
+    @Test func aDeathThatWasSeenLongAgoDoesNotCount() async throws {
+        struct Unseen: Error {}
+        let looks = Mutex(0)
+        let watch = DeadMasterWatch(
+            host: "a", every: .milliseconds(1), firstLookLimit: .milliseconds(20), memory: .milliseconds(1)
+        ) {
+            guard
+                looks.withLock({
+                    $0 += 1
+                    return $0
+                }) == 1
+            else { throw Unseen() }
+            return nil
+        }
+        while looks.withLock({ $0 }) < 5 { try await Task.sleep(for: .milliseconds(1)) }
+        let error = try #require(await #expect(throws: ClusterError.self) { try await watch.assertDead() })
+        #expect(error.cause.contains("nothing can be seen"))
+        watch.stop()
+    }
+
     @Test func theWatchWaitsForTheFence() async throws {
         let watch = DeadMasterWatch(host: "a", every: .milliseconds(10), isArmed: false) { .back("it answers") }
         try await watch.assertDead()

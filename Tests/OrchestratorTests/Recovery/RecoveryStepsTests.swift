@@ -257,6 +257,16 @@ final class FakeSurvivor: Remote {
         await second.release()
     }
 
+    /// /run is empty after a restart.
+    @Test func aLockThatIsGoneIsNobodyElses() async throws {
+        let lock = try await SurvivorLock.acquire(on: remote, path: path)
+        try FileManager.default.removeItem(atPath: path)
+        let error = try #require(await #expect(throws: Locked.self) { try await lock.assertHeld() })
+        #expect(error.description.contains("local was restarted, or somebody has deleted it"))
+        #expect(!FileManager.default.fileExists(atPath: path), "others may have come and gone")
+        await lock.release()
+    }
+
     @Test func anAbandonedOneIsTakenOver() async throws {
         let first = try await SurvivorLock.acquire(on: remote, path: path)
         try FileManager.default.setAttributes(

@@ -49,7 +49,7 @@ struct RestoreStep: Step {
             """
             cd "$1" || exit 1
             [ ! -e "masterswap-restored-$2" ] || echo exchanged
-            if [ -e "$3/member/snap/db" ] && ls "$3"/member/wal/*.wal >/dev/null 2>&1; then echo made; fi
+            if ls "$3"/member/snap/db "$3"/member/snap/*.snap "$3"/member/wal/*.wal >/dev/null 2>&1; then echo made; fi
             for pid in $(pidof etcdctl etcdutl); do
                 ! tr '\\0' '\\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "^--data-dir=$3$" || echo runs
             done

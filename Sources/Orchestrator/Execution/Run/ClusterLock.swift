@@ -297,6 +297,11 @@ public struct Locked: Error, Sendable, CustomStringConvertible {
             } ?? "this run's lock on \(host) was taken over; nothing more is done; to go on: masterswap resume"
     }
 
+    init(goneAt path: String, on host: String) {
+        description =
+            "this run's lock on \(host), \(path), is gone: \(host) was restarted, or somebody has deleted it; nothing more is done; to go on: masterswap resume"
+    }
+
     init(_ lease: ClusterLock.Lease?) {
         guard lease?.holder != nil else {
             description =

@@ -18,12 +18,13 @@ public final class DeadMasterWatch: Sendable {
             self.advice = advice
         }
 
-        static func back(_ seen: String, inRecovery: Bool = false) -> Sign {
+        static func back(_ seen: String, inRecovery: Bool = false, canBeFenced: Bool = true) -> Sign {
             Sign(
                 "it is back: \(seen)",
                 advice: inRecovery
                     ? Self.leaveOn
-                    : "shut it down for good, then: masterswap resume; or have it fenced: masterswap resume --fence")
+                    : "shut it down for good, then: masterswap resume"
+                        + (canBeFenced ? "; or have it fenced: masterswap resume --fence" : ""))
         }
 
         static func foreignHolder(at vip: String, _ ours: [Inventory.Host], inRecovery: Bool = false) -> Sign {
@@ -41,7 +42,7 @@ public final class DeadMasterWatch: Sendable {
     private enum Sight: Sendable {
         /// Not looked at yet.
         case unknown
-        case dead
+        case dead(at: ContinuousClock.Instant)
         case alive(Sign)
     }
 
@@ -57,23 +58,26 @@ public final class DeadMasterWatch: Sendable {
 
     /// How long the first look may take before an act is refused for want of it.
     private let firstLookLimit: Duration
+    /// For how long it counts that it was seen dead, while nothing is seen of it.
+    private let memory: Duration
 
     /// - Parameter look: one look; `nil` where it is dead, else what was seen. Where it throws nothing was seen, and what was
-    ///   seen before stands.
+    ///   seen before stands: a sign of life until another look, and its death for as long as `memory` says.
     public init(
         host: String, every interval: Duration = .seconds(2), firstLookLimit: Duration = .seconds(30),
-        isArmed: Bool = true,
+        memory: Duration = .seconds(120), isArmed: Bool = true,
         look: @escaping @Sendable () async throws -> Sign?
     ) {
         self.host = host
         self.firstLookLimit = firstLookLimit
+        self.memory = memory
         state = Mutex(State(isArmed: isArmed))
         task.withLock { task in
             task = Task { [weak self] in
                 while !Task.isCancelled {
                     let wasArmed = self?.state.withLock { $0.isArmed }
                     let seen: Sight?
-                    do { seen = try await look().map { .alive($0) } ?? .dead } catch { seen = nil }
+                    do { seen = try await look().map { .alive($0) } ?? .dead(at: .now) } catch { seen = nil }
                     guard !Task.isCancelled, let self else { return }
                     self.state.withLock { state in
                         // A look that began before the fence was done tells of what was before.
@@ -104,14 +108,15 @@ public final class DeadMasterWatch: Sendable {
         let begun = ContinuousClock.now
         while true {
             switch state.withLock({ $0.sight }) {
-            case .dead: return
-            case .unknown where ContinuousClock.now - begun > firstLookLimit:
+            case .dead(let seen) where ContinuousClock.now - seen <= memory: return
+            case .unknown where ContinuousClock.now - begun > firstLookLimit,
+                .dead where ContinuousClock.now - begun > firstLookLimit:
                 throw ClusterError(
                     .changed, host: host, operation: "see that the old master stays dead",
                     cause:
                         "nothing can be seen of it: its name does not resolve, its jump host does not answer, or there is no route to it and no survivor tells what it sees",
                     advice: "see that the way to it works: masterswap check; then: masterswap resume")
-            case .unknown: try await Task.sleep(for: .milliseconds(50))
+            case .unknown, .dead: try await Task.sleep(for: .milliseconds(50))
             case .alive: try assertNotSeen()
             }
         }
@@ -120,7 +125,7 @@ public final class DeadMasterWatch: Sendable {
     /// What was seen last, without waiting for a look.
     /// - Throws: ``ClusterError`` with `changed` where the dead master lives.
     public func assertNotSeen() throws {
-        guard case .alive(let sign) = state.withLock({ $0.isArmed ? $0.sight : .dead }) else { return }
+        guard case .alive(let sign) = state.withLock({ $0.isArmed ? $0.sight : .unknown }) else { return }
         throw ClusterError(
             .changed, host: host, operation: "see that the old master stays dead", cause: sign.cause,
             advice: sign.advice)
@@ -139,6 +144,8 @@ extension DeadMasterWatch {
         var isRecovery = false
         /// One that is to be fenced answers until it is.
         var isArmed = true
+        /// No fence is offered for it.
+        var isUnfenced = false
     }
 
     /// Watches a run's dead master: whether it answers over SSH, and whether its keepalived took the VIP.
@@ -168,6 +175,21 @@ extension DeadMasterWatch {
     static func sights(_ plan: Plan, _ inventory: Inventory, _ remotes: Remotes) async -> [PeerSight] {
         guard let host = inventory.host(named: plan.dead.host) else { return [] }
         return await sights(of: host, subject(of: plan), inventory, remotes)
+    }
+
+    /// Watches the other masters that a replacement takes for dead, as a recovery leaves one.
+    static func startOthers(_ plan: Plan, _ inventory: Inventory, _ remotes: Remotes) -> [DeadMasterWatch] {
+        (plan.unsound ?? []).compactMap { other in
+            // A machine that was reinstalled under its name is what joins.
+            guard other.isGone == true, other.host != plan.replacement.host,
+                let host = inventory.host(named: other.host)
+            else { return nil }
+            let subject = Subject(
+                addresses: [host.address], fences: false, vip: plan.vip, survivors: plan.survivors,
+                newcomer: plan.replacement, isUnfenced: true)
+            return start(
+                host, subject, inventory, remotes, every: .seconds(2), firstLookLimit: .seconds(30), pause: .seconds(4))
+        }
     }
 
     /// Watches each of a recovery's dead masters.
@@ -201,7 +223,9 @@ extension DeadMasterWatch {
             }
             // Waited for in any case: a look that is left alone is cancelled, and with it a connection that others use.
             let isStranger = (try? await isTaken) == true
-            if let seen = try? answer.get() { return .back(seen, inRecovery: subject.isRecovery) }
+            if let seen = try? answer.get() {
+                return .back(seen, inRecovery: subject.isRecovery, canBeFenced: !subject.isUnfenced)
+            }
             if isStranger { return .foreignHolder(at: subject.vip, ours, inRecovery: subject.isRecovery) }
             _ = try answer.get()
             return nil
@@ -226,6 +250,8 @@ extension DeadMasterWatch {
             let failure = ClusterState.HostFailure(error, of: host.name)
             switch failure.sign {
             case .alive: return failure.message
+            // The survivor of a recovery is asked in any case: it is for it that the others have to be dead.
+            case .inconclusive where subject.isRecovery: break
             case .inconclusive: throw error
             // Once it is fenced, all that others can see of it is that its sshd answers.
             case .unresponsive where fences, .noRoute where fences: return nil
@@ -233,6 +259,7 @@ extension DeadMasterWatch {
             }
             let sights = await sights(of: host, subject, inventory, remotes)
             if let sight = sights.first(where: \.isAlive) { return "it does not answer here, but \(sight.text)" }
+            if subject.isRecovery, !sights.contains(where: \.isUnresponsive) { throw error }
             // A firewall between us and it gives the same error: it is silence only where a survivor gets no answer either.
             if failure.sign == .noRoute, sights.allSatisfy({ $0.sign == nil }) { throw error }
             return nil

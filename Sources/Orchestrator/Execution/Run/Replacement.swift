@@ -77,9 +77,10 @@ public struct Replacement: Sendable {
         _ = try databasePassword()
         let run = try store.create()
         let journal = try Journal(path: run.journalPath)
-        let watch = DeadMasterWatch.start(plan, inventory, remotes)
-        defer { watch?.stop() }
-        let context = context(plan, run, journal, try recorder(plan, run, journal, lock), lock, watch)
+        let context = context(
+            plan, run, journal, try recorder(plan, run, journal, lock), lock,
+            DeadMasterWatch.start(plan, inventory, remotes))
+        defer { context.stopWatches() }
         try context.record(
             Event(
                 .runStarted, title: "Replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id, plan: plan,
@@ -177,9 +178,10 @@ public struct Replacement: Sendable {
         }
         if !isJoined { _ = try databasePassword() }
         let journal = try Journal(path: run.journalPath)
-        let watch = DeadMasterWatch.start(plan, inventory, remotes)
-        defer { watch?.stop() }
-        let context = context(plan, run, journal, try recorder(plan, run, journal, lock), lock, watch)
+        let context = context(
+            plan, run, journal, try recorder(plan, run, journal, lock), lock,
+            DeadMasterWatch.start(plan, inventory, remotes))
+        defer { context.stopWatches() }
         try context.record(
             Event(
                 .runStarted, title: "Resume: replace \(plan.dead.node) with \(plan.replacement.node)", run: run.id,
@@ -239,7 +241,9 @@ public struct Replacement: Sendable {
     ) -> RunContext {
         RunContext(
             plan: plan, inventory: inventory, remotes: remotes, run: run, journal: journal, recorder: recorder,
-            lock: lock, watch: watch, limits: limits, databasePassword: databasePassword, emit: emit)
+            lock: lock, watch: watch,
+            others: lock == nil ? [] : DeadMasterWatch.startOthers(plan, inventory, remotes), limits: limits,
+            databasePassword: databasePassword, emit: emit)
     }
 
     private func recorder(_ plan: Plan, _ run: RunStore.Run, _ journal: Journal, _ lock: ClusterLock) throws

@@ -46,13 +46,15 @@ public struct RunContext: Sendable {
 
     init(
         plan: Plan, inventory: Inventory, remotes: Remotes, run: RunStore.Run, journal: Journal,
-        recorder: RunRecorder? = nil, lock: ClusterLock?, watch: DeadMasterWatch?, limits: Limits,
+        recorder: RunRecorder? = nil, lock: ClusterLock?, watch: DeadMasterWatch?,
+        others: [DeadMasterWatch] = [], limits: Limits,
         databasePassword: @escaping @Sendable () throws -> Secret, emit: @escaping @Sendable (Event) -> Void
     ) {
         self.init(
             plan.scene, inventory: inventory, remotes: remotes, run: run, journal: journal, recorder: recorder,
             lock: lock,
-            watches: [watch].compactMap(\.self), limits: limits, databasePassword: databasePassword, emit: emit)
+            watches: [watch].compactMap(\.self) + others, limits: limits, databasePassword: databasePassword, emit: emit
+        )
     }
 
     init(

@@ -71,7 +71,10 @@ actor SurvivorLock: RunLock {
     }
 
     func assertHeld() async throws {
-        let result = try await run(#"[ "$(cat "$1")" = "$2" ] && touch "$1""#, "renew the lock")
+        let result = try await run(
+            #"[ -e "$1" ] || exit 3; [ "$(cat "$1")" = "$2" ] && touch "$1""#, "renew the lock")
+        // Others may have come and gone since: it is not taken again, and a resume looks at everything anew.
+        guard result.outcome != .exited(3) else { throw Locked(goneAt: path, on: remote.name) }
         guard result.succeeded else { throw Locked(nil, at: path, on: remote.name) }
     }
 
