@@ -56,7 +56,7 @@ struct RecoverCommand: AsyncParsableCommand {
                 survivor: survivor, withoutQuorumFor: withoutQuorumFor,
                 snapshot: try snapshot.map { try snapshots.snapshot(at: $0) }, known: snapshots.known)
             let state = try await session.observe()
-            let recovery = session.recovery(wait)
+            let recovery = session.recovery(wait, isDocument: show && terminal.isJSON)
             let seenAt = ContinuousClock.now
             let plan = try await recovery.plan(state, request, now: Date())
             if show, terminal.isJSON { return try terminal.printJSON(plan) }
@@ -95,11 +95,13 @@ extension Confirmation {
 }
 
 extension Session {
-    /// - Parameter plan: of the run that is resumed.
-    func recovery(_ wait: WaitOption, resuming plan: RecoveryPlan? = nil) -> Recovery {
+    /// - Parameters:
+    ///   - plan: of the run that is resumed.
+    ///   - isDocument: the plan is printed as one JSON document, and nothing before it.
+    func recovery(_ wait: WaitOption, resuming plan: RecoveryPlan? = nil, isDocument: Bool = false) -> Recovery {
         let view = RunView(terminal, recovery: plan)
         return Recovery(
             inventory: inventory, remotes: remotes, store: RunStore(), limits: .init(wait: .seconds(wait.seconds)),
-            emit: { view.show($0) })
+            emit: { if !isDocument { view.show($0) } })
     }
 }

@@ -186,7 +186,8 @@ extension Inventory.Distribution {
             switch self {
             case .kubeadm:
                 (
-                    EtcdManifest.path, "sed -n 's|^ *- --listen-peer-urls=https://\\([^, ]*\\).*|\\1|p' \(EtcdManifest.path) | head -n 1",
+                    EtcdManifest.path,
+                    "sed -n 's|^ *- --listen-peer-urls=https://\\([^, ]*\\).*|\\1|p' \(EtcdManifest.path) | head -n 1",
                     "ca.crt", "peer.crt", "peer.key"
                 )
             // During a reset it listens on 127.0.0.1 alone.

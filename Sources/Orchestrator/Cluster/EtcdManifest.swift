@@ -79,7 +79,9 @@ package struct EtcdManifest: Sendable, Hashable {
             let release = imageRelease
         else { return nil }
         let distribution = Inventory.Distribution.kubeadm
-        guard value(of: "data-dir") ?? distribution.etcdDataDirectory == distribution.etcdDataDirectory else { return nil }
+        guard value(of: "data-dir") ?? distribution.etcdDataDirectory == distribution.etcdDataDirectory else {
+            return nil
+        }
         // etcdctl has lost it to etcdutl with 3.6.
         let words = [
             release >= (3, 6) ? "etcdutl" : "etcdctl", "snapshot", "restore", distribution.restoredSnapshot,

@@ -56,10 +56,14 @@ package struct SurvivorEtcd: Sendable, Hashable {
     }
 
     /// A recovery has stopped it, so that it stays so.
-    package var isPutAside: Bool { kept != nil && (manifest == nil || manifest?.isRestoring == true) || mark != nil && !isRunning }
+    package var isPutAside: Bool {
+        kept != nil && (manifest == nil || manifest?.isRestoring == true) || mark != nil && !isRunning
+    }
 
     /// An earlier recovery has left it as it must not stay.
-    package var isLeftover: Bool { isForced || manifest?.isForcing == true || manifest?.isRestoring == true || mark != nil }
+    package var isLeftover: Bool {
+        isForced || manifest?.isForcing == true || manifest?.isRestoring == true || mark != nil
+    }
 
     /// It may run at another moment: nobody has stopped it, and it has data to run on.
     package var mayRun: Bool { !isPutAside && databaseBytes != nil }

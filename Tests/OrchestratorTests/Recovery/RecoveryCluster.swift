@@ -23,6 +23,7 @@ enum RecoveryCluster {
           - command:
             - etcd
             - --data-dir=/var/lib/etcd
+            - --initial-advertise-peer-urls=https://10.127.100.229:2380
             - --name=lzx-ocboot-ha-test-2
             - --listen-peer-urls=https://10.127.100.229:2380
             image: registry.example/etcd:3.4.13-0

@@ -177,6 +177,52 @@ import Testing
         #expect(try plan().dead.map(\.memberID) == [nil, Cluster.ids[2], "77"])
     }
 
+    /// A join that was begun may have added a member that never started: it has no data, and a machine that is bare does not start it.
+    @Test func aMemberThatNeverStartedIsForgottenWithTheOthers() throws {
+        var etcd = Cluster.etcd()
+        etcd.members.removeFirst()
+        etcd.members.append(
+            EtcdMember(
+                id: "77", name: "", peerURLs: ["https://\(RunbookCluster.spareAddress):2380"], clientURLs: []))
+        var state = try Cluster.state()
+        func plan() throws -> RecoveryPlan {
+            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
+        }
+        state.change(RunbookCluster.spare) { ($0.kubeletRuns, $0.clusterTraces) = (false, []) }
+        #expect(try plan().dead.map(\.memberID) == [nil, Cluster.ids[2]])
+        #expect(try plan().unstarted == ["77"])
+        #expect(try plan().objection(to: etcd) == nil)
+        state.change(RunbookCluster.spare) { $0.clusterTraces = ["/etc/kubernetes/kubelet.conf"] }
+        let refused = try #require(#expect(throws: Refused.self) { try plan() })
+        #expect(refused.refusals.map(\.rule) == ["others-are-dead"])
+        #expect(refused.refusals[0].advice.contains("take off what it left: kubeadm reset"))
+    }
+
+    /// Two of five that live are no majority.
+    @Test func ofFiveMastersTheOneWithMoreIsChosen() throws {
+        var (state, etcd) = (try Cluster.state(), Cluster.etcd())
+        for index in 4...5 {
+            let name = "m\(index)"
+            state.inventory.hosts.append(
+                Inventory.Host(name: name, address: "10.127.100.\(index)", role: .master, ssh: .init(become: .none)))
+            etcd.members.append(
+                EtcdMember(
+                    id: "\(index)", name: name, peerURLs: ["https://10.127.100.\(index):2380"], clientURLs: []))
+            state.hosts[name] = .failed(.init(message: "no answer within 10 s", sign: .unresponsive))
+            guard case .reached(var facts)? = state.hosts[Cluster.survivor] else { return }
+            facts.peers["10.127.100.\(index)"] = RunbookCluster.silentView
+            state.hosts[Cluster.survivor] = .reached(facts)
+        }
+        etcd.status = .init(memberID: Cluster.ids[1], clusterID: "c1", revision: 4321)
+        #expect(try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now).dead.count == 4)
+        state.hosts["m4"] = .reached(HostFacts(hostname: "m4"))
+        let refused = try #require(throws: Refused.self) {
+            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
+        }
+        #expect(refused.refusals[0].advice.contains("(3 of 5): bring back more of them"))
+        #expect(refused.refusals[0].advice.contains("which is at 4321 on \(Cluster.survivor)"))
+    }
+
     @Test func theSurvivorHasToBeUsable() throws {
         #expect(throws: Refused.self) {
             try RecoveryPlanner.plan(

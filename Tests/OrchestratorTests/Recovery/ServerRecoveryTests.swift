@@ -81,7 +81,8 @@ final class FakeServer: Remote {
         if state.isActive {
             texts["process"] = "runs"
             let joined = EtcdMember(
-                id: "5e", name: "s1-00000001", peerURLs: ["https://10.0.0.9:2380"], clientURLs: ["https://10.0.0.9:2379"])
+                id: "5e", name: "s1-00000001", peerURLs: ["https://10.0.0.9:2380"],
+                clientURLs: ["https://10.0.0.9:2379"])
             texts["members"] = FakeSurvivor.json(
                 (state.isAlone ? [RecoveryCluster.k3sEtcd().members[1]] : RecoveryCluster.k3sEtcd().members)
                     + (state.hasJoined ? [joined] : []), cluster: state.cluster)
@@ -264,7 +265,9 @@ final class FakeServer: Remote {
             let later = FakeServer(.init(hasJoined: true, isAlone: true))
             let error = try #require(await #expect(throws: ClusterError.self) { try await run(later, try plan()) })
             #expect(error.code == .changed && error.cause.contains("5e 's1-00000001'"), "\(error)")
-            #expect(!later.state.withLock { $0.log }.contains { $0.hasPrefix("start k3s") || $0.contains("systemctl stop") })
+            #expect(
+                !later.state.withLock { $0.log }.contains { $0.hasPrefix("start k3s") || $0.contains("systemctl stop") }
+            )
         }
     }
 
@@ -281,10 +284,12 @@ final class FakeServer: Remote {
             let result = try LocalRemote(shell: "sh").runNow(.script(here, [], label: "look"))
             return result.text.split(separator: "\n").map { $0.replacing(folder.path + "/", with: "") }
         }
-        let own = "ExecStart=/usr/local/bin/k3s server --server https://10.0.0.9:6443 --data-dir /var/lib/rancher/k3s --token x--node-ip=y\n"
+        let own =
+            "ExecStart=/usr/local/bin/k3s server --server https://10.0.0.9:6443 --data-dir /var/lib/rancher/k3s --token x--node-ip=y\n"
         #expect(try obstacles(own, "node-ip: 10.0.0.1\n").isEmpty)
         #expect(try obstacles(own, "\"server\": https://10.0.0.9:6443\n") == ["server in config.yaml"])
-        let installer = "ExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--node-ip' \\\n\t'10.0.0.1' \\\n\t'--data-dir=/data' \\\n"
+        let installer =
+            "ExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--node-ip' \\\n\t'10.0.0.1' \\\n\t'--data-dir=/data' \\\n"
         #expect(try obstacles(installer, "") == ["--data-dir in k3s.service", "--node-ip in k3s.service"])
     }
 
@@ -292,7 +297,9 @@ final class FakeServer: Remote {
     @Test func k3sIsStoppedForGoodAndStartedOnlyOnData() throws {
         let distribution = Inventory.Distribution.k3s
         let (mark, data) = (folder.path + "/mark", folder.path + "/etcd")
-        try folder.program("systemctl", "#!/bin/sh\n[ \"$1\" != is-active ] || { echo inactive; exit 3; }\necho \"$@\" >>\(folder.path)/said\n")
+        try folder.program(
+            "systemctl",
+            "#!/bin/sh\n[ \"$1\" != is-active ] || { echo inactive; exit 3; }\necho \"$@\" >>\(folder.path)/said\n")
         try folder.program("pidof", "#!/bin/sh\n[ -e \(folder.path)/resets ]\n")
         let remote = LocalRemote(shell: "sh", path: folder.path)
         func run(_ command: Command) throws -> CommandResult {

@@ -14,7 +14,8 @@ import Testing
     typealias Cluster = RecoveryCluster
     static let request = RecoveryRequest(survivor: Cluster.survivor, snapshot: Cluster.snapshot)
 
-    func refusals(_ state: ClusterState, _ etcd: SurvivorEtcd, _ request: RecoveryRequest = request) throws -> [Refusal] {
+    func refusals(_ state: ClusterState, _ etcd: SurvivorEtcd, _ request: RecoveryRequest = request) throws -> [Refusal]
+    {
         do {
             _ = try RecoveryPlanner.plan(state, etcd, request, room: nil, now: Cluster.now)
             return []
@@ -32,7 +33,8 @@ import Testing
         let state = try Cluster.state()
         let plan = try RecoveryPlanner.plan(
             state, Cluster.damaged(Cluster.etcd()), Self.request, room: nil, now: Cluster.now)
-        #expect(plan.etcd.memberID == nil && plan.snapshot == Cluster.snapshot && plan.dead.map(\.memberID) == [nil, nil])
+        #expect(
+            plan.etcd.memberID == nil && plan.snapshot == Cluster.snapshot && plan.dead.map(\.memberID) == [nil, nil])
         #expect(
             RecoverySteps.make(plan).map(\.id) == [
                 "watch", "save", "copy-data", "new-cluster", "first-manifest", "api-server", "promote",
@@ -40,8 +42,10 @@ import Testing
             ])
         #expect(RecoverySteps.make(plan).contains { $0 is RestoreStep })
         let text = RecoveryText(plan, state.inventory)
-        #expect(text.lines.contains { $0.kind == .warning && $0.text.contains("in the 2 h since the snapshot is lost") })
-        #expect(text.summary.contains { $0.kind == .destroyed && $0.text.contains("what was written since the snapshot") })
+        #expect(
+            text.lines.contains { $0.kind == .warning && $0.text.contains("in the 2 h since the snapshot is lost") })
+        #expect(
+            text.summary.contains { $0.kind == .destroyed && $0.text.contains("what was written since the snapshot") })
         let decoded = try EventCoding.decode(RecoveryPlan.self, from: try EventCoding.encode(plan))
         #expect(decoded == plan)
     }
@@ -77,7 +81,8 @@ import Testing
     @Test func itNeedsRoomThere() throws {
         var request = Self.request
         request.snapshot?.bytes = 6 << 30
-        #expect(try refusals(try Cluster.state(), Cluster.damaged(Cluster.etcd()), request).map(\.rule) == ["room-is-left"])
+        #expect(
+            try refusals(try Cluster.state(), Cluster.damaged(Cluster.etcd()), request).map(\.rule) == ["room-is-left"])
     }
 
     @Test func theOthersHaveToBeDeadStill() throws {

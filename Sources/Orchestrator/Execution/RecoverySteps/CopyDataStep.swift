@@ -48,7 +48,8 @@ struct CopyDataStep: Step {
         }
         let member = SurvivorMember(plan: plan, context: context)
         // What comes after a look at the others that is old may meet other ones.
-        guard try plan.snapshot != nil || member.hasLooked || member.events(of: NewClusterStep.stepID, [.stepBegan]) else {
+        guard try plan.snapshot != nil || member.hasLooked || member.events(of: NewClusterStep.stepID, [.stepBegan])
+        else {
             return .needed("copied before the run was resumed")
         }
         return .satisfied("copied to \(path(Self.folder, context))")
@@ -105,7 +106,8 @@ struct CopyDataStep: Step {
                 "nothing on \(plan.survivor.host) reads its database: revision and keys of the copy are not known, only that it arrived whole"
             )
         }
-        let index = listed.text.split(separator: "\n").map { "\($0.prefix(66))\(Self.folder)/\($0.dropFirst(66))\n" }.joined()
+        let index = listed.text.split(separator: "\n").map { "\($0.prefix(66))\(Self.folder)/\($0.dropFirst(66))\n" }
+            .joined()
         try LocalFile.write(Data(index.utf8), to: path(Self.index, context), next: SurvivorMember.next)
         try Journal.synchronizeFolder(of: path(Self.index, context))
     }

@@ -26,7 +26,8 @@ struct ResetStep: Step {
         guard let snapshot = plan.snapshot else { return SurvivorMember.forgotten(plan).map { .destroys($0) } }
         return [
             .makes("\(plan.kind.restoredSnapshot) on \(host), \(snapshot.bytes >> 10) KiB, until it is restored"),
-            .changes("\(plan.kind.etcdDataDirectory) on \(host): k3s moves it to \(plan.kind.etcdDataDirectory)-old-TIME"),
+            .changes(
+                "\(plan.kind.etcdDataDirectory) on \(host): k3s moves it to \(plan.kind.etcdDataDirectory)-old-TIME"),
         ]
     }
 
@@ -43,7 +44,8 @@ struct ResetStep: Step {
 
     private func job(_ context: RunContext) throws -> RemoteJob {
         RemoteJob(
-            try context.remote(plan.survivor.host), directory: "\(OcbootRuns.directory)/\(context.run.id)/cluster-reset")
+            try context.remote(plan.survivor.host), directory: "\(OcbootRuns.directory)/\(context.run.id)/cluster-reset"
+        )
     }
 
     private func state(_ context: RunContext) async throws -> RemoteJob.State {
@@ -57,7 +59,8 @@ struct ResetStep: Step {
         let etcd = try await member.look()
         if etcd.isPutAside {
             return state == .ended(0) && etcd.mark == .stopped
-                ? .satisfied("k3s has done it, and is not started yet") : .needed("k3s is stopped, its members are as they were")
+                ? .satisfied("k3s has done it, and is not started yet")
+                : .needed("k3s is stopped, its members are as they were")
         }
         return try await member.checkAlone(id)
     }

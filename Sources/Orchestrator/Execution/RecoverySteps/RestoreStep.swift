@@ -10,16 +10,21 @@ struct RestoreStep: Step {
 
     let id = NewClusterStep.stepID
     var title: String { "Make etcd's data on \(plan.survivor.host) of the snapshot" }
-    let reason = "Its own data are not usable. A new cluster, of new ids, has the survivor as its only member; the old data stay."
+    let reason =
+        "Its own data are not usable. A new cluster, of new ids, has the survivor as its only member; the old data stay."
     let estimate = 40
     var effects: [Effect] {
         let host = plan.survivor.host
         let folder = plan.kind.etcdDataDirectory
         return [
-            .makes("\(plan.kind.restoredSnapshot) on \(host), \((plan.snapshot?.bytes ?? 0) >> 10) KiB, until it is restored"),
+            .makes(
+                "\(plan.kind.restoredSnapshot) on \(host), \((plan.snapshot?.bytes ?? 0) >> 10) KiB, until it is restored"
+            ),
             .changes("\(folder)/member on \(host): what is there becomes \(folder)/member-before-\(Plan.runName)"),
             .changes("\(EtcdManifest.path) on \(host): etcd's image restores the snapshot, until that is done"),
-            .changes("kube-apiserver, kube-controller-manager, kube-scheduler on \(host): ended, for they know newer revisions; the kubelet starts them again"),
+            .changes(
+                "kube-apiserver, kube-controller-manager, kube-scheduler on \(host): ended, for they know newer revisions; the kubelet starts them again"
+            ),
         ]
     }
 
@@ -60,7 +65,7 @@ struct RestoreStep: Step {
 
     /// Puts the new data into the place of the old ones; cut off anywhere, it goes on from there. What knows newer revisions is ended while
     /// no etcd runs.
-    private func exchange(_ run: String) -> Command {
+    func exchange(_ run: String) -> Command {
         .script(
             """
             cd "$1" || exit 1

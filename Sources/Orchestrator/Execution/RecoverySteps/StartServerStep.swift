@@ -8,7 +8,8 @@ struct StartServerStep: Step {
 
     let id = "start-k3s"
     var title: String { "Start k3s on \(plan.survivor.host) again" }
-    let reason = "It runs as it did before, with one member. Where its data are of a snapshot it renews its node's password."
+    let reason =
+        "It runs as it did before, with one member. Where its data are of a snapshot it renews its node's password."
     let estimate = 25
     var effects: [Effect] { [.changes("k3s on \(plan.survivor.host): enabled and started")] }
 

@@ -57,7 +57,9 @@ public struct Recovery: Sendable {
                 emit(
                     Event(
                         .note,
-                        text: "etcd on \(host.name) does not run at this moment; waiting until it does, or for five minutes"))
+                        text:
+                            "etcd on \(host.name) does not run at this moment; waiting until it does, or for five minutes"
+                    ))
             }
             isTold = true
             try await Task.sleep(for: .seconds(5))

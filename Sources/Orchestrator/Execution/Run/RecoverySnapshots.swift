@@ -54,7 +54,9 @@ public struct RecoverySnapshots: Sendable {
         let size = Int(try file.seekToEnd())
         // bbolt's pages are multiples of 512 bytes; after them etcd writes the SHA-256 of all before (snapshot.go in its client).
         guard size % 512 == 32, size > 512 else {
-            throw failure("it does not end with a checksum, as each snapshot does that etcd has taken: it may be cut off, packed, or a copy of a database")
+            throw failure(
+                "it does not end with a checksum, as each snapshot does that etcd has taken: it may be cut off, packed, or a copy of a database"
+            )
         }
         try file.seek(toOffset: 0)
         var (content, whole) = (SHA256(), SHA256())
@@ -66,7 +68,9 @@ public struct RecoverySnapshots: Sendable {
         }
         let told = try file.read(upToCount: 32) ?? Data()
         whole.update(data: told)
-        guard Data(content.finalize()) == told else { throw failure("it holds something else than the checksum at its end says") }
+        guard Data(content.finalize()) == told else {
+            throw failure("it holds something else than the checksum at its end says")
+        }
         let sum = whole.finalize().hexadecimal
         var snapshot =
             known.first { $0.path == path } ?? known.first { $0.sha256 == sum }

@@ -53,7 +53,9 @@ struct RemoteFile {
         let compare = #"[ "$(sha256sum -- "$1" 2>/dev/null | cut -d ' ' -f 1)" = "$2" ]"#
         if try await remote.run(
             .script(compare, [remotePath, sha256], timeout: .seconds(300), label: "sha256sum \(remotePath)")
-        ).succeeded { return }
+        ).succeeded {
+            return
+        }
         func run(_ script: String, _ label: String) async throws {
             let part = remotePath + ".part"
             let result = try await remote.run(

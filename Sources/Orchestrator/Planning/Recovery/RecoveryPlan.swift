@@ -17,6 +17,8 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     public var madeAt: Date
     public var survivor: Plan.Master
     public var dead: [Dead]
+    /// IDs of members that never started, of machines that are bare: they are forgotten with the dead ones'.
+    public var unstarted: [String]?
     public var etcd: Etcd
     /// Seconds for which the dead ones are watched before anything is touched: a machine that only restarts is back by then.
     public var watch: Int
@@ -149,7 +151,7 @@ extension Plan {
 extension RecoveryPlan {
     /// Why the others must not be cut off; `nil` where nothing of them is seen.
     package func objection(to etcd: SurvivorEtcd) -> String? {
-        let known = Set(dead.compactMap(\.memberID) + [self.etcd.memberID].compactMap(\.self))
+        let known = Set(dead.compactMap(\.memberID) + (unstarted ?? []) + [self.etcd.memberID].compactMap(\.self))
         if let other = etcd.members.first(where: { !known.contains($0.id) }) {
             return "etcd member \(other.id) '\(other.name)' has joined since the recovery was planned"
         }

@@ -21,7 +21,8 @@ public enum RecoveryPlanner {
             ])
         }
         let rules = RecoveryRules(
-            state: state, survivor: survivor, facts: facts, etcd: etcd ?? SurvivorEtcd(), request: request, room: room, now: now)
+            state: state, survivor: survivor, facts: facts, etcd: etcd ?? SurvivorEtcd(), request: request, room: room,
+            now: now)
         let refusals = rules.refusals
         guard refusals.isEmpty else { throw Refused(refusals) }
         let etcd = etcd ?? SurvivorEtcd()
@@ -34,12 +35,13 @@ public enum RecoveryPlanner {
         let promotes =
             facts.manifest.map { $0.state != .master || $0.priority != KeepalivedManifest.primaryPriority } ?? false
         return RecoveryPlan(
-            cluster: state.inventory.cluster.name, distribution: state.inventory.cluster.distribution, vip: state.inventory.cluster.vip, madeAt: now,
+            cluster: state.inventory.cluster.name, distribution: state.inventory.cluster.distribution,
+            vip: state.inventory.cluster.vip, madeAt: now,
             survivor: Plan.Master(
                 host: survivor.name, node: node, address: address,
                 inventoryAddress: survivor.address == address ? nil : survivor.address,
                 addresses: RequestedNode.further(further, than: [address, survivor.address])),
-            dead: rules.others.map { rules.dead($0) },
+            dead: rules.others.map { rules.dead($0) }, unstarted: rules.unstarted.isEmpty ? nil : rules.unstarted,
             etcd: .init(
                 memberID: own?.id, clusterID: etcd.clusterID ?? etcd.status?.clusterID,
                 revision: etcd.status?.revision, databaseBytes: etcd.databaseBytes ?? 0),
@@ -66,7 +68,8 @@ public enum RecoveryPlanner {
         guard
             agreed.survivor == now.survivor, agreed.etcd.memberID == now.etcd.memberID,
             agreed.dead.map(\.host) == now.dead.map(\.host),
-            agreed.dead.map(\.memberID) == now.dead.map(\.memberID), agreed.promotes == now.promotes,
+            agreed.dead.map(\.memberID) == now.dead.map(\.memberID), agreed.unstarted == now.unstarted,
+            agreed.promotes == now.promotes,
             agreed.snapshot == now.snapshot, agreed.isUnfinished == now.isUnfinished
         else {
             throw Refused([

@@ -24,8 +24,20 @@ struct RecoveryRules {
     /// The inventory's other masters, and a spare that a join has made a member.
     var others: [Inventory.Host] {
         state.inventory.hosts.filter { host in
-            host.name != survivor.name && (host.role == .master || !members(of: host).isEmpty)
+            host.name != survivor.name && (host.role == .master || members(of: host).contains { !hasNothing($0, host) })
         }
+    }
+
+    /// A member that never started, of a machine that is bare again: nothing of it can come back.
+    private func hasNothing(_ member: EtcdMember, _ host: Inventory.Host) -> Bool {
+        !member.isStarted && state.facts(host)?.isBare == true
+    }
+
+    /// IDs of members of which nothing can come back.
+    var unstarted: [String] {
+        state.inventory.hosts.filter { $0.role == .spare }.flatMap { host in
+            members(of: host).filter { hasNothing($0, host) }
+        }.map(\.id)
     }
 
     private var distribution: Inventory.Distribution { state.inventory.cluster.distribution }
@@ -77,9 +89,13 @@ struct RecoveryRules {
 
     private func objections(_ host: Inventory.Host) -> [Refusal] {
         let leave =
-            host.role == .master
-            ? "a master that lives has the cluster's data, too: bring its etcd back, and there is a majority again; only where it is to go for good, shut it down first"
-            : "it is a member by a join that was begun: shut it down, and install it again before it is used"
+            if host.role == .master {
+                livingMaster
+            } else if members(of: host).allSatisfy({ !$0.isStarted }) {
+                "its member has never started, and has no data: see that no join runs there, and take off what it left: \(distribution.resetName); then recover again"
+            } else {
+                "it is a member by a join that was begun: shut it down, and install it again before it is used"
+            }
         switch state.hosts[host.name] {
         case .reached:
             return [refusal(Self.others, "\(host.name) answers over SSH", advice: leave)]
@@ -104,6 +120,18 @@ struct RecoveryRules {
                     Self.others, "nobody looked whether \(host.name) lives", advice: "look again: masterswap check")
             ]
         }
+    }
+
+    /// What to do with a master beside the survivor that lives: two of five are no majority.
+    private var livingMaster: String {
+        let masters = state.inventory.masters
+        let living = masters.filter { state.facts($0) != nil || !state.lifeSigns(of: $0.name).isEmpty }.count
+        let voters = etcd.members.filter { !$0.isLearner }.count
+        let quorum = Quorum(voting: voters == 0 ? masters.count : voters, healthy: living)
+        let revision = etcd.status.map { ", which is at \($0.revision) on \(survivor.name)" } ?? ""
+        return quorum.isThere
+            ? "a master that lives has the cluster's data, too: bring its etcd back, and there is a majority again; only where it is to go for good, shut it down first"
+            : "a master that lives has the cluster's data, too, and no majority with this one (\(quorum.needed) of \(quorum.voting)): bring back more of them; where that is in vain, see which of those that live has the higher revision of etcd\(revision), recover from that one, and shut the others down for good before"
     }
 
     /// Silence here says little: a firewall or a cable between us and it gives the same. The survivor must be sure, too.
@@ -151,7 +179,8 @@ struct RecoveryRules {
     private func members(of host: Inventory.Host) -> [EtcdMember] {
         let names = Set([host.node, host.name].compactMap { $0?.lowercased() })
         return etcd.others.filter { member in
-            member.addresses.contains(host.address) || names.contains(distribution.nodeName(ofMember: member.name).lowercased())
+            member.addresses.contains(host.address)
+                || names.contains(distribution.nodeName(ofMember: member.name).lowercased())
         }
     }
 
@@ -168,7 +197,10 @@ struct RecoveryRules {
                     "etcd on \(survivor.name) has \(etcd.others.count) more members, and \(EtcdManifest.flag) in its manifest: with it, each start of it forgets them",
                     advice: "take that line out of \(EtcdManifest.path) by hand, before anything else"))
         }
-        for member in etcd.others where !others.contains(where: { members(of: $0).contains(member) }) {
+        for member in etcd.others
+        where !unstarted.contains(member.id)
+            && !others.contains(where: { members(of: $0).contains(member) })
+        {
             refusals.append(
                 refusal(
                     Self.members,
@@ -220,8 +252,10 @@ struct RecoveryRules {
     private var dataIsUsable: [Refusal] {
         var refusals = etcd.obstacles.map { obstacle in
             refusal(
-                Self.data, "k3s on \(survivor.name) is given \(obstacle), which 'k3s server --cluster-reset' lacks or refuses",
-                advice: "write there what it needs into /etc/rancher/k3s/config.yaml, without 'server'; then recover again")
+                Self.data,
+                "k3s on \(survivor.name) is given \(obstacle), which 'k3s server --cluster-reset' lacks or refuses",
+                advice:
+                    "write there what it needs into /etc/rancher/k3s/config.yaml, without 'server'; then recover again")
         }
         guard request.snapshot == nil else { return refusals + snapshotIsNeeded }
         if etcd.isPutAside {
@@ -262,7 +296,8 @@ struct RecoveryRules {
     private var noManifest: Refusal {
         refusal(
             Self.data, "\(survivor.name) has no \(EtcdManifest.path)",
-            advice: "find out what became of it; the copy of another day is in a snapshot's folder: masterswap snapshot")
+            advice: "find out what became of it; the copy of another day is in a snapshot's folder: masterswap snapshot"
+        )
     }
 
     private var strangeManifest: Refusal {

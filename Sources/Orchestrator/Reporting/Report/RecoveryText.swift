@@ -44,7 +44,10 @@ public struct RecoveryText: Sendable {
                 Line(
                     "  etcd there: \(etcd.memberID.map { "member \($0)" } ?? "it tells nothing of itself"), its database has \(etcd.databaseBytes >> 10) KiB\(written)"
                 )
-            ] + (plan.snapshot.map { [Line("  the snapshot: \($0.path), \($0.bytes >> 10) KiB, \($0.text(at: plan.madeAt))")] } ?? [])
+            ]
+            + (plan.snapshot.map {
+                [Line("  the snapshot: \($0.path), \($0.bytes >> 10) KiB, \($0.text(at: plan.madeAt))")]
+            } ?? [])
             + warnings
     }
 
@@ -80,7 +83,11 @@ public struct RecoveryText: Sendable {
             Line("  kubectl is: \(ShellQuoting.join(kubectl))"),
         ]
             + (plan.kind.hasEtcdctl
-                ? [Line("  etcdctl is: nsenter --target PID --mount -- etcdctl, PID being that of the static pod's etcd")]
+                ? [
+                    Line(
+                        "  etcdctl is: nsenter --target PID --mount -- etcdctl, PID being that of the static pod's etcd"
+                    )
+                ]
                 : [])
     }
 
