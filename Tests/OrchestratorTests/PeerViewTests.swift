@@ -176,7 +176,8 @@ import Testing
             let peers = HostProbe(inventory, for: host).peers
             #expect(peers.map(\.address) == inventory.hosts.map(\.address).filter { $0 != host.address })
             for peer in peers {
-                #expect(peer.ports == [peer.address == RunbookCluster.addresses[2] ? 2222 : 22, 7443, 10250, 2380])
+                #expect(
+                    peer.ports == [peer.address == RunbookCluster.addresses[2] ? 2222 : 22, 7443, 10250, 2379, 2380])
             }
         }
         #expect(HostProbe(inventory, for: inventory.hosts[3], looksAtPeers: false).peers.isEmpty)

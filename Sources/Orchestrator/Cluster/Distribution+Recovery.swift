@@ -94,7 +94,7 @@ extension Inventory.Distribution {
         unit=/etc/systemd/system/k3s.service
         sed -n '/^ExecStart=/,/[^\\\\]$/p' "$unit" 2>/dev/null | tr -d "\\"'\\\\\\\\" | tr -s ' \\n\\t' ' ' |
             sed -E 's#--data-dir[= ]/var/lib/rancher/k3s( |$)# #' |
-            grep -oE -- '--(data-dir|config|node-ip|node-name|with-node-id|advertise-address|etcd-arg)[= ]' | tr -d '= ' | sort -u |
+            grep -oE -- ' --(data-dir|config|node-ip|node-name|with-node-id|advertise-address|etcd-arg)[= ]' | tr -d '= ' | sort -u |
             while read -r name; do echo "$name in $unit"; done
         true
         """

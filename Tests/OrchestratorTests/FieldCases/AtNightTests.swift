@@ -170,7 +170,7 @@ import Testing
         let state = try stateWithAnotherAddress()
         let remotes = Remotes { host in
             AnsweringRemote(name: host.name) { command in
-                #expect(command.arguments.joined(separator: " ").contains("look 0 172.16.0.1 22 6443 10250 2380"))
+                #expect(command.arguments.joined(separator: " ").contains("look 0 172.16.0.1 22 6443 10250 2379 2380"))
                 return FakeCluster.sections(command, ["peers": "0 ping answered"]) ?? FakeCluster.failure("sh: no")
             }
         }

@@ -170,6 +170,7 @@ import Testing
         etcd.members.append(
             EtcdMember(
                 id: "77", name: "", peerURLs: ["https://\(RunbookCluster.spareAddress):2380"], clientURLs: []))
+        state.change(RunbookCluster.spare) { $0.clusterTraces = ["/var/lib/etcd/member"] }
         let refused = try #require(#expect(throws: Refused.self) { try plan() })
         #expect(refused.refusals.map(\.rule) == ["others-are-dead"], "the spare is at work")
         state.hosts[RunbookCluster.spare] = .failed(.init(message: "no answer within 10 s", sign: .unresponsive))

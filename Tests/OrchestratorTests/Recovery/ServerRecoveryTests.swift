@@ -23,6 +23,8 @@ final class FakeServer: Remote {
         var resetStatus = 0
         var revision = 4321
         var restored: String?
+        /// It is there.
+        var hasSnapshot = false
         var log: [String] = []
     }
 
@@ -68,6 +70,9 @@ final class FakeServer: Remote {
                 return FakeCluster.output("\(Self.sum)  member/snap/db\n\(Self.sum)  name\n")
             case "read \(Self.folder)/member/snap/db from 0", "read \(Self.folder)/name from 0":
                 return FakeCluster.output(Self.data)
+            case let text where text.hasPrefix("sha256sum \(Inventory.Distribution.k3s.restoredSnapshot)"):
+                return state.hasSnapshot ? FakeCluster.output("") : FakeCluster.failure("")
+            case "write \(Inventory.Distribution.k3s.restoredSnapshot)": state.hasSnapshot = true
             case let text where text.hasPrefix("read certificates"): return FakeCluster.output("tar")
             default: break
             }
@@ -262,7 +267,7 @@ final class FakeServer: Remote {
         try await run(FakeServer(), try plan())
         for step in ["start-k3s", "new-cluster"] {
             try cutJournal(afterBeginOf: step)
-            let later = FakeServer(.init(hasJoined: true, isAlone: true))
+            let later = FakeServer(.init(isAlone: true, hasJoined: true))
             let error = try #require(await #expect(throws: ClusterError.self) { try await run(later, try plan()) })
             #expect(error.code == .changed && error.cause.contains("5e 's1-00000001'"), "\(error)")
             #expect(
@@ -282,7 +287,7 @@ final class FakeServer: Remote {
             let here = script.replacing("/etc/systemd/system/", with: folder.path + "/")
                 .replacing("/etc/rancher/k3s/config.yaml ", with: folder.path + "/config.yaml ")
             let result = try LocalRemote(shell: "sh").runNow(.script(here, [], label: "look"))
-            return result.text.split(separator: "\n").map { $0.replacing(folder.path + "/", with: "") }
+            return result.text.split(separator: "\n").map { String($0).replacing(folder.path + "/", with: "") }
         }
         let own =
             "ExecStart=/usr/local/bin/k3s server --server https://10.0.0.9:6443 --data-dir /var/lib/rancher/k3s --token x--node-ip=y\n"
