@@ -19,8 +19,8 @@ struct ResetStep: Step {
             ? "Its majority is gone for good; k3s keeps the data, and gives its member a new name."
             : "Its own data are not usable. k3s moves them aside, and begins with a cluster of new ids."
     }
-    /// k3s itself waits some seconds more than the lab's stand-in.
-    let estimate = 20
+    /// Of the lab's stand-in; k3s itself waits some seconds more.
+    let estimate = 8
     var effects: [Effect] {
         let host = plan.survivor.host
         guard let snapshot = plan.snapshot else { return SurvivorMember.forgotten(plan).map { .destroys($0) } }

@@ -10,7 +10,7 @@ struct StartServerStep: Step {
     var title: String { "Start k3s on \(plan.survivor.host) again" }
     let reason =
         "It runs as it did before, with one member. Where its data are of a snapshot it renews its node's password."
-    let estimate = 25
+    let estimate = 27
     var effects: [Effect] { [.changes("k3s on \(plan.survivor.host): enabled and started")] }
 
     func commands(_ inventory: Inventory) -> [String] {
