@@ -68,7 +68,10 @@ struct ResetStep: Step {
     func run(_ context: RunContext) async throws {
         let member = SurvivorMember(plan: plan, context: context)
         let job = try job(context)
-        if try await state(context) != .running {
+        let state = try await state(context)
+        let etcd = try await member.look()
+        let isRestored = state == .ended(0) && etcd.mark == .restoring
+        if state != .running, !isRestored {
             if plan.snapshot == nil, try !member.hasLooked {
                 try await member.assertNoMajority()
                 if member.whyNotAlone(try await member.look()) == nil { return }
@@ -78,8 +81,8 @@ struct ResetStep: Step {
         }
         try await follow(job, context)
         if plan.snapshot != nil {
-            try await member.act(Inventory.Distribution.mark(.stopped))
             try await member.act(Self.removal(plan))
+            try await member.act(Inventory.Distribution.mark(.stopped))
         }
         for member in SurvivorMember.forgotten(plan) { context.destroyed(member) }
     }

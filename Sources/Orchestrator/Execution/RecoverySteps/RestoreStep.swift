@@ -132,6 +132,8 @@ struct RestoreStep: Step {
                         ? .done(()) : .pending(words.contains("runs") ? "it is at work" : "it has not begun")
                 }
                 try await member.act(Self.removal)
+                // The kubelet may start the container once more before it drops the pod: without the snapshot nothing is made then.
+                try await member.act(snapshotRemoval())
                 try await waitForEnd(context)
             }
             try await context.assertMayAct()

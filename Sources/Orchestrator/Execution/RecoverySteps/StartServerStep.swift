@@ -9,7 +9,7 @@ struct StartServerStep: Step {
     let id = "start-k3s"
     var title: String { "Start k3s on \(plan.survivor.host) again" }
     let reason =
-        "It runs as it did before, with one member. Where its data are of a snapshot it renews its node's password."
+        "It runs as it did before, with one member. At the first start after a reset it renews its own node's password in the cluster."
     let estimate = 27
     var effects: [Effect] { [.changes("k3s on \(plan.survivor.host): enabled and started")] }
 
