@@ -110,7 +110,8 @@ final class FakeDamaged: Remote {
         let run = RunStore.Run(id: "r", directory: folder.path)
         let context = RunContext(
             plan.scene, inventory: try RunbookCluster.inventory(), remotes: Remotes { _ in survivor }, run: run,
-            journal: try Journal(path: run.journalPath), lock: nil, watches: [], limits: .init(wait: .seconds(60)),
+            journal: try Journal(path: run.journalPath), recorder: nil, lock: nil, watches: [],
+            limits: .init(wait: .seconds(60)),
             databasePassword: { Secret("x") }, emit: { _ in })
         try await Runner(Array(RecoverySteps.make(plan).prefix { $0.id != "api-server" }), context).run()
     }

@@ -139,7 +139,8 @@ final class FakeServer: Remote {
         inventory.cluster.distribution = .k3s
         let context = RunContext(
             plan.scene, inventory: inventory, remotes: Remotes { _ in server }, run: run,
-            journal: try Journal(path: run.journalPath), lock: nil, watches: [], limits: .init(wait: .seconds(60)),
+            journal: try Journal(path: run.journalPath), recorder: nil, lock: nil, watches: [],
+            limits: .init(wait: .seconds(60)),
             databasePassword: { Secret("x") }, emit: { _ in })
         try await Runner(Array(RecoverySteps.make(plan).prefix { $0.id != "api-server" }), context).run()
     }
