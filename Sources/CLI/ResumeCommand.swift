@@ -56,6 +56,11 @@ struct ResumeCommand: AsyncParsableCommand {
             let report = RunReport(run: found.id, events: found.events)
             if report.status == 0 {
                 if found.isOverHereAlone { try await session.replacement(options.inventory).publish(found) }
+                if update.updateInventory, let plan = found.events.last(where: { $0.plan != nil })?.plan {
+                    let text = try InventoryUpdate.write(plan, to: options.inventory.path, run: found.id)
+                    session.terminal.progress(text)
+                    return session.terminal.printEvent(Event(.result, text: text, status: 0, run: found.id))
+                }
                 let text = "Run \(found.id) is done and verified; there is nothing to resume."
                 session.terminal.progress(text)
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: found.id))

@@ -7,7 +7,7 @@ public enum InventoryEdit {
     /// It is left to a person.
     public struct Impossible: Error, Sendable, CustomStringConvertible {
         public let description: String
-        package init(_ description: String) { self.description = description }
+        init(_ description: String) { self.description = description }
     }
 
     /// - Parameters:

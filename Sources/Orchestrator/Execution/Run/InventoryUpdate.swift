@@ -10,18 +10,23 @@ public enum InventoryUpdate {
 
     /// What was there stays beside it, and the file is whole at every moment.
     /// - Returns: what was done, as a sentence.
-    /// - Throws: ``InventoryEdit/Impossible``; ``InventoryError``; ``ClusterError`` with `localFile`.
+    /// - Throws: ``InventoryError``; ``ClusterError`` with `localFile`.
     public static func write(_ plan: Plan, to file: String, run: String) throws -> String {
         let (old, new) = (plan.dead.host, plan.replacement.host)
         // A link stays one.
         let path = URL(fileURLWithPath: (file as NSString).expandingTildeInPath).resolvingSymlinksInPath().path
         let text = try Inventory.text(of: path)
-        let edited = try InventoryEdit.replace(old, by: new, in: text, file: file)
         let (copy, part) = ("\(path).before-\(run)", "\(path).masterswap")
-        func failure(_ operation: String) -> ClusterError {
+        func failure(_ operation: String, _ cause: String = String(cString: strerror(errno))) -> ClusterError {
             ClusterError(
-                .localFile, host: "this machine", operation: operation, cause: String(cString: strerror(errno)),
+                .localFile, host: "this machine", operation: operation, cause: cause,
                 advice: "write it by hand: take \(old) out of the hosts, and make \(new) 'role: master'")
+        }
+        let edited: String
+        do { edited = try InventoryEdit.replace(old, by: new, in: text, file: file) } catch let error
+            as InventoryEdit.Impossible
+        {
+            throw failure("write the new roles into \(file)", error.description)
         }
         let attributes = try? FileManager.default.attributesOfItem(atPath: path)
         let kept = (attributes ?? [:]).filter {
@@ -38,7 +43,7 @@ public enum InventoryUpdate {
             } catch { throw failure("write \(place)") }
         }
         guard let before = FileManager.default.contents(atPath: path), before == Data(text.utf8) else {
-            throw InventoryEdit.Impossible("it was changed meanwhile, or is no plain UTF-8")
+            throw failure("write the new roles into \(file)", "it was changed meanwhile, or is no plain UTF-8")
         }
         if !FileManager.default.fileExists(atPath: copy) { try write(before, copy) }
         try write(Data(edited.utf8), part)

@@ -48,7 +48,7 @@ struct VerifyStep: Step {
         }
         problems += try await members(context)
         problems += try await vip(context)
-        problems += rebuilds(objects)
+        problems += try await rebuilds(objects, context)
         let planned = Set(plan.volumes.map(\.uid))
         problems += objects.volumes.filter { planned.contains($0.uid) }.map { "volume \($0.name) is still there" }
         problems += objects.nodes.filter { $0.metadata.annotations?[Node.cordonAnnotation] != nil }.map {
@@ -111,20 +111,29 @@ struct VerifyStep: Step {
         }
     }
 
-    private func rebuilds(_ objects: KubernetesObjects) -> [String] {
+    private func rebuilds(_ objects: KubernetesObjects, _ context: RunContext) async throws -> [String] {
         guard let node = objects.node(plan.replacement.node) else { return [] }
-        return plan.rebuilds.flatMap { rebuild in
-            rebuild.claims.compactMap { lost -> String? in
+        var problems: [String] = []
+        for rebuild in plan.rebuilds {
+            for lost in rebuild.claims {
                 guard let claim = objects.claim(rebuild.namespace, lost.claim.name), claim.uid != lost.claim.uid,
                     claim.isBound,
                     let volume = claim.spec.volumeName.flatMap({ objects.volume($0) }),
                     volume.isOnly(on: node, among: objects.nodes)
-                else { return "the claim \(lost.claim.reference) is not Bound on \(node.name)" }
+                else {
+                    problems.append("the claim \(lost.claim.reference) is not Bound on \(node.name)")
+                    continue
+                }
                 let pods = objects.pods.filter {
                     $0.namespace == rebuild.namespace && $0.spec.claimNames.contains(claim.name)
                 }
-                return pods.contains(where: \.isReady) ? nil : "no Ready pod mounts \(lost.claim.reference)"
+                guard !pods.contains(where: \.isReady) else { continue }
+                // Why it does not start is said by the pod alone.
+                let pod = try await Placement(plan: plan, rebuild: rebuild).pod(lost, try context.kubectl())
+                problems.append(
+                    "no Ready pod mounts \(lost.claim.reference)" + (pod.map { ": \(Placement.state(of: $0))" } ?? ""))
             }
         }
+        return problems
     }
 }
