@@ -19,6 +19,8 @@ final class RecordHomes: Sendable {
         var apiIsAway = false
     }
     let state = Mutex(State())
+    /// The cluster's lock; of somebody who lives, it is another one with each look.
+    let leases = ClusterLockTests.LeaseServer()
     let root: String
 
     init(_ folder: TemporaryFolder) { root = folder.path }
@@ -77,6 +79,10 @@ final class RecordHomes: Sendable {
 
     private func kubectl(_ command: Command) throws -> CommandResult {
         let words = command.display.split(separator: " ").map(String.init)
+        if words.contains("lease") || String(decoding: command.input ?? Data(), as: UTF8.self).contains("Lease") {
+            if leases.lease.withLock({ $0?.holder }) == LockTests.other.identity { leases.renew() }
+            return try leases.answer(command)
+        }
         return try state.withLock { state in
             if state.apiIsAway { return KubectlTests.failure("The connection to the server was refused") }
             switch words[1] {
@@ -285,6 +291,42 @@ private final class TestLock: RunLock {
         #expect(found.isOverHereAlone && found.record.state == .done)
         _ = await (try homes.records()).write(found.record)
         #expect(try await known(store).runs.map(\.isOverHereAlone) == [false])
+    }
+
+    // MARK: Giving up
+
+    /// The cluster that a recovery makes is none that an older run can be gone on with in.
+    @Test func aRecoveryGivesUpTheOthers() async throws {
+        let records = try homes.records()
+        let end = Event(.result, at: RunRecordTests.date(50), text: "done", status: 0)
+        for record in [try record("r1"), try record("r2", end), try record("r3")] { _ = await records.write(record) }
+        await records.giveUpOthers(than: "r3")
+        let read = await records.read().records
+        #expect(read.map(\.state) == [.abandoned, .done, .unfinished])
+        #expect(read[0].abandonment?.contains("r3") == true)
+    }
+
+    private struct NotTyped: Error {}
+
+    @Test func aRunIsGivenUpOnceNobodyIsAtWorkOnIt() async throws {
+        _ = await (try homes.records(RunbookCluster.names)).write(try record("r1"))
+        let replacement = Replacement(
+            inventory: try RunbookCluster.inventory(), remotes: homes.remotes, store: store("first"), limits: .init(),
+            databasePassword: { Secret("x") }, emit: { _ in })
+        let run = try #require(try await known(store("first")).runs.first)
+        homes.leases.lease.withLock { $0 = LockTests.lease() }
+        await #expect(throws: Locked.self) { try await replacement.abandon(run, because: "why") {} }
+        homes.leases.lease.withLock { $0 = nil }
+        await #expect(throws: NotTyped.self) {
+            try await replacement.abandon(run, because: "why") { throw NotTyped() }
+        }
+        #expect(try await known(store("first")).runs.map(\.record.state) == [.unfinished])
+        try await replacement.abandon(run, because: "the new host's disk is broken") {}
+        let given = try #require(try await known(store("second")).runs.first)
+        #expect(given.record.state == .abandoned)
+        #expect(given.record.abandonment?.hasSuffix(": the new host's disk is broken") == true)
+        await #expect(throws: ClusterError.self) { try await replacement.abandon(given, because: "again") {} }
+        #expect(homes.leases.lease.withLock { $0?.holder } == nil, "the lock is given back")
     }
 
     /// The newest run here is another cluster's; this cluster's is done, given up, or goes on.
