@@ -119,6 +119,18 @@ import Testing
         #expect(told(try healthy()) == [])
     }
 
+    /// Whoever looks at the cluster is told of a run that another machine's user has left.
+    @Test(arguments: [(RunHead.State.unfinished, 1), (.done, 0), (.abandoned, 0)])
+    func aRunThatIsLeftIsTold(state of: RunHead.State, count: Int) throws {
+        var state = try RunbookCluster.state(isDead: false)
+        state.cluster.runs = [RunHead(run: "20261122-0301", title: "Replace a with b", startedAt: now, state: of)]
+        let report = CheckReport(state, at: now)
+        let found = report.findings.filter { $0.code == .runUnfinished }
+        #expect(found.count == count)
+        #expect(found.allSatisfy { $0.advice.contains("masterswap resume 20261122-0301") })
+        #expect(try Schema.mistakes(in: Self.json(report), Self.schema(), at: "") == [])
+    }
+
     @Test func theNextCheckSaysWhatIsDifferent() throws {
         var dead = CheckReport(try RunbookCluster.state(), at: now + 86400)
         dead.compare(with: try healthy())

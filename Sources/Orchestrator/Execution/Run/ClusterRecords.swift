@@ -61,6 +61,7 @@ public struct ClusterRecords: Sendable {
             }
         }
         reading.records = RunRecord.merged(reading.records)
+        reading.problems.sort()
         return reading
     }
 

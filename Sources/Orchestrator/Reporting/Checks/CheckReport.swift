@@ -56,6 +56,7 @@ public struct CheckReport: Sendable, Codable {
         case unsuitableForOcboot = "unsuitable-for-ocboot"
         case snapshotOld = "snapshot-old"
         case recoveryUnfinished = "recovery-unfinished"
+        case runUnfinished = "run-unfinished"
     }
 
     public struct Finding: Sendable, Codable, Hashable {

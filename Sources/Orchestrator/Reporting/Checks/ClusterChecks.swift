@@ -1,4 +1,5 @@
 import Cluster
+import Foundation
 import Inventories
 import Planning
 
@@ -24,6 +25,12 @@ enum ClusterChecks {
         }
         for problem in state.cluster.problems {
             add(.clusterUnread, .failure, "cluster", problem, "look at it on that host")
+        }
+        for run in state.unfinishedRuns {
+            add(
+                .runUnfinished, .warning, "cluster",
+                "run \(run.run) (\(run.title)), begun \(run.startedAt.formatted(.iso8601)), is unfinished",
+                "if nobody is at it: masterswap resume \(run.run)")
         }
         for node in state.objects.nodes {
             if !node.isReady {
