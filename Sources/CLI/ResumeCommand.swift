@@ -127,13 +127,17 @@ private struct ResumedPlan {
             again: planned, of: run.id, with: replacement, accepting: losses, fences: fence)
         let deadline = ContinuousClock.now + .seconds(60)
         while true {
+            let state = try await session.observe(for: request)
+            let isSilent = state.hosts[planned.dead.host]?.failure?.mayBeDead == true
             do {
-                let plan = try Planner.plan(try await session.observe(for: request), request, now: Date())
+                let plan = try Planner.plan(state, request, now: Date())
                 if fence, plan.fences != true {
                     session.terminal.progress("\(planned.dead.host) does not answer: there is nothing to fence")
                 }
                 return plan.continuing(planned)
-            } catch let refused as Refused where refused.maySettle && ContinuousClock.now < deadline {
+            } catch let refused as Refused
+                where refused.maySettle(whereOldMasterIsSilent: isSilent) && ContinuousClock.now < deadline
+            {
                 session.terminal.progress("not yet: \(refused.refusals[0].reason); looking again for a minute")
                 try await Task.sleep(for: .seconds(5))
             }

@@ -75,11 +75,13 @@ extension Plan {
 extension Refused {
     /// Whether all that is refused may be well in a moment: right after an act of a run pods move, etcd has an election, or the VIP is
     /// on its way.
-    public var maySettle: Bool {
-        let rules: Set = [
+    /// - Parameter isSilent: the old master gives no answer, so that its node and member, which may just have been on, are soon seen so.
+    public func maySettle(whereOldMasterIsSilent isSilent: Bool) -> Bool {
+        var rules: Set = [
             EtcdIsWell.id, OneVIPHolder.id, OperatorRuns.id, OtherReplicasAreHealthy.id, ProvisionerRunsElsewhere.id,
             SurvivorsAreSound.id, CriticalDataSurvives.id,
         ]
+        if isSilent { rules.insert(NodeIsDead.id) }
         return refusals.allSatisfy { $0.isUnreachable || rules.contains($0.rule) }
     }
 }
