@@ -55,21 +55,19 @@ struct PlanCommand: AsyncParsableCommand {
 }
 
 extension ReplacementRequest {
-    /// As a person types them: what is usual is left out.
-    fileprivate var words: [String] {
-        [dead, "--with", replacement] + (acceptedLosses.isEmpty ? [] : ["--accept-data-loss"] + acceptedLosses)
-            + (fences ? ["--fence"] : []) + (restoresSurvivors ? ["--restore-survivors"] : [])
-            + (drainTimeout == DrainOption.usual ? [] : ["--drain-timeout", "\(drainTimeout)"])
-            + (notReadyFor == Self.usualNotReadyFor ? [] : ["--not-ready-for", "\(notReadyFor)"])
-    }
+    /// As a person types them: defaults are left out.
+    fileprivate var words: [String] { arguments(withDefaults: false) }
 
-    /// As `plan` takes them.
-    fileprivate var arguments: [String] {
-        [dead, "--with", replacement] + (acceptedLosses.isEmpty ? [] : ["--accept-data-loss"] + acceptedLosses)
-            + (fences ? ["--fence"] : []) + (restoresSurvivors ? ["--restore-survivors"] : []) + [
-                "--drain-timeout", "\(drainTimeout)",
-            ]
-            + ["--not-ready-for", "\(notReadyFor)"]
+    /// As a recording keeps them.
+    fileprivate var arguments: [String] { arguments(withDefaults: true) }
+
+    private func arguments(withDefaults: Bool) -> [String] {
+        let hasDrain = withDefaults || drainTimeout != DrainOption.usual
+        let hasAge = withDefaults || notReadyFor != Self.usualNotReadyFor
+        return [dead, "--with", replacement] + (acceptedLosses.isEmpty ? [] : ["--accept-data-loss"] + acceptedLosses)
+            + (fences ? ["--fence"] : []) + (restoresSurvivors ? ["--restore-survivors"] : [])
+            + (hasDrain ? ["--drain-timeout", "\(drainTimeout)"] : [])
+            + (hasAge ? ["--not-ready-for", "\(notReadyFor)"] : [])
     }
 }
 

@@ -14,8 +14,8 @@ struct ResumeCommand: AsyncParsableCommand {
             The run is found by its record in the cluster, from any machine with an inventory of it. On a terminal what is left of \
             it is shown, and asked about.
 
-            Until ocboot is started the rest is planned again, and every safety rule is asked again; what goes beyond the plan that \
-            was agreed to is shown and asked for.
+            Before ocboot starts, a resume makes a new plan and checks every safety rule. Anything beyond the confirmed plan is shown \
+            and has to be confirmed.
 
             Examples:
               masterswap resume

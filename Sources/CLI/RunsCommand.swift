@@ -12,7 +12,7 @@ struct RunsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "runs", abstract: "List the cluster's runs and those of this machine, or give one up.",
         discussion: """
-            While a run is unfinished no other one is begun. One that cannot be gone on with is given up by --abandon, which changes \
+            While a run is unfinished, no other run can start. --abandon gives up a run that cannot be resumed; it changes \
             nothing in the cluster but the run's record: look first how far it came (masterswap report, masterswap check).
 
             Examples:

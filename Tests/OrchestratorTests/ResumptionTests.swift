@@ -81,6 +81,30 @@ import Testing
         #expect(try await resumption(hasRunOcboot: false).failedJoin == nil, "this run has not joined anything yet")
     }
 
+    /// With a master that has joined, another spare would make four.
+    @Test(arguments: [(true, true), (false, false)])
+    func anotherSpareIsRefusedWhereTheFirstHasJoined(isMaster: Bool, isRefused: Bool) async throws {
+        var objects = try RunbookCluster.state().objects
+        var node = RunbookCluster.node(RunbookCluster.spare, RunbookCluster.spareAddress, isReady: true)
+        if !isMaster { node.metadata.labels = [:] }
+        objects.nodes.append(node)
+        let cluster = FakeCluster(objects)
+        let replacement = Replacement(
+            inventory: try RunbookCluster.inventory(),
+            remotes: Remotes { FakeCluster.Target(name: $0.name, cluster: cluster) }, store: RunStore(),
+            limits: .init(),
+            databasePassword: { Secret("x") }, emit: { _ in })
+        let run = try run()
+        let plan = try Replacement.plan(of: run)
+        #expect(try !Replacement.hasBegunJoin(run))
+        var refusal: ClusterError?
+        do { try await replacement.refuseOtherSpare(than: plan, run) } catch let error as ClusterError {
+            refusal = error
+        }
+        #expect((refusal?.cause.contains("has joined as a master") == true) == isRefused)
+        #expect(cluster.acts == [])
+    }
+
     /// It was on for a while, after its node was deleted, and is off again.
     @Test func aNodeThatRegisteredAnewIsToBeDeletedAndAskedAbout() async throws {
         let plan = try await resumption(nodeNow: "another")

@@ -7,7 +7,7 @@ public import Foundation
 public struct RunHead: Sendable, Hashable, Codable {
     public enum State: String, Sendable, Hashable, Codable {
         case unfinished, done
-        /// An operator has said that it is not to be gone on with.
+        /// An operator has given it up.
         case abandoned
     }
 

@@ -263,7 +263,7 @@ public struct ReplacementRequest: Sendable, Hashable {
     public var replacement: String
     /// `CLAIM` or `NAMESPACE/CLAIM`.
     public var acceptedLosses: [String]
-    /// The run that is gone on with; `nil` for a new one.
+    /// The run that is resumed; `nil` for a new one.
     public var resumes: String?
     /// Accepted losses of the run that is resumed; one that is not there any more is no error.
     public var acceptedBefore: [String] = []

@@ -159,7 +159,7 @@ struct RestoreStep: Step {
 }
 
 extension SurvivorMember {
-    /// The old data are moved away already: those that were made are in their place next, and are not made again.
+    /// The old data have been moved away: the restored data are put in place next, and are not restored again.
     fileprivate func exchangeHasBegun(_ plan: RecoveryPlan) async throws -> Bool {
         let folder = plan.kind.etcdDataDirectory
         return try await context.remote(plan.survivor.host).run(

@@ -4,7 +4,7 @@ public import Inventories
 import Planning
 
 /// The runs that this machine and a cluster know of, each as both know it together: one that was begun elsewhere is found by its record
-/// in the cluster, and one that was gone on with elsewhere is told to its end.
+/// in the cluster, and one that was resumed elsewhere is shown to its end.
 public struct KnownRuns: Sendable {
     public struct Run: Sendable {
         package let record: RunRecord

@@ -96,7 +96,7 @@ public struct Recovery: Sendable {
         try context.record(
             Event(.runStarted, title: plan.title, run: run.id, recovery: plan, planHash: try plan.hash))
         try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
-        // None of them can be gone on with in the cluster that is made now.
+        // None of them can be resumed in the cluster that is made now.
         try await records(plan).giveUpOthers(than: run.id)
         try await Runner(RecoverySteps.make(plan), context).runToItsEnd()
     }

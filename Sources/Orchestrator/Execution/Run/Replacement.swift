@@ -144,29 +144,18 @@ public struct Replacement: Sendable {
         return plan
     }
 
-    /// Another spare is taken only where nothing is being joined, and nothing was.
+    /// A new master that has joined is one of the cluster's: another spare beside it would be a fourth master.
     /// - Throws: ``ClusterError`` with `changed`.
     public func refuseOtherSpare(than plan: Plan, _ run: RunStore.Run) async throws {
-        func refusal(_ cause: String, advice: String) -> ClusterError {
-            ClusterError(
-                .changed, host: plan.primary.host, operation: "take another spare for \(plan.dead.node)", cause: cause,
-                advice: advice)
-        }
-        guard let host = inventory.host(named: plan.primary.host) else { return }
-        if let job = try await OcbootRuns.atWork(on: remotes[host]) {
-            throw refusal(
-                "ocboot is at work: \(job)",
-                advice: "wait until it has ended, see: tail -f \(job)/log; then the same command again")
-        }
         let survivors = plan.survivors.compactMap { inventory.host(named: $0.host) }
         let node = try await ReplacementNode.find(plan, try kubectl(survivors, version: plan.kubectlVersion))
-        if let node, node.isControlPlane {
-            throw refusal(
-                "\(node.name) has joined as a master",
-                advice:
-                    "go on with it: masterswap resume \(run.id); if it has died since, it is replaced as any other master"
-            )
-        }
+        guard let node, node.isControlPlane else { return }
+        throw ClusterError(
+            .changed, host: plan.primary.host, operation: "take another spare for \(plan.dead.node)",
+            cause: "\(node.name) has joined as a master",
+            advice:
+                "resume without --with: masterswap resume \(run.id); if it has died since, replace it as any other master"
+        )
     }
 
     /// Goes on with a run. Where it stands is asked of the cluster: steps that are true already are skipped.

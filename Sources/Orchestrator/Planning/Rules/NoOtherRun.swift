@@ -13,7 +13,7 @@ public enum NoOtherRun: SafetyRule {
             refusal(
                 "run \(run.run) (\(run.title)), begun \(run.startedAt.formatted(.iso8601)), is unfinished",
                 advice:
-                    "go on with it: masterswap resume \(run.run); if it cannot be gone on with, give it up: masterswap runs --abandon \(run.run) --because WHY"
+                    "resume it: masterswap resume \(run.run); if that is not possible, give it up: masterswap runs --abandon \(run.run) --because WHY"
             )
         }
         let masters = input.state.inventory.masters.filter { $0.name != input.dead.host }
