@@ -13,6 +13,7 @@ struct Progress {
         case current = "▶"
         case done = "✓"
         case skipped = "-"
+        case passedOver = "!"
         case failed = "✗"
     }
 
@@ -86,6 +87,7 @@ struct Progress {
                 limit: event.limit ?? 0, still: event.still)
         case .stepFinished: mark(event, .done)
         case .stepSkipped: mark(event, .skipped)
+        case .stepPassedOver: mark(event, .passedOver)
         case .stepFailed:
             mark(event, .failed)
             failure = event.text

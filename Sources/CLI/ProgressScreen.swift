@@ -78,6 +78,7 @@ struct ProgressScreen {
         case .current: return row(name, step.startedAt.map { clock(now - $0) } ?? "", .bold)
         case .done: return row(name, String(format: "%.1f s", step.elapsed), .green)
         case .skipped: return row(name, "nothing to do", .dim)
+        case .passedOver: return row(name, "passed over", .yellow)
         case .failed: return row(name, "failed", .red)
         }
     }

@@ -135,6 +135,7 @@ struct ReplaceCommand: AsyncParsableCommand {
                 switch result.status {
                 case .success(.satisfied(let seen)): "nothing to do: \(seen)"
                 case .success(.needed(let why)): "would act: \(why)"
+                case .success(.passedOver(let why)): "passed over: \(why)"
                 case .failure(let error): "could not look: \(error)"
                 }
             terminal.progress("\(result.step.title): \(text)")

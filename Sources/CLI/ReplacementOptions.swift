@@ -2,6 +2,8 @@ import ArgumentParser
 import Cluster
 import Execution
 import Planning
+import Reporting
+import SSH
 
 /// What `plan`, `replace`, `resume` and `ready` share.
 struct LossOptions: ParsableArguments {
@@ -83,6 +85,43 @@ struct StallOptions: ParsableArguments {
     func limits(_ wait: WaitOption) -> RunContext.Limits {
         .init(
             wait: .seconds(wait.seconds), joinStalled: .seconds(joinStalled), healStalled: .seconds(healStalled))
+    }
+}
+
+/// What `resume` passes over.
+struct SkipOptions: ParsableArguments {
+    @Option(
+        name: .customLong("skip"),
+        help: ArgumentHelp(
+            "A step that cannot come to its end, by its name as 'resume' lists it: it is passed over. Once for each; never for what etcd's quorum, the join or the VIP rests on.",
+            valueName: "step"))
+    var steps: [String] = []
+    @Option(help: ArgumentHelp("The reason, which the run's report keeps.", valueName: "why"))
+    var because: String?
+
+    func validate() throws {
+        guard steps.isEmpty == (because == nil) else {
+            throw ValidationError("--skip and --because go together: what is passed over, and why")
+        }
+        guard because?.contains(where: { !$0.isWhitespace }) ?? true else {
+            throw ValidationError("--because must say why")
+        }
+    }
+
+    /// - Throws: `ValidationError` where the run has no such step, it is done already, or it is never passed over.
+    func applied(to plan: Plan, _ report: RunReport) throws -> Plan {
+        let all = ReplacementSteps.make(plan)
+        let done = Set(report.steps.filter { [.done, .skipped].contains($0.outcome) }.map(\.id))
+        let possible = all.filter { $0.leftUndone != nil && !done.contains($0.id) }.map(\.id)
+        return try steps.reduce(plan) { plan, id in
+            guard possible.contains(id) else {
+                let why =
+                    !all.contains { $0.id == id }
+                    ? "the run has no such step" : done.contains(id) ? "it is done already" : "it is never passed over"
+                throw ValidationError("--skip \(id): \(why); possible are: \(possible.joined(separator: ", "))")
+            }
+            return plan.passing(over: id, because: TerminalText.line(because ?? ""))
+        }
     }
 }
 

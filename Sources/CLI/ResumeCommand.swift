@@ -22,6 +22,7 @@ struct ResumeCommand: AsyncParsableCommand {
               masterswap resume 20261122-0301
               masterswap resume --fence        the old master is back: stop what it runs, then go on
               masterswap resume --with lzx-ocboot-ha-test-5        the spare has died: another one takes its place
+              masterswap resume --skip heal-onecloud-minio-minio --because 'its disk is on order'
             """)
 
     @Argument(
@@ -32,6 +33,7 @@ struct ResumeCommand: AsyncParsableCommand {
     @Option(name: .customLong("with"), help: "Another spare, where the new master's join has not begun or has failed.")
     var replacement: String?
     @OptionGroup var losses: LossOptions
+    @OptionGroup var skips: SkipOptions
     @OptionGroup var fencing: FenceOptions
     @Flag(
         name: .shortAndLong,
@@ -45,7 +47,7 @@ struct ResumeCommand: AsyncParsableCommand {
     func run() async throws {
         try await Session.run(options) {
             [
-                options, limits = stalls.limits(wait), wait, update, runName, replacement, losses,
+                options, limits = stalls.limits(wait), wait, update, runName, replacement, losses, skips,
                 fence = fencing.fence,
                 yes,
             ] session in
@@ -70,9 +72,10 @@ struct ResumeCommand: AsyncParsableCommand {
             let isAsked = session.terminal.canAsk && !yes
             RunLeft(report, now: session.now).lines.forEach(session.terminal.progress)
             if let plan = try Recovery.plan(of: run) {
-                guard !fence, replacement == nil, losses.acceptedLosses.isEmpty else {
+                guard !fence, replacement == nil, losses.acceptedLosses.isEmpty, skips.steps.isEmpty else {
                     throw ValidationError(
-                        "run \(run.id) is a recovery, which takes neither --fence nor --with nor --accept-data-loss")
+                        "run \(run.id) is a recovery, which takes neither --fence nor --with nor --accept-data-loss nor --skip"
+                    )
                 }
                 let recovery = session.recovery(wait, resuming: plan)
                 try recovery.refuseOtherInventory(plan, run)
@@ -88,7 +91,7 @@ struct ResumeCommand: AsyncParsableCommand {
             try await work.locked(by: masters) { lock in
                 let again = ResumedPlan(
                     run: run, planned: planned, replacement: replacement, losses: losses.acceptedLosses, fence: fence)
-                let plan = try await again.plan(work, session)
+                let plan = try skips.applied(to: try await again.plan(work, session), report)
                 let news = PlanText(plan, session.inventory).added(to: planned)
                 news.flatMap(session.terminal.lines).forEach(session.terminal.progress)
                 if isAsked || !news.isEmpty && !yes { try await Confirmation.askForName(plan, session.terminal) }

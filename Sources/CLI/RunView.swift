@@ -102,6 +102,7 @@ final class RunView: Sendable {
         case .warning: return [terminal.paint("      warning: \(event.text ?? "")", .yellow)]
         case .destroyed: return ["      - \(event.text ?? "")"]
         case .stepSkipped: return ["      nothing to do: \(event.text ?? "")"]
+        case .stepPassedOver: return [terminal.paint("      passed over: \(event.text ?? "")", .yellow)]
         case .stepFinished:
             return [
                 terminal.paint(String(format: "      done in %.1f s: ", event.elapsed ?? 0), .green)

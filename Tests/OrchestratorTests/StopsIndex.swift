@@ -19,6 +19,7 @@ enum StopsIndex {
     }
 
     private static let resume = "`masterswap resume`"
+    private static func skip(_ step: String) -> String { "`masterswap resume --skip \(step) --because WHY`" }
     private static let abandon = "`masterswap runs --abandon RUN --because WHY`"
 
     static let entries: [Entry] = [
@@ -30,11 +31,13 @@ enum StopsIndex {
             wayOn: "Cut the old machine from its power by hand; then \(resume), without `--fence`."),
         Entry(
             id: "drain", files: ["DrainStep"],
-            wayOn: "The pods of a dead node are objects alone. What holds them is named; without it \(resume) goes on."),
+            wayOn:
+                "The pods of a dead node are objects alone. What holds them is named; without it \(resume) goes on. \(skip("drain")) has them deleted with the node."
+        ),
         Entry(
             id: "delete-node", files: ["DeleteNodeStep"],
             wayOn:
-                "A finalizer is taken off by the controller that set it: have that controller run, on k3s a surviving server; then \(resume)."
+                "A finalizer of the node is taken off by the controller that set it: have that controller run, on k3s a surviving server; then \(resume). A pod that a finalizer keeps is told of, and holds up nothing but the claims that it mounts."
         ),
         Entry(
             id: "remove-member", files: ["RemoveMemberStep"],
@@ -71,9 +74,9 @@ enum StopsIndex {
             id: "cordon", files: ["CordonStep"],
             wayOn: "\(resume) tries again; a run that stops uncordons what it cordoned."),
         Entry(
-            id: "rebuild", files: ["RebuildStatefulSetStep", "RebuildDeploymentStep", "Placement"],
+            id: "rebuild", files: ["RebuildStatefulSetStep", "RebuildDeploymentStep", "Placement", "ClaimHolders"],
             wayOn:
-                "What keeps the pod from its place is told with the scheduler's or the kubelet's reason; with it removed \(resume) goes on. No claim is deleted twice: each is known by its UID."
+                "What keeps the pod from its place is told with the scheduler's or the kubelet's reason; with it removed \(resume) goes on. No claim is deleted twice: each is known by its UID. \(skip("rebuild-NAMESPACE-NAME")) leaves the workload as it is, for you to see to."
         ),
         Entry(
             id: "uncordon", files: ["CordonStep"],
@@ -81,11 +84,18 @@ enum StopsIndex {
         Entry(
             id: "heal", files: ["HealStep", "MinIOHealProof"],
             wayOn:
-                "The heal goes on by itself, whatever becomes of the run. A larger `--heal-stalled` of \(resume) waits longer; a drive that cannot heal is replaced in MinIO, after which \(resume) sees it whole."
+                "The heal goes on by itself, whatever becomes of the run. A larger `--heal-stalled` of \(resume) waits longer; a drive that cannot heal is replaced in MinIO, after which \(resume) sees it whole. \(skip("heal-NAMESPACE-NAME")) ends the run without it; its drives count as lost until they are healed."
         ),
         Entry(
             id: "delete-volumes", files: ["DeleteVolumesStep"],
-            wayOn: "The volumes hold nothing any more: \(resume) sees them gone, also where they were deleted by hand."),
+            wayOn:
+                "The volumes hold nothing any more: \(resume) sees them gone, also where they were deleted by hand. \(skip("delete-volumes")) leaves them."
+        ),
+        Entry(
+            id: "pods-ready", files: ["PodsReadyStep"],
+            wayOn:
+                "The masters are whole without these pods. Why each is not Ready is told; with that put right \(resume) goes on. \(skip("pods-ready")) ends the run without them."
+        ),
         Entry(
             id: "verify", files: ["VerifyStep"],
             wayOn:

@@ -70,6 +70,8 @@ public struct Plan: Sendable, Hashable, Codable {
     public var ocboot: OcbootRun?
     /// Nodes that an earlier run of this tool left cordoned: uncordoned at the end.
     public var oldCordons: [String]?
+    /// What resumes pass over, as the operator wants it; `nil` where that is nothing.
+    public var passedOver: [PassedOver]?
     /// By what the node was taken for dead, a phrase each; `nil` in plans of before 0.2.
     public var signsOfDeath: [String]?
 

@@ -23,7 +23,8 @@ extension ReplacementRequest {
 }
 
 extension Plan {
-    /// This plan, with what only an earlier plan of the same run could see: of a node or member that is gone by now.
+    /// This plan, with what only an earlier plan of the same run could see: of a node or member that is gone by now,
+    /// and what it passes over.
     public func continuing(_ earlier: Plan) -> Plan {
         var plan = self
         if plan.dead.uid == nil {
@@ -32,6 +33,7 @@ extension Plan {
             plan.nodeReturned = true
         }
         plan.member = plan.member ?? earlier.member
+        plan.passedOver = earlier.passedOver
         return plan
     }
 

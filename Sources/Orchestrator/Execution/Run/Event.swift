@@ -26,6 +26,8 @@ public struct Event: Sendable, Hashable, Codable {
         case destroyed
         case stepSkipped = "step-skipped"
         case stepFinished = "step-finished"
+        /// `text` is the operator's reason.
+        case stepPassedOver = "step-passed-over"
         case stepFailed = "step-failed"
         case result
         /// An operator has given the run up: `text` says who and why.

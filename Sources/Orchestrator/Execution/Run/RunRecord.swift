@@ -49,7 +49,7 @@ package struct RunRecord: Sendable, Hashable {
             if let hash = try? event.plan?.hash ?? event.recovery?.hash { event.planHash = hash }
             return event
         case .stateBefore, .stateAfter: return events.contains { $0.event == event.event } ? nil : event
-        case .stepStarted, .stepBegan, .stepSkipped, .destroying:
+        case .stepStarted, .stepBegan, .stepSkipped, .stepPassedOver, .destroying:
             let isKnown = events.contains {
                 $0.step == event.step
                     && ($0.event == event.event && $0.text == event.text
@@ -85,7 +85,7 @@ package struct RunRecord: Sendable, Hashable {
 
     /// The steps that came to their end, or had nothing to do.
     package var stepsDone: Set<String> {
-        Set(events.filter { [.stepFinished, .stepSkipped].contains($0.event) }.compactMap(\.step))
+        Set(events.filter { [.stepFinished, .stepSkipped, .stepPassedOver].contains($0.event) }.compactMap(\.step))
     }
 
     /// Whether an inventory means the cluster that it is of, as far as names tell.

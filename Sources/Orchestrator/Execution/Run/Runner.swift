@@ -22,7 +22,7 @@ public struct Runner: Sendable {
             let after = await Observer(context.inventory, context.remotes).observe()
             try context.record(Event(.stateAfter, run: context.run.id, state: ClusterSummary(after)))
             finish()
-            try context.record(Event(.result, text: "done and verified", status: 0, run: context.run.id))
+            try context.record(Event(.result, text: Self.result(steps), status: 0, run: context.run.id))
             await context.deleteOldRecords()
         } catch {
             let status = ExitStatus(error)
@@ -30,6 +30,12 @@ public struct Runner: Sendable {
             await context.recorded()
             throw error
         }
+    }
+
+    private static func result(_ steps: [any Step]) -> String {
+        let passed = steps.filter { $0 is PassedOver }.map(\.id)
+        return "done and verified"
+            + (passed.isEmpty ? "" : ", but for what was passed over: \(passed.joined(separator: ", "))")
     }
 
     /// Steps that are true already are skipped; the first that fails ends the run, after what must not outlive it is undone.
@@ -68,6 +74,9 @@ public struct Runner: Sendable {
             case .satisfied(let seen):
                 try context.record(timed(.stepSkipped, seen))
                 return
+            case .passedOver(let why):
+                try context.record(timed(.stepPassedOver, why))
+                return
             case .needed(let why):
                 try context.record(Event(.stepBegan, step: step.id, title: step.title, text: why))
             }
@@ -75,7 +84,7 @@ public struct Runner: Sendable {
             try await context.assertMayAct()
             try await step.run(context)
             switch try await Self.withRetry(context, { try await step.verify(context) }) {
-            case .satisfied(let seen):
+            case .satisfied(let seen), .passedOver(let seen):
                 try context.record(timed(.stepFinished, seen))
             case .needed(let why):
                 throw ClusterError(
@@ -83,11 +92,21 @@ public struct Runner: Sendable {
                     advice: "look at it, then go on with: masterswap resume")
             }
         } catch {
+            let error = Self.advised(error, step, run: context.run.id)
             // The failure itself is what has to be told; a journal that cannot be written any more is told beside it.
             do { try context.record(timed(.stepFailed, "\(error)")) } catch { context.warn("\(error)") }
             if ![.interrupted, .locked].contains(ExitStatus(error)) { try context.assertOldMasterNotSeen() }
             throw error
         }
+    }
+
+    /// What was waited for in vain may be passed over.
+    private static func advised(_ error: any Error, _ step: any Step, run: String) -> any Error {
+        guard var failure = error as? ClusterError, failure.code == .waitTimedOut, step.leftUndone != nil else {
+            return error
+        }
+        failure.advice += "; where it cannot come true: masterswap resume \(run) --skip \(step.id) --because WHY"
+        return failure
     }
 
     /// A question that a restarting API server does not answer is retried for a minute and a half.

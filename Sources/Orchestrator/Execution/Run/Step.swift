@@ -16,6 +16,8 @@ public protocol Step: Sendable {
     /// The commands that act, and the looks that they rest on, each as its `command` event will have it: `HOST: COMMAND`. `RUN`
     /// stands for the run's name; what follows a ` # ` is said to the reader.
     func commands(_ inventory: Inventory) -> [String]
+    /// What is not done where an operator has the step passed over; `nil` where no step after it may go on without it.
+    var leftUndone: String? { get }
 
     /// Whether there is anything to do.
     func check(_ context: RunContext) async throws -> StepStatus
@@ -28,6 +30,7 @@ public protocol Step: Sendable {
 
 extension Step {
     public func commands(_ inventory: Inventory) -> [String] { [] }
+    public var leftUndone: String? { nil }
     public func verify(_ context: RunContext) async throws -> StepStatus { try await check(context) }
     public func undo(_ context: RunContext) async throws {}
 }
@@ -36,6 +39,8 @@ public enum StepStatus: Sendable, Hashable {
     /// It is so already; the text says what was seen.
     case satisfied(String)
     case needed(String)
+    /// An operator has it passed over; the text is the reason.
+    case passedOver(String)
 }
 
 /// `+` made, `~` changed, `-` destroyed.

@@ -40,7 +40,7 @@ struct CordonStep: Step {
     }
 
     private func isToBePlaced(_ context: RunContext) async throws -> Bool {
-        for rebuild in round.rebuilds {
+        for rebuild in round.rebuilds where plan.reasonToPassOver(rebuild.id) == nil {
             if try await Placement(plan: plan, rebuild: rebuild).missing(context) != nil { return true }
         }
         return false

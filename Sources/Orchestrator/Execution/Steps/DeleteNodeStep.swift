@@ -6,6 +6,7 @@ import Planning
 struct DeleteNodeStep: Step {
     let plan: Plan
 
+    private static let finalizersMayTake = Duration.seconds(60)
     let id = "delete-node"
     var title: String { "Delete the node \(plan.dead.node)" }
     let reason = "Pods of a node that is gone hold their claims for as long as the node object is there."
@@ -34,8 +35,12 @@ struct DeleteNodeStep: Step {
         let kubectl = try context.kubectl()
         if try await DeadNode.find(plan, kubectl) != nil { return .needed("the node is there") }
         let pods = try await DeadNode.pods(plan, kubectl)
-        return pods.isEmpty
-            ? .satisfied("the node and its pods are gone") : .needed("\(pods.count) pods of it are left")
+        guard pods.allSatisfy(\.isHeld) else { return .needed("\(pods.count) pods of it are left") }
+        // Only what they mount has to wait for them, and that is seen to where it is rebuilt.
+        for pod in pods { context.warn("left behind as an object: \(pod.held)") }
+        return .satisfied(
+            pods.isEmpty
+                ? "the node and its pods are gone" : "the node is gone; finalizers keep \(pods.count) of its pods")
     }
 
     func run(_ context: RunContext) async throws {
@@ -45,16 +50,18 @@ struct DeleteNodeStep: Step {
         // For as long as the node object is there, DaemonSets make new pods for it in the place of those that are deleted.
         try await DeadNode.awaitEnd(of: plan.dead.node, context) { try await DeadNode.find(plan, kubectl) }
         // Pod garbage collection would take up to a minute; the node is dead and gone, and its pods' end is part of the plan.
-        // A finalizer may hold a pod for a while: it is told once that it is to go.
+        // A finalizer may hold a pod for a while: it is told once that it is to go, and its controller is given a minute to let it.
         var deleted: Set<String> = []
+        let began = ContinuousClock.now
         try await context.wait(for: "the dead node's pods to be gone") {
             let pods = try await DeadNode.pods(plan, kubectl)
-            if pods.isEmpty { return .done(()) }
+            let isHeldAlone = pods.allSatisfy { $0.isHeld && deleted.contains($0.uid) }
+            if isHeldAlone, pods.isEmpty || ContinuousClock.now - began > Self.finalizersMayTake { return .done(()) }
             for pod in pods where !deleted.contains(pod.uid) {
                 try await context.delete(ObjectReference(.pod, pod), force: true)
                 deleted.insert(pod.uid)
             }
-            return .pending("\(pods.count) left: \(pods.prefix(3).map(\.reference).joined(separator: ", "))")
+            return .pending("\(pods.count) left: \(pods.prefix(3).map(\.held).joined(separator: "; "))")
         }
     }
 }

@@ -8,13 +8,17 @@ import Planning
 struct DeleteVolumesStep: Step {
     let plan: Plan
 
-    let id = "delete-volumes"
+    static let id = "delete-volumes"
+    var id: String { Self.id }
     var title: String { "Delete the dead node's released volumes" }
     let reason = "The provisioner cannot clean up on a node that is gone: they would stay Released for ever."
     let estimate = 2
-    var effects: [Effect] { plan.volumes.map { .destroys("\($0)") } }
+    var leftUndone: String? {
+        "these volumes stay until they are deleted by hand: \(plan.volumes.map(\.name).joined(separator: ", "))"
+    }
+    var effects: [Effect] { plan.volumesToDelete.map { .destroys("\($0)") } }
 
-    func commands(_ inventory: Inventory) -> [String] { plan.volumes.map { plan.deletion($0) } }
+    func commands(_ inventory: Inventory) -> [String] { plan.volumesToDelete.map { plan.deletion($0) } }
 
     func check(_ context: RunContext) async throws -> StepStatus {
         let left = try await left(context)
@@ -55,7 +59,7 @@ struct DeleteVolumesStep: Step {
 
     /// The planned volumes that are there, by UID.
     private func left(_ context: RunContext) async throws -> [Volume] {
-        let planned = Set(plan.volumes.map(\.uid))
+        let planned = Set(plan.volumesToDelete.map(\.uid))
         return try await context.kubectl().list(Volume.self, ["persistentvolumes"]).filter { planned.contains($0.uid) }
     }
 }

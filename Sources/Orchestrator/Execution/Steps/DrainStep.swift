@@ -11,6 +11,7 @@ struct DrainStep: Step {
     let reason =
         "Has every controller make its pods again elsewhere; with a limit, because a dead kubelet confirms nothing."
     var estimate: Int { min(9, plan.drainTimeout) }
+    var leftUndone: String? { "its pods end with the node, without an eviction" }
     var effects: [Effect] {
         [.changes("node \(plan.dead.node): cordoned, its pods evicted")]
             + plan.lostPods.map { .destroys("\($0), which nothing makes again") }

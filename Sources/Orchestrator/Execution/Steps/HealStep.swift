@@ -8,12 +8,15 @@ struct HealStep: Step {
     let plan: Plan
     let rebuild: Plan.Rebuild
 
-    var id: String { "heal-\(rebuild.namespace)-\(rebuild.name)" }
+    var id: String { rebuild.healID }
     var title: String { "See statefulset \(rebuild.reference) healed" }
     let reason = "MinIO makes the new drives whole from the others; until it has, they count as lost."
     let effects: [Effect] = []
     /// Of the lab's small drives.
     var estimate: Int { 4 * drives.count }
+    var leftUndone: String? {
+        "until MinIO has healed them, its \(drives.count) new drives count as lost: see to that before another master is touched"
+    }
 
     private var drives: [Plan.LostClaim] { rebuild.drives }
 

@@ -9,10 +9,11 @@ struct RebuildDeploymentStep: Step {
     let plan: Plan
     let rebuild: Plan.Rebuild
 
-    var id: String { "rebuild-\(rebuild.namespace)-\(rebuild.name)" }
+    var id: String { rebuild.id }
     var title: String { "Have deployment \(rebuild.reference) recreated on \(plan.replacement.node)" }
     let reason = "A deployment does not make its claim again; the operator does, and only beside a new deployment."
     let estimate = 7
+    var leftUndone: String? { rebuild.leftUndone(by: plan) }
     var effects: [Effect] {
         rebuild.claims.map { .destroys("\($0.claim), on \($0.volume.name): its data is \(rebuild.data.rawValue)") }
             + [
@@ -49,11 +50,7 @@ struct RebuildDeploymentStep: Step {
                     advice: "make a new plan: masterswap plan")
             }
             try await context.delete(lost.claim)
-            try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
-                guard try await kubectl.uid(of: lost.claim) == lost.claim.uid else { return .done(()) }
-                try await ReplacementNode.evictHolders(of: lost, plan, context)
-                return .pending("a pod still holds it")
-            }
+            try await ClaimHolders(plan: plan, lost: lost).awaitEnd(context)
         }
         try await context.delete(deployment)
         // Its namespace is the cloud's own, with all its pods.

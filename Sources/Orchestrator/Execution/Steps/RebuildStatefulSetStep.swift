@@ -9,12 +9,13 @@ struct RebuildStatefulSetStep: Step {
     let plan: Plan
     let rebuild: Plan.Rebuild
 
-    var id: String { "rebuild-\(rebuild.namespace)-\(rebuild.name)" }
+    var id: String { rebuild.id }
     var title: String { "Rebuild statefulset \(rebuild.reference) on \(plan.replacement.node)" }
     var reason: String {
         "Its volumes were on \(plan.dead.node)'s disk. The claim goes first: a pod made before would be given it again."
     }
     var estimate: Int { 3 * rebuild.claims.count }
+    var leftUndone: String? { rebuild.leftUndone(by: plan) }
     var effects: [Effect] {
         var pods: Set<String> = []
         return rebuild.claims.flatMap { lost -> [Effect] in
@@ -109,12 +110,7 @@ struct RebuildStatefulSetStep: Step {
                 advice: "make a new plan: masterswap plan")
         }
         try await context.delete(lost.claim)
-        try await context.wait(for: "\(lost.claim.reference) to be gone", limit: .seconds(180)) {
-            let uid = try await kubectl.uid(of: lost.claim)
-            guard uid == lost.claim.uid else { return .done(()) }
-            try await ReplacementNode.evictHolders(of: lost, plan, context)
-            return .pending("a pod still holds it")
-        }
+        try await ClaimHolders(plan: plan, lost: lost).awaitEnd(context)
         try await unblock(lost, context)
     }
 

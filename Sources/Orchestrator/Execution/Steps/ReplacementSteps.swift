@@ -44,8 +44,10 @@ public enum ReplacementSteps {
         }
         if !plan.volumes.isEmpty { steps.append(DeleteVolumesStep(plan: plan)) }
         if plan.rebuilds.isEmpty, plan.oldCordons != nil { steps.append(UncordonStep(plan: plan, round: nil)) }
-        steps.append(VerifyStep(plan: plan))
-        return steps
+        steps += [PodsReadyStep(plan: plan), VerifyStep(plan: plan)]
+        return steps.map { step in
+            plan.reasonToPassOver(step.id).map { PassedOver(step: step, because: $0) } ?? step
+        }
     }
 }
 

@@ -48,8 +48,11 @@ struct VerifyStep: Step {
         }
         problems += try await members(context)
         problems += try await vip(context)
-        problems += try await rebuilds(objects, context)
-        let planned = Set(plan.volumes.map(\.uid))
+        problems += rebuilds(objects)
+        if plan.reasonToPassOver(PodsReadyStep.id) == nil {
+            problems += try await PodsReadyStep(plan: plan).missing(objects, context)
+        }
+        let planned = Set(plan.reasonToPassOver(DeleteVolumesStep.id) == nil ? plan.volumesToDelete.map(\.uid) : [])
         problems += objects.volumes.filter { planned.contains($0.uid) }.map { "volume \($0.name) is still there" }
         problems += objects.nodes.filter { $0.metadata.annotations?[Node.cordonAnnotation] != nil }.map {
             "\($0.name) is still cordoned by this tool"
@@ -67,13 +70,6 @@ struct VerifyStep: Step {
         }
         if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid || !plan.reusesName {
             problems.append("\(plan.dead.node) is \(dead.uid == plan.dead.uid ? "still a node" : "a node again")")
-        }
-        let unready = objects.pods.filter {
-            $0.nodeName == plan.replacement.node && !$0.isMirror && !$0.isReady && !$0.isFinished
-        }
-        if !unready.isEmpty {
-            problems.append(
-                "on \(plan.replacement.node) not Ready: \(unready.map(\.reference).joined(separator: ", "))")
         }
         let masters = Set(plan.survivors.map(\.node))
         let mirrors = objects.pods.filter { $0.isMirror && $0.nodeName.map(masters.contains) == true }
@@ -111,29 +107,15 @@ struct VerifyStep: Step {
         }
     }
 
-    private func rebuilds(_ objects: KubernetesObjects, _ context: RunContext) async throws -> [String] {
+    private func rebuilds(_ objects: KubernetesObjects) -> [String] {
         guard let node = objects.node(plan.replacement.node) else { return [] }
-        var problems: [String] = []
-        for rebuild in plan.rebuilds {
-            for lost in rebuild.claims {
+        return plan.rebuilds.filter { plan.reasonToPassOver($0.id) == nil }.flatMap { rebuild in
+            rebuild.claims.filter { lost in
                 guard let claim = objects.claim(rebuild.namespace, lost.claim.name), claim.uid != lost.claim.uid,
-                    claim.isBound,
-                    let volume = claim.spec.volumeName.flatMap({ objects.volume($0) }),
-                    volume.isOnly(on: node, among: objects.nodes)
-                else {
-                    problems.append("the claim \(lost.claim.reference) is not Bound on \(node.name)")
-                    continue
-                }
-                let pods = objects.pods.filter {
-                    $0.namespace == rebuild.namespace && $0.spec.claimNames.contains(claim.name)
-                }
-                guard !pods.contains(where: \.isReady) else { continue }
-                // Why it does not start is said by the pod alone.
-                let pod = try await Placement(plan: plan, rebuild: rebuild).pod(lost, try context.kubectl())
-                problems.append(
-                    "no Ready pod mounts \(lost.claim.reference)" + (pod.map { ": \(Placement.state(of: $0))" } ?? ""))
-            }
+                    claim.isBound, let volume = claim.spec.volumeName.flatMap({ objects.volume($0) })
+                else { return true }
+                return !volume.isOnly(on: node, among: objects.nodes)
+            }.map { "the claim \($0.claim.reference) is not Bound on \(node.name)" }
         }
-        return problems
     }
 }

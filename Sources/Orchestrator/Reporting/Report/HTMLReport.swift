@@ -106,7 +106,7 @@ public struct HTMLReport: Sendable {
             // A bar of a moment is still to be seen.
             return """
                 <li class="\(step.outcome.rawValue)">
-                <p class="step"><span>\(Self.escape(step.title))</span> <b>\(step.outcome == .done ? Self.duration(step.elapsed) : step.outcome.rawValue)</b></p>
+                <p class="step"><span>\(Self.escape(step.title))</span> <b>\(step.outcome == .done ? Self.duration(step.elapsed) : step.outcome.words)</b></p>
                 <svg width="100%" height="12" role="img" aria-label="\(Self.escape(caption))"><title>\(Self.escape(caption))</title>
                 <rect class="rail" width="100%" height="12" rx="2"/>
                 <rect class="waited" x="\(percent(offset))" style="width:max(\(percent(step.elapsed)),2px)" height="12"/>
@@ -187,6 +187,7 @@ public struct HTMLReport: Sendable {
         case .warning: words = "warning: \(escape(event.text ?? ""))"
         case .destroyed: words = "- \(escape(event.text ?? ""))"
         case .stepSkipped: words = "nothing to do: \(escape(event.text ?? ""))"
+        case .stepPassedOver: words = "passed over: \(escape(event.text ?? ""))"
         case .stepFinished: words = "done in \(duration(event.elapsed ?? 0)): \(escape(event.text ?? ""))"
         case .stepFailed: words = "failed: \(escape(event.text ?? ""))"
         case .runAbandoned: words = "<b>given up: \(escape(event.text ?? ""))</b>"
@@ -254,7 +255,7 @@ public struct HTMLReport: Sendable {
         .timeline li{padding:.45rem 0;break-inside:avoid}
         .step{display:flex;justify-content:space-between;gap:1rem;margin:0 0 .2rem}
         .step span{overflow-wrap:anywhere}.step b{white-space:nowrap;font-variant-numeric:tabular-nums}
-        .failed b,.unfinished b{color:var(--bad)}.skipped b{color:var(--soft);font-weight:400}
+        .failed b,.unfinished b,.passedOver b{color:var(--bad)}.skipped b{color:var(--soft);font-weight:400}
         svg{display:block}rect.rail{fill:var(--back)}rect.own{fill:var(--own)}rect.waited{fill:var(--wait)}
         .failed rect.waited{fill:var(--bad)}
         .seen{margin:.2rem 0 0;overflow-wrap:anywhere}

@@ -27,7 +27,7 @@ extension RunReport {
             ["Step", "Outcome", "Seconds", "Waiting", "Own", "Seen"],
             steps.map {
                 [
-                    $0.title, $0.outcome.rawValue, String(format: "%.1f", $0.elapsed),
+                    $0.title, $0.outcome.words, String(format: "%.1f", $0.elapsed),
                     String(format: "%.1f", $0.waited), String(format: "%.1f", $0.own), $0.text ?? "",
                 ]
             })

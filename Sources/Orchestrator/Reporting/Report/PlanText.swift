@@ -62,10 +62,14 @@ public struct PlanText: Sendable {
             ? []
             : lines + [Line(""), Line("This goes beyond what was agreed to:", .heading)]
                 + news.map { Line("  \($0)", .warning) }
-        let steps = ReplacementSteps.added(plan)
-        guard !steps.isEmpty else { return whole }
-        return whole + [Line("Additional steps to confirm:", .heading)]
-            + steps.flatMap { [Line(""), Line($0.title, .step)] + lines(of: $0) }
+        let passed = steps.filter { $0 is PassedOver && earlier.reasonToPassOver($0.id) == nil }
+        return whole + list("Additional steps to confirm:", ReplacementSteps.added(plan))
+            + list("Steps to be passed over, to confirm:", passed)
+    }
+
+    private func list(_ heading: String, _ steps: [any Step]) -> [Line] {
+        guard !steps.isEmpty else { return [] }
+        return [Line(heading, .heading)] + steps.flatMap { [Line(""), Line($0.title, .step)] + lines(of: $0) }
     }
 
     private var head: [Line] {

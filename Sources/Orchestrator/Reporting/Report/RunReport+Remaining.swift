@@ -1,3 +1,4 @@
+import Execution
 import Planning
 
 extension RunReport {
@@ -7,7 +8,7 @@ extension RunReport {
         if let recovery { return remaining(recovery) }
         guard let plan else { return [] }
         let (old, new) = (plan.dead.host, plan.replacement.host)
-        var remaining: [String] = []
+        var remaining = passedOver(plan)
         if old != new, inventoryUpdate == nil {
             remaining.append(
                 "In the inventory, take \(old) out of the hosts and write 'role: master' for \(new): the next check and the next replacement go by it (another time: --update-inventory)."
@@ -20,6 +21,13 @@ extension RunReport {
         }
         if plan.ocboot != nil { remaining += cloudRecords(plan) }
         return remaining
+    }
+
+    private func passedOver(_ plan: Plan) -> [String] {
+        let passed = Set(steps.filter { $0.outcome == .passedOver }.map(\.id))
+        return ReplacementSteps.make(plan).filter { passed.contains($0.id) }.map { step in
+            "'\(step.title)' was passed over: \(step.leftUndone ?? "it is not done")."
+        }
     }
 
     /// What the cloud knows of its hosts is in its own database, which no join writes but for the new host's registration.

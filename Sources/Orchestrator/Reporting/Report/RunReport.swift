@@ -6,7 +6,9 @@ public import Planning
 public struct RunReport: Sendable, Codable {
     public struct Step: Sendable, Codable {
         public enum Outcome: String, Sendable, Codable {
-            case done, skipped, failed, unfinished
+            case done, skipped, passedOver, failed, unfinished
+
+            var words: String { self == .passedOver ? "passed over" : rawValue }
         }
         public var id: String
         public var title: String
@@ -75,6 +77,7 @@ public struct RunReport: Sendable, Codable {
                 }
             case .stepFinished: end(event, .done)
             case .stepSkipped: end(event, .skipped)
+            case .stepPassedOver: end(event, .passedOver)
             case .stepFailed: end(event, .failed)
             case .destroyed: if let text = event.text { destroyed.append(text) }
             case .command: if let text = event.text, !commands.contains(text) { commands.append(text) }

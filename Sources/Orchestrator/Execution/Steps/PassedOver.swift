@@ -1,0 +1,52 @@
+import Inventories
+package import Planning
+
+/// In the place of a step that an operator has a resume pass over. Where it is done all the same, that is told.
+package struct PassedOver: Step {
+    let step: any Step
+    let because: String
+
+    package var id: String { step.id }
+    package var title: String { step.title }
+    package var reason: String {
+        "Passed over, because \(because)" + (leftUndone.map { "; left undone: \($0)" } ?? "") + "."
+    }
+    package var effects: [Effect] { [] }
+    package var estimate: Int { 0 }
+    package var leftUndone: String? { step.leftUndone }
+
+    package func check(_ context: RunContext) async throws -> StepStatus {
+        guard case .satisfied(let seen)? = try? await step.check(context) else {
+            try Task.checkCancellation()
+            return .passedOver(because)
+        }
+        return .satisfied(seen)
+    }
+
+    package func run(_ context: RunContext) async throws {}
+    /// An earlier run of it may have left what must not outlive this one.
+    package func undo(_ context: RunContext) async throws { try await step.undo(context) }
+}
+
+extension Plan {
+    /// The plan with further steps passed over. With a rebuild goes the heal of what it would have made.
+    /// - Parameter step: the id of one that has something that can be left undone.
+    package func passing(over step: String, because: String) -> Plan {
+        var plan = self
+        let heals = rebuilds.filter { $0.id == step && !$0.drives.isEmpty }.map(\.healID)
+        for id in [step] + heals where reasonToPassOver(id) == nil {
+            plan.passedOver = (plan.passedOver ?? []) + [.init(step: id, because: because)]
+        }
+        return plan
+    }
+
+    /// The workloads whose rebuild or heal is passed over: of their pods nothing is expected.
+    var givenUp: [Rebuild] { rebuilds.filter { reasonToPassOver($0.id) != nil || reasonToPassOver($0.healID) != nil } }
+}
+
+extension Plan.Rebuild {
+    /// What is left undone where it is passed over.
+    func leftUndone(by plan: Plan) -> String {
+        "what is not rebuilt of \(reference) by then stays as it is: claims that are left keep their pods Pending, and claims that are deleted already are bound wherever their pods start"
+    }
+}

@@ -1,0 +1,58 @@
+import Cluster
+import Inventories
+import Planning
+
+/// Waits for the pods of the new node, and of what was rebuilt there. One that crashes for a reason of its own can be passed over: the
+/// masters themselves are whole without it.
+struct PodsReadyStep: Step {
+    let plan: Plan
+
+    static let id = "pods-ready"
+    var id: String { Self.id }
+    var title: String { "See the pods on \(plan.replacement.node) Ready" }
+    let reason = "What was rebuilt and what runs on every node has to run there, too."
+    let effects: [Effect] = []
+    let estimate = 3
+    var leftUndone: String? { "pods on \(plan.replacement.node) stay as they are: see why they are not Ready" }
+
+    func commands(_ inventory: Inventory) -> [String] { [plan.kubectl(["get", KubernetesObjects.kinds, "-A"])] }
+
+    func check(_ context: RunContext) async throws -> StepStatus {
+        let missing = try await missing(context.kubectl().objects(), context)
+        return missing.isEmpty
+            ? .satisfied("each pod on \(plan.replacement.node) is Ready") : .needed(missing.joined(separator: "; "))
+    }
+
+    func run(_ context: RunContext) async throws {
+        try await context.wait(for: "the pods on \(plan.replacement.node) to be Ready", on: plan.replacement.host) {
+            let missing = try await missing(context.kubectl().objects(), context)
+            return missing.isEmpty ? .done(()) : .pending(missing.joined(separator: "; "))
+        }
+    }
+
+    /// What is not Ready, a phrase each; of a workload that is given up nothing is expected.
+    func missing(_ objects: KubernetesObjects, _ context: RunContext) async throws -> [String] {
+        let givenUp = plan.givenUp
+        let unready = objects.pods.filter { pod in
+            pod.nodeName == plan.replacement.node && !pod.isMirror && !pod.isReady && !pod.isFinished
+                && !givenUp.contains { rebuild in rebuild.claims.contains { rebuild.mounts($0, pod) } }
+        }
+        var missing = unready.map { "on \(plan.replacement.node) \(Placement.state(of: $0))" }
+        for rebuild in plan.rebuilds where !givenUp.contains(rebuild) {
+            for lost in rebuild.claims
+            where !objects.pods.contains(where: { rebuild.mounts(lost, $0) && $0.isReady }) {
+                // Why it does not start is said by the pod alone.
+                let pod = try await Placement(plan: plan, rebuild: rebuild).pod(lost, try context.kubectl())
+                missing.append(
+                    "no Ready pod mounts \(lost.claim.reference)" + (pod.map { ": \(Placement.state(of: $0))" } ?? ""))
+            }
+        }
+        return missing
+    }
+}
+
+extension Plan.Rebuild {
+    fileprivate func mounts(_ lost: Plan.LostClaim, _ pod: Pod) -> Bool {
+        pod.namespace == namespace && pod.spec.claimNames.contains(lost.claim.name)
+    }
+}
