@@ -73,7 +73,7 @@ import Testing
             "save", "drain", "delete-node", "remove-member", "clean-cluster-status", "fence", "clean-failed-join",
             "vip", "join", "node-ready",
             "promote",
-            "cordon", "delete-volumes", "uncordon", "verify",
+            "cordon", "delete-volumes", "uncordon", "pods-ready", "verify",
         ]
         for id in fixed + [
             "rebuild-onecloud-minio-minio", "rebuild-onecloud-default-influxdb", "heal-onecloud-minio-minio",

@@ -19,7 +19,8 @@ import Testing
         "save", "fence", "drain", "delete-node", "remove-member", "clean-cluster-status", "clean-failed-join", "vip",
         "join", "node-ready", "promote", "cordon", "rebuild-onecloud-minio-minio",
         "rebuild-onecloud-monitoring-monitor-minio", "rebuild-onecloud-default-influxdb", "uncordon",
-        "heal-onecloud-minio-minio", "heal-onecloud-monitoring-monitor-minio", "delete-volumes", "verify",
+        "heal-onecloud-minio-minio", "heal-onecloud-monitoring-monitor-minio", "delete-volumes", "pods-ready",
+        "verify",
     ]
 
     /// The runbook's replacement with every step that there is.

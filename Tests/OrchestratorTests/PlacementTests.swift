@@ -74,7 +74,7 @@ import Testing
             Array(ids.drop { $0 != "cordon" }) == [
                 "cordon", "rebuild-onecloud-minio-minio", "rebuild-onecloud-monitoring-monitor-minio",
                 "rebuild-onecloud-default-influxdb", "uncordon", "heal-onecloud-minio-minio",
-                "heal-onecloud-monitoring-monitor-minio", "delete-volumes", "verify",
+                "heal-onecloud-monitoring-monitor-minio", "delete-volumes", "pods-ready", "verify",
             ])
     }
 
@@ -87,7 +87,7 @@ import Testing
             Array(steps.map(\.id).drop { $0 != "cordon" }) == [
                 "cordon", "rebuild-onecloud-minio-minio", "uncordon", "heal-onecloud-minio-minio", "cordon-2",
                 "rebuild-onecloud-monitoring-monitor-minio", "rebuild-onecloud-default-influxdb", "uncordon-2",
-                "heal-onecloud-monitoring-monitor-minio", "delete-volumes", "verify",
+                "heal-onecloud-monitoring-monitor-minio", "delete-volumes", "pods-ready", "verify",
             ])
         #expect(Set(steps.map(\.id)).count == steps.count)
         plan.rebuilds[0].isDataLost = true
