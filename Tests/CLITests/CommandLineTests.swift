@@ -80,13 +80,15 @@ import Testing
             ("--wait-timeout", "5", ["replace", "recover", "resume"]), ("--concurrency", "5", onHosts),
             ("--join-stalled", "5", ["replace", "resume"]), ("--heal-stalled", "5", ["replace", "resume"]),
             ("--update-inventory", "", ["replace", "resume"]), ("--fence", "", ["plan", "replace", "resume"]),
-            ("--inventory", "f", onHosts.union(["inventory check"])), ("--output", "json", Set(verbs.keys)),
+            ("--skip", "drain --because x", ["resume"]), ("--inventory", "f", onHosts.union(["inventory check"])),
+            ("--output", "json", Set(verbs.keys)),
         ]
         for (option, value, heeding) in heeded {
             for (name, (command, words)) in verbs {
                 let isTaken =
                     (try? Masterswap.parseAsRoot(
-                        words + [option] + (value.isEmpty ? [] : [value]) + (name == "exec" ? ["--", "true"] : [])))
+                        words + [option] + value.split(separator: " ").map(String.init)
+                            + (name == "exec" ? ["--", "true"] : [])))
                     != nil
                 #expect(isTaken == heeding.contains(name), "\(name) \(option)")
                 #expect(
