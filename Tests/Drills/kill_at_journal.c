@@ -1,5 +1,6 @@
 /* Loaded into masterswap (LD_PRELOAD) by the fault drill: ends it, as by kill -9, right before and right after each new kind of
-   journal line is written. FAULT_SEEN names the file that lists the points already struck, one a line. */
+   journal line is written. FAULT_SEEN names the file that lists the points already struck, one a line; with FAULT_ONLY only points that begin with its
+   value count. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -9,12 +10,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *seen_path;
+static const char *seen_path, *only;
 static ssize_t (*real_write)(int, const void *, size_t);
 
 __attribute__((constructor)) static void begin(void) {
     real_write = (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
     seen_path = getenv("FAULT_SEEN");
+    only = getenv("FAULT_ONLY");
     /* Programs that it starts are not what is tried. */
     unsetenv("LD_PRELOAD");
 }
@@ -39,6 +41,7 @@ static void value(const char *line, size_t length, const char *key, char *out, s
 }
 
 static void strike(const char *point) {
+    if (only && strncmp(point, only, strlen(only))) return;
     char line[896], buffer[65536];
     size_t length = (size_t)snprintf(line, sizeof line, "%s\n", point);
     int fd = open(seen_path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
