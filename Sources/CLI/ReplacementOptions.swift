@@ -2,7 +2,6 @@ import ArgumentParser
 import Cluster
 import Execution
 import Planning
-import Reporting
 import SSH
 
 /// What `plan`, `replace`, `resume` and `ready` share.
@@ -108,20 +107,18 @@ struct SkipOptions: ParsableArguments {
         }
     }
 
-    /// - Throws: `ValidationError` where the run has no such step, it is done already, or it is never passed over.
-    func applied(to plan: Plan, _ report: RunReport) throws -> Plan {
+    /// - Throws: `ValidationError` where the run's plan has no such step, or it is never passed over.
+    func check(_ plan: Plan) throws {
         let all = ReplacementSteps.make(plan)
-        let done = Set(report.steps.filter { [.done, .skipped].contains($0.outcome) }.map(\.id))
-        let possible = all.filter { $0.leftUndone != nil && !done.contains($0.id) }.map(\.id)
-        return try steps.reduce(plan) { plan, id in
-            guard possible.contains(id) else {
-                let why =
-                    !all.contains { $0.id == id }
-                    ? "the run has no such step" : done.contains(id) ? "it is done already" : "it is never passed over"
-                throw ValidationError("--skip \(id): \(why); possible are: \(possible.joined(separator: ", "))")
-            }
-            return plan.passing(over: id, because: TerminalText.line(because ?? ""))
+        let possible = all.filter { $0.leftUndone != nil }.map(\.id)
+        for id in steps where !possible.contains(id) {
+            let why = all.contains { $0.id == id } ? "it is never passed over" : "the run has no such step"
+            throw ValidationError("--skip \(id): \(why); possible are: \(possible.joined(separator: ", "))")
         }
+    }
+
+    func applied(to plan: Plan) -> Plan {
+        steps.reduce(plan) { $0.passing(over: $1, because: TerminalText.line(because ?? "")) }
     }
 }
 

@@ -63,7 +63,7 @@ struct ResumeCommand: AsyncParsableCommand {
                     session.terminal.progress(text)
                     return session.terminal.printEvent(Event(.result, text: text, status: 0, run: found.id))
                 }
-                let text = "Run \(found.id) is done and verified; there is nothing to resume."
+                let text = "Run \(found.id) is \(report.result ?? "done and verified"); there is nothing to resume."
                 session.terminal.progress(text)
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: found.id))
             }
@@ -87,11 +87,12 @@ struct ResumeCommand: AsyncParsableCommand {
             let planned = try Replacement.plan(of: run)
             let work = session.replacement(options.inventory, limits: limits, update, resuming: planned)
             try work.refuseOtherInventory(planned, run)
+            try skips.check(planned)
             let masters = planned.survivors.compactMap { session.inventory.host(named: $0.host) }
             try await work.locked(by: masters) { lock in
                 let again = ResumedPlan(
                     run: run, planned: planned, replacement: replacement, losses: losses.acceptedLosses, fence: fence)
-                let plan = try skips.applied(to: try await again.plan(work, session), report)
+                let plan = skips.applied(to: try await again.plan(work, session))
                 let news = PlanText(plan, session.inventory).added(to: planned)
                 news.flatMap(session.terminal.lines).forEach(session.terminal.progress)
                 if isAsked || !news.isEmpty && !yes { try await Confirmation.askForName(plan, session.terminal) }

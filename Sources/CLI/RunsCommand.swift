@@ -124,7 +124,7 @@ struct RunLeft {
         let steps =
             report.plan.map { ReplacementSteps.make($0).map { (id: $0.id, title: $0.title) } }
             ?? report.recovery.map { RecoverySteps.make($0).map { (id: $0.id, title: $0.title) } } ?? []
-        let done = Set(report.steps.filter { [.done, .skipped, .passedOver].contains($0.outcome) }.map(\.id))
+        let done = Set(report.steps.filter { [.done, .skipped].contains($0.outcome) }.map(\.id))
         let left = steps.filter { !done.contains($0.id) }
         let title = report.title ?? ""
         let begun = report.startedAt.map {
@@ -133,7 +133,12 @@ struct RunLeft {
         var lines = ["Run \(report.run): \(title), \(begun ?? "never begun"): \(report.outcome)."]
         if let abandoned = report.abandoned { lines.append("  given up: \(abandoned)") }
         lines.append("  \(steps.count - left.count) of \(steps.count) steps are done; left:")
-        self.lines = lines + left.map { "    \($0.title) (\($0.id))" }
+        self.lines =
+            lines
+            + left.map { step in
+                let why = report.plan?.passedOver?.first { $0.step == step.id }?.because
+                return "    \(step.title) (\(step.id))" + (why.map { ", passed over: \($0)" } ?? "")
+            }
     }
 
     static func age(_ seconds: TimeInterval) -> String {

@@ -102,6 +102,7 @@ final class FakeCluster: Sendable {
         }
         if words[1].contains("/") { return try several(words.dropFirst().filter { $0.contains("/") }, namespace) }
         switch words[1] {
+        case KubernetesObjects.kinds: return try all()
         case "node": return try one(objects.node(words[2]))
         case "nodes": return try list(objects.nodes)
         case "pods":
@@ -124,6 +125,21 @@ final class FakeCluster: Sendable {
         case "configmap": return try one(state.withLock(\.configMap))
         default: return Self.failure("the fake knows no \(words[1])")
         }
+    }
+
+    /// The kinds that are asked for together, as far as a cluster here has them.
+    private func all() throws -> CommandResult {
+        let objects = objects
+        func items(_ kind: String, _ all: [some KubernetesObject & Encodable]) throws -> [String] {
+            try all.map {
+                #"{"kind":"\#(kind)","# + String(decoding: try JSONEncoder().encode($0), as: UTF8.self).dropFirst()
+            }
+        }
+        let found =
+            try items("Node", objects.nodes) + items("Pod", objects.pods) + items("PersistentVolume", objects.volumes)
+            + items("PersistentVolumeClaim", objects.claims) + items("StatefulSet", objects.statefulSets)
+            + items("Deployment", objects.deployments)
+        return Self.output(#"{"kind":"List","items":[\#(found.joined(separator: ","))]}"#)
     }
 
     /// `get KIND/NAME… --ignore-not-found`: a List, the object alone where one was asked for, or nothing.

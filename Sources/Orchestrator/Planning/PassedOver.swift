@@ -17,6 +17,9 @@ extension Plan {
     /// Why a step is passed over; `nil` where it is not.
     package func reasonToPassOver(_ step: String) -> String? { passedOver?.first { $0.step == step }?.because }
 
+    /// Whether a step rebuilds or heals data.
+    package func isOfData(_ step: String) -> Bool { rebuilds.contains { $0.id == step || $0.healID == step } }
+
     /// The volumes of a rebuild that is passed over are left: its claims may still be bound to them.
     package var volumesToDelete: [ObjectReference] {
         let left = Set(rebuilds.filter { reasonToPassOver($0.id) != nil }.flatMap(\.claims).map(\.volume.uid))

@@ -33,7 +33,8 @@ extension Plan {
             plan.nodeReturned = true
         }
         plan.member = plan.member ?? earlier.member
-        plan.passedOver = earlier.passedOver
+        // Of another spare nothing is known that would have to be passed over.
+        plan.passedOver = plan.replacement.host == earlier.replacement.host ? earlier.passedOver : nil
         return plan
     }
 

@@ -18,14 +18,22 @@ def said_to_skip(faults, step):
 def pod_crashes(faults):
     """MinIO's pod on the new node crashes for ever: its heal is passed over, with a reason; mended later, all is as it should be."""
     faults.cut()
-    # A file where MinIO makes a folder.
-    broken = "/opt/local-path-provisioner/pvc-*_onecloud-minio_export-minio-0"
+    claim = ("get", "persistentvolumeclaim", "-n", "onecloud-minio", "export-minio-0")
+    old = lab.kubectl_json(faults.primary, *claim)["metadata"]["uid"]
     process = faults.start(*faults.replace_arguments, "--heal-stalled", "30")
     faults.wait_for_step("rebuild-onecloud-minio-minio", process)
-    breaking = f"for i in $(seq 600); do test -d {broken} && break; sleep 0.1; done; touch {broken}/.minio.sys && ls -d {broken}"
-    status, out, err = faults.on(faults.spare, breaking)
+
+    def new_volume():
+        found = lab.kubectl_json(faults.primary, *claim)
+        name = found and found["metadata"]["uid"] != old and found["spec"].get("volumeName")
+        return name and lab.kubectl_json(faults.primary, "get", "persistentvolume", name)
+
+    spec = lab.wait_until("the new volume of minio-0", 300, new_volume, every=0.1)["spec"]
+    # A file where MinIO makes a folder, in the two seconds before it looks for fresh drives.
+    broken = (spec.get("hostPath") or spec["local"])["path"]
+    status, out, err = faults.on(faults.spare, f"! test -d {broken}/.minio.sys && touch {broken}/.minio.sys")
     if status != 0:
-        raise Failed(f"the new drive of minio-0 could not be broken: {out}{err}\nnext: {lab.LAB} shell {faults.spare}")
+        raise Failed(f"{broken} could not be broken: {out}{err}\nnext: {lab.LAB} shell {faults.spare}")
     faults.finish(process, expected=2)
     said_to_skip(faults, "heal-onecloud-minio-minio")
     nodes = lab.kubectl_json(faults.primary, "get", "nodes")["items"]
@@ -33,8 +41,7 @@ def pod_crashes(faults):
         raise Failed("a node is still cordoned while nothing is rebuilt")
     for arguments, words in (
             (("--skip", "join", "--because", "x"), "--skip join: it is never passed over"),
-            (("--skip", "heal-minio", "--because", "x"), "the run has no such step"),
-            (("--skip", "drain", "--because", "x"), "it is done already")):
+            (("--skip", "heal-minio", "--because", "x"), "the run has no such step")):
         status, out, err, seconds = faults.tool("resume", "--yes", *arguments, *CONNECT)
         if status != 64 or words not in err:
             raise Failed(f"resume {' '.join(arguments)} ended with {status}, expected 64 and '{words}'; it said: {err}")
@@ -43,7 +50,7 @@ def pod_crashes(faults):
     faults.finish(faults.start("resume", *skip, *CONNECT), expected=5)
     faults.finish(faults.start("resume", *skip, "--yes", *CONNECT))
     said = faults.said()
-    if "but for what was passed over: heal-onecloud-minio-minio" not in said or "count as lost" not in said:
+    if "but for what was passed over: heal-onecloud-minio-minio" not in said or "count as lost" not in said or "Keep the disk of" not in said:
         raise Failed(f"the end does not say what was passed over, and what that leaves\nnext: {faults.folder}/tool.log")
     report = faults.tool("report", faults.run_folder().name)[1]
     if "passed over" not in report or "its disk is on order" not in report:

@@ -18,11 +18,11 @@ public struct Runner: Sendable {
     func runToItsEnd(_ finish: () -> Void = {}) async throws {
         do {
             try await context.recordFirst()
-            try await run()
+            let passed = try await run()
             let after = await Observer(context.inventory, context.remotes).observe()
             try context.record(Event(.stateAfter, run: context.run.id, state: ClusterSummary(after)))
             finish()
-            try context.record(Event(.result, text: Self.result(steps), status: 0, run: context.run.id))
+            try context.record(Event(.result, text: Self.result(passed), status: 0, run: context.run.id))
             await context.deleteOldRecords()
         } catch {
             let status = ExitStatus(error)
@@ -32,14 +32,16 @@ public struct Runner: Sendable {
         }
     }
 
-    private static func result(_ steps: [any Step]) -> String {
-        let passed = steps.filter { $0 is PassedOver }.map(\.id)
-        return "done and verified"
+    private static func result(_ passed: [String]) -> String {
+        "done and verified"
             + (passed.isEmpty ? "" : ", but for what was passed over: \(passed.joined(separator: ", "))")
     }
 
     /// Steps that are true already are skipped; the first that fails ends the run, after what must not outlive it is undone.
-    public func run() async throws {
+    /// - Returns: the ids of those that were passed over.
+    @discardableResult
+    public func run() async throws -> [String] {
+        var passed: [String] = []
         // Also those that this run began before it was cut off and resumed: what they left must not outlive it.
         let begun = Set(((try? context.run.events()) ?? []).filter { $0.event == .stepBegan }.compactMap(\.step))
         var reached = steps.filter { begun.contains($0.id) }
@@ -47,8 +49,9 @@ public struct Runner: Sendable {
             for step in steps {
                 try Task.checkCancellation()
                 if !begun.contains(step.id) { reached.append(step) }
-                try await run(step)
+                if try await run(step) == .stepPassedOver { passed.append(step.id) }
             }
+            return passed
         } catch let error as Locked {
             // The cluster is another run's by now: nothing of it is touched.
             throw error
@@ -58,7 +61,8 @@ public struct Runner: Sendable {
         }
     }
 
-    private func run(_ step: any Step) async throws {
+    /// - Returns: how it ended.
+    private func run(_ step: any Step) async throws -> Event.Name {
         var context = context
         context.step = step.id
         let started = ContinuousClock.now
@@ -73,26 +77,26 @@ public struct Runner: Sendable {
             switch try await Self.withRetry(context, { try await step.check(context) }) {
             case .satisfied(let seen):
                 try context.record(timed(.stepSkipped, seen))
-                return
+                return .stepSkipped
             case .passedOver(let why):
                 try context.record(timed(.stepPassedOver, why))
-                return
+                return .stepPassedOver
             case .needed(let why):
                 try context.record(Event(.stepBegan, step: step.id, title: step.title, text: why))
             }
             await context.stopwatch.waiting { await context.recorded() }
             try await context.assertMayAct()
-            try await step.run(context)
+            do { try await step.run(context) } catch { throw Self.advised(error, step, run: context.run.id) }
             switch try await Self.withRetry(context, { try await step.verify(context) }) {
             case .satisfied(let seen), .passedOver(let seen):
                 try context.record(timed(.stepFinished, seen))
+                return .stepFinished
             case .needed(let why):
                 throw ClusterError(
                     .changed, host: context.scene.primary.host, operation: step.title, cause: "done, and yet: \(why)",
                     advice: "look at it, then go on with: masterswap resume")
             }
         } catch {
-            let error = Self.advised(error, step, run: context.run.id)
             // The failure itself is what has to be told; a journal that cannot be written any more is told beside it.
             do { try context.record(timed(.stepFailed, "\(error)")) } catch { context.warn("\(error)") }
             if ![.interrupted, .locked].contains(ExitStatus(error)) { try context.assertOldMasterNotSeen() }

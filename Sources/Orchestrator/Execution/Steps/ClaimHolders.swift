@@ -20,11 +20,11 @@ struct ClaimHolders {
                         : pods.map { "\($0.held) mounts it" }.joined(separator: "; "))
             }
         } catch var error as ClusterError where error.code == .waitTimedOut {
-            guard let held = try? await pods(kubectl).first(where: { $0.metadata.finalizers?.isEmpty == false }) else {
+            guard let held = try? await pods(kubectl).first(where: \.isHeld) else {
                 throw error
             }
             error.advice =
-                "have the controller run that takes the finalizer off pod \(held.reference); where there is none any more, its node is deleted and nothing runs the pod: kubectl -n \(held.namespace) edit pod \(held.name); then: masterswap resume"
+                "have the controller run that takes the finalizer off pod \(held.reference); where there is none any more, take metadata.finalizers out by hand, for nothing runs a pod of a node that is deleted: kubectl -n \(held.namespace) edit pod \(held.name); then: masterswap resume"
             throw error
         }
     }

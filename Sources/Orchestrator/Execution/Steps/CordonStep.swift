@@ -26,7 +26,7 @@ struct CordonStep: Step {
 
     func check(_ context: RunContext) async throws -> StepStatus {
         // Resumed while MinIO heals, there is nothing to keep other nodes closed for.
-        guard try await isToBePlaced(context) else { return .satisfied("what is rebuilt is in its place already") }
+        guard try await isToBePlaced(context) else { return .satisfied("nothing is left to be placed") }
         let open = try await Cordons.nodes(context).filter { plan.cordons.contains($0.name) && !$0.isCordoned }.map(
             \.name)
         return open.isEmpty ? .satisfied("cordoned") : .needed("schedulable: \(open.joined(separator: ", "))")
@@ -61,7 +61,8 @@ struct CordonStep: Step {
     /// Claims of the plan that are gone, or recreated and not bound.
     private func unbound(_ context: RunContext) async throws -> [String] {
         let claims = try await context.kubectl().list(Claim.self, ["persistentvolumeclaims", "-A"])
-        return plan.rebuilds.flatMap(\.claims).map(\.claim).filter { planned in
+        let rebuilds = plan.rebuilds.filter { plan.reasonToPassOver($0.id) == nil }
+        return rebuilds.flatMap(\.claims).map(\.claim).filter { planned in
             let claim = claims.first { $0.reference == planned.reference }
             return claim?.isBound != true
         }.map(\.reference)

@@ -14,7 +14,7 @@ struct DeleteVolumesStep: Step {
     let reason = "The provisioner cannot clean up on a node that is gone: they would stay Released for ever."
     let estimate = 2
     var leftUndone: String? {
-        "these volumes stay until they are deleted by hand: \(plan.volumes.map(\.name).joined(separator: ", "))"
+        "those of these volumes that are left stay until they are deleted by hand: \(plan.volumesToDelete.map(\.name).joined(separator: ", "))"
     }
     var effects: [Effect] { plan.volumesToDelete.map { .destroys("\($0)") } }
 
@@ -46,7 +46,8 @@ struct DeleteVolumesStep: Step {
                 throw ClusterError(
                     .changed, host: plan.primary.host, operation: "delete volume \(volume.name)",
                     cause: "its node affinity names \(volume.affinityText), not \(plan.dead.node) alone",
-                    advice: "make a new plan: masterswap plan")
+                    advice:
+                        "see who has done that; to leave the volumes: masterswap resume --skip \(id) --because WHY")
             }
             let reference = ObjectReference(.volume, volume)
             try await context.delete(reference)

@@ -15,7 +15,10 @@ struct HealStep: Step {
     /// Of the lab's small drives.
     var estimate: Int { 4 * drives.count }
     var leftUndone: String? {
-        "until MinIO has healed them, its \(drives.count) new drives count as lost: see to that before another master is touched"
+        let later = RebuildRound.of(plan).drop { !$0.rebuilds.contains(rebuild) }.dropFirst().flatMap(\.rebuilds)
+        return
+            "until MinIO has healed them, the \(drives.count) new drives of \(rebuild.reference) count as lost: see to that before another master is touched"
+            + (later.isEmpty ? "" : "; the run goes on to rebuild \(later.map(\.reference).joined(separator: ", "))")
     }
 
     private var drives: [Plan.LostClaim] { rebuild.drives }

@@ -67,7 +67,7 @@ struct MinIOHealProof {
             throw ClusterError(
                 .changed, host: host, operation: "see \(pod.reference) healed", cause: why,
                 advice:
-                    "look at its log, and heal by hand: mc admin heal --recursive ALIAS; then restart the pod, so that its log begins again, and: masterswap resume"
+                    "look at its log, and heal by hand: mc admin heal --recursive ALIAS; then restart the pod, so that its log begins again, and: masterswap resume; or end the run without it: masterswap resume --skip STEP --because WHY"
             )
         case .complete(let summary): return try await missingFolders(summary.healedBuckets, context)
         case .healed: return try await missingFolders([], context)
@@ -100,7 +100,9 @@ struct MinIOHealProof {
             throw ClusterError(
                 .changed, host: volume.name, operation: "look at the drive of \(pod.reference)",
                 cause: "the volume names no folder on a node",
-                advice: "see by hand that MinIO has healed it: mc admin heal --recursive --dry-run ALIAS")
+                advice:
+                    "see by hand that MinIO has healed it: mc admin heal --recursive --dry-run ALIAS; then go on without this proof: masterswap resume --skip STEP --because WHY"
+            )
         }
         return path
     }

@@ -124,18 +124,32 @@ struct NewMaster {
 
     /// Its static pods, and those that each of the others runs, as far as they do not run on it, with why.
     func staticPods(_ objects: KubernetesObjects) -> [String] {
-        func running(_ node: String) -> [String: Pod] {
-            Dictionary(
-                objects.pods.filter { $0.isMirror && $0.nodeName == node && $0.name.hasSuffix("-\(node)") }.map {
-                    (String($0.name.dropLast(node.count + 1)), $0)
-                }, uniquingKeysWith: { $1 })
-        }
-        let others = plan.survivors.map { Set(running($0.node).keys) }
-        guard let first = others.first else { return [] }
-        let own = running(plan.replacement.node)
-        return others.reduce(first) { $0.intersection($1) }.union(own.keys).sorted().compactMap { name in
+        let own = Self.staticPods(of: plan.replacement.node, objects)
+        return usual(objects).union(own.keys).sorted().compactMap { name in
             guard let pod = own[name] else { return "the static pod \(name)-\(plan.replacement.node) is not there" }
             return pod.isReady ? nil : "the static \(Placement.state(of: pod))"
         }
+    }
+
+    /// Of the survivors' static pods those that each of them runs, as far as they are not Ready: one that somebody else has put on one
+    /// of them is not the cluster's.
+    func unreadyOfSurvivors(_ objects: KubernetesObjects) -> [String] {
+        let usual = usual(objects)
+        return plan.survivors.flatMap { master in
+            Self.staticPods(of: master.node, objects).filter { usual.contains($0.key) && !$0.value.isReady }.values
+        }.map { "static pod \($0.name) is not Ready" }.sorted()
+    }
+
+    /// The static pods that each survivor runs, without the node's name.
+    private func usual(_ objects: KubernetesObjects) -> Set<String> {
+        let names = plan.survivors.map { Set(Self.staticPods(of: $0.node, objects).keys) }
+        return names.dropFirst().reduce(names.first ?? []) { $0.intersection($1) }
+    }
+
+    private static func staticPods(of node: String, _ objects: KubernetesObjects) -> [String: Pod] {
+        Dictionary(
+            objects.pods.filter { $0.isMirror && $0.nodeName == node && $0.name.hasSuffix("-\(node)") }.map {
+                (String($0.name.dropLast(node.count + 1)), $0)
+            }, uniquingKeysWith: { $1 })
     }
 }

@@ -1,3 +1,4 @@
+import Cluster
 import Inventories
 package import Planning
 
@@ -9,7 +10,7 @@ package struct PassedOver: Step {
     package var id: String { step.id }
     package var title: String { step.title }
     package var reason: String {
-        "Passed over, because \(because)" + (leftUndone.map { "; left undone: \($0)" } ?? "") + "."
+        "Passed over: \(because)" + (leftUndone.map { "; what that leaves: \($0)" } ?? "")
     }
     package var effects: [Effect] { [] }
     package var estimate: Int { 0 }
@@ -34,9 +35,9 @@ extension Plan {
     package func passing(over step: String, because: String) -> Plan {
         var plan = self
         let heals = rebuilds.filter { $0.id == step && !$0.drives.isEmpty }.map(\.healID)
-        for id in [step] + heals where reasonToPassOver(id) == nil {
-            plan.passedOver = (plan.passedOver ?? []) + [.init(step: id, because: because)]
-        }
+        let passed = [step] + heals
+        plan.passedOver =
+            (passedOver ?? []).filter { !passed.contains($0.step) } + passed.map { .init(step: $0, because: because) }
         return plan
     }
 
@@ -47,6 +48,21 @@ extension Plan {
 extension Plan.Rebuild {
     /// What is left undone where it is passed over.
     func leftUndone(by plan: Plan) -> String {
-        "what is not rebuilt of \(reference) by then stays as it is: claims that are left keep their pods Pending, and claims that are deleted already are bound wherever their pods start"
+        var left = [
+            plan.reusesName
+                ? "claims of \(reference) that are not deleted yet stay bound to folders of the old disk, and their pods start on empty ones"
+                : "claims of \(reference) that are not deleted yet stay, and their pods Pending"
+        ]
+        switch kind {
+        case .statefulSet:
+            left.append(
+                "a claim that is deleted already is made again once its Pending pod is deleted, and bound on any node")
+        case .deployment:
+            left.append(
+                "a claim that is deleted already is made again by the operator, and only beside a new deployment")
+        }
+        if !drives.isEmpty { left.append("two of its drives may come to share a node, whose loss may then lose data") }
+        left.append("its volumes stay: \(claims.map(\.volume.name).joined(separator: ", "))")
+        return left.joined(separator: "; ") + "; nothing rebuilds it later but you, by hand"
     }
 }

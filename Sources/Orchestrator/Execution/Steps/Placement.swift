@@ -76,7 +76,7 @@ struct Placement {
             cause:
                 "it was bound on \(volume.affinityText), which was schedulable meanwhile",
             advice:
-                "cordon every node but \(plan.replacement.node), delete the claim and its pod by hand (kubectl delete pvc,pod -n \(claim.namespace)), then: masterswap resume"
+                "cordon every node but \(plan.replacement.node), delete the claim and its pod by hand (kubectl delete pvc,pod -n \(claim.namespace)), then: masterswap resume; or leave it there: masterswap resume --skip \(rebuild.id) --because WHY"
         )
     }
 }

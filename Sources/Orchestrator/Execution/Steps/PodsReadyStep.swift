@@ -13,7 +13,9 @@ struct PodsReadyStep: Step {
     let reason = "What was rebuilt and what runs on every node has to run there, too."
     let effects: [Effect] = []
     let estimate = 3
-    var leftUndone: String? { "pods on \(plan.replacement.node) stay as they are: see why they are not Ready" }
+    var leftUndone: String? {
+        "pods on \(plan.replacement.node) and pods of what was rebuilt that are not Ready stay so: see why, each of them"
+    }
 
     func commands(_ inventory: Inventory) -> [String] { [plan.kubectl(["get", KubernetesObjects.kinds, "-A"])] }
 
@@ -34,8 +36,7 @@ struct PodsReadyStep: Step {
     func missing(_ objects: KubernetesObjects, _ context: RunContext) async throws -> [String] {
         let givenUp = plan.givenUp
         let unready = objects.pods.filter { pod in
-            pod.nodeName == plan.replacement.node && !pod.isMirror && !pod.isReady && !pod.isFinished
-                && !givenUp.contains { rebuild in rebuild.claims.contains { rebuild.mounts($0, pod) } }
+            pod.nodeName == plan.replacement.node && !pod.isMirror && !pod.isReady && !pod.isFinished && !isGivenUp(pod)
         }
         var missing = unready.map { "on \(plan.replacement.node) \(Placement.state(of: $0))" }
         for rebuild in plan.rebuilds where !givenUp.contains(rebuild) {
@@ -47,7 +48,18 @@ struct PodsReadyStep: Step {
                     "no Ready pod mounts \(lost.claim.reference)" + (pod.map { ": \(Placement.state(of: $0))" } ?? ""))
             }
         }
-        return missing
+        return missing + (try await replicasKept(context))
+    }
+
+    /// A StatefulSet makes its replica again under the same name alone, which a pod of the dead node has until it is gone.
+    private func replicasKept(_ context: RunContext) async throws -> [String] {
+        try await DeadNode.pods(plan, context.kubectl()).filter {
+            $0.isHeld && $0.controller?.kind == "StatefulSet" && !isGivenUp($0)
+        }.map { "\($0.held), is in the place of its set's replica" }
+    }
+
+    private func isGivenUp(_ pod: Pod) -> Bool {
+        plan.givenUp.contains { rebuild in rebuild.claims.contains { rebuild.mounts($0, pod) } }
     }
 }
 

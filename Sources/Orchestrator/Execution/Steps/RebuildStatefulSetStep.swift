@@ -107,7 +107,9 @@ struct RebuildStatefulSetStep: Step {
             throw ClusterError(
                 .changed, host: plan.primary.host, operation: "delete \(lost.claim)",
                 cause: "it is bound to \(claim.spec.volumeName ?? "nothing"), planned was \(lost.volume.name)",
-                advice: "make a new plan: masterswap plan")
+                advice:
+                    "see who has done that; to leave the workload as it is: masterswap resume --skip \(id) --because WHY"
+            )
         }
         try await context.delete(lost.claim)
         try await ClaimHolders(plan: plan, lost: lost).awaitEnd(context)

@@ -26,16 +26,29 @@ struct VerifyStep: Step {
     func check(_ context: RunContext) async throws -> StepStatus { .needed("everything is looked at once more") }
 
     func run(_ context: RunContext) async throws {
-        try await context.wait(for: "the cluster to be whole") {
-            let problems = try await problems(context)
-            return problems.isEmpty ? .done(()) : .pending(problems.joined(separator: "; "))
+        do {
+            try await context.wait(for: "the cluster to be whole") {
+                let problems = try await problems(context)
+                return problems.isEmpty ? .done(()) : .pending(problems.joined(separator: "; "))
+            }
+        } catch var error as ClusterError where error.code == .waitTimedOut {
+            guard plan.reasonToPassOver(PodsReadyStep.id) == nil,
+                try await !PodsReadyStep(plan: plan).missing(context.kubectl().objects(), context).isEmpty
+            else { throw error }
+            error.advice +=
+                "; where a pod cannot become Ready: masterswap resume --skip \(PodsReadyStep.id) --because WHY"
+            throw error
         }
     }
 
     func verify(_ context: RunContext) async throws -> StepStatus {
-        .satisfied(
-            "\(plan.survivors.count + 1) masters Ready and as many healthy etcd members, one VIP holder, every claim and pod of the rebuilt workloads in place"
-        )
+        let masters =
+            "\(plan.survivors.count + 1) masters Ready and as many healthy etcd members, one VIP holder"
+        let passed = (plan.passedOver ?? []).map(\.step)
+        return .satisfied(
+            passed.isEmpty
+                ? "\(masters), every claim and pod of the rebuilt workloads in place"
+                : "\(masters); not looked at where it was passed over: \(passed.joined(separator: ", "))")
     }
 
     private func problems(_ context: RunContext) async throws -> [String] {
@@ -71,10 +84,9 @@ struct VerifyStep: Step {
         if let dead = objects.node(plan.dead.node), dead.uid == plan.dead.uid || !plan.reusesName {
             problems.append("\(plan.dead.node) is \(dead.uid == plan.dead.uid ? "still a node" : "a node again")")
         }
-        let masters = Set(plan.survivors.map(\.node))
-        let mirrors = objects.pods.filter { $0.isMirror && $0.nodeName.map(masters.contains) == true }
-        problems += mirrors.filter { !$0.isReady }.map { "static pod \($0.name) is not Ready" }
-        if plan.promotes, !mirrors.contains(where: { $0.name == "keepalived-\(plan.primary.node)" }) {
+        problems += NewMaster(plan: plan).unreadyOfSurvivors(objects)
+        let keepalived = "keepalived-\(plan.primary.node)"
+        if plan.promotes, !objects.pods.contains(where: { $0.isMirror && $0.name == keepalived }) {
             problems.append("the kubelet of \(plan.primary.node) has not told of its keepalived yet")
         }
         return problems

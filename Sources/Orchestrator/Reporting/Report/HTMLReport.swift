@@ -255,7 +255,7 @@ public struct HTMLReport: Sendable {
         .timeline li{padding:.45rem 0;break-inside:avoid}
         .step{display:flex;justify-content:space-between;gap:1rem;margin:0 0 .2rem}
         .step span{overflow-wrap:anywhere}.step b{white-space:nowrap;font-variant-numeric:tabular-nums}
-        .failed b,.unfinished b,.passedOver b{color:var(--bad)}.skipped b{color:var(--soft);font-weight:400}
+        .failed b,.unfinished b,.passed-over b{color:var(--bad)}.skipped b{color:var(--soft);font-weight:400}
         svg{display:block}rect.rail{fill:var(--back)}rect.own{fill:var(--own)}rect.waited{fill:var(--wait)}
         .failed rect.waited{fill:var(--bad)}
         .seen{margin:.2rem 0 0;overflow-wrap:anywhere}

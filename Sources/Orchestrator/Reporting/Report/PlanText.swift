@@ -189,6 +189,9 @@ public struct PlanText: Sendable {
         plan.rebuilds.map { rebuild in
             let count = rebuild.claims.count
             let what = "\(rebuild.reference) (\(rebuild.data.rawValue), \(count) claim\(count == 1 ? "" : "s")):"
+            if let why = plan.reasonToPassOver(rebuild.id) ?? plan.reasonToPassOver(rebuild.healID) {
+                return Line("\(what) passed over, in whole or its heal: \(why)", .warning)
+            }
             if rebuild.isDataLost { return Line("\(what) ITS DATA IS LOST, as agreed to", .warning) }
             if rebuild.data == .disposable { return Line("\(what) begins empty, which the inventory allows") }
             guard let redundancy = rebuild.redundancy else { return Line("\(what) healed from the other drives") }

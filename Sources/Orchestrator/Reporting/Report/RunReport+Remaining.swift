@@ -14,7 +14,11 @@ extension RunReport {
                 "In the inventory, take \(old) out of the hosts and write 'role: master' for \(new): the next check and the next replacement go by it (another time: --update-inventory)."
             )
         }
-        if old != new {
+        if old != new, steps.contains(where: { $0.outcome == .passedOver && plan.isOfData($0.id) }) {
+            remaining.append(
+                "Keep the disk of \(old) as it is, and leave it without power, until what was passed over is whole: it may hold the last copy."
+            )
+        } else if old != new {
             remaining.append(
                 "The disk of \(old) may still hold its etcd member, its static pods and the VIP: leave it without power, or erase its disk before it is on this network again."
             )
@@ -26,7 +30,7 @@ extension RunReport {
     private func passedOver(_ plan: Plan) -> [String] {
         let passed = Set(steps.filter { $0.outcome == .passedOver }.map(\.id))
         return ReplacementSteps.make(plan).filter { passed.contains($0.id) }.map { step in
-            "'\(step.title)' was passed over: \(step.leftUndone ?? "it is not done")."
+            "'\(step.title)' was passed over; what that leaves: \(step.leftUndone ?? "all of it")."
         }
     }
 

@@ -6,7 +6,8 @@ public import Planning
 public struct RunReport: Sendable, Codable {
     public struct Step: Sendable, Codable {
         public enum Outcome: String, Sendable, Codable {
-            case done, skipped, passedOver, failed, unfinished
+            case done, skipped, failed, unfinished
+            case passedOver = "passed-over"
 
             var words: String { self == .passedOver ? "passed over" : rawValue }
         }
@@ -95,9 +96,9 @@ public struct RunReport: Sendable, Codable {
 
     private mutating func end(_ event: Event, _ outcome: Step.Outcome) {
         // A step that a resumed run found done keeps the figures of the run that did it.
-        guard let index = steps.firstIndex(where: { $0.id == event.step }), steps[index].outcome != .done else {
-            return
-        }
+        guard let index = steps.firstIndex(where: { $0.id == event.step }),
+            steps[index].outcome != .done || outcome != .skipped
+        else { return }
         steps[index].outcome = outcome
         steps[index].text = event.text
         steps[index].elapsed = event.elapsed ?? 0
@@ -112,7 +113,7 @@ public struct RunReport: Sendable, Codable {
         if abandoned != nil, status != 0 { return "given up" }
         return switch status {
         case nil: "not ended"
-        case 0: "done"
+        case 0: steps.contains { $0.outcome == .passedOver } ? "done in part" : "done"
         case let status?: ExitStatus(rawValue: Int32(status)).map { "\($0)" } ?? "status \(status)"
         }
     }
