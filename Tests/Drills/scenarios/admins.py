@@ -88,7 +88,7 @@ def two_admins(faults):
         say(f"the second admin's {words[0]} beside the first's run: exit {status}, {seconds:.1f} s: {err.strip()[-300:]}")
         if status != 6:
             raise Failed(f"the second admin's {words[0]} ended with {status}, expected 6\nnext: {faults.folder}/tool.log")
-    steps = ["join", "rebuild-onecloud-minio-minio", "heal-onecloud-monitoring-monitor-minio"]
+    steps = ["join", "rebuild-onecloud-minio-minio", "rebuild-onecloud-default-influxdb"]
     for step, other in zip(steps, (second, first, second)):
         be(first if other is second else second)
         faults.wait_for_step(step, process)
