@@ -67,3 +67,25 @@ def stuck_finalizer(faults):
     lab.must("finalizers", "free")
     faults.resume()
     faults.verify()
+
+
+def spare_dies(faults):
+    """The spare's power is cut while ocboot joins it: another one takes its place, here the first dead one's machine, installed again."""
+    faults.cut()
+    process = faults.start(*faults.replace_arguments)
+    faults.wait_for_step("join", process)
+    lab.wait_until("ocboot to be at work", 60, lambda: faults.on(faults.primary, "ls /var/lib/masterswap/*/join-1/pid")[0] == 0)
+    lab.live("power-cut", faults.spare)
+    # Its ssh would wait for the dead host for a quarter of an hour.
+    faults.on(faults.primary, "kill -9 $(pgrep -f '[p]ython3.* ./run.py ')")
+    faults.finish(process, expected=2)
+    status, out, err, seconds = faults.tool("resume", "--yes", *CONNECT)
+    say(f"resume without another spare: exit {status}; masterswap said:\n{drill.indented(err[-600:])}")
+    if status != 4 or faults.spare not in err:
+        raise Failed(f"exit {status}, expected 4, and {faults.spare} named")
+    lab.live("power-on", faults.dead)
+    faults.new = faults.dead
+    arguments = ("resume", "--with", faults.dead, "--yes", *CONNECT)
+    accept = faults.new_host_key(arguments)
+    faults.finish(faults.start(*arguments, *accept))
+    faults.verify()
