@@ -92,7 +92,7 @@ struct SkipOptions: ParsableArguments {
     @Option(
         name: .customLong("skip"),
         help: ArgumentHelp(
-            "A step that cannot come to its end, by its name as 'resume' lists it: it is passed over. Once for each; never for what etcd's quorum, the join or the VIP rests on.",
+            "A step that cannot come to its end, by its name as 'resume' lists it: this and later resumes pass it over. May be given several times. Never for what etcd's quorum, the join or the VIP rests on.",
             valueName: "step"))
     var steps: [String] = []
     @Option(help: ArgumentHelp("The reason, which the run's report keeps.", valueName: "why"))
