@@ -98,6 +98,23 @@ import Testing
         }
     }
 
+    @Test func onlyWhatTheRunHasAndMayLackIsSkipped() throws {
+        func words(_ step: String) -> String {
+            do {
+                var options = SkipOptions()
+                (options.steps, options.because) = ([step], "x")
+                try options.check(try PlanGoldenTests.plan())
+                return ""
+            } catch { return "\(error)" }
+        }
+        #expect(words("pods-ready").isEmpty)
+        #expect(words("join").contains("--skip join: it is never passed over; possible are: drain, "))
+        #expect(words("heal-minio").contains("--skip heal-minio: the run has no such step"))
+        for given in [["--skip", "drain"], ["--because", "x"], ["--skip", "drain", "--because", " "]] {
+            #expect(throws: (any Error).self) { try Masterswap.parseAsRoot(["resume"] + given) }
+        }
+    }
+
     @Test func anInventoryIsNotWrittenOverWithoutForce() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("import-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

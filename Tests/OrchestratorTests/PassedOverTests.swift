@@ -109,6 +109,8 @@ import Testing
         let text = PlanText(before, try RunbookCluster.inventory())
         let old = text.added(to: before).map(\.text)
         #expect(!old.contains("Steps to be passed over, to confirm:"))
+        let changed = PlanText(before.passing(over: "heal-\(Self.minio)", because: "y"), try RunbookCluster.inventory())
+        #expect(changed.added(to: before).contains { $0.text.contains("Passed over: y") }, "a new reason is confirmed")
         let news = text.added(to: try Self.plan()).map(\.text)
         #expect(news.contains("Steps to be passed over, to confirm:"))
         #expect(news.contains { $0.contains("Passed over: x; what that leaves: until MinIO has healed them") })
@@ -180,7 +182,7 @@ import Testing
         }
         var plan = try Self.plan()
         #expect(left(plan, "minio-minio").contains("two of its drives may come to share a node"))
-        #expect(left(plan, "influxdb").contains("only beside a new deployment"))
+        #expect(left(plan, "influxdb").contains("recreated by the operator after you delete the deployment"))
         #expect(!left(plan, "influxdb").contains("drives"))
         #expect(left(plan, "influxdb").contains("and their pods Pending"))
         plan.replacement.node = plan.dead.node

@@ -56,10 +56,11 @@ extension Plan.Rebuild {
         switch kind {
         case .statefulSet:
             left.append(
-                "a claim that is deleted already is made again once its Pending pod is deleted, and bound on any node")
+                "a claim that was deleted is recreated after you delete its Pending pod, and any node may get its volume"
+            )
         case .deployment:
             left.append(
-                "a claim that is deleted already is made again by the operator, and only beside a new deployment")
+                "a claim that was deleted is recreated by the operator after you delete the deployment")
         }
         if !drives.isEmpty { left.append("two of its drives may come to share a node, whose loss may then lose data") }
         left.append("its volumes stay: \(claims.map(\.volume.name).joined(separator: ", "))")

@@ -51,11 +51,11 @@ struct PodsReadyStep: Step {
         return missing + (try await replicasKept(context))
     }
 
-    /// A StatefulSet makes its replica again under the same name alone, which a pod of the dead node has until it is gone.
+    /// A StatefulSet recreates a replica under the same name, and cannot while a pod of the dead node still has that name.
     private func replicasKept(_ context: RunContext) async throws -> [String] {
         try await DeadNode.pods(plan, context.kubectl()).filter {
             $0.isHeld && $0.controller?.kind == "StatefulSet" && !isGivenUp($0)
-        }.map { "\($0.held), is in the place of its set's replica" }
+        }.map { "\($0.held), keeps its StatefulSet from recreating the replica" }
     }
 
     private func isGivenUp(_ pod: Pod) -> Bool {

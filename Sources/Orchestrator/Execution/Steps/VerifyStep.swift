@@ -32,8 +32,10 @@ struct VerifyStep: Step {
                 return problems.isEmpty ? .done(()) : .pending(problems.joined(separator: "; "))
             }
         } catch var error as ClusterError where error.code == .waitTimedOut {
+            // The failure itself is what has to be told, also where this question is not answered.
             guard plan.reasonToPassOver(PodsReadyStep.id) == nil,
-                try await !PodsReadyStep(plan: plan).missing(context.kubectl().objects(), context).isEmpty
+                let missing = try? await PodsReadyStep(plan: plan).missing(context.kubectl().objects(), context),
+                !missing.isEmpty
             else { throw error }
             error.advice +=
                 "; where a pod cannot become Ready: masterswap resume --skip \(PodsReadyStep.id) --because WHY"

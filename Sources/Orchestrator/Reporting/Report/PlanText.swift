@@ -62,7 +62,9 @@ public struct PlanText: Sendable {
             ? []
             : lines + [Line(""), Line("This goes beyond what was agreed to:", .heading)]
                 + news.map { Line("  \($0)", .warning) }
-        let passed = steps.filter { $0 is PassedOver && earlier.reasonToPassOver($0.id) == nil }
+        let passed = steps.filter {
+            $0 is PassedOver && earlier.reasonToPassOver($0.id) != plan.reasonToPassOver($0.id)
+        }
         return whole + list("Additional steps to confirm:", ReplacementSteps.added(plan))
             + list("Steps to be passed over, to confirm:", passed)
     }
