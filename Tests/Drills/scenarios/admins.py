@@ -1,12 +1,14 @@
 """What happens to the machine that the tool runs on for good, and what a second operator finds."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
 import lab
 from disturbed import CONNECT
 from drill import Failed, indented, say
+from scenarios.laptop import killed_everywhere
 
 KEPT = "/var/lib/masterswap"
 
@@ -69,6 +71,45 @@ def laptop_lost(faults):
     if not any(line.split()[0] == run and " done " in line and line.split()[-1] == "both" for line in out.strip().splitlines()[1:]):
         raise Failed(f"the run is not listed as done, here and in the cluster: {out}{err}")
     faults.verify()
+
+
+def lost_everywhere(faults, until):
+    """Each time the tool is killed its machine is lost with all that it has of the run: another admin goes on from what the cluster keeps."""
+
+    def another_admin(attempt):
+        if not faults.run_folder():
+            return faults.replace_arguments
+        lose_machine(faults, f"laptop-{attempt}")
+        # They know that the machine is lost, and do not wait for its lock to run out.
+        status, out, err, seconds = faults.tool("unlock", "--yes", *CONNECT)
+        if status != 0:
+            raise Failed(f"laptop-{attempt} could not take the lost machine's lock away: exit {status}: {err.strip()[-400:]}")
+        status, out, err, seconds = faults.tool("runs", "--output", "json", *CONNECT)
+        if status != 0:
+            raise Failed(f"laptop-{attempt} could not list the cluster's runs: exit {status}: {err.strip()[-400:]}")
+        return ("resume", *CONNECT) if json.loads(out) else faults.replace_arguments
+
+    killed_everywhere(faults, another_admin, until)
+    faults.verify()
+
+
+def is_joined(faults):
+    return any(event["event"] == "step-finished" and event.get("step") == "join" for event in faults.journal())
+
+
+def lost_until_joined(faults):
+    """Killed before and after each step's journal lines, up to the join; each time resumed from another admin's machine and home."""
+    faults.cut()
+    lost_everywhere(faults, until=lambda: is_joined(faults))
+
+
+def lost_once_joined(faults):
+    """The same from the join on."""
+    faults.cut()
+    process = faults.start(*faults.replace_arguments)
+    faults.wait_for_step("join", process, event="step-finished")
+    faults.kill(process)
+    lost_everywhere(faults, until=lambda: False)
 
 
 def two_admins(faults):

@@ -11,16 +11,13 @@ from drill import Failed, say
 from state import reference
 
 
-def kill_everywhere(faults):
-    """kill -9 of the tool before and after each step's journal lines; resume each time; the same end, each act once."""
-    faults.cut()
+def killed_everywhere(faults, next_words, until=lambda: False):
+    """kill -9 of the tool before and after each kind of journal line that a step writes, to the end of the run. `next_words` gives the
+    arguments of each next start; once `until` holds nothing is struck any more."""
     library, seen = faults.preload("kill_at_journal"), faults.folder / "points"
-    environment = [f"LD_PRELOAD={library}", f"FAULT_SEEN={seen}"]
     for attempt in range(1500):
-        has_plan = any("plan" in event for event in faults.journal())
-        arguments = ("resume", *CONNECT) if has_plan else faults.replace_arguments
-        process = faults.start(*arguments, environment=environment)
-        status = process.wait(timeout=900)
+        environment = () if until() else (f"LD_PRELOAD={library}", f"FAULT_SEEN={seen}")
+        status = faults.start(*next_words(attempt), environment=environment).wait(timeout=900)
         if status == 0:
             break
         if status not in (-9, 137):
@@ -32,6 +29,13 @@ def kill_everywhere(faults):
     say(f"{len(points)} points struck, before and after a line: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
     say("each kind of line once a step, for waits, notes and commands repeat without bound; each announced deletion, and each line that"
         " ocboot printed, by itself")
+
+
+def kill_everywhere(faults):
+    """kill -9 of the tool before and after each step's journal lines; resume each time; the same end, each act once."""
+    faults.cut()
+    killed_everywhere(faults, lambda attempt: (
+        ("resume", *CONNECT) if any("plan" in event for event in faults.journal()) else faults.replace_arguments))
     faults.verify()
 
 
