@@ -89,7 +89,12 @@ class Verification:
             wrong += [f"{told} is the dead one's"] if m["id"] in old else []
             wrong += [] if m["started"] and not m["learner"] else [f"{told} has not started as a voter"]
             wrong += [] if m["healthy"] else [f"{told} is not healthy"]
-        return demand(wrong, f"{len(names)} started and healthy, {', '.join(old)} is gone")
+        return demand(wrong + self.different_data(), f"{len(names)} started and healthy, of the same data, {', '.join(old)} is gone")
+
+    def different_data(self):
+        """etcd itself does not notice it, where one member has other data than another."""
+        data = {m["name"]: m["data"] for m in self.after.members}
+        return [] if len(set(data.values())) == 1 and None not in data.values() else [f"the members' data are not the same: {data}"]
 
     def cluster_status(self):
         listed = self.after.snapshot["cluster_status"]

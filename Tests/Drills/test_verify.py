@@ -75,7 +75,7 @@ def snapshot(nodes, dead, holder, promoted, places, suffix, audit):
                     "keepalived": {"mode": "600 root:root", "text": manifest} if is_master and n != dead else None}
     return {
         "taken": "", "cluster": "test", "vip": "10.0.0.100", "hosts": hosts, "objects": objects, "cluster_status": list(nodes), "audit": audit,
-        "etcd": [{"id": f"id-{n}", "name": n, "started": True, "learner": False, "peer": [], "healthy": True} for n in nodes],
+        "etcd": [{"id": f"id-{n}", "name": n, "started": True, "learner": False, "peer": [], "healthy": True, "data": "1"} for n in nodes],
     }
 
 
@@ -151,6 +151,8 @@ MUTATIONS = [
     ("a member has not started", "etcd members", lambda s: s["etcd"][2].update(started=False)),
     ("a member is a learner", "etcd members", lambda s: s["etcd"][2].update(learner=True)),
     ("a member is not healthy", "etcd members", lambda s: s["etcd"][0].update(healthy=False)),
+    ("a member has other data", "etcd members", lambda s: s["etcd"][1].update(data="2")),
+    ("a member tells nothing of its data", "etcd members", lambda s: s["etcd"][1].update(data=None)),
     ("the old member is there", "etcd members", lambda s: s["etcd"].append({**s["etcd"][0], "id": "id-a", "name": "a"})),
     ("the old member's id under a new name", "etcd members", lambda s: s["etcd"][2].update(id="id-a")),
     ("a member is missing", "etcd members", lambda s: s["etcd"].pop()),

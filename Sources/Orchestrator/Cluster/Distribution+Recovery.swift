@@ -27,6 +27,19 @@ extension Inventory.Distribution {
         }
     }
 
+    /// Makes a snapshot of the database that lies there, as `etcdctl snapshot save` writes one: its checksum at its end. etcd must be stopped.
+    package var snapshotDatabase: Command {
+        .script(
+            """
+            umask 077
+            [ -f "$1" ] || { echo "$1 is not there" >&2; exit 1; }
+            rm -f -- "$2" && cp -- "$1" "$2.part" && openssl dgst -sha256 -binary <"$1" >>"$2.part" && sync && mv -f -- "$2.part" "$2"
+            """, ["\(etcdDataDirectory)/member/snap/db", restoredSnapshot], timeout: .seconds(600),
+            label:
+                "cp \(etcdDataDirectory)/member/snap/db \(restoredSnapshot); openssl dgst -sha256 -binary \(etcdDataDirectory)/member/snap/db >>\(restoredSnapshot)"
+        )
+    }
+
     /// What to do where etcd tells nothing.
     package var whyEtcdDoesNotRun: String {
         switch self {
@@ -180,8 +193,7 @@ extension Inventory.Distribution {
 
     /// Shell text that prints etcd's members as JSON, of the member on this host: its own word, which needs no majority. Where it cannot be
     /// asked it ends with 1, and standard error says why.
-    /// - Parameter tellsCluster: prints the cluster's id, in hexadecimal, on a line before.
-    package func peerMembers(tellsCluster: Bool = false) -> String {
+    package func peerMembers() -> String {
         let (file, place, authority, certificate, key) =
             switch self {
             case .kubeadm:
@@ -198,7 +210,6 @@ extension Inventory.Distribution {
                     "peer-ca.crt", "peer-server-client.crt", "peer-server-client.key"
                 )
             }
-        let cluster = "printf '%s\\n' \"$said\" | tr -d '\\r' | sed -n 's/^[Xx]-[Ee]tcd-[Cc]luster-[Ii][Dd]: *//p'\n"
         return """
             place=$(\(place))
             [ -n "$place" ] || { echo "\(file) does not say where etcd listens for its peers" >&2; exit 1; }
@@ -206,7 +217,7 @@ extension Inventory.Distribution {
             said=$(printf 'GET /members HTTP/1.0\\r\\n\\r\\n' | timeout 10 openssl s_client -quiet -verify_return_error -connect "$place" -CAfile \(authority) -cert \(certificate) -key \(key) 2>&1)
             list=$(printf '%s\\n' "$said" | grep '^\\[{.*}\\]')
             [ -n "$list" ] || { printf 'https://%s/members: %s\\n' "$place" "$(printf '%s' "$said" | tail -n 1)" >&2; exit 1; }
-            \(tellsCluster ? cluster : "")printf '%s\\n' "$list"
+            printf '%s\\n' "$list"
             """
     }
 }

@@ -1,11 +1,13 @@
 import Foundation
 import Inventories
 
-/// etcd's static pod manifest as kubeadm writes it, and the one edit that is ever made to it: a further argument, for one start.
+/// etcd's static pod manifest as kubeadm writes it, and the one edit that is ever made to it: other arguments, until data are restored.
 package struct EtcdManifest: Sendable, Hashable {
     package static let path = Inventory.Distribution.kubeadm.manifestDirectory + "/etcd.yaml"
     /// Where it is kept while etcd is stopped: beside the kubelet's folder, on the same file system.
     package static let keptPath = "/etc/kubernetes/masterswap-etcd.yaml"
+    /// What makes etcd forget the other members at each start. Nothing here gives it: a member that is left with data in its database whose
+    /// entries are not in its log differs from whoever joins it later (etcd-io/etcd#14009). Somebody may have put it there.
     package static let flag = "--force-new-cluster"
     /// Where a snapshot's data are made: below the one folder that etcd's container shares with the host.
     package static let restoredPath = Inventory.Distribution.kubeadm.etcdDataDirectory + "/masterswap-restored"
@@ -40,18 +42,7 @@ package struct EtcdManifest: Sendable, Hashable {
 
     package var isForcing: Bool { lines.contains(where: Self.isFlag) }
 
-    /// With the flag, right after the program's name; `nil` where that is not found once, so that nothing is guessed.
-    package var forcing: EtcdManifest? {
-        guard !isForcing else { return self }
-        var lines = lines
-        let found = lines.indices.filter { Self.item(lines[$0]) == "etcd" }
-        guard found.count == 1, let index = found.first else { return nil }
-        let indent = lines[index].prefix { $0 == " " }
-        lines.insert("\(indent)- \(Self.flag)", at: index + 1)
-        return EtcdManifest(lines.joined(separator: "\n"))
-    }
-
-    /// Without the flag: of what ``forcing`` made, the first form again.
+    /// Without the flag, as it was before somebody put it there.
     package var first: EtcdManifest {
         EtcdManifest(lines.filter { !Self.isFlag($0) }.joined(separator: "\n"))
     }
@@ -88,21 +79,31 @@ package struct EtcdManifest: Sendable, Hashable {
             "--name=\(name)", "--initial-cluster=\(name)=\(peer)", "--initial-advertise-peer-urls=\(peer)",
             "--initial-cluster-token=\(token)", "--data-dir=\(Self.restoredPath)",
         ]
-        var lines = lines
-        lines.replaceSubrange(arguments.lines, with: words.map { "\(arguments.indent)- \($0)" })
-        return EtcdManifest(lines.joined(separator: "\n"))
+        var edited = lines
+        edited.replaceSubrange(arguments.lines, with: words.map { "\(arguments.indent)- \($0)" })
+        if release < (3, 4) {
+            // This old etcdctl speaks the protocol that has no snapshots, unless told.
+            guard let image = imageLine, !lines.contains(where: { $0.drop { $0 == " " }.hasPrefix("env:") }) else {
+                return nil
+            }
+            let indent = String(repeating: " ", count: image.prefix { $0 == " " || $0 == "-" }.count)
+            edited.insert(
+                contentsOf: ["env:", "- name: ETCDCTL_API", "  value: \"3\""].map { indent[...] + $0 },
+                at: arguments.lines.lowerBound + words.count)
+        }
+        return EtcdManifest(edited.joined(separator: "\n"))
     }
 
     package var isRestoring: Bool { lines.contains { Self.item($0) == "--data-dir=\(Self.restoredPath)" } }
 
-    /// Of etcd, from the image's tag: 3.4 of `registry.example/etcd:3.4.13-0`. Older etcdctl asks by another protocol unless told.
+    private var imageLine: Substring? { lines.first { $0.drop { $0 == " " || $0 == "-" }.hasPrefix("image:") } }
+
+    /// Of etcd, from the image's tag: 3.4 of `registry.example/etcd:3.4.13-0`.
     private var imageRelease: (Int, Int)? {
-        guard let line = lines.first(where: { $0.drop { $0 == " " || $0 == "-" }.hasPrefix("image:") }),
-            let tag = line.split(separator: ":").last
-        else { return nil }
+        guard let tag = imageLine?.split(separator: ":").last else { return nil }
         let numbers = tag.trimmingCharacters(in: CharacterSet(charactersIn: "v\"' ")).split(separator: ".").prefix(2)
             .compactMap { Int($0) }
-        guard numbers.count == 2, (numbers[0], numbers[1]) >= (3, 4) else { return nil }
+        guard numbers.count == 2, (numbers[0], numbers[1]) >= (3, 0) else { return nil }
         return (numbers[0], numbers[1])
     }
 }

@@ -18,8 +18,6 @@ package struct SurvivorEtcd: Sendable, Hashable {
     package var isForced = false
     /// Those that its member knows.
     package var members: [EtcdMember] = []
-    /// Of the cluster that its peers know it by, in hexadecimal.
-    package var clusterID: String?
     /// What it answers to clients; `nil` where it answers none, as one that was started without a majority.
     package var status: Status?
     /// Why it says nothing.
@@ -37,13 +35,11 @@ package struct SurvivorEtcd: Sendable, Hashable {
 
     package struct Status: Sendable, Hashable {
         package var memberID: String
-        package var clusterID: String
         package var leader: String?
         package var revision: Int
 
-        package init(memberID: String, clusterID: String, leader: String? = nil, revision: Int) {
+        package init(memberID: String, leader: String? = nil, revision: Int) {
             self.memberID = memberID
-            self.clusterID = clusterID
             self.leader = leader
             self.revision = revision
         }
@@ -90,7 +86,7 @@ package struct SurvivorProbe: Sendable {
         let directory = distribution.etcdDataDirectory
         var script = SectionedScript()
         for question in distribution.survivorQuestions { script.section(question.name, question.script) }
-        script.section("members", distribution.peerMembers(tellsCluster: true))
+        script.section("members", distribution.peerMembers())
         script.section("age", "echo $(($(date +%s) - $(stat -c %Y \(directory)/member/snap/db)))")
         script.section("database", "[ -f \(directory)/member/snap/db ] && stat -c %s \(directory)/member/snap/db")
         script.section("data", "du -sk \(directory) | cut -f1")
@@ -157,12 +153,11 @@ package struct SurvivorProbe: Sendable {
         do {
             if data("members") != nil, let list = sections["members"]?.lines.last {
                 etcd.members = try EtcdOutput.peerMembers(Data(list.utf8))
-                etcd.clusterID = sections["members"]?.lines.dropLast().last
             }
             if let status = sections["status"], status.succeeded {
                 etcd.status =
                     status.text.hasPrefix("[")
-                    ? try EtcdOutput.survivorStatus(status.output) : beside(status.lines, etcd.clusterID)
+                    ? try EtcdOutput.survivorStatus(status.output) : beside(status.lines)
             }
         } catch { etcd.problems.append("its JSON cannot be read: \(error)") }
         etcd.silentFor = number("age")
@@ -175,11 +170,11 @@ package struct SurvivorProbe: Sendable {
 
 extension SurvivorProbe {
     /// What a member tells without etcdctl: whether it has a leader, and not which one that is.
-    private static func beside(_ lines: [String], _ clusterID: String?) -> SurvivorEtcd.Status? {
+    private static func beside(_ lines: [String]) -> SurvivorEtcd.Status? {
         guard let told = EtcdBeside(lines) else { return nil }
         let revision = lines.first { $0.hasPrefix(revisionMetric) }?.split(separator: " ").last.flatMap { Double($0) }
         return SurvivorEtcd.Status(
-            memberID: told.memberID, clusterID: clusterID ?? "",
+            memberID: told.memberID,
             leader: told.isLeader ? told.memberID : told.hasLeader ? "another member" : nil,
             revision: revision.map { Int($0) } ?? 0)
     }
@@ -199,12 +194,10 @@ extension Etcdctl {
 extension EtcdOutput {
     private struct Header: Decodable {
         var revision: Int?
-        var cluster: UInt64
         var member: UInt64
 
         private enum CodingKeys: String, CodingKey {
             case revision
-            case cluster = "cluster_id"
             case member = "member_id"
         }
     }
@@ -224,7 +217,7 @@ extension EtcdOutput {
     static func survivorStatus(_ json: Data) throws -> SurvivorEtcd.Status? {
         guard let status = try JSONDecoder().decode([OwnStatus]?.self, from: json)?.first?.status else { return nil }
         return SurvivorEtcd.Status(
-            memberID: String(status.header.member, radix: 16), clusterID: String(status.header.cluster, radix: 16),
+            memberID: String(status.header.member, radix: 16),
             leader: status.leader.flatMap { $0 == 0 ? nil : String($0, radix: 16) },
             revision: status.header.revision ?? 0)
     }

@@ -8,16 +8,12 @@ import Testing
 @testable import Planning
 
 @Suite struct EtcdManifestTests {
-    @Test func theFlagIsOneLineThatIsTakenOutAgain() throws {
+    @Test func theFlagIsOneLineThatIsTakenOut() {
         let first = EtcdManifest(RecoveryCluster.manifest)
-        let forcing = try #require(first.forcing)
-        #expect(forcing.text.contains("    - etcd\n    - --force-new-cluster\n    - --data-dir=/var/lib/etcd\n"))
+        let forcing = EtcdManifest(RecoveryCluster.forcing)
         #expect(first.memberName == RecoveryCluster.survivor)
         #expect(forcing.isForcing && !first.isForcing)
-        #expect(forcing.forcing == forcing)
         #expect(forcing.first == first && first.first == first)
-        #expect(EtcdManifest("- etcd\n- etcd\n").forcing == nil)
-        #expect(EtcdManifest("command: [etcd]\n").forcing == nil)
         #expect(EtcdManifest("    - --force-new-cluster=true\n").isForcing)
     }
 
@@ -29,8 +25,7 @@ import Testing
         let etcd = SurvivorProbe.read([
             "manifest": section(RecoveryCluster.manifest), "kept": section("", 44), "process": section("runs\n"),
             "members": section(
-                "ef37ad9dc622a7c4\n"
-                    + #"[{"id":10501334649042878790,"peerURLs":["https://10.0.0.1:2380"],"name":"a","clientURLs":["https://10.0.0.1:2379"]},{"id":2,"peerURLs":["https://10.0.0.2:2380"],"name":"b"}]"#
+                #"[{"id":10501334649042878790,"peerURLs":["https://10.0.0.1:2380"],"name":"a","clientURLs":["https://10.0.0.1:2379"]},{"id":2,"peerURLs":["https://10.0.0.2:2380"],"name":"b"}]"#
             ),
             "status": section(
                 #"[{"Endpoint":"https://127.0.0.1:2379","Status":{"header":{"cluster_id":17237436991929493444,"member_id":10501334649042878790,"revision":812,"raft_term":7},"version":"3.4.23","dbSize":24576,"raftIndex":900,"raftTerm":7,"raftAppliedIndex":900,"errors":["etcdserver: no leader"],"dbSizeInUse":24576}}]"#
@@ -39,7 +34,7 @@ import Testing
             "room": section("123456\n"),
         ])
         #expect(etcd.own?.name == "a" && etcd.others.map(\.name) == ["b"])
-        #expect(etcd.status?.leader == nil && etcd.status?.revision == 812 && etcd.clusterID == "ef37ad9dc622a7c4")
+        #expect(etcd.status?.leader == nil && etcd.status?.revision == 812)
         #expect(etcd.silentFor == 421 && etcd.isRunning && !etcd.isForced)
         #expect(etcd.manifest?.text == RecoveryCluster.manifest && etcd.kept == nil && etcd.problems.isEmpty)
     }

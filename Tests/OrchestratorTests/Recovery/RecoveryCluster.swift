@@ -30,6 +30,9 @@ enum RecoveryCluster {
 
         """
 
+    /// As somebody has left it who had etcd forget the others.
+    static let forcing = manifest.replacing("    - etcd\n", with: "    - etcd\n    - --force-new-cluster\n")
+
     static func state() throws -> ClusterState {
         var state = try RunbookCluster.state()
         state.hosts[dead[1]] = .failed(
@@ -51,7 +54,6 @@ enum RecoveryCluster {
                 peerURLs: ["https://\(RunbookCluster.addresses[index]):2380"],
                 clientURLs: ["https://\(RunbookCluster.addresses[index]):2379"])
         }
-        etcd.clusterID = "c1"
         etcd.silentFor = 720
         etcd.databaseBytes = 4 << 20
         etcd.dataKiB = 70 << 10
@@ -87,7 +89,7 @@ enum RecoveryCluster {
         var etcd = etcd()
         etcd.manifest = nil
         for index in etcd.members.indices { etcd.members[index].name += "-0a1b2c3d" }
-        etcd.status = .init(memberID: ids[1], clusterID: "c1", revision: 4321)
+        etcd.status = .init(memberID: ids[1], revision: 4321)
         return etcd
     }
 
@@ -98,7 +100,7 @@ enum RecoveryCluster {
     /// etcd does not run on the data that it has.
     static func damaged(_ etcd: SurvivorEtcd) -> SurvivorEtcd {
         var etcd = etcd
-        (etcd.members, etcd.status, etcd.clusterID, etcd.isRunning) = ([], nil, nil, false)
+        (etcd.members, etcd.status, etcd.isRunning) = ([], nil, false)
         etcd.problems = ["members: connection refused"]
         return etcd
     }

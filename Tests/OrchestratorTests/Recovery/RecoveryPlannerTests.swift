@@ -18,7 +18,7 @@ import Testing
         #expect(plan.dead.map(\.host) == Cluster.dead)
         #expect(plan.dead.map(\.memberID) == [Cluster.ids[0], Cluster.ids[2]])
         #expect(plan.dead[1].signs.contains("\(Cluster.survivor): it does not answer ARP"))
-        #expect(plan.etcd.memberID == Cluster.ids[1] && plan.etcd.clusterID == "c1" && plan.watch == 300)
+        #expect(plan.etcd.memberID == Cluster.ids[1] && plan.watch == 300)
         #expect(plan.promotes && plan.manifestDiff != nil && plan.isUnfinished == nil)
         #expect(
             RecoverySteps.make(plan).map(\.id) == [
@@ -58,7 +58,7 @@ import Testing
         #expect(try rules { state, _ in state.cluster.source = Cluster.survivor } == ["quorum-is-lost"])
         #expect(
             try rules { _, etcd in
-                etcd.status = .init(memberID: Cluster.ids[1], clusterID: "c1", leader: Cluster.ids[0], revision: 1)
+                etcd.status = .init(memberID: Cluster.ids[1], leader: Cluster.ids[0], revision: 1)
             } == ["quorum-is-lost"])
     }
 
@@ -108,7 +108,7 @@ import Testing
         #expect(objection { _ in } == nil)
         let (own, other) = (Cluster.ids[1], Cluster.ids[0])
         func status(_ leader: String) -> SurvivorEtcd.Status {
-            .init(memberID: own, clusterID: "c1", leader: leader, revision: 1)
+            .init(memberID: own, leader: leader, revision: 1)
         }
         #expect(objection { $0.answering = [other] } == "etcd member \(other) answers")
         #expect(objection { $0.status = status(other) } == "etcd knows a leader, \(other)")
@@ -214,7 +214,7 @@ import Testing
             facts.peers["10.127.100.\(index)"] = RunbookCluster.silentView
             state.hosts[Cluster.survivor] = .reached(facts)
         }
-        etcd.status = .init(memberID: Cluster.ids[1], clusterID: "c1", revision: 4321)
+        etcd.status = .init(memberID: Cluster.ids[1], revision: 4321)
         #expect(try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now).dead.count == 4)
         state.hosts["m4"] = .reached(HostFacts(hostname: "m4"))
         let refused = try #require(throws: Refused.self) {
@@ -253,9 +253,9 @@ import Testing
     // MARK: Cut off
 
     func cutOff(_ state: inout ClusterState, _ etcd: inout SurvivorEtcd) {
-        etcd.manifest = EtcdManifest(Cluster.manifest).forcing
+        etcd.manifest = EtcdManifest(Cluster.forcing)
         etcd.members = [etcd.members[1]]
-        etcd.status = .init(memberID: Cluster.ids[1], clusterID: "c1", leader: Cluster.ids[1], revision: 1)
+        etcd.status = .init(memberID: Cluster.ids[1], leader: Cluster.ids[1], revision: 1)
         etcd.silentFor = 1
         state.cluster.source = Cluster.survivor
     }
@@ -265,7 +265,7 @@ import Testing
         cutOff(&state, &etcd)
         let plan = try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
         #expect(plan.isUnfinished == true)
-        #expect(RecoverySteps.make(plan).map(\.id).prefix(3) == ["save", "new-cluster", "first-manifest"])
+        #expect(RecoverySteps.make(plan).map(\.id).prefix(3) == ["save", "copy-data", "new-cluster"])
         etcd.members = Cluster.etcd().members
         #expect(throws: Refused.self, "somebody has joined since: the next start would forget them") {
             try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)

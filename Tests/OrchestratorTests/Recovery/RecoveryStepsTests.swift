@@ -13,13 +13,21 @@ final class FakeSurvivor: Remote {
     struct State: Sendable {
         var manifest: String? = RecoveryCluster.manifest
         var kept: String?
+        /// etcd does not run on its own data.
+        var isDamaged = false
+        /// A snapshot is there, to be restored.
+        var snapshot = false
+        /// The restored data are made.
+        var isMade = false
+        /// They are in their place: a cluster of one member.
+        var isExchanged = false
+        /// Somebody has had etcd forget the others before.
+        var isForced = false
         /// A new master is a member, too.
         var hasJoined = false
-        /// The others are forgotten.
-        var isAlone = false
         var revision = 4321
-        /// With the flag nothing changes.
-        var ignoresFlag = false
+        /// The container that restores makes nothing.
+        var restoresNothing = false
         /// Files arrive otherwise than they are.
         var corrupts = false
         var log: [String] = []
@@ -27,26 +35,30 @@ final class FakeSurvivor: Remote {
 
     let name = RecoveryCluster.survivor
     let state: Mutex<State>
+    /// The restored member's id is made of the new cluster's token.
+    static let restoredID = "ab"
 
     init(_ state: State = State()) { self.state = Mutex(state) }
 
     static let database = "what etcd has written"
 
-    static func json(_ members: [EtcdMember], cluster: String = "c1") -> String {
+    static func json(_ members: [EtcdMember]) -> String {
         let items = members.map { member in
             #"{"id":\#(UInt64(member.id, radix: 16) ?? 0),"name":"\#(member.name)","peerURLs":["\#(member.peerURLs[0])"],"clientURLs":["\#(member.clientURLs[0])"]}"#
         }
-        return "\(cluster)\n[\(items.joined(separator: ","))]"
+        return "[\(items.joined(separator: ","))]"
     }
+
+    private static func isRestoring(_ state: State) -> Bool {
+        state.manifest.map { EtcdManifest($0).isRestoring } == true
+    }
+
+    private static func ownID(_ state: State) -> String { state.isExchanged ? restoredID : RecoveryCluster.ids[1] }
 
     private static func status(_ state: State) -> String {
-        let own = UInt64(RecoveryCluster.ids[1], radix: 16) ?? 0
+        let own = UInt64(ownID(state), radix: 16) ?? 0
         return
             #"[{"Status":{"header":{"cluster_id":193,"member_id":\#(own),"revision":\#(state.revision)},"leader":\#(own)}}]"#
-    }
-
-    private static func change(_ state: inout State) {
-        if state.manifest.map({ EtcdManifest($0).isForcing }) == true, !state.ignoresFlag { state.isAlone = true }
     }
 
     func run(_ command: Command) async throws -> CommandResult {
@@ -54,17 +66,34 @@ final class FakeSurvivor: Remote {
             let display = command.display
             state.log.append(display)
             if display == SurvivorProbe.operation { return try #require(Self.look(command, state)) }
+            let kubeadm = Inventory.Distribution.kubeadm
             switch display {
-            case "mv \(EtcdManifest.path) \(EtcdManifest.keptPath)":
+            case kubeadm.stopEtcd.display:
+                if Self.isRestoring(state), state.kept != nil { state.manifest = nil }
                 if let manifest = state.manifest { (state.kept, state.manifest) = (manifest, nil) }
-            case "mv \(EtcdManifest.keptPath) \(EtcdManifest.path)":
+            case kubeadm.startEtcd.display:
                 if let kept = state.kept { (state.manifest, state.kept) = (kept, nil) }
+            case "rm \(EtcdManifest.path)": if Self.isRestoring(state) { state.manifest = nil }
             case "rm -f -- \(EtcdManifest.keptPath)": state.kept = nil
+            case "rm -rf -- \(EtcdManifest.restoredPath)": state.isMade = false
+            case "look at \(EtcdManifest.restoredPath)":
+                return FakeCluster.output((state.isExchanged ? "exchanged\n" : "") + (state.isMade ? "made\n" : ""))
+            case "look at /var/lib/etcd": return FakeCluster.failure("")
+            case let text where text.hasPrefix("mv /var/lib/etcd/member "):
+                #expect(state.manifest == nil && state.isMade, "nothing runs while the data change places")
+                (state.isExchanged, state.isMade, state.snapshot) = (true, false, false)
+            case kubeadm.snapshotDatabase.display:
+                #expect(state.manifest == nil, "etcd is stopped while its database is copied")
+                state.snapshot = true
+            case let text where text.hasPrefix("sha256sum \(kubeadm.restoredSnapshot)"):
+                return state.snapshot ? FakeCluster.output("") : FakeCluster.failure("")
+            case "write \(kubeadm.restoredSnapshot)": state.snapshot = true
+            case let text where text.hasPrefix("rm -f -- \(kubeadm.restoredSnapshot)"): state.snapshot = false
             case EtcdDatabase.label:
                 return FakeCluster.output(#"{"hash":1004314899,"revision":4321,"totalKey":900,"totalSize":9}"#)
             case let text where text.hasPrefix("sha256sum of each"):
                 #expect(state.manifest == nil, "etcd is stopped while its files are read")
-                return FakeCluster.output("\(Self.databaseSum)  member/snap/db\n")
+                return FakeCluster.output(state.isDamaged ? "" : "\(Self.databaseSum)  member/snap/db\n")
             case let text where text.hasPrefix("read \(EtcdDatabase.path) from"):
                 guard text.hasSuffix(" from 0") else { break }
                 return FakeCluster.output(state.corrupts ? "something else" : Self.database)
@@ -73,7 +102,6 @@ final class FakeSurvivor: Remote {
             case let text where text.hasPrefix("etcdctl endpoint status") && text.hasSuffix("--command-timeout=4s"):
                 return FakeCluster.failure(
                     "Failed to get the status of endpoint https://10.0.0.1:2379 (context deadline exceeded)")
-            case let text where text.hasPrefix("etcdctl endpoint status"): return FakeCluster.output(Self.status(state))
             default: break
             }
             return FakeCluster.output("")
@@ -84,17 +112,18 @@ final class FakeSurvivor: Remote {
     private static let databaseSum = "2ff2c617bc411f17c632985d972bea1b191a25d016d9a2aab77a926886e22c44"
 
     private static func look(_ command: Command, _ state: State) -> CommandResult? {
-        var texts = ["age": "700", "database": "9", "data": "9", "room": "99999999"]
-        texts["kept"] = state.kept
-        if let manifest = state.manifest {
-            texts["manifest"] = manifest
+        var texts = ["age": "700", "database": "9", "data": "9", "room": "99999999", "process": ""]
+        (texts["kept"], texts["manifest"]) = (state.kept, state.manifest)
+        if let manifest = state.manifest, !isRestoring(state), !state.isDamaged || state.isExchanged {
             texts["process"] = EtcdManifest(manifest).isForcing ? "forced" : "runs"
             let joined = EtcdMember(
                 id: "5e", name: "s1", peerURLs: ["https://10.0.0.9:2380"], clientURLs: ["https://10.0.0.9:2379"])
+            let isAlone = state.isExchanged || state.isForced
+            var own = RecoveryCluster.etcd().members[1]
+            own.id = ownID(state)
             texts["members"] = json(
-                (state.isAlone ? [RecoveryCluster.etcd().members[1]] : RecoveryCluster.etcd().members)
-                    + (state.hasJoined ? [joined] : []))
-            if state.isAlone { texts["status"] = status(state) }
+                (isAlone ? [own] : RecoveryCluster.etcd().members) + (state.hasJoined ? [joined] : []))
+            if isAlone { texts["status"] = status(state) }
         }
         return FakeCluster.sections(command, texts, isComplete: false)
     }
@@ -102,8 +131,10 @@ final class FakeSurvivor: Remote {
     func upload(_ contents: Data, to path: String, mode: UInt16) async throws {
         state.withLock { state in
             state.log.append("upload \(path)")
-            if path == EtcdManifest.path { state.manifest = String(decoding: contents, as: UTF8.self) }
-            Self.change(&state)
+            guard path == EtcdManifest.path else { return }
+            state.manifest = String(decoding: contents, as: UTF8.self)
+            // The container makes the data, and ends.
+            if Self.isRestoring(state), state.snapshot, !state.restoresNothing { state.isMade = true }
         }
     }
     func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
@@ -114,8 +145,8 @@ final class FakeSurvivor: Remote {
 
     init() throws { folder = try TemporaryFolder() }
 
-    func run(_ survivor: FakeSurvivor, wait: Duration = .seconds(60)) async throws {
-        let plan = try plan()
+    func run(_ survivor: FakeSurvivor, _ plan: RecoveryPlan? = nil, wait: Duration = .seconds(60)) async throws {
+        let plan = try plan ?? self.plan()
         let saved = folder.path + "/saved"
         try FileManager.default.createDirectory(atPath: saved, withIntermediateDirectories: true)
         let run = RunStore.Run(id: "r", directory: folder.path)
@@ -130,7 +161,6 @@ final class FakeSurvivor: Remote {
 
     func plan() throws -> RecoveryPlan {
         var plan = try RecoveryCluster.plan()
-        plan.etcd.clusterID = "c1"
         plan.watch = 0
         return plan
     }
@@ -142,7 +172,8 @@ final class FakeSurvivor: Remote {
     /// One member, the manifest as it was, nothing left beside it, and a copy of what there was.
     func expectRecovered(_ survivor: FakeSurvivor) {
         let state = survivor.state.withLock { $0 }
-        #expect(state.isAlone && state.manifest == RecoveryCluster.manifest && state.kept == nil)
+        #expect(state.isExchanged && state.manifest == RecoveryCluster.manifest && state.kept == nil)
+        #expect(!state.snapshot, "it holds every secret of the cluster")
         #expect(saved("etcd-data/member/snap/db") == FakeSurvivor.database)
         #expect(saved("etcd-data.sha256")?.hasSuffix("  etcd-data/member/snap/db\n") == true)
         #expect(saved("etcd-data.json")?.contains(#""revision":4321"#) == true)
@@ -172,42 +203,58 @@ final class FakeSurvivor: Remote {
         let survivor = FakeSurvivor()
         try await run(survivor)
         try cutJournal(afterBeginOf: "first-manifest")
-        let later = FakeSurvivor(.init(hasJoined: true, isAlone: true))
+        let later = FakeSurvivor(.init(isExchanged: true, hasJoined: true))
         let error = try #require(await #expect(throws: ClusterError.self) { try await run(later) })
         #expect(error.code == .changed && error.cause.contains("5e 's1'"), "\(error)")
         #expect(!later.state.withLock { $0.log }.contains { $0.hasPrefix("upload") || $0.hasPrefix("mv") })
         // One that was cut off before that looks again before it stops etcd.
         try cutJournal(afterBeginOf: "save")
-        let other = FakeSurvivor(.init(hasJoined: true, isAlone: true))
+        let other = FakeSurvivor(.init(isExchanged: true, hasJoined: true))
         await #expect(throws: ClusterError.self) { try await run(other) }
         #expect(!other.state.withLock { $0.log }.contains { $0.hasPrefix("upload") || $0.hasPrefix("mv") })
     }
 
     /// Wherever it was cut off, what is there says what is left to do.
-    @Test(arguments: ["stopped", "forced", "alone", "done"]) func whatWasCutOffIsGoneOnWith(_ place: String)
-        async throws
-    {
-        let first = FakeSurvivor()
-        try await run(first)
+    @Test(arguments: ["stopped", "copied", "restoring", "made", "exchanged", "done"])
+    func whatWasCutOffIsGoneOnWith(_ place: String) async throws {
+        try await run(FakeSurvivor())
         var state = FakeSurvivor.State()
+        (state.kept, state.manifest) = (state.manifest, nil)
         switch place {
-        case "stopped":
-            (state.kept, state.manifest) = (state.manifest, nil)
-            try FileManager.default.removeItem(atPath: folder.path + "/saved/etcd-data.sha256")
-        case "forced":
-            (state.kept, state.isAlone) = (state.manifest, true)
-            state.manifest = EtcdManifest(RecoveryCluster.manifest).forcing?.text
-        case "alone": (state.kept, state.isAlone) = (state.manifest, true)
-        default: state.isAlone = true
+        case "stopped": try FileManager.default.removeItem(atPath: folder.path + "/saved/etcd-data.sha256")
+        case "restoring":
+            state.manifest = EtcdManifest(RecoveryCluster.manifest).restoring(token: "masterswap-r")?.text
+        case "made": state.isMade = true
+        case "exchanged": state.isExchanged = true
+        case "done": (state.isExchanged, state.manifest, state.kept) = (true, RecoveryCluster.manifest, nil)
+        default: break
         }
         try cutJournal(
-            afterBeginOf: ["stopped": "copy-data", "forced": "new-cluster", "alone": "first-manifest"][place])
+            afterBeginOf: place == "done" ? nil : place == "stopped" ? "copy-data" : "new-cluster")
         let survivor = FakeSurvivor(state)
         try await run(survivor)
         expectRecovered(survivor)
-        if place == "done" {
-            #expect(!survivor.state.withLock { $0.log }.contains { $0.hasPrefix("upload") || $0.hasPrefix("mv") })
-        }
+        let log = survivor.state.withLock { $0.log }
+        #expect(
+            log.count { $0.hasPrefix("mv /var/lib/etcd/member ") } == (["exchanged", "done"].contains(place) ? 0 : 1))
+        if place == "done" { #expect(!log.contains { $0.hasPrefix("upload") || $0.hasPrefix("mv") }) }
+    }
+
+    /// Somebody has had etcd forget the others, and has left it so: its database is restored all the same, and the flag is gone.
+    @Test func aFlagThatWasLeftIsTakenOut() async throws {
+        var plan = try plan()
+        plan.isUnfinished = true
+        let survivor = FakeSurvivor(.init(manifest: RecoveryCluster.forcing, isForced: true))
+        try await run(survivor, plan)
+        expectRecovered(survivor)
+    }
+
+    @Test func aFlagThatWasLeftDoesNotOutliveARunThatFails() async throws {
+        var plan = try plan()
+        plan.isUnfinished = true
+        let survivor = FakeSurvivor(.init(manifest: RecoveryCluster.forcing, isForced: true, corrupts: true))
+        await #expect(throws: ClusterError.self) { try await run(survivor, plan) }
+        #expect(survivor.state.withLock { $0.manifest == RecoveryCluster.manifest && !$0.isExchanged })
     }
 
     @Test func aCopyThatArrivesOtherwiseStopsItAndEtcdRunsAgain() async throws {
@@ -215,16 +262,17 @@ final class FakeSurvivor: Remote {
         let error = try #require(await #expect(throws: ClusterError.self) { try await run(survivor) })
         #expect(error.cause.contains("another checksum"))
         let state = survivor.state.withLock { $0 }
-        #expect(state.manifest == RecoveryCluster.manifest && state.kept == nil && !state.isAlone)
+        #expect(state.manifest == RecoveryCluster.manifest && state.kept == nil && !state.isExchanged)
     }
 
-    @Test func theFlagDoesNotOutliveARunThatFails() async throws {
-        let survivor = FakeSurvivor(.init(ignoresFlag: true))
+    @Test func aRestoreThatMakesNothingLeavesEtcdAsItWas() async throws {
+        let survivor = FakeSurvivor(.init(restoresNothing: true))
         let error = try #require(
             await #expect(throws: ClusterError.self) { try await run(survivor, wait: .milliseconds(50)) })
         #expect(error.code == .waitTimedOut)
-        let manifest = try #require(survivor.state.withLock { $0.manifest })
-        #expect(!EtcdManifest(manifest).isForcing)
+        let state = survivor.state.withLock { $0 }
+        #expect(
+            state.manifest == RecoveryCluster.manifest && state.kept == nil && !state.isExchanged && !state.snapshot)
     }
 
     @Test func dataThatIsOlderThanItsCopyStopsIt() async throws {

@@ -1,3 +1,4 @@
+import Crypto
 import Foundation
 import SSH
 import Synchronization
@@ -8,87 +9,6 @@ import Testing
 @testable import Inventories
 @testable import Planning
 
-/// A survivor whose etcd does not run on its data, and a kubelet that runs what the manifest says.
-final class FakeDamaged: Remote {
-    struct State: Sendable {
-        var manifest: String? = RestoreStepTests.manifest
-        var kept: String?
-        var isMade = false
-        var isExchanged = false
-        var snapshot: Bool = false
-        var log: [String] = []
-    }
-
-    let name = RecoveryCluster.survivor
-    let state: Mutex<State>
-    /// The member's id is made of the new cluster's token.
-    static let id = "ab"
-
-    init(_ state: State = State()) { self.state = Mutex(state) }
-
-    private static func isRestoring(_ state: State) -> Bool {
-        state.manifest.map { EtcdManifest($0).isRestoring } == true
-    }
-
-    func run(_ command: Command) async throws -> CommandResult {
-        try state.withLock { state in
-            let display = command.display
-            state.log.append(display)
-            if display == SurvivorProbe.operation { return try #require(Self.look(command, state)) }
-            let kubeadm = Inventory.Distribution.kubeadm
-            switch display {
-            case kubeadm.stopEtcd.display:
-                if Self.isRestoring(state), state.kept != nil { state.manifest = nil }
-                if let manifest = state.manifest { (state.kept, state.manifest) = (manifest, nil) }
-            case kubeadm.startEtcd.display:
-                if let kept = state.kept { (state.manifest, state.kept) = (kept, nil) }
-            case "rm \(EtcdManifest.path)": if Self.isRestoring(state) { state.manifest = nil }
-            case "rm -f -- \(EtcdManifest.keptPath)": state.kept = nil
-            case "rm -rf -- \(EtcdManifest.restoredPath)": state.isMade = false
-            case "look at \(EtcdManifest.restoredPath)":
-                return FakeCluster.output(
-                    (state.isExchanged ? "exchanged\n" : "") + (state.isMade ? "made\n" : ""))
-            case "look at /var/lib/etcd": return FakeCluster.failure("")
-            case let text where text.hasPrefix("mv /var/lib/etcd/member "):
-                #expect(state.manifest == nil && state.isMade, "nothing runs while the data change places")
-                (state.isExchanged, state.isMade) = (true, false)
-            case let text where text.hasPrefix("sha256sum \(kubeadm.restoredSnapshot)"):
-                return state.snapshot ? FakeCluster.output("") : FakeCluster.failure("")
-            case "write \(kubeadm.restoredSnapshot)": state.snapshot = true
-            case let text where text.hasPrefix("rm -f -- \(kubeadm.restoredSnapshot)"): state.snapshot = false
-            case let text where text.hasPrefix("read certificates"): return FakeCluster.output("tar")
-            default: break
-            }
-            return FakeCluster.output("")
-        }
-    }
-
-    private static func look(_ command: Command, _ state: State) -> CommandResult? {
-        var texts = ["age": "700", "database": "9", "data": "9", "room": "99999999", "process": ""]
-        (texts["kept"], texts["manifest"]) = (state.kept, state.manifest)
-        if state.isExchanged, state.manifest != nil, !isRestoring(state) {
-            texts["process"] = "runs"
-            var own = RecoveryCluster.etcd().members[1]
-            own.id = id
-            texts["members"] = FakeSurvivor.json([own], cluster: "c2")
-            texts["status"] =
-                #"[{"Status":{"header":{"cluster_id":194,"member_id":171,"revision":4002},"leader":171}}]"#
-        }
-        return FakeCluster.sections(command, texts, isComplete: false)
-    }
-
-    func upload(_ contents: Data, to path: String, mode: UInt16) async throws {
-        state.withLock { state in
-            state.log.append("upload \(path)")
-            guard path == EtcdManifest.path else { return }
-            state.manifest = String(decoding: contents, as: UTF8.self)
-            // The container makes the data, and ends.
-            if Self.isRestoring(state), state.snapshot { state.isMade = true }
-        }
-    }
-    func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
-}
-
 @Suite struct RestoreStepTests {
     typealias Cluster = RecoveryCluster
     static let manifest = RecoveryCluster.manifest
@@ -96,7 +16,7 @@ final class FakeDamaged: Remote {
     let folder: TemporaryFolder
     init() throws { folder = try TemporaryFolder() }
 
-    func run(_ survivor: FakeDamaged) async throws {
+    func run(_ survivor: FakeSurvivor) async throws {
         var snapshot = Cluster.snapshot
         snapshot.path = folder.path + "/snapshot.db"
         try Data("pages".utf8).write(to: URL(fileURLWithPath: snapshot.path))
@@ -105,7 +25,7 @@ final class FakeDamaged: Remote {
         var plan = try RecoveryPlanner.plan(
             try Cluster.state(), etcd, .init(survivor: Cluster.survivor, snapshot: snapshot), room: nil,
             now: Cluster.now)
-        (plan.watch, plan.etcd.clusterID) = (0, "c1")
+        plan.watch = 0
         try FileManager.default.createDirectory(atPath: folder.path + "/saved", withIntermediateDirectories: true)
         let run = RunStore.Run(id: "r", directory: folder.path)
         let context = RunContext(
@@ -116,14 +36,14 @@ final class FakeDamaged: Remote {
         try await Runner(Array(RecoverySteps.make(plan).prefix { $0.id != "api-server" }), context).run()
     }
 
-    func expectRestored(_ survivor: FakeDamaged) {
+    func expectRestored(_ survivor: FakeSurvivor) {
         let state = survivor.state.withLock { $0 }
         #expect(state.manifest == Self.manifest && state.kept == nil && state.isExchanged)
         #expect(!state.snapshot, "it holds every secret of the cluster")
     }
 
     @Test func theKubeletRestoresTheSnapshot() async throws {
-        let survivor = FakeDamaged()
+        let survivor = FakeSurvivor(.init(isDamaged: true, revision: 4002))
         try await run(survivor)
         expectRestored(survivor)
         // Resumed, it does nothing more.
@@ -136,22 +56,22 @@ final class FakeDamaged: Remote {
     @Test(arguments: ["stopped", "restoring", "made", "exchanged"]) func whatWasCutOffIsGoneOnWith(_ place: String)
         async throws
     {
-        try await run(FakeDamaged())
+        try await run(FakeSurvivor(.init(isDamaged: true, revision: 4002)))
         let path = folder.path + "/journal.jsonl"
         let events = try Journal.events(at: path)
         let last = try #require(events.firstIndex { $0.event == .stepBegan && $0.step == "new-cluster" })
         try FileManager.default.removeItem(atPath: path)
         let journal = try Journal(path: path)
         for event in events[...last] + [Event(.runStarted)] { try journal.append(event, durable: false) }
-        var state = FakeDamaged.State()
+        var state = FakeSurvivor.State(isDamaged: true, revision: 4002)
         (state.kept, state.manifest) = (state.manifest, nil)
         switch place {
         case "restoring": state.manifest = EtcdManifest(Self.manifest).restoring(token: "masterswap-r")?.text
         case "made": state.isMade = true
-        case "exchanged": (state.isExchanged, state.snapshot) = (true, true)
+        case "exchanged": state.isExchanged = true
         default: break
         }
-        let survivor = FakeDamaged(state)
+        let survivor = FakeSurvivor(state)
         try await run(survivor)
         #expect(survivor.state.withLock { $0.manifest == Self.manifest && $0.kept == nil && $0.isExchanged })
         let exchanges = survivor.state.withLock { $0.log }.count { $0.hasPrefix("mv /var/lib/etcd/member ") }
@@ -159,6 +79,24 @@ final class FakeDamaged: Remote {
     }
 
     // MARK: By a real shell
+
+    /// What is restored is what `etcdctl snapshot save` writes: pages, and their SHA-256.
+    @Test func aDatabaseBecomesASnapshot() throws {
+        let data = folder.path + "/etcd"
+        try FileManager.default.createDirectory(atPath: data + "/member/snap", withIntermediateDirectories: true)
+        var command = Inventory.Distribution.kubeadm.snapshotDatabase
+        command.arguments = command.arguments.map { $0.replacing("/var/lib/etcd", with: data) }
+        #expect(try LocalRemote(shell: "sh").runNow(command).errorText.hasSuffix("/member/snap/db is not there\n"))
+        let pages = Data((0..<8192).map { UInt8(truncatingIfNeeded: $0) })
+        try pages.write(to: URL(fileURLWithPath: data + "/member/snap/db"))
+        try Data("cut off".utf8).write(to: URL(fileURLWithPath: data + "/masterswap-restore.db.part"))
+        let result = try LocalRemote(shell: "sh").runNow(command)
+        #expect(result.succeeded, "\(result.errorText)")
+        let made = try Data(contentsOf: URL(fileURLWithPath: data + "/masterswap-restore.db"))
+        #expect(made == pages + Data(SHA256.hash(data: pages)))
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: data).sorted() == ["masterswap-restore.db", "member"])
+    }
 
     /// Cut off anywhere, it goes on; the old data stay.
     @Test(arguments: ["begin", "moved", "exchanged", "nothing"]) func theDataChangePlaces(_ place: String) throws {
@@ -176,6 +114,7 @@ final class FakeDamaged: Remote {
         if place == "moved" || place == "exchanged" { try make("member-before-r/wal", "old") }
         if place == "begin" || place == "moved" { try make("masterswap-restored/member/wal", "new") }
         if place == "exchanged" { try make("member/wal", "new") }
+        try Data().write(to: URL(fileURLWithPath: data + "/masterswap-restore.db"))
         // Nobody's API server is ended here.
         try folder.program("pidof", "#!/bin/sh\nexit 1\n")
         var command = step.exchange("r")
@@ -186,7 +125,9 @@ final class FakeDamaged: Remote {
         #expect(try String(contentsOfFile: data + "/member/wal/x.wal", encoding: .utf8) == "new")
         #expect(try String(contentsOfFile: data + "/member-before-r/wal/x.wal", encoding: .utf8) == "old")
         #expect(FileManager.default.fileExists(atPath: data + "/masterswap-restored-r"))
-        #expect(!FileManager.default.fileExists(atPath: data + "/masterswap-restored"))
+        for name in ["masterswap-restored", "masterswap-restore.db"] {
+            #expect(!FileManager.default.fileExists(atPath: data + "/" + name))
+        }
     }
 
     /// Without data nothing is started; a manifest that restores never takes the first one's place.

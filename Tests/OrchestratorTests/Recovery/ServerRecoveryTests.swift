@@ -17,8 +17,6 @@ final class FakeServer: Remote {
         var job = "absent"
         var isAlone = false
         var hasJoined = false
-        /// Of the cluster; a restored one has another.
-        var cluster = "c1"
         /// Exit status of a reset.
         var resetStatus = 0
         var revision = 4321
@@ -41,9 +39,7 @@ final class FakeServer: Remote {
         state.job = "ended \(state.resetStatus)"
         guard state.resetStatus == 0 else { return }
         state.isAlone = true
-        guard display.contains("restore-path=") else { return }
-        state.cluster = "c2"
-        state.restored = "restored"
+        if display.contains("restore-path="), state.hasSnapshot { state.restored = "restored" }
     }
 
     func run(_ command: Command) async throws -> CommandResult {
@@ -70,6 +66,11 @@ final class FakeServer: Remote {
                 return FakeCluster.output("\(Self.sum)  member/snap/db\n\(Self.sum)  name\n")
             case "read \(Self.folder)/member/snap/db from 0", "read \(Self.folder)/name from 0":
                 return FakeCluster.output(Self.data)
+            case Inventory.Distribution.k3s.snapshotDatabase.display:
+                #expect(!state.isActive && state.mark == .stopped, "k3s is stopped while its database is copied")
+                state.hasSnapshot = true
+            case let text where text.hasPrefix("rm -f -- \(Inventory.Distribution.k3s.restoredSnapshot)"):
+                state.hasSnapshot = false
             case let text where text.hasPrefix("sha256sum \(Inventory.Distribution.k3s.restoredSnapshot)"):
                 return state.hasSnapshot ? FakeCluster.output("") : FakeCluster.failure("")
             case "write \(Inventory.Distribution.k3s.restoredSnapshot)": state.hasSnapshot = true
@@ -90,7 +91,7 @@ final class FakeServer: Remote {
                 clientURLs: ["https://10.0.0.9:2379"])
             texts["members"] = FakeSurvivor.json(
                 (state.isAlone ? [RecoveryCluster.k3sEtcd().members[1]] : RecoveryCluster.k3sEtcd().members)
-                    + (state.hasJoined ? [joined] : []), cluster: state.cluster)
+                    + (state.hasJoined ? [joined] : []))
             let leads = state.isAlone ? 1 : 0
             texts["status"] = """
                 {"health":"\(state.isAlone)"}
@@ -186,13 +187,12 @@ final class FakeServer: Remote {
         try expectRecovered(server)
         let log = server.state.withLock { $0.log }
         #expect(log.filter { $0.hasPrefix("start k3s server") }.count == 1)
+        #expect(server.state.withLock { $0.restored == "restored" && !$0.hasSnapshot })
     }
 
     @Test func aSnapshotIsRestored() async throws {
         let server = FakeServer()
-        var plan = try plan(try snapshot())
-        plan.etcd.clusterID = "c1"
-        try await run(server, plan)
+        try await run(server, try plan(try snapshot()))
         try expectRecovered(server)
         #expect(server.state.withLock { $0.restored } == "restored")
         let log = server.state.withLock { $0.log }
@@ -203,23 +203,18 @@ final class FakeServer: Remote {
     }
 
     /// Where a restore has begun there may be no data: k3s is not started on that, which would begin an empty cluster.
-    @Test func aRestoreThatFailsStartsNothing() async throws {
+    @Test(arguments: [true, false]) func aRestoreThatFailsStartsNothing(isOwn: Bool) async throws {
         let server = FakeServer(.init(resetStatus: 1))
-        let plan = try plan(try snapshot())
+        let plan = try plan(isOwn ? nil : try snapshot())
         let error = try #require(await #expect(throws: ClusterError.self) { try await run(server, plan) })
         #expect(error.operation == "k3s server --cluster-reset" && error.cause.contains("status 1"))
         #expect(server.state.withLock { !$0.isActive && $0.mark == .restoring })
+        #expect(!isOwn || server.state.withLock { $0.hasSnapshot }, "it may be all that is in its place")
         // Its cause is gone, and it is resumed.
         server.state.withLock { $0.resetStatus = 0 }
         try await run(server, plan)
         try expectRecovered(server)
-    }
-
-    /// Its own data are whole whatever becomes of a reset: k3s runs again as it did.
-    @Test func aResetThatFailsStartsK3sAgain() async throws {
-        let server = FakeServer(.init(resetStatus: 1))
-        await #expect(throws: ClusterError.self) { try await run(server, try plan()) }
-        #expect(server.state.withLock { $0.isActive && $0.mark == nil && !$0.isAlone })
+        #expect(server.state.withLock { $0.restored == "restored" && !$0.hasSnapshot })
     }
 
     /// The run is cut off where a step had begun, and resumed.
@@ -233,7 +228,9 @@ final class FakeServer: Remote {
     }
 
     /// Wherever it was cut off, what is there says what is left to do.
-    @Test(arguments: ["stopped", "cut", "running", "done", "started"]) func whatWasCutOffIsGoneOnWith(_ place: String)
+    @Test(arguments: ["stopped", "cut", "marked", "running", "done", "started"]) func whatWasCutOffIsGoneOnWith(
+        _ place: String
+    )
         async throws
     {
         try await run(FakeServer(), try plan())
@@ -241,9 +238,10 @@ final class FakeServer: Remote {
         (state.isActive, state.mark) = (false, .stopped)
         switch place {
         case "stopped": try FileManager.default.removeItem(atPath: folder.path + "/saved/etcd-data.sha256")
-        // k3s' flag is there, and whether the members are forgotten is not known: it is started, which removes the flag, and asked.
         case "cut": state.job = "lost"
-        case "running": state.job = "running"
+        // What is restored is there, and nothing else may be.
+        case "marked": (state.job, state.mark, state.hasSnapshot) = ("lost", .restoring, true)
+        case "running": (state.job, state.mark, state.hasSnapshot) = ("running", .restoring, true)
         case "done": (state.job, state.isAlone) = ("ended 0", true)
         default: (state.job, state.isAlone, state.isActive, state.mark) = ("ended 0", true, true, nil)
         }
@@ -261,7 +259,7 @@ final class FakeServer: Remote {
         try await run(server, try plan())
         try expectRecovered(server)
         let resets = server.state.withLock { $0.log }.count { $0.hasPrefix("start k3s server") }
-        #expect(resets == (["stopped", "cut"].contains(place) ? 1 : 0))
+        #expect(resets == (["stopped", "cut", "marked"].contains(place) ? 1 : 0))
     }
 
     @Test func othersThatHaveJoinedSinceAreNotCutOff() async throws {

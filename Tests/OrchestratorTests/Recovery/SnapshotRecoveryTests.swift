@@ -133,7 +133,19 @@ import Testing
             EtcdManifest(first.text.replacing(old, with: new)).restoring(token: "x")
         }
         #expect(other("3.4.13-0", "3.6.4-0")?.text.contains("- etcdutl\n") == true)
-        #expect(other("3.4.13-0", "3.3.10") == nil, "etcdctl speaks v2 unless told otherwise")
+        let old = try #require(other("3.4.13-0", "3.3.10"), "the release of Kubernetes 1.15")
+        #expect(
+            old.text.contains(
+                """
+                    - --data-dir=/var/lib/etcd/masterswap-restored
+                    env:
+                    - name: ETCDCTL_API
+                      value: "3"
+                    image:
+                """), "etcdctl speaks v2 unless told otherwise: \(old.text)")
+        #expect(
+            EtcdManifest(first.text.replacing("3.4.13-0", with: "3.3.10") + "\n    env: []").restoring(token: "x")
+                == nil)
         #expect(other(":3.4.13-0", "@sha256:0a1b") == nil)
         #expect(other("data-dir=/var/lib/etcd", "data-dir=/data") == nil)
         #expect(other("--name=a", "--nome=a") == nil)

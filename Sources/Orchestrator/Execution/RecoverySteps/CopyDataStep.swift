@@ -43,12 +43,14 @@ struct CopyDataStep: Step {
     private func path(_ name: String, _ context: RunContext) -> String { "\(context.run.savedDirectory)/\(name)" }
 
     func check(_ context: RunContext) async throws -> StepStatus {
-        guard FileManager.default.fileExists(atPath: path(Self.index, context)) else {
-            return .needed("not copied yet")
-        }
         let member = SurvivorMember(plan: plan, context: context)
+        guard FileManager.default.fileExists(atPath: path(Self.index, context)) else {
+            return try member.events(of: RestoreStep.stepID, [.stepFinished])
+                ? .satisfied("copied to the machine on which the run was begun; by now they are replaced")
+                : .needed("not copied yet")
+        }
         // What comes after a look at the others that is old may meet other ones.
-        guard try plan.snapshot != nil || member.hasLooked || member.events(of: NewClusterStep.stepID, [.stepBegan])
+        guard try plan.snapshot != nil || member.hasLooked || member.events(of: RestoreStep.stepID, [.stepBegan])
         else {
             return .needed("copied before the run was resumed")
         }
@@ -66,10 +68,6 @@ struct CopyDataStep: Step {
         let told = try await member.look().status?.revision
         if plan.kind.hasEtcdctl { try await EtcdDatabase.keepPrograms(on: remote) }
         try await member.stop()
-        try await context.wait(for: "etcd on \(plan.survivor.host) to stop", limit: .seconds(180)) {
-            let etcd = try await member.look()
-            return etcd.isRunning && etcd.manifest?.isRestoring != true ? .pending("it runs") : .done(())
-        }
         let listed = try await remote.run(list)
         guard listed.succeeded, !listed.text.isEmpty || plan.snapshot != nil else {
             throw member.failure("list etcd's files", listed)

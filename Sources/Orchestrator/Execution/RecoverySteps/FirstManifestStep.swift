@@ -3,15 +3,21 @@ import Inventories
 import Planning
 import SSH
 
-/// Gives etcd the manifest that it had, byte for byte, and waits until it is well without the flag.
+/// Gives etcd the manifest that it had, byte for byte but for a flag that somebody has left in it, and waits until it is well.
 struct FirstManifestStep: Step {
     let plan: RecoveryPlan
 
     let id = "first-manifest"
     var title: String { "Give etcd on \(plan.survivor.host) its manifest back" }
-    let reason = "With the flag each start of etcd would forget the masters that join."
+    let reason = "Its data are restored: it runs as it ran before."
     let estimate = 24
-    var effects: [Effect] { [.changes("\(EtcdManifest.path) on \(plan.survivor.host): - \(EtcdManifest.flag)")] }
+    var effects: [Effect] {
+        [
+            .changes(
+                "\(EtcdManifest.path) on \(plan.survivor.host): as it was"
+                    + (plan.isUnfinished == true ? ", without \(EtcdManifest.flag)" : ""))
+        ]
+    }
 
     func commands(_ inventory: Inventory) -> [String] {
         ["\(plan.survivor.host): write \(EtcdManifest.path) # as it was"]
@@ -25,7 +31,7 @@ struct FirstManifestStep: Step {
         let etcd = try await member.look()
         if let why = whyNotSo(etcd, member) { return .needed(why) }
         if etcd.kept != nil { return .needed("\(EtcdManifest.keptPath) is still there") }
-        return .satisfied("it runs without the flag; \(try member.compareData(etcd))")
+        return .satisfied("it runs as before; \(try member.compareData(etcd))")
     }
 
     private func whyNotSo(_ etcd: SurvivorEtcd, _ member: SurvivorMember) -> String? {
@@ -41,7 +47,7 @@ struct FirstManifestStep: Step {
         let first = try member.manifest(etcd).first
         if etcd.manifest != first { try await member.write(first) }
         do {
-            try await context.wait(for: "etcd on \(plan.survivor.host) to run without the flag") {
+            try await context.wait(for: "etcd on \(plan.survivor.host) to run") {
                 let etcd = try await member.look()
                 return whyNotSo(etcd, member).map { .pending($0) } ?? .done(())
             }

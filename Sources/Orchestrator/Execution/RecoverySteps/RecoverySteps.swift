@@ -5,12 +5,9 @@ public import Planning
 public enum RecoverySteps {
     public static func make(_ plan: RecoveryPlan) -> [any Step] {
         var steps: [any Step] = plan.watch > 0 ? [WatchStep(plan: plan)] : []
-        steps.append(SaveSurvivorStep(plan: plan))
-        // One that was cut off has changed the data already.
-        if plan.isUnfinished != true { steps.append(CopyDataStep(plan: plan)) }
+        steps += [SaveSurvivorStep(plan: plan), CopyDataStep(plan: plan)]
         if plan.kind.hasEtcdctl {
-            steps.append(plan.snapshot == nil ? NewClusterStep(plan: plan) : RestoreStep(plan: plan))
-            steps.append(FirstManifestStep(plan: plan))
+            steps += [RestoreStep(plan: plan), FirstManifestStep(plan: plan)]
         } else {
             steps += [ResetStep(plan: plan), StartServerStep(plan: plan)]
         }

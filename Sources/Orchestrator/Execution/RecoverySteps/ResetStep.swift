@@ -3,42 +3,43 @@ import Inventories
 import Planning
 import SSH
 
-/// Has k3s make a cluster of one member, of its own data or of a snapshot: `k3s server --cluster-reset`, which ends once that is done.
-/// Nothing but etcd runs in it, on loopback alone (pkg/etcd/etcd.go and pkg/cli/server/server.go of k3s 1.28).
+/// Has k3s make a cluster of one member of a snapshot, be it of its own database: `k3s server --cluster-reset`, which ends once that is
+/// done. Nothing but etcd runs in it, on loopback alone (pkg/etcd/etcd.go and pkg/cli/server/server.go of k3s 1.28). Without a snapshot
+/// it gives etcd `--force-new-cluster`, and masters that join may get other data (k3s-io/k3s#11992).
 struct ResetStep: Step {
     let plan: RecoveryPlan
 
-    let id = NewClusterStep.stepID
+    let id = RestoreStep.stepID
     var title: String {
         plan.snapshot == nil
-            ? "Have k3s on \(plan.survivor.host) forget the other members"
+            ? "Have k3s on \(plan.survivor.host) restore its own database, without the other members"
             : "Have k3s on \(plan.survivor.host) make its data of the snapshot"
     }
     var reason: String {
         plan.snapshot == nil
-            ? "Its majority is gone for good; k3s keeps the data, and gives its member a new name."
+            ? "Its majority is gone for good. k3s moves the data aside, and makes a cluster of one member of the same database."
             : "Its own data are not usable. k3s moves them aside, and begins with a cluster of new ids."
     }
     /// Of the lab's stand-in; k3s itself waits some seconds more.
     let estimate = 8
     var effects: [Effect] {
         let host = plan.survivor.host
-        guard let snapshot = plan.snapshot else { return SurvivorMember.forgotten(plan).map { .destroys($0) } }
         return [
-            .makes("\(plan.kind.restoredSnapshot) on \(host), \(snapshot.bytes >> 10) KiB, until it is restored"),
+            .makes(
+                "\(plan.kind.restoredSnapshot) on \(host), \(SurvivorMember.restoredBytes(plan) >> 10) KiB, until it is restored"
+            ),
             .changes(
                 "\(plan.kind.etcdDataDirectory) on \(host): k3s moves it to \(plan.kind.etcdDataDirectory)-old-TIME"),
-        ]
+        ] + SurvivorMember.forgotten(plan).map { .destroys($0) }
     }
 
     private var command: [String] {
-        ["k3s", "server", "--cluster-reset"]
-            + (plan.snapshot == nil ? [] : ["--cluster-reset-restore-path=\(plan.kind.restoredSnapshot)"])
+        ["k3s", "server", "--cluster-reset", "--cluster-reset-restore-path=\(plan.kind.restoredSnapshot)"]
     }
 
     func commands(_ inventory: Inventory) -> [String] {
         let host = plan.survivor.host
-        return (plan.snapshot == nil ? [] : ["\(host): write \(plan.kind.restoredSnapshot)"])
+        return [SurvivorMember.snapshotCommand(plan)]
             + ["\(host): \(RemoteJob.label(command)) # detached; the token is read from its file there"]
     }
 
@@ -72,31 +73,24 @@ struct ResetStep: Step {
         let etcd = try await member.look()
         let isRestored = state == .ended(0) && etcd.mark == .restoring
         if state != .running, !isRestored {
-            if plan.snapshot == nil, try !member.hasLooked {
-                try await member.assertNoMajority()
-                if member.whyNotAlone(try await member.look()) == nil { return }
-                try await member.stop()
-            }
+            // From the mark on the old data may not be in their place, and the snapshot of them is whole.
+            let isMarked = etcd.mark == .restoring
+            if !isMarked { try await member.assertNoMajorityAndStop() }
+            if !isMarked || plan.snapshot != nil { try await member.bringSnapshot() }
             try await begin(job, member)
         }
         try await follow(job, context)
-        if plan.snapshot != nil {
-            try await member.act(Self.removal(plan))
-            try await member.act(Inventory.Distribution.mark(.stopped))
-        }
+        try await member.act(Self.removal(plan))
+        try await member.act(Inventory.Distribution.mark(.stopped))
         for member in SurvivorMember.forgotten(plan) { context.destroyed(member) }
     }
 
     private func begin(_ job: RemoteJob, _ member: SurvivorMember) async throws {
         let context = member.context
-        if let snapshot = plan.snapshot {
-            try await RemoteFile(job.remote, next: SurvivorMember.next).upload(
-                snapshot.path, to: plan.kind.restoredSnapshot, sha256: snapshot.sha256 ?? "")
-        }
         for member in SurvivorMember.forgotten(plan) { try context.record(Event(.destroying, step: id, text: member)) }
         try await context.assertMayAct()
         // From here on there may be no data in their place: k3s started as a service would begin an empty cluster.
-        if plan.snapshot != nil { try await member.act(Inventory.Distribution.mark(.restoring)) }
+        try await member.act(Inventory.Distribution.mark(.restoring))
         // An earlier try has come to its end.
         try await member.act(Command(["rm", "-rf", "--", job.directory], timeout: .seconds(20)))
         try await job.start(
@@ -138,7 +132,10 @@ struct ResetStep: Step {
 
     /// A reset that is at work comes to its end by itself; nothing of it is taken back. The snapshot holds every secret of the cluster.
     func undo(_ context: RunContext) async throws {
-        guard plan.snapshot != nil, try await state(context) != .running else { return }
-        try await SurvivorMember(plan: plan, context: context).act(Self.removal(plan))
+        let member = SurvivorMember(plan: plan, context: context)
+        guard try await state(context) != .running else { return }
+        // What is restored of it may lie nowhere else there.
+        if plan.snapshot == nil, try await member.look().mark == .restoring { return }
+        try await member.act(Self.removal(plan))
     }
 }

@@ -3,35 +3,45 @@ import Inventories
 import Planning
 import SSH
 
-/// Makes etcd's data of a snapshot, in a folder beside the old data, which are kept. The kubelet runs etcd's own image for it, whatever the
-/// container runtime is.
+/// Makes etcd's data of a snapshot, be it of its own database, in a folder beside the old data, which are kept. The kubelet runs etcd's own
+/// image for it, whatever the container runtime is.
+///
+/// `--force-new-cluster`, which keeps the data as they are, is not used: after an etcd that was not ended in order its database may hold
+/// what its log does not, and members that join get the log (etcd-io/etcd#14009).
 struct RestoreStep: Step {
     let plan: RecoveryPlan
 
-    let id = NewClusterStep.stepID
-    var title: String { "Make etcd's data on \(plan.survivor.host) of the snapshot" }
-    let reason =
-        "Its own data are not usable. A new cluster, of new ids, has the survivor as its only member; the old data stay."
+    static let stepID = "new-cluster"
+    let id = stepID
+    var title: String {
+        plan.snapshot == nil
+            ? "Restore etcd's own database on \(plan.survivor.host), as a cluster of one member"
+            : "Make etcd's data on \(plan.survivor.host) of the snapshot"
+    }
+    var reason: String {
+        (plan.snapshot == nil ? "Its majority is gone for good." : "Its own data are not usable.")
+            + " A new cluster, of new ids, has the survivor as its only member; the old data stay."
+    }
     let estimate = 40
     var effects: [Effect] {
         let host = plan.survivor.host
         let folder = plan.kind.etcdDataDirectory
         return [
             .makes(
-                "\(plan.kind.restoredSnapshot) on \(host), \((plan.snapshot?.bytes ?? 0) >> 10) KiB, until it is restored"
+                "\(plan.kind.restoredSnapshot) on \(host), \(SurvivorMember.restoredBytes(plan) >> 10) KiB, until it is restored"
             ),
             .changes("\(folder)/member on \(host): what is there becomes \(folder)/member-before-\(Plan.runName)"),
             .changes("\(EtcdManifest.path) on \(host): etcd's image restores the snapshot, until that is done"),
             .changes(
-                "kube-apiserver, kube-controller-manager, kube-scheduler on \(host): ended, for they know newer revisions; the kubelet starts them again"
+                "kube-apiserver, kube-controller-manager, kube-scheduler on \(host): ended, for they may know newer revisions; the kubelet starts them again"
             ),
-        ]
+        ] + SurvivorMember.forgotten(plan).map { .destroys($0) }
     }
 
     func commands(_ inventory: Inventory) -> [String] {
         let host = plan.survivor.host
         return [
-            "\(host): write \(plan.kind.restoredSnapshot)",
+            SurvivorMember.snapshotCommand(plan),
             "\(host): write \(EtcdManifest.path) # etcd's image, with 'snapshot restore' in etcd's place",
             PlannedCommands.told(host, look(Plan.runName)), PlannedCommands.told(host, Self.removal),
             PlannedCommands.told(host, exchange(Plan.runName)),
@@ -77,8 +87,10 @@ struct RestoreStep: Step {
                 mv -T "$3/member" member || exit 1
             fi
             [ -d member/wal ] || { echo "there are no data in $1" >&2; exit 1; }
+            rm -f -- "$4" "$4.part" "$4.part.piece"
             : >"masterswap-restored-$2" && rm -rf -- "$3" && sync
-            """, [plan.kind.etcdDataDirectory, run, EtcdManifest.restoredPath], timeout: .seconds(60),
+            """, [plan.kind.etcdDataDirectory, run, EtcdManifest.restoredPath, plan.kind.restoredSnapshot],
+            timeout: .seconds(60),
             label:
                 "mv \(plan.kind.etcdDataDirectory)/member \(plan.kind.etcdDataDirectory)/member-before-\(run); mv \(EtcdManifest.restoredPath)/member \(plan.kind.etcdDataDirectory)/member"
         )
@@ -102,15 +114,16 @@ struct RestoreStep: Step {
 
     func run(_ context: RunContext) async throws {
         let member = SurvivorMember(plan: plan, context: context)
-        let remote = try context.remote(plan.survivor.host)
-        let etcd = try await member.look()
+        var etcd = try await member.look()
         if try await words(context).contains("exchanged"), etcd.manifest != nil, etcd.manifest?.isRestoring == false {
             _ = try await member.answering()
             return
         }
-        guard let snapshot = plan.snapshot, let first = etcd.kept,
-            let restoring = first.restoring(token: "masterswap-\(context.run.id)")
-        else {
+        if try await !words(context).contains("exchanged"), try await !member.exchangeHasBegun(plan) {
+            try await member.assertNoMajorityAndStop()
+            etcd = try await member.look()
+        }
+        guard let first = etcd.kept, let restoring = first.restoring(token: "masterswap-\(context.run.id)") else {
             throw ClusterError(
                 .badOutput, host: plan.survivor.host, operation: "edit \(EtcdManifest.path)",
                 cause: "\(EtcdManifest.keptPath) is not as it was when this was planned",
@@ -122,8 +135,7 @@ struct RestoreStep: Step {
             try await waitForEnd(context)
             if try await !member.exchangeHasBegun(plan) {
                 try await member.act(Command(["rm", "-rf", "--", EtcdManifest.restoredPath], timeout: .seconds(60)))
-                try await RemoteFile(remote, next: SurvivorMember.next).upload(
-                    snapshot.path, to: plan.kind.restoredSnapshot, sha256: snapshot.sha256 ?? "")
+                try await member.bringSnapshot()
                 try await context.assertMayAct()
                 try await member.write(restoring)
                 try await context.wait(for: "the snapshot to be restored on \(plan.survivor.host)") {
@@ -136,11 +148,15 @@ struct RestoreStep: Step {
                 try await member.act(snapshotRemoval())
                 try await waitForEnd(context)
             }
+            for member in SurvivorMember.forgotten(plan) {
+                try context.record(Event(.destroying, step: id, text: member))
+            }
             try await context.assertMayAct()
             try await member.act(exchange(context.run.id))
         }
         try await member.act(Self.removal)
         try await member.act(snapshotRemoval())
+        for member in SurvivorMember.forgotten(plan) { context.destroyed(member) }
     }
 
     /// The kubelet may have started the container once more.
@@ -164,8 +180,7 @@ extension SurvivorMember {
         let folder = plan.kind.etcdDataDirectory
         return try await context.remote(plan.survivor.host).run(
             .script(
-                #"[ -e "$1/member-before-$2" ] && [ ! -e "$1/member" ] && [ -e "$3/member" ]"#,
-                [folder, context.run.id, EtcdManifest.restoredPath], timeout: .seconds(20),
+                #"[ -e "$1/member-before-$2" ]"#, [folder, context.run.id], timeout: .seconds(20),
                 label: "look at \(folder)")
         ).succeeded
     }

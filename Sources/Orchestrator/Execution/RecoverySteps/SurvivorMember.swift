@@ -25,19 +25,28 @@ struct SurvivorMember {
     func whyNotAlone(_ etcd: SurvivorEtcd) -> String? {
         guard etcd.isRunning else { return "\(kind.etcdRunner) does not run" }
         guard let status = etcd.status else { return "etcd does not answer: \(etcd.problems.joined(separator: "; "))" }
-        // A restored member has an id that nobody knew before.
-        let own = plan.snapshot == nil ? plan.etcd.memberID : status.memberID
+        // Restored, it may have an id that nobody knew before.
+        let own = status.memberID
         guard etcd.members.map(\.id) == [own] else {
             return "its members are \(etcd.members.map { "\($0.id) '\($0.name)'" }.joined(separator: ", "))"
         }
         return status.leader == own ? nil : "it has no leader yet"
     }
 
-    /// Stops etcd, so that it stays so.
-    func stop() async throws { try await act(kind.stopEtcd) }
+    /// Stops etcd, so that it stays so, and waits until it has ended.
+    func stop() async throws {
+        try await act(kind.stopEtcd)
+        try await context.wait(for: "etcd on \(plan.survivor.host) to stop", limit: .seconds(180)) {
+            let etcd = try await look()
+            return etcd.isRunning && etcd.manifest?.isRestoring != true ? .pending("it runs") : .done(())
+        }
+    }
 
-    /// Starts it as it was.
-    func start() async throws { try await act(kind.startEtcd) }
+    /// Starts it as it was, but for a flag that would have each start forget who has joined.
+    func start() async throws {
+        try await act(kind.startEtcd)
+        if let manifest = try await look().manifest, manifest.isForcing { try await write(manifest.first) }
+    }
 
     func act(_ command: Command) async throws {
         let result = try await remote.run(command)
@@ -94,6 +103,29 @@ struct SurvivorMember {
         }
     }
 
+    /// Of its own data, before they are replaced: they are looked at, and etcd is stopped.
+    /// - Throws: ``ClusterError`` with `changed` where a majority has come back.
+    func assertNoMajorityAndStop() async throws {
+        guard plan.snapshot == nil else { return }
+        if try !hasLooked { try await assertNoMajority() }
+        try await stop()
+    }
+
+    /// Brings what is restored to its host: the snapshot from here, or one of its own database, which no etcd has open.
+    func bringSnapshot() async throws {
+        guard let snapshot = plan.snapshot else { return try await act(kind.snapshotDatabase) }
+        try await RemoteFile(try remote, next: Self.next).upload(
+            snapshot.path, to: kind.restoredSnapshot, sha256: snapshot.sha256 ?? "")
+    }
+
+    static func snapshotCommand(_ plan: RecoveryPlan) -> String {
+        plan.snapshot == nil
+            ? PlannedCommands.told(plan.survivor.host, plan.kind.snapshotDatabase)
+            : "\(plan.survivor.host): write \(plan.kind.restoredSnapshot)"
+    }
+
+    static func restoredBytes(_ plan: RecoveryPlan) -> Int { plan.snapshot?.bytes ?? plan.etcd.databaseBytes }
+
     /// Whether this part of the run, since it was begun or resumed, has seen that there is no majority.
     var hasLooked: Bool {
         get throws {
@@ -115,7 +147,7 @@ struct SurvivorMember {
     }
     static let copiedName = "etcd-data.json"
 
-    /// It is the same cluster, with all that the copy has; of a snapshot another one, with all that the snapshot has.
+    /// It has all that the copy has, or the snapshot.
     /// - Returns: what was compared.
     /// - Throws: ``ClusterError`` with `changed`.
     func compareData(_ etcd: SurvivorEtcd) throws -> String {
@@ -127,10 +159,6 @@ struct SurvivorMember {
             )
         }
         guard let status = etcd.status else { throw changed("it tells nothing") }
-        let id = etcd.clusterID ?? status.clusterID
-        if let before = plan.etcd.clusterID, (id == before) != (plan.snapshot == nil) {
-            throw changed("its cluster id is \(id), and was \(before)")
-        }
         let source = plan.snapshot == nil ? "copy" : "snapshot"
         guard let least = plan.snapshot.map({ $0.revision }) ?? copied?.revision else {
             return "it is at revision \(status.revision)"

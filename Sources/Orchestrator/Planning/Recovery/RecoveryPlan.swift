@@ -57,8 +57,6 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     public struct Etcd: Sendable, Hashable, Codable {
         /// `nil` where etcd does not run, and a snapshot is restored: the restored member has another one.
         public var memberID: String?
-        /// In hexadecimal; `nil` where it did not tell.
-        public var clusterID: String?
         /// As the member told it; `nil` where it did not.
         public var revision: Int?
         /// Of the database, in bytes.

@@ -43,8 +43,7 @@ public enum RecoveryPlanner {
                 addresses: RequestedNode.further(further, than: [address, survivor.address])),
             dead: rules.others.map { rules.dead($0) }, unstarted: rules.unstarted.isEmpty ? nil : rules.unstarted,
             etcd: .init(
-                memberID: own?.id, clusterID: etcd.clusterID ?? etcd.status?.clusterID,
-                revision: etcd.status?.revision, databaseBytes: etcd.databaseBytes ?? 0),
+                memberID: own?.id, revision: etcd.status?.revision, databaseBytes: etcd.databaseBytes ?? 0),
             watch: isUnfinished ? 0 : request.withoutQuorumFor, silentFor: etcd.silentFor,
             snapshot: request.snapshot, isUnfinished: isUnfinished ? true : nil, promotes: promotes,
             manifestDiff: facts.manifest?.promotionDiff(

@@ -266,7 +266,7 @@ struct RecoveryRules {
         }
         if distribution.hasEtcdctl {
             guard let manifest = etcd.manifest else { return [noManifest] }
-            if manifest.forcing == nil { refusals.append(strangeManifest) }
+            if manifest.restoring(token: "x") == nil { refusals.append(strangeManifest) }
         }
         guard let own = etcd.own else { return refusals + [untold] }
         if own.isLearner {
@@ -304,7 +304,7 @@ struct RecoveryRules {
         refusal(
             Self.data, "\(EtcdManifest.path) on \(survivor.name) is not written as kubeadm writes it",
             advice:
-                "see that its command begins with a line '- etcd', has --name, --initial-advertise-peer-urls and \(distribution.etcdDataDirectory), and that its image's tag is etcd's release, 3.4 or newer"
+                "see that its command begins with a line '- etcd', has --name, --initial-advertise-peer-urls and \(distribution.etcdDataDirectory), and that its image's tag is etcd's release"
         )
     }
 
@@ -328,8 +328,8 @@ struct RecoveryRules {
     private var roomIsLeft: [Refusal] {
         var refusals: [Refusal] = []
         let database = etcd.databaseBytes ?? 0
-        // A snapshot is brought there, and data are made of it; k3s copies its data at each start.
-        let there = max(2 * (database >> 10), etcd.dataKiB ?? 0) + 2 * ((request.snapshot?.bytes ?? 0) >> 10)
+        // A snapshot lies there, and data are made of it beside the old ones; k3s copies its data at each start.
+        let there = max(2 * (database >> 10), etcd.dataKiB ?? 0) + 2 * ((request.snapshot?.bytes ?? database) >> 10)
         if let available = etcd.availableKiB, available < there {
             refusals.append(
                 refusal(
