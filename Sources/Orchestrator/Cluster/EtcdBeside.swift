@@ -18,10 +18,13 @@ public struct EtcdBeside: Sendable, Hashable {
     public var isLeader: Bool
     public var committed: UInt64
     public var applied: UInt64
+    /// Of its data; `nil` where it did not tell.
+    public var revision: UInt64?
 
     public init(
         memberID: String, version: String = "3.5.9", isHealthy: Bool = true, alarms: [EtcdAlarm] = [],
-        hasLeader: Bool = true, isLeader: Bool = false, committed: UInt64 = 0, applied: UInt64 = 0
+        hasLeader: Bool = true, isLeader: Bool = false, committed: UInt64 = 0, applied: UInt64 = 0,
+        revision: UInt64? = nil
     ) {
         self.memberID = memberID
         self.version = version
@@ -31,6 +34,7 @@ public struct EtcdBeside: Sendable, Hashable {
         self.isLeader = isLeader
         self.committed = committed
         self.applied = applied
+        self.revision = revision
     }
 
     fileprivate static let place = "127.0.0.1:2381"
@@ -42,7 +46,7 @@ public struct EtcdBeside: Sendable, Hashable {
     static let script = """
         told() { LC_ALL=C timeout 5 bash -c 'exec 3<>/dev/tcp/\(place.replacing(":", with: "/")) && printf "GET /%s HTTP/1.0\\r\\n\\r\\n" "$0" >&3 && cat <&3' "$1" 2>/dev/null; }
         told health | grep '^{"health"'
-        told metrics | grep '^etcd_server_\\(\(numbers.joined(separator: "\\|"))\\)[ {]'
+        told metrics | grep '^etcd_server_\\(\(numbers.joined(separator: "\\|"))\\)[ {]\\|^\(SurvivorProbe.revisionMetric) '
         true
         """
 
@@ -66,14 +70,16 @@ public struct EtcdBeside: Sendable, Hashable {
             }
             // `etcd_server_has_leader 1`, `etcd_server_id{server_id="cc0780510ec0fd33"} 1`.
             let words = line.split(separator: " ")
+            if line.hasPrefix(SurvivorProbe.revisionMetric + " ") { values["revision"] = words.last.map(String.init) }
             guard words.count == 2, line.hasPrefix("etcd_server_") else { continue }
             let name = words[0].dropFirst("etcd_server_".count).prefix { $0 != "{" }
             let label = words[0].split(separator: "\"")
             values[String(name)] = String(label.count == 3 ? label[1] : words[1])
         }
-        func number(_ name: String) -> UInt64 {
-            values[name].flatMap(Double.init).flatMap { UInt64(exactly: $0.rounded()) } ?? 0
+        func told(_ name: String) -> UInt64? {
+            values[name].flatMap(Double.init).flatMap { UInt64(exactly: $0.rounded()) }
         }
+        func number(_ name: String) -> UInt64 { told(name) ?? 0 }
         guard let health, let id = values["id"], let version = values["version"] else { return nil }
         let alarm = health.reason.flatMap { $0.hasPrefix("ALARM ") ? $0.dropFirst("ALARM ".count) : nil }
         let kind: EtcdAlarm.Kind? =
@@ -87,7 +93,7 @@ public struct EtcdBeside: Sendable, Hashable {
             memberID: id, version: version, isHealthy: health.health == "true" || alarm != nil,
             alarms: kind.map { [EtcdAlarm(memberID: id, kind: $0)] } ?? [], hasLeader: values["has_leader"] == "1",
             isLeader: values["is_leader"] == "1", committed: number("proposals_committed_total"),
-            applied: number("proposals_applied_total"))
+            applied: number("proposals_applied_total"), revision: told("revision"))
     }
 }
 
@@ -134,7 +140,7 @@ extension ClusterObservation {
                 EtcdStatus(
                     memberID: $0.memberID, clusterID: "", version: $0.version,
                     leader: $0.isLeader ? $0.memberID : $0.hasLeader ? leader : nil, raftIndex: $0.committed,
-                    raftAppliedIndex: $0.applied)
+                    raftAppliedIndex: $0.applied, revision: $0.revision)
             }, alarms: Array(uniqued: told.flatMap(\.alarms)))
     }
 }

@@ -14,12 +14,14 @@ public struct EtcdStatus: Sendable, Hashable {
     public var raftIndex: UInt64
     /// `nil` up to etcd 3.3, which does not say it.
     public var raftAppliedIndex: UInt64?
+    /// Of its data; `nil` where it did not tell.
+    public var revision: UInt64?
     /// As it words them: `etcdserver: no leader`; empty up to etcd 3.3.
     public var errors: [String]
 
     public init(
         memberID: String, clusterID: String = "1", version: String = "3.4.23", leader: String?, raftIndex: UInt64,
-        raftAppliedIndex: UInt64? = nil, errors: [String] = []
+        raftAppliedIndex: UInt64? = nil, revision: UInt64? = nil, errors: [String] = []
     ) {
         self.memberID = memberID
         self.clusterID = clusterID
@@ -27,6 +29,7 @@ public struct EtcdStatus: Sendable, Hashable {
         self.leader = leader
         self.raftIndex = raftIndex
         self.raftAppliedIndex = raftAppliedIndex
+        self.revision = revision
         self.errors = errors
     }
 
@@ -91,10 +94,12 @@ extension EtcdOutput {
         struct Header: Decodable {
             var cluster: UInt64
             var member: UInt64
+            var revision: UInt64?
 
             private enum CodingKeys: String, CodingKey {
                 case cluster = "cluster_id"
                 case member = "member_id"
+                case revision
             }
         }
     }
@@ -110,7 +115,7 @@ extension EtcdOutput {
                 clusterID: String(status.header.cluster, radix: 16),
                 version: status.version ?? "", leader: status.leader.flatMap { $0 == 0 ? nil : String($0, radix: 16) },
                 raftIndex: status.raftIndex ?? 0, raftAppliedIndex: status.raftAppliedIndex,
-                errors: status.errors ?? [])
+                revision: status.header.revision, errors: status.errors ?? [])
         }
     }
 

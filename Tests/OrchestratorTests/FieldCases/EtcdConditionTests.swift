@@ -151,6 +151,33 @@ import Testing
         }
     }
 
+    /// As a recovery with --force-new-cluster may leave them (etcd-io/etcd#14009).
+    @Test func membersOfDifferentDataAreRefused() throws {
+        func revisions(_ first: UInt64, _ second: UInt64) -> (inout ClusterState) -> Void {
+            return { state in
+                for (index, revision) in [first, second].enumerated() {
+                    state.cluster.etcd.statuses?[index].revision = revision
+                }
+            }
+        }
+        try expect("do not have the same data", revisions(9000, 8000))
+        try expect("do not have the same data", revisions(8000, 9000))
+        #expect(try refusals(revisions(8000, 8100)).isEmpty)
+        #expect(try refusals { $0.cluster.etcd.statuses?[0].revision = 8000 }.isEmpty)
+        // Further on in the log there may be more revisions, and there are no fewer.
+        func statuses(_ entries: UInt64, _ revision: UInt64) -> [EtcdStatus] {
+            [
+                EtcdStatus(memberID: "a", leader: nil, raftIndex: 0, raftAppliedIndex: 50_000, revision: 8000),
+                EtcdStatus(
+                    memberID: "b", leader: nil, raftIndex: 0, raftAppliedIndex: 50_000 + entries, revision: revision),
+            ]
+        }
+        #expect(
+            EtcdIsWell.differing(statuses(4000, 12_000)) == nil && EtcdIsWell.differing(statuses(4000, 8000)) == nil)
+        #expect(
+            EtcdIsWell.differing(statuses(4000, 12_101)) != nil && EtcdIsWell.differing(statuses(4000, 7899)) != nil)
+    }
+
     /// None is behind another, and the dead one alone may have had what they lack.
     @Test func membersThatAreAllBehindTheLogAreRefused() throws {
         let refusals = try refusals { state in

@@ -30,6 +30,8 @@ public enum EtcdIsWell: SafetyRule {
             /// None is seen, or not the same one by all.
             case leader
             case behind
+            /// Members have different data, though none has raised an alarm.
+            case data
         }
 
         package var kind: Kind
@@ -40,6 +42,26 @@ public enum EtcdIsWell: SafetyRule {
     /// (`maxGapBetweenApplyAndCommitIndex`), and keeps 5000 for a member that catches up (`DefaultSnapshotCatchUpEntries`): further
     /// behind, it needs a whole snapshot from the leader, which is the worst moment for losing another one.
     static let lagLimit: UInt64 = 5000
+
+    /// Revisions by which a member's data may seem to be others than they are: it tells its revision a moment after its index.
+    static let revisionTolerance: Int64 = 100
+
+    /// Each entry of the log adds one revision at most, and the same one on each member: further on in the log, a member has no lower
+    /// revision, and none higher by more than the entries between. etcd does not compare them itself.
+    /// - Returns: a pair that cannot be.
+    static func differing<Status: Sequence<EtcdStatus>>(_ statuses: Status) -> (EtcdStatus, EtcdStatus)? {
+        let told = statuses.filter { $0.raftAppliedIndex != nil && $0.revision != nil }.sorted {
+            $0.progress < $1.progress
+        }
+        for (place, less) in told.enumerated() {
+            for more in told[(place + 1)...] {
+                let entries = Int64(clamping: more.progress - less.progress)
+                let revisions = Int64(clamping: more.revision ?? 0) - Int64(clamping: less.revision ?? 0)
+                if revisions < -revisionTolerance || revisions > entries + revisionTolerance { return (less, more) }
+            }
+        }
+        return nil
+    }
 
     /// - Parameter counted: the members that a majority is made of: started, healthy, and not the dead one's.
     package static func faults(
@@ -133,6 +155,18 @@ public enum EtcdIsWell: SafetyRule {
                     "etcd's members are in different clusters: \(views { "is in \($0.clusterID)" })",
                     advice:
                         "one was begun again with empty data: look at \(distribution.etcdLog), before anything is removed"
+                ))
+        }
+        if let (less, more) = differing(known.map(\.status)) {
+            func told(_ status: EtcdStatus) -> String {
+                "\(cluster.name(ofMember: status.memberID)) is at revision \(status.revision ?? 0) after entry \(status.progress)"
+            }
+            add(
+                .data,
+                refusal(
+                    "etcd's members do not have the same data: \(told(less)), \(told(more))",
+                    advice:
+                        "as after --force-new-cluster or k3s' --cluster-reset (etcd #14009): change nothing, find out which one's data is right, and keep a snapshot of each: etcd's documentation has the procedure for a corrupt member"
                 ))
         }
         // Of what any of them knows of, not only of what another has applied: all of them may be behind.

@@ -48,6 +48,7 @@ public struct CheckReport: Sendable, Codable {
         case memberNotStarted = "member-not-started"
         case memberUnhealthy = "member-unhealthy"
         case memberBehind = "member-behind"
+        case etcdDataDiffers = "etcd-data-differs"
         case etcdLeader = "etcd-leader"
         case etcdAlarm = "etcd-alarm"
         case etcdUnread = "etcd-unread"

@@ -49,6 +49,7 @@ enum EtcdChecks {
                 case .alarm: .etcdAlarm
                 case .leader: .etcdLeader
                 case .behind: .memberBehind
+                case .data: .etcdDataDiffers
                 }
             add(code, fault.refusal.reason, fault.refusal.advice)
         }
