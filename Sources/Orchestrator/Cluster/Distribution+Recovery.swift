@@ -27,17 +27,51 @@ extension Inventory.Distribution {
         }
     }
 
+    private var database: String { etcdDataDirectory + "/member/snap/db" }
+
     /// Makes a snapshot of the database that lies there, as `etcdctl snapshot save` writes one: its checksum at its end. etcd must be stopped.
+    /// One that was cut off, and whose script is still at work, does not take this one's place.
     package var snapshotDatabase: Command {
         .script(
             """
             umask 077
             [ -f "$1" ] || { echo "$1 is not there" >&2; exit 1; }
-            rm -f -- "$2" && cp -- "$1" "$2.part" && openssl dgst -sha256 -binary <"$1" >>"$2.part" && sync && mv -f -- "$2.part" "$2"
-            """, ["\(etcdDataDirectory)/member/snap/db", restoredSnapshot], timeout: .seconds(600),
+            rm -f -- "$2" "$2".part*
+            { cat -- "$1" && openssl dgst -sha256 -binary <"$1"; } >"$2.part.$$" && sync && mv -- "$2.part.$$" "$2" ||
+                { rm -f -- "$2.part.$$"; exit 1; }
+            """, [database, restoredSnapshot], timeout: .seconds(600),
             label:
-                "cp \(etcdDataDirectory)/member/snap/db \(restoredSnapshot); openssl dgst -sha256 -binary \(etcdDataDirectory)/member/snap/db >>\(restoredSnapshot)"
-        )
+                "cat \(database) >\(restoredSnapshot); openssl dgst -sha256 -binary \(database) >>\(restoredSnapshot)")
+    }
+
+    /// It holds every secret of the cluster.
+    package var removeRestoredSnapshot: Command {
+        .script(
+            #"rm -f -- "$1" "$1".part*"#, [restoredSnapshot], timeout: .seconds(20),
+            label: "rm -f -- \(restoredSnapshot)")
+    }
+
+    /// Where a reset has changed nothing yet, which the snapshot of the database that lies there shows: k3s may be started again.
+    package static let unmarkUnchanged = Command.script(
+        """
+        head -c -32 -- "$2" | cmp -s - "$1" || exit 1
+        echo \(ServerMark.stopped.rawValue) >"$3.new" && mv -f -- "$3.new" "$3"
+        """, [Self.k3s.database, Self.k3s.restoredSnapshot, ServerMark.path], timeout: .seconds(300),
+        label: "cmp \(Self.k3s.database) \(Self.k3s.restoredSnapshot)")
+
+    /// Whether etcd's data have been replaced by a run, or may have been in part: ends with 0 then.
+    package func areDataReplaced(by run: String, job: String) -> Command {
+        switch self {
+        case .kubeadm:
+            .script(
+                #"[ -e "$1/masterswap-restored-$2" ] || [ -e "$1/member-before-$2" ]"#, [etcdDataDirectory, run],
+                timeout: .seconds(20), label: "look at \(etcdDataDirectory)")
+        case .k3s:
+            .script(
+                #"[ -e "$1" ] || [ "$(cat "$2" 2>/dev/null)" = \#(ServerMark.restoring.rawValue) ]"#,
+                [job, ServerMark.path],
+                timeout: .seconds(20), label: "look at \(ServerMark.path)")
+        }
     }
 
     /// What to do where etcd tells nothing.

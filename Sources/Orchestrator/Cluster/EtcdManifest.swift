@@ -91,7 +91,21 @@ package struct EtcdManifest: Sendable, Hashable {
                 contentsOf: ["env:", "- name: ETCDCTL_API", "  value: \"3\""].map { indent[...] + $0 },
                 at: arguments.lines.lowerBound + words.count)
         }
-        return EtcdManifest(edited.joined(separator: "\n"))
+        return EtcdManifest(Self.withoutProbes(edited).joined(separator: "\n"))
+    }
+
+    /// Nothing listens while data are restored: the kubelet would end a container that takes longer than its probes bear.
+    private static func withoutProbes(_ lines: [Substring]) -> [Substring] {
+        var depth: Int?
+        return lines.filter { line in
+            let indent = line.prefix { $0 == " " }.count
+            if let limit = depth {
+                if indent > limit || line.allSatisfy({ $0 == " " }) { return false }
+                depth = nil
+            }
+            if line.hasSuffix("Probe:") || line.hasSuffix("Probe: {}") { depth = indent }
+            return depth == nil
+        }
     }
 
     package var isRestoring: Bool { lines.contains { Self.item($0) == "--data-dir=\(Self.restoredPath)" } }

@@ -19,6 +19,8 @@ final class FakeServer: Remote {
         var hasJoined = false
         /// Exit status of a reset.
         var resetStatus = 0
+        /// One that fails has moved the data aside.
+        var movesData = true
         var revision = 4321
         var restored: String?
         /// It is there.
@@ -74,6 +76,12 @@ final class FakeServer: Remote {
             case let text where text.hasPrefix("sha256sum \(Inventory.Distribution.k3s.restoredSnapshot)"):
                 return state.hasSnapshot ? FakeCluster.output("") : FakeCluster.failure("")
             case "write \(Inventory.Distribution.k3s.restoredSnapshot)": state.hasSnapshot = true
+            case "look at \(ServerMark.path)":
+                return state.mark == .restoring || state.job != "absent"
+                    ? FakeCluster.output("") : FakeCluster.failure("")
+            case Inventory.Distribution.unmarkUnchanged.display:
+                guard !state.movesData else { return FakeCluster.failure("") }
+                state.mark = .stopped
             case let text where text.hasPrefix("read certificates"): return FakeCluster.output("tar")
             default: break
             }
@@ -217,6 +225,24 @@ final class FakeServer: Remote {
         #expect(server.state.withLock { $0.restored == "restored" && !$0.hasSnapshot })
     }
 
+    /// It had done nothing to the data: k3s runs again as it did, and no snapshot stays.
+    @Test func aResetThatFailsBeforeItChangesAnythingStartsK3sAgain() async throws {
+        let server = FakeServer(.init(resetStatus: 1, movesData: false))
+        await #expect(throws: ClusterError.self) { try await run(server, try plan()) }
+        #expect(server.state.withLock { $0.isActive && $0.mark == nil && !$0.hasSnapshot && !$0.isAlone })
+    }
+
+    /// The one that began it has the copy; by now the data are others.
+    @Test func anotherMachineDoesNotCopyWhatIsBeingReplaced() async throws {
+        try await run(FakeServer(), try plan())
+        try cutJournal(afterBeginOf: "new-cluster")
+        try FileManager.default.removeItem(atPath: folder.path + "/saved/etcd-data.sha256")
+        let server = FakeServer(.init(isActive: false, mark: .restoring, job: "lost", hasSnapshot: true))
+        try await run(server, try plan())
+        #expect(server.state.withLock { $0.isAlone && $0.isActive && $0.mark == nil })
+        #expect(!server.state.withLock { $0.log }.contains { $0.hasPrefix("sha256sum of each") })
+    }
+
     /// The run is cut off where a step had begun, and resumed.
     func cutJournal(afterBeginOf step: String) throws {
         let path = folder.path + "/journal.jsonl"
@@ -295,6 +321,32 @@ final class FakeServer: Remote {
         let installer =
             "ExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--node-ip' \\\n\t'10.0.0.1' \\\n\t'--data-dir=/data' \\\n"
         #expect(try obstacles(installer, "") == ["--data-dir in k3s.service", "--node-ip in k3s.service"])
+    }
+
+    @Test func whatAResetHasNotChangedIsSeen() throws {
+        try FileManager.default.createDirectory(
+            atPath: folder.path + "/etcd/member/snap", withIntermediateDirectories: true)
+        let (database, snapshot) = (folder.path + "/etcd/member/snap/db", folder.path + "/masterswap-restore.db")
+        func run(_ command: Command) throws -> CommandResult {
+            var command = command
+            command.arguments = command.arguments.map {
+                $0.replacing(ServerMark.path, with: folder.path + "/mark")
+                    .replacing("/var/lib/rancher/k3s/server/db", with: folder.path)
+            }
+            return try LocalRemote(shell: "sh").runNow(command)
+        }
+        try Data(repeating: 7, count: 4096).write(to: URL(fileURLWithPath: database))
+        #expect(try !run(Inventory.Distribution.unmarkUnchanged).succeeded, "there is no snapshot")
+        #expect(try run(Inventory.Distribution.k3s.snapshotDatabase).succeeded)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: snapshot)).count == 4128)
+        #expect(try run(Inventory.Distribution.unmarkUnchanged).succeeded)
+        #expect(try String(contentsOfFile: folder.path + "/mark", encoding: .utf8) == "stopped\n")
+        try Data(repeating: 8, count: 4096).write(to: URL(fileURLWithPath: database))
+        #expect(try !run(Inventory.Distribution.unmarkUnchanged).succeeded)
+        try Data().write(to: URL(fileURLWithPath: snapshot + ".part.piece"))
+        #expect(try run(Inventory.Distribution.k3s.removeRestoredSnapshot).succeeded)
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: folder.path).allSatisfy { !$0.hasPrefix("masterswap") })
     }
 
     /// Without data nothing is started, and while a reset is at work neither.

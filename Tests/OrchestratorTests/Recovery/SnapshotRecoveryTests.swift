@@ -108,7 +108,11 @@ import Testing
                 - --name=a
                 - --initial-advertise-peer-urls=https://10.0.0.1:2380
                 image: registry.example:5000/etcd:3.4.13-0
-                livenessProbe: {}
+                livenessProbe:
+                  failureThreshold: 8
+                  httpGet:
+                    path: /health
+                name: etcd
             """)
         let restoring = try #require(first.restoring(token: "masterswap-r"))
         #expect(
@@ -126,7 +130,7 @@ import Testing
                     - --initial-cluster-token=masterswap-r
                     - --data-dir=/var/lib/etcd/masterswap-restored
                     image: registry.example:5000/etcd:3.4.13-0
-                    livenessProbe: {}
+                    name: etcd
                 """)
         #expect(restoring.isRestoring && !first.isRestoring && !restoring.isForcing)
         func other(_ old: String, _ new: String) -> EtcdManifest? {

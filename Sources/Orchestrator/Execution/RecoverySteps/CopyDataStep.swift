@@ -45,7 +45,9 @@ struct CopyDataStep: Step {
     func check(_ context: RunContext) async throws -> StepStatus {
         let member = SurvivorMember(plan: plan, context: context)
         guard FileManager.default.fileExists(atPath: path(Self.index, context)) else {
-            return try member.events(of: RestoreStep.stepID, [.stepFinished])
+            let remote = try context.remote(plan.survivor.host)
+            let job = ResetStep.directory(context.run.id)
+            return try await remote.run(plan.kind.areDataReplaced(by: context.run.id, job: job)).succeeded
                 ? .satisfied("copied to the machine on which the run was begun; by now they are replaced")
                 : .needed("not copied yet")
         }

@@ -44,10 +44,10 @@ struct ResetStep: Step {
     }
 
     private func job(_ context: RunContext) throws -> RemoteJob {
-        RemoteJob(
-            try context.remote(plan.survivor.host), directory: "\(OcbootRuns.directory)/\(context.run.id)/cluster-reset"
-        )
+        RemoteJob(try context.remote(plan.survivor.host), directory: Self.directory(context.run.id))
     }
+
+    static func directory(_ run: String) -> String { "\(OcbootRuns.directory)/\(run)/cluster-reset" }
 
     private func state(_ context: RunContext) async throws -> RemoteJob.State {
         try await job(context).progress(after: .max - 1).state
@@ -71,6 +71,11 @@ struct ResetStep: Step {
         let job = try job(context)
         let state = try await state(context)
         let etcd = try await member.look()
+        if state == .ended(0), etcd.mark == nil {
+            // It was done, and k3s was started since.
+            _ = try await member.answering()
+            return
+        }
         let isRestored = state == .ended(0) && etcd.mark == .restoring
         if state != .running, !isRestored {
             // From the mark on the old data may not be in their place, and the snapshot of them is whole.
@@ -80,7 +85,7 @@ struct ResetStep: Step {
             try await begin(job, member)
         }
         try await follow(job, context)
-        try await member.act(Self.removal(plan))
+        try await member.act(plan.kind.removeRestoredSnapshot)
         try await member.act(Inventory.Distribution.mark(.stopped))
         for member in SurvivorMember.forgotten(plan) { context.destroyed(member) }
     }
@@ -125,17 +130,16 @@ struct ResetStep: Step {
             advice: "its log is \(job.directory)/log there; fix the cause, then: masterswap resume")
     }
 
-    private static func removal(_ plan: RecoveryPlan) -> Command {
-        let path = plan.kind.restoredSnapshot
-        return Command(["rm", "-f", "--", path, path + ".part", path + ".part.piece"], timeout: .seconds(20))
-    }
-
     /// A reset that is at work comes to its end by itself; nothing of it is taken back. The snapshot holds every secret of the cluster.
     func undo(_ context: RunContext) async throws {
         let member = SurvivorMember(plan: plan, context: context)
         guard try await state(context) != .running else { return }
-        // What is restored of it may lie nowhere else there.
-        if plan.snapshot == nil, try await member.look().mark == .restoring { return }
-        try await member.act(Self.removal(plan))
+        // What is restored of its own database may lie nowhere else there.
+        if plan.snapshot == nil, try await member.look().mark == .restoring,
+            try await !context.remote(plan.survivor.host).run(Inventory.Distribution.unmarkUnchanged).succeeded
+        {
+            return
+        }
+        try await member.act(plan.kind.removeRestoredSnapshot)
     }
 }

@@ -53,11 +53,6 @@ struct RestoreStep: Step {
         #"! grep -q "data-dir=$2$" "$1" 2>/dev/null || rm -f -- "$1""#, [EtcdManifest.path, EtcdManifest.restoredPath],
         timeout: .seconds(20), label: "rm \(EtcdManifest.path)")
 
-    private func snapshotRemoval() -> Command {
-        let path = plan.kind.restoredSnapshot
-        return Command(["rm", "-f", "--", path, path + ".part", path + ".part.piece"], timeout: .seconds(20))
-    }
-
     /// Prints `made` where data are there, `runs` while they are being made, `exchanged` once they are in their place.
     private func look(_ run: String) -> Command {
         .script(
@@ -87,7 +82,7 @@ struct RestoreStep: Step {
                 mv -T "$3/member" member || exit 1
             fi
             [ -d member/wal ] || { echo "there are no data in $1" >&2; exit 1; }
-            rm -f -- "$4" "$4.part" "$4.part.piece"
+            rm -f -- "$4" "$4".part*
             : >"masterswap-restored-$2" && rm -rf -- "$3" && sync
             """, [plan.kind.etcdDataDirectory, run, EtcdManifest.restoredPath, plan.kind.restoredSnapshot],
             timeout: .seconds(60),
@@ -119,8 +114,12 @@ struct RestoreStep: Step {
             _ = try await member.answering()
             return
         }
-        if try await !words(context).contains("exchanged"), try await !member.exchangeHasBegun(plan) {
-            try await member.assertNoMajorityAndStop()
+        if try await !words(context).contains("exchanged") {
+            if try await member.exchangeHasBegun() {
+                try await member.stop()
+            } else {
+                try await member.assertNoMajorityAndStop()
+            }
             etcd = try await member.look()
         }
         guard let first = etcd.kept, let restoring = first.restoring(token: "masterswap-\(context.run.id)") else {
@@ -133,7 +132,7 @@ struct RestoreStep: Step {
             // What an earlier try has made is not known to be whole.
             try await member.act(Self.removal)
             try await waitForEnd(context)
-            if try await !member.exchangeHasBegun(plan) {
+            if try await !member.exchangeHasBegun() {
                 try await member.act(Command(["rm", "-rf", "--", EtcdManifest.restoredPath], timeout: .seconds(60)))
                 try await member.bringSnapshot()
                 try await context.assertMayAct()
@@ -145,7 +144,7 @@ struct RestoreStep: Step {
                 }
                 try await member.act(Self.removal)
                 // The kubelet may start the container once more before it drops the pod: without the snapshot nothing is made then.
-                try await member.act(snapshotRemoval())
+                try await member.act(plan.kind.removeRestoredSnapshot)
                 try await waitForEnd(context)
             }
             for member in SurvivorMember.forgotten(plan) {
@@ -155,7 +154,7 @@ struct RestoreStep: Step {
             try await member.act(exchange(context.run.id))
         }
         try await member.act(Self.removal)
-        try await member.act(snapshotRemoval())
+        try await member.act(plan.kind.removeRestoredSnapshot)
         for member in SurvivorMember.forgotten(plan) { context.destroyed(member) }
     }
 
@@ -170,18 +169,13 @@ struct RestoreStep: Step {
     func undo(_ context: RunContext) async throws {
         let member = SurvivorMember(plan: plan, context: context)
         try await member.act(Self.removal)
-        try await member.act(snapshotRemoval())
+        try await member.act(plan.kind.removeRestoredSnapshot)
     }
 }
 
 extension SurvivorMember {
     /// The old data have been moved away: the restored data are put in place next, and are not restored again.
-    fileprivate func exchangeHasBegun(_ plan: RecoveryPlan) async throws -> Bool {
-        let folder = plan.kind.etcdDataDirectory
-        return try await context.remote(plan.survivor.host).run(
-            .script(
-                #"[ -e "$1/member-before-$2" ]"#, [folder, context.run.id], timeout: .seconds(20),
-                label: "look at \(folder)")
-        ).succeeded
+    fileprivate func exchangeHasBegun() async throws -> Bool {
+        try await context.remote(plan.survivor.host).run(kind.areDataReplaced(by: context.run.id, job: "")).succeeded
     }
 }

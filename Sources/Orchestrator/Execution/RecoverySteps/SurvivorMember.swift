@@ -160,7 +160,7 @@ struct SurvivorMember {
         }
         guard let status = etcd.status else { throw changed("it tells nothing") }
         let source = plan.snapshot == nil ? "copy" : "snapshot"
-        guard let least = plan.snapshot.map({ $0.revision }) ?? copied?.revision else {
+        guard let least = plan.snapshot.map({ $0.revision }) ?? copied?.revision ?? plan.etcd.revision else {
             return "it is at revision \(status.revision)"
         }
         guard status.revision >= least else {

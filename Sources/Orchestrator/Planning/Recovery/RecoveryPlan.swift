@@ -27,7 +27,7 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     public var silentFor: Int?
     /// What etcd's data are made of, in the place of the survivor's own.
     public var snapshot: Snapshot?
-    /// An earlier recovery has left `--force-new-cluster` in etcd's manifest: this one finishes it.
+    /// Somebody has left `--force-new-cluster` in etcd's manifest: this one takes it out.
     public var isUnfinished: Bool?
     /// The survivor's keepalived is to become MASTER.
     public var promotes: Bool

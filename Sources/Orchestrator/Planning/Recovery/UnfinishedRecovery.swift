@@ -5,10 +5,10 @@ extension HostFacts.Recovery {
     package var reason: String {
         switch self {
         case .forced:
-            "a recovery was cut off: \(EtcdManifest.flag) is in \(EtcdManifest.path), and each start of etcd forgets whoever has joined"
+            "\(EtcdManifest.flag) is in \(EtcdManifest.path): each start of etcd forgets whoever has joined"
         case .stopped: "a recovery was cut off: etcd's manifest is put aside, as \(EtcdManifest.keptPath)"
         case .serverStopped: "a recovery was cut off: k3s is stopped and disabled, see \(ServerMark.path)"
-        case .restoring: "a recovery from a snapshot was cut off: etcd's data may not be whole"
+        case .restoring: "a recovery was cut off while etcd's data were restored: they may not be whole"
         }
     }
 
@@ -16,14 +16,14 @@ extension HostFacts.Recovery {
     package func advice(on host: String) -> String {
         switch self {
         case .forced:
-            "finish it where it was begun: masterswap resume; or from here: masterswap recover \(host)"
+            "where a recovery was cut off: masterswap resume; else have one take it out: masterswap recover \(host)"
         case .stopped:
             "finish it where it was begun: masterswap resume; or, on \(host): mv \(EtcdManifest.keptPath) \(EtcdManifest.path)"
         case .serverStopped:
             "finish it where it was begun: masterswap resume; or, on \(host): systemctl enable --now k3s; rm \(ServerMark.path)"
         // Without its data an etcd that is started begins an empty cluster.
         case .restoring:
-            "finish it where it was begun: masterswap resume; or from here: masterswap recover \(host) --snapshot FILE; start nothing there by hand"
+            "finish it, here or where it was begun: masterswap resume; start nothing there by hand"
         }
     }
 }

@@ -57,7 +57,7 @@ public enum EtcdIsWell: SafetyRule {
             for more in told[(place + 1)...] {
                 let entries = Int64(clamping: more.progress - less.progress)
                 let revisions = Int64(clamping: more.revision ?? 0) - Int64(clamping: less.revision ?? 0)
-                if revisions < -revisionTolerance || revisions > entries + revisionTolerance { return (less, more) }
+                if revisions < -revisionTolerance || revisions - revisionTolerance > entries { return (less, more) }
             }
         }
         return nil

@@ -55,7 +55,7 @@ public struct RecoveryText: Sendable {
         (plan.isUnfinished == true
             ? [
                 Line(
-                    "  WARNING: an earlier recovery was cut off: \(EtcdManifest.flag) is in etcd's manifest, and is taken out by this one.",
+                    "  WARNING: \(EtcdManifest.flag) is in etcd's manifest, and is taken out: what has joined since it was put there may have other data.",
                     .warning)
             ] : [])
             + (plan.snapshot.map { [Line("  WARNING: \(Self.loss($0, plan))", .warning)] } ?? []) + [
