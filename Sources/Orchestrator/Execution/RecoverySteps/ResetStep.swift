@@ -39,8 +39,11 @@ struct ResetStep: Step {
 
     func commands(_ inventory: Inventory) -> [String] {
         let host = plan.survivor.host
-        return [SurvivorMember.snapshotCommand(plan)]
-            + ["\(host): \(RemoteJob.label(command)) # detached; the token is read from its file there"]
+        return [
+            SurvivorMember.snapshotCommand(plan),
+            "\(host): \(RemoteJob.label(command)) # detached; the token is read from its file there",
+            PlannedCommands.told(host, plan.kind.removeRestoredSnapshot),
+        ]
     }
 
     private func job(_ context: RunContext) throws -> RemoteJob {

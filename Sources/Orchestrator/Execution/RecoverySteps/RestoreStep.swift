@@ -44,6 +44,7 @@ struct RestoreStep: Step {
             SurvivorMember.snapshotCommand(plan),
             "\(host): write \(EtcdManifest.path) # etcd's image, with 'snapshot restore' in etcd's place",
             PlannedCommands.told(host, look(Plan.runName)), PlannedCommands.told(host, Self.removal),
+            PlannedCommands.told(host, plan.kind.removeRestoredSnapshot),
             PlannedCommands.told(host, exchange(Plan.runName)),
         ]
     }
