@@ -29,9 +29,9 @@ def pod_crashes(faults):
         return name and lab.kubectl_json(faults.primary, "get", "persistentvolume", name)
 
     spec = lab.wait_until("the new volume of minio-0", 300, new_volume, every=0.1)["spec"]
-    # A file where MinIO makes a folder, in the two seconds before it looks for fresh drives.
+    # A file where MinIO makes a folder, before it does; the volume's own folder the kubelet makes as it mounts it.
     broken = (spec.get("hostPath") or spec["local"])["path"]
-    status, out, err = faults.on(faults.spare, f"! test -d {broken}/.minio.sys && touch {broken}/.minio.sys")
+    status, out, err = faults.on(faults.spare, f"! test -d {broken}/.minio.sys && mkdir -p {broken} && touch {broken}/.minio.sys")
     if status != 0:
         raise Failed(f"{broken} could not be broken: {out}{err}\nnext: {lab.LAB} shell {faults.spare}")
     faults.finish(process, expected=2)
