@@ -164,7 +164,7 @@ def read_members(masters, seconds, distribution):
                 healthy = {entry["endpoint"] for entry in json.loads(health or "[]") if entry["health"]}
             except (ValueError, KeyError):
                 continue
-            data = read_data(etcd)
+            data = read_data(etcd, healthy)
             return [
                 {"id": f'{m["ID"]:x}', "name": node_of_member(m.get("name", ""), distribution), "started": bool(m.get("name")), "learner": m.get("isLearner", False),
                  "peer": m.get("peerURLs", []), "healthy": any(url in healthy for url in m.get("clientURLs", [])),
@@ -176,17 +176,18 @@ def read_members(masters, seconds, distribution):
     return lab.wait_until("a master that lists etcd's members", seconds, ask)
 
 
-def read_data(etcd):
+def read_data(etcd, healthy):
     """What stands for the data of each member that answers, by its URL: a hash of all keys at one revision, and up to where old ones are dropped."""
-    for _ in range(3):
+    data = {}
+    for _ in range(5):
         try:
             revision = json.loads(lab.run(*etcd, "endpoint", "status", "-w", "json")[1])[0]["Status"]["header"]["revision"]
-            hashed = json.loads(lab.run(*etcd, "endpoint", "hashkv", "--cluster", "--rev", str(revision), "-w", "json")[1] or "[]")
+            hashed = json.loads(lab.run(*etcd, "endpoint", "hashkv", "--cluster", "--rev", str(revision), "-w", "json")[1] or "[]") or []
         except (ValueError, LookupError):
-            return {}
+            continue
         data = {entry["Endpoint"]: (entry["HashKV"]["hash"], entry["HashKV"].get("compact_revision", 0)) for entry in hashed}
-        # Between two of them the cluster may have dropped some.
-        if len({dropped for _, dropped in data.values()}) == 1:
+        # One may not be there yet, and between two of them the cluster may have dropped some.
+        if healthy <= set(data) and len({dropped for _, dropped in data.values()}) == 1:
             break
     return {url: f"{number:x} from {dropped} on" for url, (number, dropped) in data.items()}
 
