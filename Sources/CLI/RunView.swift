@@ -153,9 +153,12 @@ struct OutcomeView {
                 lines += [terminal.paint("Left to do:", .bold)]
                 lines += report.remaining.flatMap { terminal.lines("- ", $0, style: .bold) } + [""]
             }
+            let passed = report.steps.filter { $0.outcome == .passedOver }.map(\.id)
+            let exception = passed.isEmpty ? "" : ", but for what was passed over: \(passed.joined(separator: ", "))"
             return lines
                 + terminal.lines(
-                    "Done and verified. ", "To read it again: masterswap report \(report.run)", style: .green)
+                    "Done and verified\(exception). ", "To read it again: masterswap report \(report.run)",
+                    style: .green)
         }
         return lines
             + terminal.lines(
