@@ -48,6 +48,12 @@ import Testing
         let events = try RecordedRun.events()
         let report = RunReport(run: try #require(events.first?.run), events: events)
         try expect("end") { OutcomeView(report: report, terminal: $0, isLive: true).lines }
+        var partly = report
+        let place = try #require(partly.steps.firstIndex { $0.id == "delete-volumes" })
+        partly.steps[place].outcome = .passedOver
+        let last = OutcomeView(report: partly, terminal: Terminal(width: 200), isLive: true).lines.joined(
+            separator: " ")
+        #expect(last.contains("Done and verified, but for what was passed over: delete-volumes."))
         let began = try RecordedRun.events { $0.event == .stepStarted && $0.step == "join" }
         let stopped = RunReport(
             run: report.run,

@@ -14,7 +14,7 @@ import Testing
     private static let numbers = [
         #"etcd_server_has_leader 1"#, #"etcd_server_id{server_id="cc0780510ec0fd33"} 1"#, #"etcd_server_is_leader 0"#,
         #"etcd_server_proposals_applied_total 1.048575e+06"#, #"etcd_server_proposals_committed_total 1.048576e+06"#,
-        #"etcd_server_version{server_version="3.5.16"} 1"#,
+        #"etcd_server_version{server_version="3.5.16"} 1"#, #"etcd_debugging_mvcc_current_revision 1.048007e+06"#,
     ]
 
     private func told(_ health: String?, _ numbers: [String] = Self.numbers) -> EtcdBeside? {
@@ -27,7 +27,7 @@ import Testing
             member
                 == EtcdBeside(
                     memberID: "cc0780510ec0fd33", version: "3.5.16", isHealthy: true, hasLeader: true, isLeader: false,
-                    committed: 1_048_576, applied: 1_048_575))
+                    committed: 1_048_576, applied: 1_048_575, revision: 1_048_007))
         #expect(told(#"{"health":"false","reason":"RAFT NO LEADER"}"#)?.isHealthy == false)
     }
 

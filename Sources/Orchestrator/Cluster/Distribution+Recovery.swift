@@ -124,10 +124,7 @@ extension Inventory.Distribution {
                     ! pidof k3s-server >/dev/null || echo forced
                     """
                 ), ("obstacles", Self.resetObstacles),
-                (
-                    "status",
-                    "\(EtcdBeside.script)\ntold metrics | grep '^\(SurvivorProbe.revisionMetric) '\ntrue"
-                ),
+                ("status", EtcdBeside.script),
             ]
         }
     }

@@ -172,11 +172,10 @@ extension SurvivorProbe {
     /// What a member tells without etcdctl: whether it has a leader, and not which one that is.
     private static func beside(_ lines: [String]) -> SurvivorEtcd.Status? {
         guard let told = EtcdBeside(lines) else { return nil }
-        let revision = lines.first { $0.hasPrefix(revisionMetric) }?.split(separator: " ").last.flatMap { Double($0) }
         return SurvivorEtcd.Status(
             memberID: told.memberID,
             leader: told.isLeader ? told.memberID : told.hasLeader ? "another member" : nil,
-            revision: revision.map { Int($0) } ?? 0)
+            revision: told.revision.map { Int(clamping: $0) } ?? 0)
     }
 }
 

@@ -20,6 +20,7 @@ import Testing
         #expect(statuses.map(\.memberID) == ["4ccca91c2d257586", "f9ec6f3b597decaf"])
         #expect(statuses.allSatisfy { $0.version == version.version && $0.leader != nil && $0.progress > 0 })
         #expect(Set(statuses.map(\.clusterID)).count == 1 && Set(statuses.map(\.leader)).count == 1)
+        #expect(statuses.allSatisfy { $0.revision ?? 0 > 0 })
         #expect(statuses.allSatisfy { ($0.raftAppliedIndex == nil) == (version.version == "3.3.25") })
     }
 

@@ -45,9 +45,7 @@ struct CopyDataStep: Step {
     func check(_ context: RunContext) async throws -> StepStatus {
         let member = SurvivorMember(plan: plan, context: context)
         guard FileManager.default.fileExists(atPath: path(Self.index, context)) else {
-            let remote = try context.remote(plan.survivor.host)
-            let job = ResetStep.directory(context.run.id)
-            return try await remote.run(plan.kind.areDataReplaced(by: context.run.id, job: job)).succeeded
+            return try await member.areDataReplaced()
                 ? .satisfied("copied to the machine on which the run was begun; by now they are replaced")
                 : .needed("not copied yet")
         }

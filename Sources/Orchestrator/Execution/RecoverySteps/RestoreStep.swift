@@ -116,7 +116,7 @@ struct RestoreStep: Step {
             return
         }
         if try await !words(context).contains("exchanged") {
-            if try await member.exchangeHasBegun() {
+            if try await member.areDataReplaced() {
                 try await member.stop()
             } else {
                 try await member.assertNoMajorityAndStop()
@@ -133,7 +133,8 @@ struct RestoreStep: Step {
             // What an earlier try has made is not known to be whole.
             try await member.act(Self.removal)
             try await waitForEnd(context)
-            if try await !member.exchangeHasBegun() {
+            // Once the old data have been moved away, the restored ones are put in their place, and are not made again.
+            if try await !member.areDataReplaced() {
                 try await member.act(Command(["rm", "-rf", "--", EtcdManifest.restoredPath], timeout: .seconds(60)))
                 try await member.bringSnapshot()
                 try await context.assertMayAct()
@@ -171,12 +172,5 @@ struct RestoreStep: Step {
         let member = SurvivorMember(plan: plan, context: context)
         try await member.act(Self.removal)
         try await member.act(plan.kind.removeRestoredSnapshot)
-    }
-}
-
-extension SurvivorMember {
-    /// The old data have been moved away: the restored data are put in place next, and are not restored again.
-    fileprivate func exchangeHasBegun() async throws -> Bool {
-        try await context.remote(plan.survivor.host).run(kind.areDataReplaced(by: context.run.id, job: "")).succeeded
     }
 }

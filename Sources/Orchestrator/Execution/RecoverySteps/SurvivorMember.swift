@@ -111,6 +111,12 @@ struct SurvivorMember {
         try await stop()
     }
 
+    /// Whether this run has replaced etcd's data, or may have replaced a part of them.
+    func areDataReplaced() async throws -> Bool {
+        let run = context.run.id
+        return try await remote.run(kind.areDataReplaced(by: run, job: ResetStep.directory(run))).succeeded
+    }
+
     /// Brings what is restored to its host: the snapshot from here, or one of its own database, which no etcd has open.
     func bringSnapshot() async throws {
         guard let snapshot = plan.snapshot else { return try await act(kind.snapshotDatabase) }
