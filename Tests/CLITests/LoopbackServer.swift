@@ -68,8 +68,7 @@ final class LoopbackServer: Sendable {
     /// Once; the deinitializer does it, too.
     func stop() {
         guard process.poll() == nil else { return }
-        process.signal(SIGTERM)
-        process.wait()
+        process.end()
     }
 
     deinit { stop() }

@@ -196,8 +196,7 @@ final class Tool: Sendable {
 
     func end() {
         guard isRunning else { return }
-        process.signal(SIGTERM)
-        let ended = process.wait()
+        let ended = process.end()
         status.withLock { $0 = ended }
     }
 }
