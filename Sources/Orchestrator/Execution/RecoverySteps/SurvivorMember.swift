@@ -90,8 +90,9 @@ struct SurvivorMember {
         // Data that are not usable tell nothing; the others themselves are looked at before each act.
         guard plan.snapshot == nil else { return }
         if try await look().isPutAside { try await start() }
+        // The kubelet starts a container that has ended often after five minutes.
         let etcd = try await context.wait(
-            for: "etcd on \(plan.survivor.host) to tell its members", limit: .seconds(300)
+            for: "etcd on \(plan.survivor.host) to tell its members", limit: .seconds(420)
         ) { () -> RunContext.Poll<SurvivorEtcd> in
             let etcd = try await SurvivorProbe.run(on: try remote, kind)
             return etcd.members.isEmpty ? .pending(etcd.problems.last ?? "it does not run") : .done(etcd)
