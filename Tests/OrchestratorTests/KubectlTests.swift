@@ -89,6 +89,18 @@ import Testing
         #expect(try await kubectl([away, lost, there]).run(["version"]) == Data("ok".utf8))
     }
 
+    /// However long the first one takes to be silent; and it is not asked first any more.
+    @Test func eachMasterIsTriedOnceAndTheOneThatAnswersIsAskedFirstThen() async throws {
+        let silent = ScriptedRemote("a") { _ in
+            throw SSHError(.unreachable, host: "a", operation: "connect", cause: "no answer within 10 s")
+        }
+        let there = ScriptedRemote("b") { _ in Self.output("ok") }
+        let kubectl = Kubectl(
+            [silent, there].map { .init(remote: $0) }, distribution: .kubeadm, retryTimeout: .nanoseconds(1))
+        for _ in 0..<3 { #expect(try await kubectl.run(["version"]) == Data("ok".utf8)) }
+        #expect(silent.displays.count == 1 && there.displays.count == 3)
+    }
+
     /// Cut off, of another shape, empty: a typed error, and nothing is deleted.
     @Test(arguments: [
         "", "{", #"{"metadata":{"name":"c","uid":"old""#, "[]", "null", #"{"metadata":{"name":"c"}}"#,

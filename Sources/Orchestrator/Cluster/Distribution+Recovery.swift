@@ -178,6 +178,32 @@ extension Inventory.Distribution {
         }
     }
 
+    /// Has the kubelet know nothing but what its folder holds; `nil` where etcd is no static pod.
+    ///
+    /// One that has not reached the API server since its own start takes no static pod away (`deletePod` of kubelet.go: "sources aren't
+    /// ready yet"), and from 1.22 on none of that name is started in its place (kubernetes/kubernetes#44450, #109596).
+    package var restartKubelet: Command? {
+        switch self {
+        case .kubeadm: Command(["systemctl", "restart", "kubelet"], timeout: .seconds(60))
+        case .k3s: nil
+        }
+    }
+
+    /// Ends an etcd that the kubelet has left running; a kubelet that was restarted starts only what its folder holds. `nil` where etcd is
+    /// no static pod.
+    package var endEtcd: Command? {
+        switch self {
+        case .kubeadm:
+            .script(
+                """
+                for id in $(pidof etcd); do
+                    ! tr '\\0' '\\n' <"/proc/$id/cmdline" 2>/dev/null | grep -q "=\(certificateDirectory)/etcd/" || kill "$id"
+                done
+                """, timeout: .seconds(20), label: "kill etcd")
+        case .k3s: nil
+        }
+    }
+
     /// Starts etcd as it was before ``stopEtcd``; where that is done already, nothing. Without data it would begin an empty cluster, of
     /// which every kubelet would delete its pods.
     package var startEtcd: Command {
@@ -215,7 +241,8 @@ extension Inventory.Distribution {
     /// What ``stopEtcd`` changes, in the words of a plan.
     package func stopping(on host: String) -> String {
         switch self {
-        case .kubeadm: "etcd on \(host): stopped, its manifest kept in \(EtcdManifest.keptPath)"
+        case .kubeadm:
+            "etcd on \(host): stopped, its manifest kept in \(EtcdManifest.keptPath); a kubelet that leaves it running is restarted"
         case .k3s: "k3s on \(host), with etcd and the API server in it: stopped and disabled; its containers run on"
         }
     }

@@ -1,6 +1,7 @@
 public import Foundation
 public import Inventories
 public import SSH
+import Synchronization
 
 /// kubectl, run on a master over SSH, and on the next one where that one or its API server is away for the moment.
 ///
@@ -18,6 +19,7 @@ public struct Kubectl: Sendable {
     }
 
     private let targets: [Target]
+    private let first = FirstTarget()
     private let distribution: Inventory.Distribution
     /// kubectl's own; flags follow it. `nil` counts as current.
     private let version: KubernetesVersion?
@@ -39,6 +41,15 @@ public struct Kubectl: Sendable {
         self.kubernetes = kubernetes
         self.retryTimeout = retryTimeout
         self.note = note
+    }
+
+    /// The target that is asked first: the one that answered last, so that each command does not wait anew for a master that is silent.
+    private final class FirstTarget: Sendable {
+        private let value = Mutex(0)
+        var index: Int {
+            get { value.withLock { $0 } }
+            set { value.withLock { $0 = newValue } }
+        }
     }
 
     /// The masters that it may run on.
@@ -72,24 +83,33 @@ public struct Kubectl: Sendable {
         package var result: CommandResult
     }
 
-    /// Runs a command that is made for the target it is run on.
+    /// Runs a command that is made for the target it is run on. Where it is retried at all, each target is tried, however long one of
+    /// them takes to be silent.
     /// - Parameter accepts: whether the result is an answer; what is none is an error, and retried if it is transient.
     func execute(
         accepts: (CommandResult) -> Bool = { $0.succeeded }, _ command: (_ prefix: [String]) -> Command
     ) async throws -> Answer {
         let deadline = ContinuousClock.now + retryTimeout
-        var index = 0
+        let start = first.index
+        var tries = 0
         while true {
-            let target = targets[index % targets.count]
+            let index = (start + tries) % targets.count
+            let target = targets[index]
             let command = command(Self.prefix(distribution, apiServer: target.apiServer))
             do {
                 let result = try await target.remote.run(command)
-                if accepts(result) { return Answer(host: target.remote.name, result: result) }
+                if accepts(result) {
+                    first.index = index
+                    return Answer(host: target.remote.name, result: result)
+                }
                 throw Self.failure(command.display, result, host: target.remote.name, of: distribution)
-            } catch let error where Transient.isTransient(error) && ContinuousClock.now < deadline {
+            } catch let error
+                where Transient.isTransient(error)
+                && (ContinuousClock.now < deadline || retryTimeout > .zero && tries + 1 < targets.count)
+            {
                 note("\(Transient.message(error).lastLines(1)); retrying")
-                index += 1
-                if index % targets.count == 0 { try await Task.sleep(for: .seconds(1)) }
+                tries += 1
+                if tries % targets.count == 0 { try await Task.sleep(for: .seconds(1)) }
             }
         }
     }

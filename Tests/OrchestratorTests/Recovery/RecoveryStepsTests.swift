@@ -30,6 +30,13 @@ final class FakeSurvivor: Remote {
         var restoresNothing = false
         /// Files arrive otherwise than they are.
         var corrupts = false
+        /// The kubelet was restarted while no API server answered: until it is restarted once more it takes no static pod away, and starts
+        /// none of that name.
+        var isDeaf = false
+        /// It becomes so once the data are restored.
+        var goesDeaf = false
+        /// It has left etcd running.
+        var isLeftRunning = false
         var log: [String] = []
     }
 
@@ -70,7 +77,11 @@ final class FakeSurvivor: Remote {
             switch display {
             case kubeadm.stopEtcd.display:
                 if Self.isRestoring(state), state.kept != nil { state.manifest = nil }
-                if let manifest = state.manifest { (state.kept, state.manifest) = (manifest, nil) }
+                if let manifest = state.manifest {
+                    (state.kept, state.manifest, state.isLeftRunning) = (manifest, nil, state.isDeaf)
+                }
+            case kubeadm.restartKubelet?.display: state.isDeaf = false
+            case kubeadm.endEtcd?.display: if !state.isDeaf { state.isLeftRunning = false }
             case kubeadm.startEtcd.display:
                 if let kept = state.kept { (state.manifest, state.kept) = (kept, nil) }
             case "rm \(EtcdManifest.path)": if Self.isRestoring(state) { state.manifest = nil }
@@ -83,7 +94,7 @@ final class FakeSurvivor: Remote {
                 #expect(state.manifest == nil && state.isMade, "nothing runs while the data change places")
                 (state.isExchanged, state.isMade, state.snapshot) = (true, false, false)
             case kubeadm.snapshotDatabase.display:
-                #expect(state.manifest == nil, "etcd is stopped while its database is copied")
+                #expect(state.manifest == nil && !state.isLeftRunning, "etcd is stopped while its database is copied")
                 state.snapshot = true
             case let text where text.hasPrefix("sha256sum \(kubeadm.restoredSnapshot)"):
                 return state.snapshot ? FakeCluster.output("") : FakeCluster.failure("")
@@ -92,7 +103,7 @@ final class FakeSurvivor: Remote {
             case EtcdDatabase.label:
                 return FakeCluster.output(#"{"hash":1004314899,"revision":4321,"totalKey":900,"totalSize":9}"#)
             case let text where text.hasPrefix("sha256sum of each"):
-                #expect(state.manifest == nil, "etcd is stopped while its files are read")
+                #expect(state.manifest == nil && !state.isLeftRunning, "etcd is stopped while its files are read")
                 return FakeCluster.output(state.isDamaged ? "" : "\(Self.databaseSum)  member/snap/db\n")
             case let text where text.hasPrefix("read \(EtcdDatabase.path) from"):
                 guard text.hasSuffix(" from 0") else { break }
@@ -114,7 +125,10 @@ final class FakeSurvivor: Remote {
     private static func look(_ command: Command, _ state: State) -> CommandResult? {
         var texts = ["age": "700", "database": "9", "data": "9", "room": "99999999", "process": ""]
         (texts["kept"], texts["manifest"]) = (state.kept, state.manifest)
-        if let manifest = state.manifest, !isRestoring(state), !state.isDamaged || state.isExchanged {
+        if state.isLeftRunning { texts["process"] = "runs" }
+        if let manifest = state.manifest, !isRestoring(state), !state.isDamaged || state.isExchanged,
+            !state.isDeaf || !state.isExchanged
+        {
             texts["process"] = EtcdManifest(manifest).isForcing ? "forced" : "runs"
             let joined = EtcdMember(
                 id: "5e", name: "s1", peerURLs: ["https://10.0.0.9:2380"], clientURLs: ["https://10.0.0.9:2379"])
@@ -135,6 +149,7 @@ final class FakeSurvivor: Remote {
             state.manifest = String(decoding: contents, as: UTF8.self)
             // The container makes the data, and ends.
             if Self.isRestoring(state), state.snapshot, !state.restoresNothing { state.isMade = true }
+            if state.goesDeaf, state.isExchanged { (state.isDeaf, state.goesDeaf) = (true, false) }
         }
     }
     func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
@@ -150,10 +165,12 @@ final class FakeSurvivor: Remote {
         let saved = folder.path + "/saved"
         try FileManager.default.createDirectory(atPath: saved, withIntermediateDirectories: true)
         let run = RunStore.Run(id: "r", directory: folder.path)
+        var limits = RunContext.Limits(wait: wait)
+        limits.kubelet = .milliseconds(20)
         let context = RunContext(
             plan.scene, inventory: try RunbookCluster.inventory(), remotes: Remotes { _ in survivor }, run: run,
             journal: try Journal(path: run.journalPath), recorder: nil, lock: nil, watches: [],
-            limits: .init(wait: wait),
+            limits: limits,
             databasePassword: { Secret("x") }, emit: { _ in })
         let steps = RecoverySteps.make(plan).prefix { $0.id != "api-server" }
         try await Runner(Array(steps), context).run()
@@ -186,6 +203,28 @@ final class FakeSurvivor: Remote {
         expectRecovered(survivor)
         let destroyed = try Journal.events(at: folder.path + "/journal.jsonl").filter { $0.event == .destroyed }
         #expect(destroyed.compactMap(\.text).count == 2)
+    }
+
+    /// Restarted, perhaps with its host, since the majority was lost.
+    @Test func aKubeletThatDoesNotStopEtcdIsRestarted() async throws {
+        let survivor = FakeSurvivor(.init(isDeaf: true))
+        try await run(survivor)
+        expectRecovered(survivor)
+        #expect(survivor.state.withLock { $0.log.contains("systemctl restart kubelet") })
+    }
+
+    @Test func aKubeletThatDoesNotStartEtcdIsRestarted() async throws {
+        let survivor = FakeSurvivor(.init(goesDeaf: true))
+        try await run(survivor)
+        expectRecovered(survivor)
+        #expect(survivor.state.withLock { $0.log.count { $0 == "systemctl restart kubelet" } == 1 })
+    }
+
+    /// One that heeds its folder is left alone.
+    @Test func theKubeletIsNotRestartedWithoutNeed() async throws {
+        let survivor = FakeSurvivor()
+        try await run(survivor)
+        #expect(!survivor.state.withLock { $0.log.contains("systemctl restart kubelet") })
     }
 
     /// The run is cut off where a step had begun, and resumed.

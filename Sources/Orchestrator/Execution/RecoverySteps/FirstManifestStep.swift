@@ -15,7 +15,8 @@ struct FirstManifestStep: Step {
         [
             .changes(
                 "\(EtcdManifest.path) on \(plan.survivor.host): as it was"
-                    + (plan.isUnfinished == true ? ", without \(EtcdManifest.flag)" : ""))
+                    + (plan.isUnfinished == true ? ", without \(EtcdManifest.flag)" : "")
+                    + "; a kubelet that does not start it is restarted")
         ]
     }
 
@@ -41,21 +42,24 @@ struct FirstManifestStep: Step {
         return member.whyNotAlone(etcd)
     }
 
+    private func wait(_ member: SurvivorMember, _ limit: Duration? = nil) async throws {
+        try await member.context.wait(for: "etcd on \(plan.survivor.host) to run", limit: limit) {
+            let etcd = try await member.look()
+            return whyNotSo(etcd, member).map { .pending($0) } ?? .done(())
+        }
+    }
+
     func run(_ context: RunContext) async throws {
         let member = SurvivorMember(plan: plan, context: context)
         let etcd = try await member.look()
         let first = try member.manifest(etcd).first
         if etcd.manifest != first { try await member.write(first) }
-        do {
-            try await context.wait(for: "etcd on \(plan.survivor.host) to run") {
-                let etcd = try await member.look()
-                return whyNotSo(etcd, member).map { .pending($0) } ?? .done(())
-            }
-        } catch var error as ClusterError where error.code == .waitTimedOut {
-            // The kubelet may not restart a changed static pod (kubernetes/kubernetes#44450, #109596).
-            error.advice =
-                "restart the kubelet on \(plan.survivor.host): systemctl restart kubelet; then: masterswap resume"
-            throw error
+        do { try await wait(member, context.limits.kubelet) } catch let error as ClusterError
+            where error.code == .waitTimedOut
+        {
+            let etcd = try await member.look()
+            if !etcd.isRunning || etcd.isForced { try await member.restartKubelet("does not start etcd as it was") }
+            try await wait(member)
         }
         let removed = try await context.remote(plan.survivor.host).run(Self.removal)
         guard removed.succeeded else { throw member.failure(Self.removal.display, removed) }

@@ -33,10 +33,28 @@ struct SurvivorMember {
         return status.leader == own ? nil : "it has no leader yet"
     }
 
-    /// Stops etcd, so that it stays so, and waits until it has ended.
+    /// Stops etcd, so that it stays so, and waits until it has ended. A kubelet that does not stop it is restarted.
     func stop() async throws {
         try await act(kind.stopEtcd)
-        try await context.wait(for: "etcd on \(plan.survivor.host) to stop", limit: .seconds(180)) {
+        do { try await waitForStop(context.limits.kubelet) } catch let error as ClusterError
+            where error.code == .waitTimedOut
+        {
+            try await restartKubelet("does not stop etcd")
+            try await waitForStop(.seconds(180))
+        }
+    }
+
+    /// Has a kubelet that does not do what its folder says do it, and ends the etcd that it has left running; nothing where etcd is no
+    /// static pod.
+    func restartKubelet(_ why: String) async throws {
+        guard let restartKubelet = kind.restartKubelet, let endEtcd = kind.endEtcd else { return }
+        context.note("the kubelet on \(plan.survivor.host) \(why): it is restarted")
+        try await act(restartKubelet)
+        try await act(endEtcd)
+    }
+
+    private func waitForStop(_ limit: Duration) async throws {
+        try await context.wait(for: "etcd on \(plan.survivor.host) to stop", limit: limit) {
             let etcd = try await look()
             return etcd.isRunning && etcd.manifest?.isRestoring != true ? .pending("it runs") : .done(())
         }
