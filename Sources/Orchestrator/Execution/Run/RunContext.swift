@@ -15,7 +15,7 @@ public struct RunContext: Sendable {
         /// For a heal, since an object or a byte of it was healed.
         public var healStalled: Duration
         /// For the kubelet to do what its folder of static pods says, until it is restarted.
-        package var kubelet = Duration.seconds(45)
+        package var kubelet = Duration.seconds(30)
 
         /// Half an hour: ocboot says nothing while it waits up to 15 minutes for a restart, and MinIO may begin a heal minutes late.
         public static let usualStall = Duration.seconds(1800)
