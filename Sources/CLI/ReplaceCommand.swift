@@ -69,6 +69,7 @@ struct ReplaceCommand: AsyncParsableCommand {
             // An old master that is to be fenced is not asked for the lock.
             let masters = state.liveMasters.filter { $0 != session.inventory.host(asked.dead) }
             try await replacement.locked(by: masters) { lock in
+                try await replacement.refuseBesideAnother(masters)
                 let plan = try Self.plan(state, asked, saved, session)
                 if !yes { try await Confirmation.ask(plan, session) }
                 // Waiting for another run's lock or for an answer takes its time: what was seen before must still be so.

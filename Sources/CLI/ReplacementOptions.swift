@@ -102,9 +102,7 @@ struct SkipOptions: ParsableArguments {
         guard steps.isEmpty == (because == nil) else {
             throw ValidationError("--skip and --because go together: what is passed over, and why")
         }
-        guard because?.contains(where: { !$0.isWhitespace }) ?? true else {
-            throw ValidationError("--because must say why")
-        }
+        try Reason.validate(because)
     }
 
     /// - Throws: `ValidationError` where the run's plan has no such step, or it is never passed over.
@@ -118,8 +116,20 @@ struct SkipOptions: ParsableArguments {
     }
 
     func applied(to plan: Plan) -> Plan {
-        steps.reduce(plan) { $0.passing(over: $1, because: TerminalText.line(because ?? "")) }
+        steps.reduce(plan) { $0.passing(over: $1, because: Reason.of(because ?? "")) }
     }
+}
+
+/// What `--because` was given: it is kept in journals, reports and the cluster.
+enum Reason {
+    static func validate(_ text: String?) throws {
+        guard text?.contains(where: { !$0.isWhitespace }) ?? true else {
+            throw ValidationError("--because must say why")
+        }
+    }
+
+    /// In one line, without what is called a secret in it.
+    static func of(_ text: String) -> String { Redactor([]).redact(TerminalText.line(text)) }
 }
 
 /// What `replace` and `resume` share of the inventory's file.

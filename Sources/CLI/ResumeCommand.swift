@@ -68,7 +68,8 @@ struct ResumeCommand: AsyncParsableCommand {
                 return session.terminal.printEvent(Event(.result, text: text, status: 0, run: found.id))
             }
             try found.refuseIfAbandoned()
-            let run = try store.adopt(found, session.inventory)
+            try found.refuseIfDamaged()
+            let run = try store.adopt(found, session.inventory, note: session.terminal.say)
             let isAsked = session.terminal.canAsk && !yes
             RunLeft(report, now: session.now).lines.forEach(session.terminal.progress)
             if let plan = try Recovery.plan(of: run) {
@@ -80,6 +81,8 @@ struct ResumeCommand: AsyncParsableCommand {
                 let recovery = session.recovery(wait, resuming: plan)
                 try recovery.refuseOtherInventory(plan, run)
                 return try await recovery.locked(on: plan.survivor.host) { lock in
+                    let survivors = session.inventory.masters.filter { $0.name == plan.survivor.host }
+                    try await found.refuseIfChanged(survivors, session.remotes, session.inventory.cluster)
                     if isAsked { try await Confirmation.ask(plan, session.terminal) }
                     try await recovery.resume(run, plan: plan, lock: lock)
                 }
@@ -90,6 +93,7 @@ struct ResumeCommand: AsyncParsableCommand {
             try skips.check(planned)
             let masters = planned.survivors.compactMap { session.inventory.host(named: $0.host) }
             try await work.locked(by: masters) { lock in
+                try await found.refuseIfChanged(masters, session.remotes, session.inventory.cluster)
                 let again = ResumedPlan(
                     run: run, planned: planned, replacement: replacement, losses: losses.acceptedLosses, fence: fence)
                 let plan = skips.applied(to: try await again.plan(work, session))

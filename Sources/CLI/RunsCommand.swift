@@ -28,9 +28,10 @@ struct RunsCommand: AsyncParsableCommand {
     @OptionGroup var options: HostOptions
 
     func validate() throws {
-        guard (abandon == nil) == (because == nil), because?.isEmpty != true else {
+        guard (abandon == nil) == (because == nil) else {
             throw ValidationError("--abandon RUN and --because WHY go together")
         }
+        try Reason.validate(because)
     }
 
     func run() async throws {
@@ -107,7 +108,7 @@ struct RunsCommand: AsyncParsableCommand {
         let report = RunReport(run: run.id, events: run.events)
         RunLeft(report, now: session.now).lines.forEach(terminal.progress)
         let replacement = session.replacement(file)
-        try await replacement.abandon(run, because: why) {
+        try await replacement.abandon(run, because: Reason.of(why)) {
             if isAsked { try await Confirmation.ask("Type 'abandon' to give it up: ", expecting: "abandon", terminal) }
         }
         let text = "Run \(run.id) is given up; what it did stays as it is: see masterswap check."

@@ -293,7 +293,123 @@ private final class TestLock: RunLock {
         #expect(try await known(store).runs.map(\.isOverHereAlone) == [false])
     }
 
+    /// Its disk has changed a byte; the cluster's record is whole.
+    @Test func aDamagedJournalIsSetAside() async throws {
+        let (store, inventory) = (store("first"), try RunbookCluster.inventory())
+        let run = try store.create("r")
+        try Data("{}\n{}\n".utf8).write(to: URL(fileURLWithPath: run.journalPath))
+        var notes: [String] = []
+        // Where the cluster has none there is nothing to go on with.
+        let alone = try #require(try await known(store).runs.first)
+        #expect(throws: ClusterError.self) { try store.adopt(alone, inventory) }
+        _ = await (try homes.records()).write(try record("r"))
+        let found = try await known(store).find(nil, of: inventory.cluster)
+        let adopted = try store.adopt(found, inventory) { notes.append($0) }
+        #expect(try adopted.events().map(\.event) == record().events.map(\.event))
+        #expect(notes.count == 1 && notes[0].contains("line 1 is damaged; "))
+        let names = try FileManager.default.contentsOfDirectory(atPath: run.directory)
+        #expect(names.contains { $0.hasPrefix("journal.jsonl.damaged-") }, "nothing is lost")
+    }
+
+    /// Found, and then the lock was waited for: another operator has gone on with it, or has given it up.
+    @Test func whatHasChangedUntilTheLockIsTakenIsSeen() async throws {
+        let inventory = try RunbookCluster.inventory()
+        _ = await (try homes.records()).write(try record("r"))
+        let found = try await known(store("first")).find(nil, of: inventory.cluster)
+        func refusal() async throws -> String? {
+            do { try await found.refuseIfChanged(inventory.masters, homes.remotes, inventory.cluster) } catch let error
+                as ClusterError
+            { return error.cause }
+            return nil
+        }
+        #expect(try await refusal() == nil)
+        for (event, words) in [
+            (Event(.stepFinished, at: RunRecordTests.date(70), step: "drain", text: "drained"), "has gone on with it"),
+            (
+                Event(.runAbandoned, text: "mei on laptop: no spare"),
+                "it was given up meanwhile: mei on laptop: no spare"
+            ),
+            (Event(.result, at: RunRecordTests.date(80), text: "done", status: 0), "come to its end meanwhile"),
+        ] {
+            _ = await (try homes.records()).write(try record("r", event))
+            #expect(try await refusal()?.contains(words) == true, "\(words)")
+        }
+    }
+
+    @Test func aRunThatWasBegunUntilTheLockWasTakenIsSeen() async throws {
+        let (inventory, replacement) = (try RunbookCluster.inventory(), try replacement())
+        try await replacement.refuseBesideAnother(inventory.masters)
+        _ = await (try homes.records()).write(try record("r1", Event(.result, at: RunRecordTests.date(50), status: 0)))
+        try await replacement.refuseBesideAnother(inventory.masters)
+        _ = await (try homes.records()).write(try record("r2"))
+        let error = try #require(
+            await #expect(throws: ClusterError.self) { try await replacement.refuseBesideAnother(inventory.masters) })
+        #expect(error.cause.contains("run r2 (Replace a with b) was begun meanwhile"))
+        #expect(error.advice == "resume it: masterswap resume r2")
+    }
+
     // MARK: Giving up
+
+    func replacement() throws -> Replacement {
+        Replacement(
+            inventory: try RunbookCluster.inventory(), remotes: homes.remotes, store: store("first"), limits: .init(),
+            databasePassword: { Secret("x") }, emit: { _ in })
+    }
+
+    /// The head still says that it is unfinished, and would let no other run begin.
+    @Test func aRunWhoseRecordIsDamagedCanBeGivenUp() async throws {
+        let text = String(decoding: try record("r").data, as: UTF8.self)
+            .replacing(#""event":"step-finished""#, with: #""event":"step-exploded""#)
+        for host in RunbookCluster.names.dropFirst() {
+            let file = homes.file(host, "r")
+            try FileManager.default.createDirectory(
+                atPath: (file as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+            // Without its last newline it takes nothing from the one after it.
+            try Data(text.dropLast().utf8).write(to: URL(fileURLWithPath: file))
+        }
+        _ = await (try homes.records()).write(try record("s", Event(.result, at: RunRecordTests.date(50), status: 0)))
+        let store = store("first")
+        let found = try await known(store).find("r", of: try RunbookCluster.inventory().cluster)
+        #expect(throws: ClusterError.self) { try found.refuseIfDamaged() }
+        try await replacement().abandon(found, because: "why") {}
+        #expect(try await known(store).runs.map(\.record.state) == [.abandoned, .done])
+    }
+
+    /// Nothing could be written in the cluster: it is not given up here alone.
+    @Test func aRunIsGivenUpInTheClusterOrNotAtAll() async throws {
+        let (store, inventory) = (store("first"), try RunbookCluster.inventory())
+        _ = await (try homes.records()).write(try record("r"))
+        let found = try await known(store).find(nil, of: inventory.cluster)
+        let run = try store.adopt(found, inventory)
+        let here = try await known(store).find(nil, of: inventory.cluster)
+        let refused = Remotes { [homes] host in RefusingSeat(seat: RecordHomes.Seat(name: host.name, homes: homes)) }
+        let replacement = Replacement(
+            inventory: inventory, remotes: refused, store: store, limits: .init(), databasePassword: { Secret("x") },
+            emit: { _ in })
+        await #expect(throws: ClusterError.self) { try await replacement.abandon(here, because: "why") {} }
+        #expect(try run.events().last?.event != .runAbandoned)
+        // One that an older masterswap has given up here alone is told to the cluster.
+        try Journal(path: run.journalPath).append(Event(.runAbandoned, text: "mei: why", run: "r"))
+        let alone = try await known(store).find(nil, of: inventory.cluster)
+        #expect(alone.isOverHereAlone)
+        try await self.replacement().abandon(alone, because: "why") {}
+        #expect(await (try homes.records()).read().records.map(\.state) == [.abandoned])
+    }
+
+    /// Takes no record.
+    private struct RefusingSeat: Remote {
+        let seat: RecordHomes.Seat
+        var name: String { seat.name }
+
+        func run(_ command: Command) async throws -> CommandResult {
+            let isRecord =
+                command.display.hasPrefix("write ")
+                || String(decoding: command.input ?? Data(), as: UTF8.self).contains("ConfigMap")
+            return isRecord ? KubectlTests.failure("no space left on device") : try await seat.run(command)
+        }
+        func upload(_ contents: Data, to path: String, mode: UInt16) async throws {}
+        func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
+    }
 
     /// The cluster that a recovery makes is none that an older run can be gone on with in.
     @Test func aRecoveryGivesUpTheOthers() async throws {
@@ -310,9 +426,7 @@ private final class TestLock: RunLock {
 
     @Test func aRunIsGivenUpOnceNobodyIsAtWorkOnIt() async throws {
         _ = await (try homes.records(RunbookCluster.names)).write(try record("r1"))
-        let replacement = Replacement(
-            inventory: try RunbookCluster.inventory(), remotes: homes.remotes, store: store("first"), limits: .init(),
-            databasePassword: { Secret("x") }, emit: { _ in })
+        let replacement = try replacement()
         let run = try #require(try await known(store("first")).runs.first)
         homes.leases.lease.withLock { $0 = LockTests.lease() }
         await #expect(throws: Locked.self) { try await replacement.abandon(run, because: "why") {} }

@@ -34,7 +34,14 @@ import Testing
         ("[ipmitool, -H, 10.0.9.1, -P, geheim, chassis, power, off]", "-P"),
         ("[/usr/bin/ipmitool, -Pgeheim, chassis, power, off]", "-P"),
         ("[fence_ipmilan, -a, 10.0.9.1, -p, geheim]", "-p"), ("[fence_apc, --password=geheim]", "--password"),
-        ("[curl, -u, \"admin:geheim\", https://10.0.9.1]", "-u"), ("[switch-off, --password, geheim]", "--password"),
+        ("[curl, -u, \"admin:geheim\", https://10.0.9.1]", "-u"),
+        ("[curl, -sku, \"admin:geheim\", https://10.0.9.1]", "-sku"),
+        ("[curl, \"https://admin:geheim@10.0.9.1/off\"]", "a URL"), ("[sudo, ipmitool, -P, geheim]", "-P"),
+        ("[sh, -c, \"ipmitool -P 'geheim' chassis power off\"]", "-P"), ("[racadm, -u, root, -p, geheim]", "-p"),
+        ("[ipmipower, -h, 10.0.9.1, -p, geheim, --off]", "-p"), ("[sshpass, -p, geheim, ssh, 10.0.9.1]", "-p"),
+        ("[env, IPMI_PASSWORD=geheim, ipmitool, -E]", "IPMI_PASSWORD"),
+        ("[wget, --http-password=geheim, url]", "--http-password"),
+        ("[switch-off, --password, geheim]", "--password"),
     ]) func aPasswordAmongItsWordsIsRefusedAndNotShown(fence: String, option: String) {
         let error = #expect(throws: InventoryError.self) { try inventory(fence) }
         let text = error?.description ?? ""
@@ -45,6 +52,9 @@ import Testing
 
     @Test(arguments: [
         "[ipmitool, -p, 623, -E, chassis, power, off]", "[my-switch, -P, 3]", "[fence_ipmilan, -S, /root/pw]",
+        "[fence_apc, --password-script=/root/pw]", "[env, PASSWORD_FILE=/root/pw, my-switch]",
+        "[curl, --netrc-file, /root/n, https://bmc/off]",
+        "[sudo, ipmitool, -f, /root/bmc, chassis, power, off]",
     ])
     func whatIsNoPasswordIsTaken(fence: String) throws {
         #expect(try inventory(fence).host(named: Self.dead)?.fence != nil)

@@ -81,6 +81,22 @@ import Testing
         #expect(try await resumption(hasRunOcboot: false).failedJoin == nil, "this run has not joined anything yet")
     }
 
+    /// What the join of a first spare had begun says nothing of another one's.
+    @Test func aJoinIsBegunForOneSpare() throws {
+        let run = try run()
+        let journal = try Journal(path: run.journalPath)
+        try journal.append(Event(.stepBegan, step: "join", text: "no node"))
+        #expect(try Replacement.hasBegunJoin(run))
+        var plan = try Replacement.plan(of: run)
+        try journal.append(Event(.runStarted, plan: plan))
+        #expect(try Replacement.hasBegunJoin(run), "resumed with the same one")
+        plan.replacement.host = "another-spare"
+        try journal.append(Event(.runStarted, plan: plan))
+        #expect(try !Replacement.hasBegunJoin(run))
+        try journal.append(Event(.stepBegan, step: "join", text: "no node"))
+        #expect(try Replacement.hasBegunJoin(run))
+    }
+
     /// With a master that has joined, another spare would make four.
     @Test(arguments: [(true, true), (false, false)])
     func anotherSpareIsRefusedWhereTheFirstHasJoined(isMaster: Bool, isRefused: Bool) async throws {

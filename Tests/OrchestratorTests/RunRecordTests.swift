@@ -88,8 +88,28 @@ import Testing
         let read = RunRecord.read(Data(damaged.utf8) + Data((newer + "\n{}\n").utf8) + (try good.data)) { run, _ in
             told.append(run)
         }
-        #expect(read == [good])
+        #expect(read.map(\.run) == ["bad", "good"] && read[1] == good)
+        #expect(read[0].isDamaged && read[0].events == [] && read[0].head.title == good.head.title)
+        #expect(read[0].isUnfinished, "nobody knows what it has done")
         #expect(told == ["bad", "newer"])
+    }
+
+    /// A copy that is whole tells all; one that is not takes nothing from it.
+    @Test func aDamagedCopyIsNothingBesideOneThatIsWhole() throws {
+        let good = RunRecord(run: "r", try Self.events())
+        let text = String(decoding: try good.data, as: UTF8.self)
+        let damaged = text.replacing(#""event":"step-finished""#, with: #""event":"step-exploded""#)
+        for copies in [damaged + text, text + damaged] {
+            #expect(RunRecord.read(Data(copies.utf8)) { _, _ in } == [good])
+        }
+    }
+
+    /// A name becomes a folder, here and as root on the masters.
+    @Test func whatIsNoNameOfARunIsNoRun() throws {
+        let data = try RunRecord(run: "../../etc", try Self.events()).data
+        var told: [String] = []
+        #expect(RunRecord.read(data) { run, cause in told.append("\(run): \(cause)") } == [])
+        #expect(told == ["of some name: no run has such a name"])
     }
 
     // MARK: Copies
@@ -178,6 +198,16 @@ import Testing
         #expect(
             try OcbootConfiguration.fill(try #require(completed.ocboot).configuration, password, host: "h")
                 == OcbootConfiguration.fill(try #require(plan.ocboot).configuration, password, host: "h"))
+    }
+
+    @Test func theFenceCommandsArgumentsAreNotInIt() throws {
+        var plan = try Self.plan()
+        plan.fenceCommand = ["fence-it", "hunter2"]
+        #expect(plan.withoutSecrets.fenceCommand == ["fence-it", "••••"])
+        let line = "lzx-ocboot-ha-test:   { address: 10.127.100.234, role: master"
+        let inventory = try Inventory.parse(
+            RunbookCluster.inventoryText.replacing(line, with: "\(line), fence: [fence-it, hunter2]"), file: "i.yaml")
+        #expect(plan.withoutSecrets.completed(by: inventory).fenceCommand == ["fence-it", "hunter2"])
     }
 
     @Test func anInventoryWithoutThemIsToldWhatItLacks() throws {

@@ -160,26 +160,25 @@ extension Inventory.Distribution {
     private var stopContainers: String {
         let containers =
             switch self {
+            // etcd has the time to end in order, and docker stops the others at once.
             case .kubeadm:
                 """
-                for name in keepalived etcd kube-apiserver kube-controller-manager kube-scheduler; do
+                for name in keepalived etcd ''; do
                     if command -v crictl >/dev/null; then
-                        for id in $(crictl ps -q --name "^$name$" 2>/dev/null); do crictl stop "$id" >/dev/null; done
+                        for id in $(crictl ps -q ${name:+--name "^$name$"} 2>/dev/null); do crictl stop "$id" >/dev/null; done
                     fi
                     if command -v docker >/dev/null; then
-                        for id in $(docker ps -q --filter "name=^/?k8s_${name}_" 2>/dev/null); do docker stop "$id" >/dev/null; done
+                        ids=$(docker ps -q --filter "name=^/?k8s_${name:+${name}_}" 2>/dev/null)
+                        [ -z "$ids" ] || docker stop $ids >/dev/null
                     fi
                 done
                 """
             // Its containerd ends with it, so that there is nobody to ask. The script kills what its shims run, and not what has lost its shim.
-            case .k3s:
-                """
-                ! command -v k3s-killall.sh >/dev/null || k3s-killall.sh >/dev/null 2>&1 </dev/null
-                for pid in $(\(Self.podProcesses)); do kill -9 "$pid" 2>/dev/null; done
-                """
+            case .k3s: "! command -v k3s-killall.sh >/dev/null || k3s-killall.sh >/dev/null 2>&1 </dev/null"
             }
         return """
             \(containers)
+            for pid in $(\(Self.podProcesses)); do kill -9 "$pid" 2>/dev/null; done
             ip -o -4 addr | while read -r _ device _ address _; do
                 case $address in "$vip"/*) ip addr del "$address" dev "$device" ;; esac
             done
@@ -206,7 +205,7 @@ extension Inventory.Distribution {
     /// What a fence stops, as it is told to people.
     package var fenceLabel: String {
         switch self {
-        case .kubeadm: "stop the kubelet and its static pods"
+        case .kubeadm: "stop the kubelet for good, and all of its containers"
         case .k3s: "stop and disable k3s, stop all of its containers"
         }
     }
@@ -218,7 +217,7 @@ extension Inventory.Distribution {
     }
     package var fencedContainers: String {
         switch self {
-        case .kubeadm: "its static pods, keepalived and etcd among them: manifests moved away, containers stopped"
+        case .kubeadm: "its containers, all of them; its static pods' manifests moved away"
         case .k3s: "its containers, all of them, by k3s-killall.sh; its static pods' manifests moved away"
         }
     }

@@ -72,20 +72,25 @@ extension Inventory.Distribution {
             done
             """
         }
-        switch self {
-        case .kubeadm: return processes("kubelet etcd keepalived kube-apiserver")
-        // etcd and the API server are in its process. Containers go on without it, and without their shims.
-        case .k3s:
-            return """
+        let own =
+            switch self {
+            case .kubeadm: processes("kubelet etcd keepalived kube-apiserver")
+            // etcd and the API server are in its process.
+            case .k3s:
+                """
                 \(processes("k3s-server k3s-agent k3s keepalived"))
                 for unit in \(Self.k3sUnits); do
                     case $(systemctl is-enabled "$unit" 2>/dev/null) in enabled*) echo "$unit starts with the host" ;; esac
                 done
-                for pid in $(\(Self.podProcesses)); do
-                    echo "$(cat "/proc/$pid/comm" 2>/dev/null) of a pod runs, process $pid"
-                done
                 """
-        }
+            }
+        // Containers go on without what has started them, and without their shims.
+        return """
+            \(own)
+            for pid in $(\(Self.podProcesses)); do
+                echo "$(cat "/proc/$pid/comm" 2>/dev/null) of a pod runs, process $pid"
+            done
+            """
     }
 
     static let k3sUnits = "k3s k3s-agent"

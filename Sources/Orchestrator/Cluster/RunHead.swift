@@ -36,13 +36,14 @@ public struct RunHead: Sendable, Hashable, Codable {
         return merged.values.sorted { $0.run < $1.run }
     }
 
-    /// Of lines that are one each; what is none of this format is left out.
+    /// Of lines that are one each; what is none is left out. One of another format is a run all the same, beside which none may begin.
     package static func read(_ lines: [String]) -> [RunHead] {
-        lines.compactMap { line in
-            (try? EventCoding.decode(RunHead.self, from: Data(line.utf8))).flatMap {
-                $0.record == currentFormat ? $0 : nil
-            }
-        }
+        lines.compactMap { try? EventCoding.decode(RunHead.self, from: Data($0.utf8)) }
+    }
+
+    /// Whether it can be a run's name: folders on this machine and on the masters have it.
+    package static func isName(_ text: String) -> Bool {
+        text.wholeMatch(of: /[0-9A-Za-z-]{1,64}/) != nil
     }
 
     // MARK: Where records are

@@ -18,19 +18,29 @@ enum FenceCommand {
         return command
     }
 
-    /// The first argument that obviously gives a password, without it.
+    /// The first word that obviously gives a password, without it: of the program itself or of one that it runs in turn, as sudo, env and
+    /// `sh -c` do.
     static func passwordOption(in command: [String]) -> String? {
-        let program = command.first.map { String($0.split(separator: "/").last ?? "") } ?? ""
-        var (short, long): (String?, [String]) = (nil, ["--password", "--passwd"])
-        switch program {
-        case "ipmitool": short = "-P"
-        case "curl": (short, long) = ("-u", long + ["--user"])
-        case _ where program.hasPrefix("fence_"): short = "-p"
-        default: break
-        }
-        for argument in command.dropFirst() {
-            if let short, argument.hasPrefix(short) { return short }
-            if let found = long.first(where: { argument == $0 || argument.hasPrefix($0 + "=") }) { return found }
+        var short: Regex<Substring>?
+        for word in command.flatMap({ $0.split(whereSeparator: { $0.isWhitespace || "'\";".contains($0) }) }) {
+            if let short, let found = word.prefixMatch(of: short) { return String(found.output) }
+            // --password, --passwd, --http-password and the like, not --password-script nor --password-file.
+            if let found = word.prefixMatch(of: /--?[a-z-]*passw(or)?d(?==|$)/) { return String(found.output.0) }
+            if let found = word.prefixMatch(of: /[A-Za-z0-9_]*(?i:passw|passphrase|secret|token)[A-Za-z0-9_]*(?==.)/),
+                !found.output.lowercased().hasSuffix("file")
+            {
+                return String(found.output)
+            }
+            if word.contains(/:\/\/[^\/@:]+:[^\/@]+@/) { return "a URL" }
+            switch word.split(separator: "/").last ?? "" {
+            case "ipmitool": short = /-P/
+            // Options that take no value may stand before it.
+            case "curl": short = /-[a-zA-Z]*u|--user(?==|$)/
+            case let name
+            where name.hasPrefix("fence_") || name.hasPrefix("ipmi") || ["racadm", "sshpass"].contains(name):
+                short = /-p/
+            default: break
+            }
         }
         return nil
     }

@@ -40,6 +40,14 @@ import Testing
         #expect(refusals[0].advice.contains("masterswap resume 20261122-0301"))
     }
 
+    @Test func oneOfAnotherMasterswapIsARunToo() throws {
+        let line =
+            #"{"record":2,"run":"20261122-0301","startedAt":"2026-11-22T03:01:15.000Z","state":"unfinished","title":"t"}"#
+        let refusals = try refusals { $0.cluster.runs = RunHead.read([line]) }
+        #expect(refusals.map(\.rule) == ["no-other-run"])
+        #expect(refusals[0].advice == "resume it with the masterswap that has begun it")
+    }
+
     /// What is left of a run is planned again when it is resumed.
     @Test func aRunDoesNotStandInItsOwnWay() throws {
         #expect(try refusals(resuming: "20261122-0301") { $0.cluster.runs = [head(.unfinished)] } == [])

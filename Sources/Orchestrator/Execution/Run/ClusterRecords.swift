@@ -69,11 +69,11 @@ public struct ClusterRecords: Sendable {
         var script = SectionedScript()
         script.section(
             "files",
-            #"for file in \#(RunHead.directory)/*/\#(RunHead.fileName); do [ ! -f "$file" ] || cat "$file"; done; true"#
+            #"for file in \#(RunHead.directory)/*/\#(RunHead.fileName); do [ ! -f "$file" ] || { cat "$file"; echo; }; done; true"#
         )
         script.section(
             "objects",
-            "\(ShellQuoting.join(home.kubectl)) --request-timeout=10s get \(RunHead.selection.joined(separator: " ")) -o jsonpath='{range .items[*]}{.data.\(RunHead.recordKey)}{end}'"
+            "\(ShellQuoting.join(home.kubectl)) --request-timeout=10s get \(RunHead.selection.joined(separator: " ")) -o jsonpath='{range .items[*]}{.data.\(RunHead.recordKey)}{\"\\n\"}{end}'"
         )
         var reading = Reading()
         do {

@@ -3,6 +3,12 @@ import Foundation
 public import Inventories
 import Planning
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// The runs that this machine and a cluster know of, each as both know it together: one that was begun elsewhere is found by its record
 /// in the cluster, and one that was resumed elsewhere is shown to its end.
 public struct KnownRuns: Sendable {
@@ -13,12 +19,14 @@ public struct KnownRuns: Sendable {
         public let isInCluster: Bool
         /// It came to its end here, and this machine was cut off before the cluster heard of it.
         public let isOverHereAlone: Bool
+        /// Why the journal of this machine cannot be read; `nil` where it can.
+        package let journalFault: String?
         /// The journal of this machine with what the cluster has beside it.
         public let events: [Event]
 
         public var id: String { record.run }
         public var isHere: Bool { local != nil }
-        package var isUnfinished: Bool { record.state == .unfinished && record.hasPlan }
+        package var isUnfinished: Bool { record.isUnfinished }
     }
 
     /// The oldest first.
@@ -44,20 +52,22 @@ public struct KnownRuns: Sendable {
         let inCluster = Dictionary(cluster.records.map { ($0.run, $0) }, uniquingKeysWith: { first, _ in first })
         let local = store.runs()
         for run in local {
-            var events: [Event] = []
-            do { events = try run.events() } catch { problems.append("\(error)") }
+            var (events, fault): ([Event], String?) = ([], nil)
+            do { events = try run.events() } catch { fault = "\(error)" }
+            if let fault { problems.append(fault) }
             let known = RunRecord(run: run.id, events)
             var record = known
-            if let other = inCluster[run.id] { record.add(other) }
+            if let other = inCluster[run.id] { known.events.isEmpty ? record = other : record.add(other) }
             runs.append(
                 Run(
                     record: record, local: run, isInCluster: inCluster[run.id] != nil,
                     isOverHereAlone: inCluster[run.id]?.state == .unfinished && record.state != .unfinished,
-                    events: events + record.events(beside: known)))
+                    journalFault: fault, events: events + record.events(beside: known)))
         }
         let here = Set(local.map(\.id))
         runs += cluster.records.filter { !here.contains($0.run) }.map {
-            Run(record: $0, local: nil, isInCluster: true, isOverHereAlone: false, events: $0.events)
+            Run(
+                record: $0, local: nil, isInCluster: true, isOverHereAlone: false, journalFault: nil, events: $0.events)
         }
         self.runs = runs.sorted { $0.id < $1.id }
         self.problems = problems
@@ -91,11 +101,19 @@ public struct KnownRuns: Sendable {
 }
 
 extension RunStore {
-    /// A run with its journal on this machine, made or added to where the cluster knows more of it.
-    /// - Parameter inventory: has what is kept out of the cluster's record.
+    /// A run with its journal on this machine, made or added to where the cluster knows more of it. A journal that cannot be read is set
+    /// aside where the cluster has a record.
+    /// - Parameters:
+    ///   - inventory: has what is kept out of the cluster's record.
+    ///   - note: told what was set aside.
     /// - Throws: ``ClusterError`` with `localFile`.
-    public func adopt(_ run: KnownRuns.Run, _ inventory: Inventory) throws -> Run {
+    public func adopt(_ run: KnownRuns.Run, _ inventory: Inventory, note: (String) -> Void = { _ in }) throws -> Run {
         let local = try run.local ?? create(run.id)
+        if let fault = run.journalFault, run.isInCluster {
+            let aside = local.journalPath + ".damaged-" + Self.stamp(Date())
+            guard rename(local.journalPath, aside) == 0 else { return local }
+            note("\(fault); it is kept as \(aside), and the cluster's record of the run takes its place")
+        }
         let journal = try Journal(path: local.journalPath)
         for var event in run.record.events(beside: RunRecord(run: run.id, try local.events())) {
             if let plan = event.plan?.completed(by: inventory) {
@@ -109,6 +127,36 @@ extension RunStore {
 }
 
 extension KnownRuns.Run {
+    /// - Throws: ``ClusterError`` with `localFile` where no copy of its record is whole.
+    public func refuseIfDamaged() throws {
+        guard record.isDamaged, !record.hasPlan else { return }
+        throw ClusterError(
+            .localFile, host: "this machine", operation: "go on with run \(id)",
+            cause: "a line of its record is damaged, or of a newer masterswap",
+            advice:
+                "resume it with the masterswap that has begun it; if that is not possible, give it up: masterswap runs --abandon \(id) --because WHY"
+        )
+    }
+
+    /// Asked under the lock of a run that was found before the lock was taken: somebody may have gone on with it in between.
+    /// - Parameter masters: whose copies of the record are looked at.
+    /// - Throws: ``ClusterError`` with `changed`.
+    public func refuseIfChanged(_ masters: [Inventory.Host], _ remotes: Remotes, _ cluster: Inventory.Cluster)
+        async throws
+    {
+        let read = await (try ClusterRecords(masters, remotes, cluster)).read().records.first { $0.run == id }
+        guard let now = read, !now.events(beside: record).isEmpty else { return }
+        let cause =
+            switch now.state {
+            case .abandoned: "it was given up meanwhile: \(now.abandonment ?? "")"
+            case .done: "it has come to its end meanwhile"
+            case .unfinished: "another operator has gone on with it meanwhile"
+            }
+        throw ClusterError(
+            .changed, host: cluster.name, operation: "go on with run \(id)", cause: cause,
+            advice: "see where it stands: masterswap runs")
+    }
+
     /// - Throws: ``ClusterError`` with `changed` where an operator has given it up.
     public func refuseIfAbandoned() throws {
         guard record.state == .abandoned else { return }
@@ -133,26 +181,46 @@ extension Replacement {
     public func abandon(
         _ run: KnownRuns.Run, because why: String, confirm: @Sendable () async throws -> Void
     ) async throws {
-        guard run.isUnfinished else {
+        guard run.isUnfinished || run.isOverHereAlone && run.record.state == .abandoned else {
             throw ClusterError(
                 .changed, host: "this machine", operation: "give run \(run.id) up",
                 cause: run.record.state == .done ? "it is done and verified" : "it is given up, or was never begun",
                 advice: "list the runs: masterswap runs")
         }
+        let records = try ClusterRecords(inventory.masters, remotes, inventory.cluster)
         try await locked(by: inventory.masters) { lock in
+            try await run.refuseIfChanged(inventory.masters, remotes, inventory.cluster)
             try await confirm()
             let owner = ClusterLock.Owner.current()
             let event = Event(.runAbandoned, text: "\(owner.user) on \(owner.machine): \(why)", run: run.id)
-            try run.local.map { try Journal(path: $0.journalPath).append(event) }
-            let recorder = RunRecorder(
-                run.record, in: try ClusterRecords(inventory.masters, remotes, inventory.cluster), lock: lock,
-                note: { emit(Event(.note, text: $0)) })
+            let recorder = RunRecorder(run.record, in: records, lock: lock, note: { emit(Event(.note, text: $0)) })
             recorder.add(event)
+            // Where the cluster has not heard of it, it is not given up, and can be tried again.
             try await recorder.flushBeforeTheFirstAct(host: inventory.cluster.name)
+            do { try run.local.map { try Journal(path: $0.journalPath).append(event) } } catch {
+                emit(
+                    Event(
+                        .note,
+                        text: "the cluster knows that it is given up; the journal of this machine does not: \(error)"))
+            }
         }
+    }
+
+    /// Under the lock, before a run is begun: somebody may have begun one, and been cut off, since the cluster was looked at.
+    /// - Throws: ``ClusterError`` with `changed`.
+    public func refuseBesideAnother(_ masters: [Inventory.Host]) async throws {
+        let records = await (try ClusterRecords(masters, remotes, inventory.cluster, apiAddresses: apiAddresses)).read()
+            .records
+        guard let other = records.last(where: \.isUnfinished) else { return }
+        throw ClusterError(
+            .changed, host: inventory.cluster.name, operation: "begin a run",
+            cause: "run \(other.run) (\(other.head.title)) was begun meanwhile, and is unfinished",
+            advice: "resume it: masterswap resume \(other.run)")
     }
 }
 
 extension RunRecord {
     var hasPlan: Bool { plan != nil || recovery != nil }
+    /// Of one that is damaged nobody knows that it has done nothing.
+    var isUnfinished: Bool { state == .unfinished && (hasPlan || isDamaged) }
 }

@@ -186,9 +186,14 @@ public struct Replacement: Sendable {
         guard refusals.isEmpty else { throw Refused(refusals) }
     }
 
-    /// Whether a run had ocboot started, so that what it joins is agreed to for good.
+    /// Whether a run had ocboot started for the spare that was agreed to last, so that what it joins is agreed to for good.
     public static func hasBegunJoin(_ run: RunStore.Run) throws -> Bool {
-        try run.events().contains { $0.step == "join" && $0.event == .stepBegan }
+        var (spare, hasBegun): (String?, Bool) = (nil, false)
+        for event in try run.events() {
+            if let other = event.plan?.replacement.host, other != spare { (spare, hasBegun) = (other, false) }
+            if event.step == "join", event.event == .stepBegan { hasBegun = true }
+        }
+        return hasBegun
     }
 
     /// The plan of a run that was agreed to last.

@@ -10,6 +10,9 @@ package import Planning
 package struct RunRecord: Sendable, Hashable {
     package let run: String
     package private(set) var events: [Event] = []
+    /// The head of a record of which a line could not be read, in every copy: its events are not all.
+    private var damagedHead: RunHead?
+    package var isDamaged: Bool { damagedHead != nil }
 
     package init(run: String, _ events: [Event] = []) {
         self.run = run
@@ -71,7 +74,7 @@ package struct RunRecord: Sendable, Hashable {
     /// Nobody goes on with a run that is over, so that no later event of it counts.
     package var state: RunHead.State {
         if events.contains(where: { $0.event == .result && $0.status == 0 }) { return .done }
-        return events.contains { $0.event == .runAbandoned } ? .abandoned : .unfinished
+        return events.contains { $0.event == .runAbandoned } ? .abandoned : damagedHead?.state ?? .unfinished
     }
 
     /// Who gave it up, and why.
@@ -80,7 +83,8 @@ package struct RunRecord: Sendable, Hashable {
     package var head: RunHead {
         let first = events.first { $0.event == .runStarted }
         return RunHead(
-            run: run, title: first?.title ?? "", startedAt: first?.at ?? Date(timeIntervalSince1970: 0), state: state)
+            run: run, title: first?.title ?? damagedHead?.title ?? "",
+            startedAt: first?.at ?? damagedHead?.startedAt ?? Date(timeIntervalSince1970: 0), state: state)
     }
 
     /// The steps that came to their end, or had nothing to do.
@@ -115,24 +119,28 @@ package struct RunRecord: Sendable, Hashable {
     }
 
     /// Records one after another.
-    /// - Parameter unread: told of each that cannot be read, and why.
+    /// - Parameter unread: told of each that cannot be read, or not to its end, and why.
     package static func read(_ data: Data, unread: (_ run: String, _ cause: String) -> Void) -> [RunRecord] {
         var records: [RunRecord] = []
-        var isRead = false
+        var (head, isRead): (RunHead?, Bool) = (nil, false)
         for line in data.split(separator: UInt8(ascii: "\n")) {
-            if let head = try? EventCoding.decode(RunHead.self, from: line) {
-                isRead = head.record == RunHead.currentFormat
+            if let next = try? EventCoding.decode(RunHead.self, from: line) {
+                head = next
+                isRead = next.record == RunHead.currentFormat && RunHead.isName(next.run)
                 if isRead {
-                    records.append(RunRecord(run: head.run))
+                    records.append(RunRecord(run: next.run))
+                } else if RunHead.isName(next.run) {
+                    unread(next.run, "it is of another masterswap, format \(next.record)")
                 } else {
-                    unread(head.run, "it is of another masterswap, format \(head.record)")
+                    unread("of some name", "no run has such a name")
                 }
-            } else if isRead, let last = records.last {
+            } else if isRead, let head {
                 if let event = try? EventCoding.decode(Event.self, from: line) {
                     records[records.count - 1].add(event)
                 } else {
-                    unread(last.run, "a line of it is damaged, or of a newer masterswap")
-                    records.removeLast()
+                    unread(head.run, "a line of it is damaged, or of a newer masterswap")
+                    records[records.count - 1] = RunRecord(run: head.run)
+                    records[records.count - 1].damagedHead = head
                     isRead = false
                 }
             }
@@ -143,9 +151,9 @@ package struct RunRecord: Sendable, Hashable {
     /// The copies of each run together, the oldest run first.
     package static func merged(_ records: [RunRecord]) -> [RunRecord] {
         var found: [String: RunRecord] = [:]
-        // The longest is the newest, unless two machines went on with it.
+        // The longest is the newest, unless two machines went on with it. One that is damaged has no events.
         for record in records.sorted(by: { $0.events.count > $1.events.count }) {
-            found[record.run, default: RunRecord(run: record.run)].add(record)
+            found[record.run, default: record].add(record)
         }
         return found.values.sorted { $0.run < $1.run }
     }

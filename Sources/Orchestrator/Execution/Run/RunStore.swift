@@ -66,7 +66,9 @@ public struct RunStore: Sendable {
     /// All runs, the oldest first.
     public func runs() -> [Run] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: root + "/runs")) ?? []
-        return names.sorted().map(run).filter { FileManager.default.fileExists(atPath: $0.journalPath) }
+        return names.filter(RunHead.isName).sorted().map(run).filter {
+            FileManager.default.fileExists(atPath: $0.journalPath)
+        }
     }
 
     /// The run of that name, or whose name begins so; the newest where none is given.

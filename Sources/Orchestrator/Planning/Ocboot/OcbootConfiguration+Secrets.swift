@@ -60,14 +60,18 @@ extension Plan {
     package var withoutSecrets: Plan {
         var plan = self
         plan.ocboot?.configuration = ocboot.map { OcbootConfiguration.masked($0.configuration) } ?? ""
+        // Its arguments may be a password's; whoever fences has it in the inventory.
+        plan.fenceCommand = fenceCommand.map { Array($0.prefix(1)) + [OcbootConfiguration.mask] }
         return plan
     }
 
     /// The plan of a record, with what only the inventory has.
     package func completed(by inventory: Inventory) -> Plan {
-        guard let own = inventory.ocboot, let ocboot else { return self }
         var plan = self
-        plan.ocboot?.configuration = OcbootConfiguration.unmasked(ocboot.configuration, own)
+        if let own = inventory.ocboot, let ocboot {
+            plan.ocboot?.configuration = OcbootConfiguration.unmasked(ocboot.configuration, own)
+        }
+        if fenceCommand != nil { plan.fenceCommand = inventory.host(named: dead.host)?.fence ?? fenceCommand }
         return plan
     }
 }

@@ -12,8 +12,9 @@ public enum NoOtherRun: SafetyRule {
         let runs = input.state.unfinishedRuns.filter { $0.run != input.request.resumes }.map { run in
             refusal(
                 "run \(run.run) (\(run.title)), begun \(run.startedAt.formatted(.iso8601)), is unfinished",
-                advice:
-                    "resume it: masterswap resume \(run.run); if that is not possible, give it up: masterswap runs --abandon \(run.run) --because WHY"
+                advice: run.record != RunHead.currentFormat
+                    ? "resume it with the masterswap that has begun it"
+                    : "resume it: masterswap resume \(run.run); if that is not possible, give it up: masterswap runs --abandon \(run.run) --because WHY"
             )
         }
         let masters = input.state.inventory.masters.filter { $0.name != input.dead.host }
