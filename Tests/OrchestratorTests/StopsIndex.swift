@@ -175,6 +175,18 @@ enum StopsIndex {
         }
     }
 
+    /// What the table says to type is taken for that step, and what is taken is in the table.
+    @Test func theWaysOnAreOnesThatAreTaken() throws {
+        for step in try Self.steps() {
+            let entry = try #require(StopsIndex.entries.last { step.id == $0.id || step.id.hasPrefix($0.id + "-") })
+            #expect(entry.wayOn.contains("--skip \(entry.id)") == (step.leftUndone != nil), "\(step.id)")
+            // Another spare is taken until the first has joined, and a failed join is one that has not.
+            if entry.wayOn.contains("--with HOST`") {
+                #expect(["clean-failed-join", "join", "node-ready"].contains(step.id), "\(step.id)")
+            }
+        }
+    }
+
     @Test func theTableIsWhatTheStepsSay() throws {
         let made = try StopsIndex.markdown(MessageSite.all())
         if ProcessInfo.processInfo.environment["MASTERSWAP_RECORD"] == "1" {

@@ -82,7 +82,8 @@ public struct RunStore: Sendable {
             ?? "there is no run yet"
         throw ClusterError(
             .localFile, host: "this machine", operation: "find a run under \(root)", cause: cause,
-            advice: "list them: masterswap runs")
+            advice:
+                "list them: masterswap runs; what only the cluster knows of a run: masterswap runs --output json")
     }
 
     private static func makeDirectory(_ path: String) throws {

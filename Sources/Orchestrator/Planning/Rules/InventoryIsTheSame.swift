@@ -48,7 +48,7 @@ public enum InventoryIsTheSame: ListedRule {
         return [
             Refusal(
                 id, "the run \(run) was begun with another inventory: \(differences.joined(separator: "; "))",
-                advice: "name the one that it was begun with: -i FILE")
+                advice: "name the one that it was begun with, or one that says the same of these: -i FILE")
         ]
     }
 }
