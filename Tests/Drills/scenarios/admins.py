@@ -94,7 +94,7 @@ def lost_everywhere(faults, until):
 
 
 def is_joined(faults):
-    return any(event["event"] == "step-finished" and event.get("step") == "join" for event in faults.journal())
+    return any(event["event"] in ("step-finished", "step-skipped") and event.get("step") == "join" for event in faults.journal())
 
 
 def lost_until_joined(faults):
