@@ -57,7 +57,9 @@ public struct KnownRuns: Sendable {
             if let fault { problems.append(fault) }
             let known = RunRecord(run: run.id, events)
             var record = known
-            if let other = inCluster[run.id] { known.events.isEmpty ? record = other : record.add(other) }
+            if let other = inCluster[run.id] {
+                if known.events.isEmpty { record = other } else { record.add(other) }
+            }
             runs.append(
                 Run(
                     record: record, local: run, isInCluster: inCluster[run.id] != nil,
