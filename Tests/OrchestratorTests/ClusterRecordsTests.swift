@@ -311,7 +311,7 @@ private final class TestLock: RunLock {
         #expect(names.contains { $0.hasPrefix("journal.jsonl.damaged-") }, "nothing is lost")
     }
 
-    /// Found, and then the lock was waited for: another operator has gone on with it, or has given it up.
+    /// While this operator waited for the lock, another one resumed, ended or abandoned the run.
     @Test func whatHasChangedUntilTheLockIsTakenIsSeen() async throws {
         let inventory = try RunbookCluster.inventory()
         _ = await (try homes.records()).write(try record("r"))
@@ -324,12 +324,15 @@ private final class TestLock: RunLock {
         }
         #expect(try await refusal() == nil)
         for (event, words) in [
-            (Event(.stepFinished, at: RunRecordTests.date(70), step: "drain", text: "drained"), "has gone on with it"),
+            (
+                Event(.stepFinished, at: RunRecordTests.date(70), step: "drain", text: "drained"),
+                "another operator has resumed it"
+            ),
             (
                 Event(.runAbandoned, text: "mei on laptop: no spare"),
-                "it was given up meanwhile: mei on laptop: no spare"
+                "it was given up since it was found: mei on laptop: no spare"
             ),
-            (Event(.result, at: RunRecordTests.date(80), text: "done", status: 0), "come to its end meanwhile"),
+            (Event(.result, at: RunRecordTests.date(80), text: "done", status: 0), "it has ended since it was found"),
         ] {
             _ = await (try homes.records()).write(try record("r", event))
             #expect(try await refusal()?.contains(words) == true, "\(words)")
@@ -344,7 +347,7 @@ private final class TestLock: RunLock {
         _ = await (try homes.records()).write(try record("r2"))
         let error = try #require(
             await #expect(throws: ClusterError.self) { try await replacement.refuseBesideAnother(inventory.masters) })
-        #expect(error.cause.contains("run r2 (Replace a with b) was begun meanwhile"))
+        #expect(error.cause.contains("run r2 (Replace a with b) was begun since the cluster was looked at"))
         #expect(error.advice == "resume it: masterswap resume r2")
     }
 

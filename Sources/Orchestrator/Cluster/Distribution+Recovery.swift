@@ -196,9 +196,8 @@ extension Inventory.Distribution {
         case .kubeadm:
             .script(
                 """
-                for id in $(pidof etcd); do
-                    ! tr '\\0' '\\n' <"/proc/$id/cmdline" 2>/dev/null | grep -q "=\(certificateDirectory)/etcd/" || kill "$id"
-                done
+                \(Etcdctl.findProcess)
+                [ -z "$pid" ] || kill "$pid"
                 """, timeout: .seconds(20), label: "kill etcd")
         case .k3s: nil
         }

@@ -43,7 +43,7 @@ public struct Kubectl: Sendable {
         self.note = note
     }
 
-    /// The target that is asked first: the one that answered last, so that each command does not wait anew for a master that is silent.
+    /// The target that is asked first: the one that answered last, so that not every command waits for a master that is silent.
     private final class FirstTarget: Sendable {
         private let value = Mutex(0)
         var index: Int {

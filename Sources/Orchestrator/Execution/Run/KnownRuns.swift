@@ -140,7 +140,7 @@ extension KnownRuns.Run {
         )
     }
 
-    /// Asked under the lock of a run that was found before the lock was taken: somebody may have gone on with it in between.
+    /// Called under the lock, for a run that was found before it was taken: another operator may have resumed, ended or abandoned it since.
     /// - Parameter masters: whose copies of the record are looked at.
     /// - Throws: ``ClusterError`` with `changed`.
     public func refuseIfChanged(_ masters: [Inventory.Host], _ remotes: Remotes, _ cluster: Inventory.Cluster)
@@ -150,9 +150,9 @@ extension KnownRuns.Run {
         guard let now = read, !now.events(beside: record).isEmpty else { return }
         let cause =
             switch now.state {
-            case .abandoned: "it was given up meanwhile: \(now.abandonment ?? "")"
-            case .done: "it has come to its end meanwhile"
-            case .unfinished: "another operator has gone on with it meanwhile"
+            case .abandoned: "it was given up since it was found: \(now.abandonment ?? "")"
+            case .done: "it has ended since it was found"
+            case .unfinished: "another operator has resumed it since it was found"
             }
         throw ClusterError(
             .changed, host: cluster.name, operation: "go on with run \(id)", cause: cause,
@@ -216,7 +216,8 @@ extension Replacement {
         guard let other = records.last(where: \.isUnfinished) else { return }
         throw ClusterError(
             .changed, host: inventory.cluster.name, operation: "begin a run",
-            cause: "run \(other.run) (\(other.head.title)) was begun meanwhile, and is unfinished",
+            cause:
+                "run \(other.run) (\(other.head.title)) was begun since the cluster was looked at, and is unfinished",
             advice: "resume it: masterswap resume \(other.run)")
     }
 }
