@@ -115,7 +115,7 @@ enum StopsIndex {
 
             In every step a run also stops where a host cannot be reached, where another run took the lock, and where the old master is back:
             that one is switched off, or fenced by `masterswap resume --fence`. Where a further master dies and etcd has lost its majority,
-            `masterswap recover SURVIVOR` comes first. It gives the run up; `masterswap replace` then begins a new one, which plans from what is there.
+            `masterswap recover SURVIVOR` comes first. It gives the run up; `masterswap replace NODE --with HOST` then begins a new one, which plans from what is there.
 
 
             """
