@@ -22,7 +22,19 @@ enum StopsIndex {
     private static func skip(_ step: String) -> String { "`masterswap resume --skip \(step) --because WHY`" }
     private static let abandon = "`masterswap runs --abandon RUN --because WHY`"
 
-    static let entries: [Entry] = [
+    /// The steps of one kind of run, whose sources are in one folder.
+    struct Table {
+        var title: String
+        var folder: String
+        var entries: [Entry]
+    }
+
+    static let tables = [
+        Table(title: "A replacement", folder: "Steps", entries: replacement),
+        Table(title: "A recovery", folder: "RecoverySteps", entries: recovery),
+    ]
+
+    private static let replacement: [Entry] = [
         Entry(
             id: "save", files: ["SaveStep", "SavedObjects"],
             wayOn: "Nothing of the cluster was changed. The run can be given up: \(abandon)."),
@@ -103,6 +115,51 @@ enum StopsIndex {
         ),
     ]
 
+    /// Those that a replacement has too are in its table.
+    private static let recovery: [Entry] = [
+        Entry(
+            id: "watch", files: ["WatchStep"],
+            wayOn:
+                "Nothing was changed. A master that was seen is not dead: with two of three there is a majority again, and nothing is to be recovered. \(abandon) gives the run up."
+        ),
+        Entry(
+            id: "save", files: ["SaveSurvivorStep"],
+            wayOn: "Nothing of the cluster was changed. The run can be given up: \(abandon)."),
+        Entry(
+            id: "copy-data", files: ["CopyDataStep"],
+            wayOn:
+                "etcd's data are as they were. \(resume) copies them again from the beginning; a run that stops here starts etcd again. Where a majority has come back, \(abandon)."
+        ),
+        Entry(
+            id: "new-cluster", files: ["RestoreStep", "ResetStep", "SurvivorMember"],
+            wayOn:
+                "The old data are kept, on the survivor and on the machine on which the run was begun. \(resume) goes on from what is there. Data that cannot be restored give way to a snapshot: \(abandon), then `masterswap recover SURVIVOR --snapshot FILE`."
+        ),
+        Entry(
+            id: "first-manifest", files: ["FirstManifestStep"],
+            wayOn:
+                "The manifest is whole at every moment. With what keeps etcd or the kubelet from starting put right, \(resume) goes on."
+        ),
+        Entry(
+            id: "start-k3s", files: ["StartServerStep"],
+            wayOn: "With what keeps k3s from starting put right, \(resume) goes on."),
+        Entry(
+            id: "api-server", files: ["APIServerStep"],
+            wayOn:
+                "etcd is well by now. The log of the API server on the survivor tells what keeps it; \(resume) waits again."
+        ),
+        Entry(
+            id: "dead-nodes", files: ["DeadNodesStep"],
+            wayOn:
+                "kube-controller-manager on the survivor takes them for dead once it runs: its log tells what keeps it; \(resume) waits again."
+        ),
+        Entry(
+            id: "verify", files: ["VerifyRecoveryStep"],
+            wayOn:
+                "All steps are done. What is not whole is named; with it put right \(resume) verifies again and ends the run."
+        ),
+    ]
+
     static func markdown(_ sites: [MessageSite]) throws -> String {
         var text = """
             # Where a run can stop, and how it comes to a good end
@@ -119,29 +176,34 @@ enum StopsIndex {
 
 
             """
-        for entry in entries {
-            text += "## `\(entry.id)`\n\n"
-            let paths = entry.files.map { "Sources/Orchestrator/Execution/Steps/\($0).swift" }
-            var rows: [String] = []
-            for site in sites where site.kind == .cluster && paths.contains(where: site.place.hasPrefix) {
-                let row = "| \(cell(site.parts["cause"])) | \(cell(site.parts["advice"])) |"
-                if row != "| … | … |", !rows.contains(row) { rows.append(row) }
-            }
-            for path in paths {
-                let source = try DocumentationTests.document(path)
-                for match in source.matches(of: /wait\(\s*for: "((?:[^"\\]|\\\((?:[^()]|\([^()]*\))*\)|\\.)*)"/) {
-                    let what = String(match.1).replacing(/\\\((?:[^()]|\([^()]*\))*\)/, with: "…")
-                    let row =
-                        "| it waited in vain for \(what) | what is seen is told with it; `masterswap resume` waits again |"
-                    if !rows.contains(row) { rows.append(row) }
-                }
-            }
-            if !rows.isEmpty {
-                text += "| It stops because | Next |\n| --- | --- |\n\(rows.joined(separator: "\n"))\n\n"
-            }
-            text += "\(entry.wayOn)\n\n"
+        for table in tables {
+            text += "## \(table.title)\n\n"
+            for entry in table.entries { text += try section(entry, table.folder, sites) }
         }
         return String(text.dropLast())
+    }
+
+    private static func section(_ entry: Entry, _ folder: String, _ sites: [MessageSite]) throws -> String {
+        var text = "### `\(entry.id)`\n\n"
+        let paths = entry.files.map { "Sources/Orchestrator/Execution/\(folder)/\($0).swift" }
+        var rows: [String] = []
+        for site in sites where site.kind == .cluster && paths.contains(where: site.place.hasPrefix) {
+            let row = "| \(cell(site.parts["cause"])) | \(cell(site.parts["advice"])) |"
+            if row != "| … | … |", !rows.contains(row) { rows.append(row) }
+        }
+        for path in paths {
+            let source = try DocumentationTests.document(path)
+            for match in source.matches(of: /wait\(\s*for: "((?:[^"\\]|\\\((?:[^()]|\([^()]*\))*\)|\\.)*)"/) {
+                let what = String(match.1).replacing(/\\\((?:[^()]|\([^()]*\))*\)/, with: "…")
+                let row =
+                    "| it waited in vain for \(what) | what is seen is told with it; `masterswap resume` waits again |"
+                if !rows.contains(row) { rows.append(row) }
+            }
+        }
+        if !rows.isEmpty {
+            text += "| It stops because | Next |\n| --- | --- |\n\(rows.joined(separator: "\n"))\n\n"
+        }
+        return "\(text)\(entry.wayOn)\n\n"
     }
 
     private static func cell(_ text: String?) -> String {
@@ -150,8 +212,19 @@ enum StopsIndex {
 }
 
 @Suite struct StopsIndexTests {
-    /// Every step that a replacement can have.
-    private static func steps() throws -> [any Step] {
+    /// Every step that a run can have, table by table.
+    private static func steps() throws -> [[any Step]] {
+        let recoveries = [
+            try RecoveryCluster.plan(),
+            try RecoveryPlanner.plan(
+                try RecoveryCluster.k3sState(), RecoveryCluster.k3sEtcd(), RecoveryCluster.request, room: 9 << 30,
+                now: RecoveryCluster.now),
+        ].flatMap(RecoverySteps.make)
+        let replacement = try replacementSteps()
+        return [replacement, recoveries.filter { step in !replacement.contains { type(of: $0) == type(of: step) } }]
+    }
+
+    private static func replacementSteps() throws -> [any Step] {
         var plan = try Planner.plan(try RunbookCluster.state(), RunbookCluster.request, now: Date())
         plan.fences = true
         plan.nodeReturned = true
@@ -161,27 +234,32 @@ enum StopsIndex {
     }
 
     @Test func everyStepHasItsWayOn() throws {
-        let ids = try Self.steps().map(\.id)
-        for id in ids { #expect(StopsIndex.entries.contains { id == $0.id || id.hasPrefix($0.id + "-") }, "\(id)") }
-        for entry in StopsIndex.entries {
-            #expect(ids.contains { $0 == entry.id || $0.hasPrefix(entry.id + "-") }, "\(entry.id)")
-        }
-        let folder = DocumentationTests.root.appendingPathComponent("Sources/Orchestrator/Execution/Steps")
-        let named = Set(StopsIndex.entries.flatMap(\.files))
-        for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) where name.hasSuffix("Step.swift")
-        {
-            #expect(named.contains(String(name.dropLast(".swift".count))), "\(name)")
+        for (table, steps) in zip(StopsIndex.tables, try Self.steps()) {
+            let ids = steps.map(\.id)
+            for id in ids { #expect(table.entries.contains { id == $0.id || id.hasPrefix($0.id + "-") }, "\(id)") }
+            for entry in table.entries {
+                #expect(ids.contains { $0 == entry.id || $0.hasPrefix(entry.id + "-") }, "\(entry.id)")
+            }
+            let folder = DocumentationTests.root.appendingPathComponent(
+                "Sources/Orchestrator/Execution/\(table.folder)")
+            let named = Set(table.entries.flatMap(\.files))
+            for name in try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            where name.hasSuffix("Step.swift") {
+                #expect(named.contains(String(name.dropLast(".swift".count))), "\(name)")
+            }
         }
     }
 
     /// What the table says to type is taken for that step, and what is taken is in the table.
     @Test func theWaysOnAreOnesThatAreTaken() throws {
-        for step in try Self.steps() {
-            let entry = try #require(StopsIndex.entries.last { step.id == $0.id || step.id.hasPrefix($0.id + "-") })
-            #expect(entry.wayOn.contains("--skip \(entry.id)") == (step.leftUndone != nil), "\(step.id)")
-            // Another spare is taken until the first has joined, and a failed join is one that has not.
-            if entry.wayOn.contains("--with HOST`") {
-                #expect(["clean-failed-join", "join", "node-ready"].contains(step.id), "\(step.id)")
+        for (table, steps) in zip(StopsIndex.tables, try Self.steps()) {
+            for step in steps {
+                let entry = try #require(table.entries.last { step.id == $0.id || step.id.hasPrefix($0.id + "-") })
+                #expect(entry.wayOn.contains("--skip \(entry.id)") == (step.leftUndone != nil), "\(step.id)")
+                // Another spare is taken until the first has joined, and a failed join is one that has not.
+                if entry.wayOn.contains("--with HOST`") {
+                    #expect(["clean-failed-join", "join", "node-ready"].contains(step.id), "\(step.id)")
+                }
             }
         }
     }

@@ -155,7 +155,7 @@ extension KnownRuns.Run {
             case .unfinished: "another operator has resumed it since it was found"
             }
         throw ClusterError(
-            .changed, host: cluster.name, operation: "go on with run \(id)", cause: cause,
+            .changed, host: cluster.name, operation: "look at run \(id) once more", cause: cause,
             advice: "see where it stands: masterswap runs")
     }
 

@@ -29,6 +29,8 @@ public struct RecoveryPlan: Sendable, Hashable, Codable {
     public var snapshot: Snapshot?
     /// Somebody has left `--force-new-cluster` in etcd's manifest: this one takes it out.
     public var isUnfinished: Bool?
+    /// Unfinished runs, by their names: none of them can be resumed in the cluster that is made.
+    public var givesUp: [String]?
     /// The survivor's keepalived is to become MASTER.
     public var promotes: Bool
     /// The edit of its keepalived manifest as `diff -u` has it, without the password; `nil` where there is none to make.

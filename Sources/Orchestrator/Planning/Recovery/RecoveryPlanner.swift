@@ -34,6 +34,7 @@ public enum RecoveryPlanner {
         let further = facts.ownAddresses(vip: state.inventory.cluster.vip)
         let promotes =
             facts.manifest.map { $0.state != .master || $0.priority != KeepalivedManifest.primaryPriority } ?? false
+        let unfinishedRuns = state.unfinishedRuns.map(\.run)
         return RecoveryPlan(
             cluster: state.inventory.cluster.name, distribution: state.inventory.cluster.distribution,
             vip: state.inventory.cluster.vip, madeAt: now,
@@ -45,7 +46,8 @@ public enum RecoveryPlanner {
             etcd: .init(
                 memberID: own?.id, revision: etcd.status?.revision, databaseBytes: etcd.databaseBytes ?? 0),
             watch: isUnfinished ? 0 : request.withoutQuorumFor, silentFor: etcd.silentFor,
-            snapshot: request.snapshot, isUnfinished: isUnfinished ? true : nil, promotes: promotes,
+            snapshot: request.snapshot, isUnfinished: isUnfinished ? true : nil,
+            givesUp: unfinishedRuns.isEmpty ? nil : unfinishedRuns, promotes: promotes,
             manifestDiff: facts.manifest?.promotionDiff(
                 path: state.inventory.cluster.distribution.keepalivedManifest))
     }
@@ -69,7 +71,7 @@ public enum RecoveryPlanner {
             agreed.dead.map(\.host) == now.dead.map(\.host),
             agreed.dead.map(\.memberID) == now.dead.map(\.memberID), agreed.unstarted == now.unstarted,
             agreed.promotes == now.promotes,
-            agreed.snapshot == now.snapshot, agreed.isUnfinished == now.isUnfinished
+            agreed.snapshot == now.snapshot, agreed.isUnfinished == now.isUnfinished, agreed.givesUp == now.givesUp
         else {
             throw Refused([
                 Refusal(
