@@ -124,7 +124,8 @@ enum StopsIndex {
         ),
         Entry(
             id: "save", files: ["SaveSurvivorStep"],
-            wayOn: "Nothing of the cluster was changed. The run can be given up: \(abandon)."),
+            wayOn:
+                "Nothing of the cluster was changed. A new recovery, `masterswap recover SURVIVOR`, gives this one up."),
         Entry(
             id: "copy-data", files: ["CopyDataStep"],
             wayOn:
@@ -133,7 +134,7 @@ enum StopsIndex {
         Entry(
             id: "new-cluster", files: ["RestoreStep", "ResetStep", "SurvivorMember"],
             wayOn:
-                "The old data are kept, on the survivor and on the machine on which the run was begun. \(resume) goes on from what is there. Data that cannot be restored give way to a snapshot: \(abandon), then `masterswap recover SURVIVOR --snapshot FILE`."
+                "The old data are kept, on the survivor and on the machine on which the run was begun. \(resume) goes on from what is there. Where the data cannot be restored, a snapshot takes their place: `masterswap recover SURVIVOR --snapshot FILE`, which gives this run up."
         ),
         Entry(
             id: "first-manifest", files: ["FirstManifestStep"],
