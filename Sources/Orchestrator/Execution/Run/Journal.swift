@@ -45,30 +45,37 @@ public final class Journal: Sendable {
     /// Appends an event.
     /// - Parameter durable: whether it must be on the disk when this returns. What merely tells of progress need not be.
     /// - Throws: ``ClusterError`` with `localFile`: then the act that it announces must not be done.
-    public func append(_ event: Event, durable: Bool = true) throws {
-        let entry: Data
-        do { entry = try EventCoding.encode(event) } catch { throw Self.fault(path, "encode", EINVAL) }
+    public func append(_ event: Event, durable: Bool = true) throws { try append([event], durable: durable) }
+
+    /// Appends events at once; of those that cannot be written none stays.
+    /// - Throws: ``ClusterError`` with `localFile`.
+    public func append(_ events: [Event], durable: Bool = true) throws {
+        let entries: [Data]
+        do { entries = try events.map { try EventCoding.encode($0) } } catch { throw Self.fault(path, "encode", EINVAL) }
         try end.withLock { end in
             guard !end.isBroken else { throw Self.fault(path, "write", EIO) }
-            let sum = Self.sum(after: end.sum, entry)
-            let line = Data(#"{"sum":"\#(sum)","entry":"#.utf8) + entry + Data("}\n".utf8)
+            var (sum, lines) = (end.sum, Data())
+            for entry in entries {
+                sum = Self.sum(after: sum, entry)
+                lines += Data(#"{"sum":"\#(sum)","entry":"#.utf8) + entry + Data("}\n".utf8)
+            }
             do {
-                try add(line)
+                try add(lines)
                 if durable, fsync(descriptor) != 0 { throw Self.fault(path, "fsync", errno) }
             } catch {
-                // A disk that is full has taken a part of the line; the next one must not be glued to it.
+                // A disk that is full has taken a part of a line; the next one must not be glued to it.
                 end.isBroken = ftruncate(descriptor, off_t(end.length)) != 0
                 throw error
             }
             end.sum = sum
-            end.length += line.count
+            end.length += lines.count
         }
     }
 
-    private func add(_ line: Data) throws {
+    private func add(_ lines: Data) throws {
         var offset = 0
-        while offset < line.count {
-            let count = line[offset...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        while offset < lines.count {
+            let count = lines[offset...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 {
                 if errno == EINTR { continue }
                 throw Self.fault(path, "write", errno)

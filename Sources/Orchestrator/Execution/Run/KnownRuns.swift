@@ -117,13 +117,16 @@ extension RunStore {
             note("\(fault); it is kept as \(aside), and the cluster's record of the run takes its place")
         }
         let journal = try Journal(path: local.journalPath)
-        for var event in run.record.events(beside: RunRecord(run: run.id, try local.events())) {
-            if let plan = event.plan?.completed(by: inventory) {
-                event.plan = plan
-                event.planHash = try plan.hash
-            }
-            try journal.append(event)
-        }
+        let missing = run.record.events(beside: RunRecord(run: run.id, try local.events()))
+        try journal.append(
+            missing.map { event in
+                var event = event
+                if let plan = event.plan?.completed(by: inventory) {
+                    event.plan = plan
+                    event.planHash = try plan.hash
+                }
+                return event
+            })
         return local
     }
 }
