@@ -51,7 +51,9 @@ public final class Journal: Sendable {
     /// - Throws: ``ClusterError`` with `localFile`.
     public func append(_ events: [Event], durable: Bool = true) throws {
         let entries: [Data]
-        do { entries = try events.map { try EventCoding.encode($0) } } catch { throw Self.fault(path, "encode", EINVAL) }
+        do { entries = try events.map { try EventCoding.encode($0) } } catch {
+            throw Self.fault(path, "encode", EINVAL)
+        }
         try end.withLock { end in
             guard !end.isBroken else { throw Self.fault(path, "write", EIO) }
             var (sum, lines) = (end.sum, Data())
