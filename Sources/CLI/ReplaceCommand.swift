@@ -69,8 +69,8 @@ struct ReplaceCommand: AsyncParsableCommand {
             // An old master that is to be fenced is not asked for the lock.
             let masters = state.liveMasters.filter { $0 != session.inventory.host(asked.dead) }
             try await replacement.locked(by: masters) { lock in
-                try await replacement.refuseBesideAnother(masters)
                 let plan = try Self.plan(state, asked, saved, session)
+                try await replacement.refuseBesideAnother(masters)
                 if !yes { try await Confirmation.ask(plan, session) }
                 // Waiting for another run's lock or for an answer takes its time: what was seen before must still be so.
                 if ContinuousClock.now - seenAt > .seconds(30) {

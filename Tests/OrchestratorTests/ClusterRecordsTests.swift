@@ -345,10 +345,11 @@ private final class TestLock: RunLock {
         _ = await (try homes.records()).write(try record("r1", Event(.result, at: RunRecordTests.date(50), status: 0)))
         try await replacement.refuseBesideAnother(inventory.masters)
         _ = await (try homes.records()).write(try record("r2"))
-        let error = try #require(
-            await #expect(throws: ClusterError.self) { try await replacement.refuseBesideAnother(inventory.masters) })
-        #expect(error.cause.contains("run r2 (Replace a with b) was begun since the cluster was looked at"))
-        #expect(error.advice == "resume it: masterswap resume r2")
+        let refused = try #require(
+            await #expect(throws: Refused.self) { try await replacement.refuseBesideAnother(inventory.masters) })
+        #expect(refused.refusals.map(\.rule) == [NoOtherRun.id])
+        #expect(refused.refusals.first?.reason.hasPrefix("run r2 (Replace a with b), begun ") == true)
+        #expect(refused.refusals.first?.advice.hasPrefix("resume it: masterswap resume r2") == true)
     }
 
     // MARK: Giving up

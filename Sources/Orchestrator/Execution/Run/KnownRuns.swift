@@ -212,16 +212,12 @@ extension Replacement {
     }
 
     /// Under the lock, before a run is begun: somebody may have begun one, and been cut off, since the cluster was looked at.
-    /// - Throws: ``ClusterError`` with `changed`.
+    /// - Throws: ``Refused`` by ``NoOtherRun``.
     public func refuseBesideAnother(_ masters: [Inventory.Host]) async throws {
         let records = await (try ClusterRecords(masters, remotes, inventory.cluster, apiAddresses: apiAddresses)).read()
             .records
-        guard let other = records.last(where: \.isUnfinished) else { return }
-        throw ClusterError(
-            .changed, host: inventory.cluster.name, operation: "begin a run",
-            cause:
-                "run \(other.run) (\(other.head.title)) was begun since the cluster was looked at, and is unfinished",
-            advice: "resume it: masterswap resume \(other.run)")
+        let refusals = records.filter(\.isUnfinished).map { NoOtherRun.refusal($0.head) }
+        guard refusals.isEmpty else { throw Refused(refusals) }
     }
 }
 
