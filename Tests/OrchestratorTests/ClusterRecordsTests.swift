@@ -415,15 +415,31 @@ private final class TestLock: RunLock {
         func replaceFile(_ path: String, expected: Data, with contents: Data) async throws {}
     }
 
-    /// The cluster that a recovery makes is none that an older run can be gone on with in.
-    @Test func aRecoveryGivesUpTheOthers() async throws {
+    /// The cluster that a recovery makes is none that an older run can be gone on with in; a run that its plan does not name stays.
+    @Test func aRecoveryGivesUpWhatItsPlanNames() async throws {
         let records = try homes.records()
         let end = Event(.result, at: RunRecordTests.date(50), text: "done", status: 0)
         for record in [try record("r1"), try record("r2", end), try record("r3")] { _ = await records.write(record) }
-        await records.giveUpOthers(than: "r3")
+        await records.giveUp(["r1", "r2"], for: "r3")
         let read = await records.read().records
         #expect(read.map(\.state) == [.abandoned, .done, .unfinished])
         #expect(read[0].abandonment?.contains("r3") == true)
+    }
+
+    /// It may have been cut off before it had given them up. Its lock is another's by then, so that it does no step.
+    @Test func aRecoveryThatIsResumedGivesThemUpToo() async throws {
+        _ = await (try homes.records()).write(try record("r1"))
+        var plan = try RecoveryCluster.plan()
+        (plan.givesUp, plan.dead, plan.watch) = (["r1"], [], 0)
+        let run = try store("first").create()
+        try Journal(path: run.journalPath).append(Event(.runStarted, run: run.id, recovery: plan))
+        let recovery = Recovery(
+            inventory: try RunbookCluster.inventory(), remotes: homes.remotes, store: store("first"),
+            limits: .init(), emit: { _ in })
+        let lock = TestLock()
+        lock.isTaken.set()
+        await #expect(throws: ClusterError.self) { try await recovery.resume(run, plan: plan, lock: .init(base: lock)) }
+        #expect(await (try homes.records()).read().records.map(\.state) == [.abandoned])
     }
 
     private struct NotTyped: Error {}

@@ -134,7 +134,7 @@ enum StopsIndex {
         Entry(
             id: "new-cluster", files: ["RestoreStep", "ResetStep", "SurvivorMember"],
             wayOn:
-                "The old data are kept, on the survivor and on the machine on which the run was begun. \(resume) goes on from what is there. Where the data cannot be restored, a snapshot takes their place: `masterswap recover SURVIVOR --snapshot FILE`, which gives this run up."
+                "The old data are kept, on the survivor and on the machine on which the run was begun. \(resume) goes on from what is there. Where etcd does not run on its data, a snapshot takes their place: `masterswap recover SURVIVOR --snapshot FILE`, which gives this run up."
         ),
         Entry(
             id: "first-manifest", files: ["FirstManifestStep"],

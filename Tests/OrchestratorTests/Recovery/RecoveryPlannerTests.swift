@@ -50,7 +50,7 @@ import Testing
                 run: "20220415-030\($0 == .done ? 0 : 1)", title: "Replace a with b", startedAt: Cluster.now, state: $0)
         }
         state.hosts[Cluster.survivor] = .reached(facts)
-        let plan = try RecoveryPlanner.plan(state, Cluster.etcd(), Cluster.request, room: 9 << 30, now: Cluster.now)
+        let plan = try RecoveryPlanner.plan(state, Cluster.etcd(), Cluster.request, room: nil, now: Cluster.now)
         #expect(plan.givesUp == ["20220415-0301"])
         let text = RecoveryText(plan, state.inventory)
         #expect(text.lines.contains { $0.text.hasPrefix("  given up: unfinished run 20220415-0301, ") })
@@ -182,7 +182,7 @@ import Testing
         etcd.members.removeFirst()
         var state = try Cluster.state()
         func plan() throws -> RecoveryPlan {
-            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: 9 << 30, now: Cluster.now)
+            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
         }
         #expect(try plan().dead.map(\.memberID) == [nil, Cluster.ids[2]])
         etcd.members.append(
@@ -205,7 +205,7 @@ import Testing
                 id: "77", name: "", peerURLs: ["https://\(RunbookCluster.spareAddress):2380"], clientURLs: []))
         var state = try Cluster.state()
         func plan() throws -> RecoveryPlan {
-            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: 9 << 30, now: Cluster.now)
+            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
         }
         state.change(RunbookCluster.spare) { ($0.kubeletRuns, $0.clusterTraces) = (false, []) }
         #expect(try plan().dead.map(\.memberID) == [nil, Cluster.ids[2]])
@@ -233,10 +233,10 @@ import Testing
             state.hosts[Cluster.survivor] = .reached(facts)
         }
         etcd.status = .init(memberID: Cluster.ids[1], revision: 4321)
-        #expect(try RecoveryPlanner.plan(state, etcd, Cluster.request, room: 9 << 30, now: Cluster.now).dead.count == 4)
+        #expect(try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now).dead.count == 4)
         state.hosts["m4"] = .reached(HostFacts(hostname: "m4"))
         let refused = try #require(throws: Refused.self) {
-            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: 9 << 30, now: Cluster.now)
+            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
         }
         #expect(refused.refusals[0].advice.contains("(3 of 5): bring back more of them"))
         #expect(refused.refusals[0].advice.contains("which is at 4321 on \(Cluster.survivor)"))
@@ -281,12 +281,12 @@ import Testing
     @Test func oneThatWasCutOffWithTheFlagIsFinished() throws {
         var (state, etcd) = (try Cluster.state(), Cluster.etcd())
         cutOff(&state, &etcd)
-        let plan = try RecoveryPlanner.plan(state, etcd, Cluster.request, room: 9 << 30, now: Cluster.now)
+        let plan = try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
         #expect(plan.isUnfinished == true)
         #expect(RecoverySteps.make(plan).map(\.id).prefix(3) == ["save", "copy-data", "new-cluster"])
         etcd.members = Cluster.etcd().members
         #expect(throws: Refused.self, "somebody has joined since: the next start would forget them") {
-            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: 9 << 30, now: Cluster.now)
+            try RecoveryPlanner.plan(state, etcd, Cluster.request, room: nil, now: Cluster.now)
         }
     }
 

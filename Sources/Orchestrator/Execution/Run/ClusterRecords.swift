@@ -152,10 +152,11 @@ public struct ClusterRecords: Sendable {
         } catch { return Transient.message(error) }
     }
 
-    /// Those of the other runs that are not over say from now on that they are given up.
-    func giveUpOthers(than run: String) async {
-        for var record in await read().records where record.run != run && record.state == .unfinished {
-            record.add(Event(.runAbandoned, text: "the recovery \(run) was begun", run: record.run))
+    /// Those of the runs that are not over say from now on that they are given up.
+    func giveUp(_ runs: [String], for recovery: String) async {
+        guard !runs.isEmpty else { return }
+        for var record in await read().records where runs.contains(record.run) && record.state == .unfinished {
+            record.add(Event(.runAbandoned, text: "the recovery \(recovery) was begun", run: record.run))
             _ = await write(record)
         }
     }

@@ -168,7 +168,7 @@ extension KnownRuns.Run {
         throw ClusterError(
             .changed, host: "this machine", operation: "go on with run \(id)",
             cause: "it was given up: \(record.abandonment ?? "")",
-            advice: "begin a new one: masterswap replace")
+            advice: "begin a new one: masterswap replace NODE --with HOST")
     }
 }
 

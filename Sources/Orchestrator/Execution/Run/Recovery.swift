@@ -85,7 +85,7 @@ public struct Recovery: Sendable {
 
     /// The survivor's lock, as long as it is held.
     public struct Lock: Sendable {
-        let base: SurvivorLock
+        let base: any RunLock
     }
 
     /// - Throws: what ended the run, after it was journaled and told.
@@ -96,9 +96,7 @@ public struct Recovery: Sendable {
         try context.record(
             Event(.runStarted, title: plan.title, run: run.id, recovery: plan, planHash: try plan.hash))
         try context.record(Event(.stateBefore, run: run.id, state: ClusterSummary(before)))
-        // None of them can be resumed in the cluster that is made now.
-        try await records(plan).giveUpOthers(than: run.id)
-        try await Runner(RecoverySteps.make(plan), context).runToItsEnd()
+        try await runToItsEnd(plan, context)
     }
 
     /// Goes on with a run. Steps that are true already are skipped.
@@ -108,6 +106,11 @@ public struct Recovery: Sendable {
         try context.record(
             Event(
                 .runStarted, title: "Resume: \(plan.title)", run: run.id, recovery: plan, planHash: try plan.hash))
+        try await runToItsEnd(plan, context)
+    }
+
+    private func runToItsEnd(_ plan: RecoveryPlan, _ context: RunContext) async throws {
+        try await records(plan).giveUp(plan.givesUp ?? [], for: context.run.id)
         try await Runner(RecoverySteps.make(plan), context).runToItsEnd()
     }
 

@@ -203,7 +203,7 @@ public struct Replacement: Sendable {
             throw ClusterError(
                 .localFile, host: "this machine", operation: "read \(run.journalPath)",
                 cause: "it holds no plan: the run ended before it began",
-                advice: "begin a new one: masterswap replace")
+                advice: "begin a new one: masterswap replace NODE --with HOST")
         }
         return plan
     }

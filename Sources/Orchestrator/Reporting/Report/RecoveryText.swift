@@ -48,12 +48,8 @@ public struct RecoveryText: Sendable {
             + (plan.snapshot.map {
                 [Line("  the snapshot: \($0.path), \($0.bytes >> 10) KiB, \($0.text(at: plan.madeAt))")]
             } ?? [])
-            + (plan.givesUp.map { runs in
-                [
-                    Line(
-                        "  given up: unfinished run \(runs.joined(separator: ", ")), which cannot be resumed in the cluster that is made"
-                    )
-                ]
+            + (plan.givesUp.map {
+                [Line("  given up: unfinished run \($0.joined(separator: ", ")), which nobody can resume afterwards")]
             } ?? [])
             + warnings
     }
@@ -107,11 +103,11 @@ public struct RecoveryText: Sendable {
     /// Right before the question.
     public var summary: [Line] {
         let members = plan.dead.compactMap { dead in dead.memberID.map { "etcd member \($0) of \(dead.host)" } }
-        let givenUp = plan.givesUp.map { "To be given up: unfinished run \($0.joined(separator: ", "))" }
         let destroyed = members + (plan.snapshot == nil ? [] : ["what was written since the snapshot"])
+        let givenUp = plan.givesUp.map { [Line("To be given up: unfinished run \($0.joined(separator: ", "))")] } ?? []
         return warnings + [
             Line("To be destroyed: \(destroyed.isEmpty ? "nothing" : destroyed.joined(separator: ", "))", .destroyed)
-        ] + [givenUp].compactMap(\.self).map { Line($0) } + [Line(time)]
+        ] + givenUp + [Line(time)]
     }
 
     /// What a snapshot does not have. Of data that tell their revision it is known how much that is.
